@@ -1,0 +1,130 @@
+//! A secret and where it comes from.
+//!
+//! Flows in: a value from the environment, or a file that is read again when asked. Flows out: the current secret, to
+//! the vendor client alone. Invariant: the value is never printed, logged or compared in a message; an unreadable file
+//! leaves the last secret in place.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use secrecy::{ExposeSecret, SecretString};
+
+/// Longer than any credential; a larger file is some other file.
+const LONGEST_SECRET: u64 = 64 * 1024;
+
+/// A secret that may change while the program runs.
+#[derive(Clone)]
+pub struct Secret {
+    current: Arc<ArcSwap<SecretString>>,
+    file: Option<Arc<Path>>,
+}
+
+/// What reading a secret's file again brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refresh {
+    /// The same secret, or one that has no file.
+    Unchanged,
+    /// Another secret, now in use.
+    Changed,
+    /// The file cannot be used; the last secret stays.
+    Unreadable(SecretFault),
+}
+
+/// Why a secret's file cannot be used. Names the file, never what is in it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretFault {
+    /// Opening or reading failed.
+    #[error("cannot read {path}: {kind}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's word for it.
+        kind: std::io::ErrorKind,
+    },
+    /// Empty, or nothing but a line end.
+    #[error("{0} is empty")]
+    Empty(PathBuf),
+    /// Not text that can stand in a header.
+    #[error("{0} does not hold one line of printable ASCII")]
+    NotOneLine(PathBuf),
+    /// Far too large.
+    #[error("{0} is larger than 64 KiB")]
+    TooLarge(PathBuf),
+}
+
+impl Secret {
+    /// A secret that does not change.
+    #[must_use]
+    pub fn fixed(value: SecretString) -> Secret {
+        Secret { current: Arc::new(ArcSwap::from_pointee(value)), file: None }
+    }
+
+    /// A secret from a file.
+    ///
+    /// # Errors
+    /// If the file cannot be read now.
+    pub fn from_file(path: &Path) -> Result<Secret, SecretFault> {
+        let value = read(path)?;
+        Ok(Secret { current: Arc::new(ArcSwap::from_pointee(value)), file: Some(path.into()) })
+    }
+
+    /// The secret as it stands.
+    #[must_use]
+    pub fn current(&self) -> Arc<SecretString> {
+        self.current.load_full()
+    }
+
+    /// The file that it comes from.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Reads the file again.
+    pub fn refresh(&self) -> Refresh {
+        let Some(path) = self.file() else { return Refresh::Unchanged };
+        match read(path) {
+            Err(fault) => Refresh::Unreadable(fault),
+            Ok(value) if value.expose_secret() == self.current.load().expose_secret() => Refresh::Unchanged,
+            Ok(value) => {
+                self.current.store(Arc::new(value));
+                Refresh::Changed
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Secret").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// Whether a value can be sent as a credential: one line of visible ASCII, without spaces at its ends.
+#[must_use]
+pub fn is_sendable(value: &str) -> bool {
+    !value.is_empty() && value.bytes().all(|byte| (0x21..=0x7e).contains(&byte))
+}
+
+fn read(path: &Path) -> Result<SecretString, SecretFault> {
+    let unreadable = |error: std::io::Error| SecretFault::Read { path: path.to_owned(), kind: error.kind() };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > LONGEST_SECRET {
+        return Err(SecretFault::TooLarge(path.to_owned()));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData => SecretFault::NotOneLine(path.to_owned()),
+        kind => SecretFault::Read { path: path.to_owned(), kind },
+    })?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() {
+        return Err(SecretFault::Empty(path.to_owned()));
+    }
+    if !is_sendable(line) {
+        return Err(SecretFault::NotOneLine(path.to_owned()));
+    }
+    Ok(SecretString::from(line.to_owned()))
+}

@@ -1,0 +1,30 @@
+//! wallet-exporter: a Prometheus exporter for prepaid data-API wallets.
+//!
+//! Data goes one way, and a module uses only modules above it in this list:
+//!
+//! ```text
+//!  vendor      HTTP answers -> typed records         the only home of reqwest and csv-core
+//!  domain      exact sums, the counters' rule        pure: no I/O, no clock
+//!  store       what must survive a restart           the only home of SQLite
+//!  snapshot    last good values and their age
+//!  poll        when to fetch; one task per source
+//!  metrics     families and encoders                 the only place where money becomes a float
+//!  http        serves what was rendered              never calls a vendor, never waits for one
+//! ```
+//!
+//! Beside the flow: `money`, `clock`, `config`, `telemetry`, `simulator` (knows the vendors' wire formats and nothing of
+//! the rest), `app` (wiring and shutdown).
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::float_cmp)
+)]
+
+pub mod money;
+pub mod clock;
+pub mod config;
+pub mod vendor;
+pub mod snapshot;
+pub mod poll;
+pub mod metrics;
+pub mod http;
+pub mod simulator;

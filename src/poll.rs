@@ -1,0 +1,2 @@
+//! When to fetch.
+pub mod inbox;
