@@ -23,6 +23,7 @@ pub mod money;
 pub mod clock;
 pub mod config;
 pub mod vendor;
+pub mod domain;
 pub mod snapshot;
 pub mod poll;
 pub mod metrics;
