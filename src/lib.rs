@@ -24,6 +24,7 @@ pub mod clock;
 pub mod config;
 pub mod vendor;
 pub mod domain;
+pub mod store;
 pub mod snapshot;
 pub mod poll;
 pub mod metrics;

@@ -55,7 +55,7 @@ mod usd_text {
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Usd, D::Error> {
-        Usd::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+        Usd::stored(&String::deserialize(deserializer)?).ok_or_else(|| serde::de::Error::custom("not an amount"))
     }
 }
 
