@@ -3,23 +3,21 @@
 //! Flows in: the streamed CSV export. Flows out: rows to a sink, as they come.
 //! Invariant: memory does not depend on the export's size; a sink has the whole export only if `Ok` came back.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{BuildError, ClientSettings, Fault, Operation, Reason, RowSink};
+use super::balances::{Export, ExportSummary};
+use super::fault::Fault;
+use super::http::Judge;
+use super::names::Operation;
+use super::records::RowSink;
+use super::settings::{BuildError, ClientSettings};
 
 /// A client for one Rightfoot key.
 pub struct Rightfoot {
-    settings: ClientSettings,
-}
-
-/// What an export held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ExportSummary {
-    /// Rows that were taken.
-    pub rows: u64,
-    /// Rows that were not.
-    pub rejected: u64,
+    judge: Judge,
 }
 
 impl Rightfoot {
@@ -28,29 +26,53 @@ impl Rightfoot {
     /// # Errors
     /// If the settings cannot work at all.
     pub fn new(settings: ClientSettings) -> Result<Rightfoot, BuildError> {
-        Ok(Rightfoot { settings })
+        Ok(Rightfoot { judge: Judge::new(settings)? })
     }
 
-    /// The results of these batches. On an error the sink has seen a part, which must be thrown away.
+    /// The results of these batches. On an error the sink has seen a part, which must be thrown away. A URL has room
+    /// for a hundred or so ids; without an id nothing is asked and the answer is empty.
     ///
     /// # Errors
     /// Everything that is not a complete export.
-    pub async fn balances_csv(&self, _ids: &[Uuid], _sink: &mut dyn RowSink) -> Result<ExportSummary, Fault> {
-        Err(Fault::new(Operation::BalancesCsv, Reason::Refused, "not built yet"))
+    pub async fn balances_csv(&self, ids: &[Uuid], sink: &mut dyn RowSink) -> Result<ExportSummary, Fault> {
+        if ids.is_empty() {
+            return Ok(ExportSummary::default());
+        }
+        let query: Vec<_> = ids.iter().map(|id| ("batch_ids", id.to_string())).collect();
+        let mut stream = self.judge.csv(Operation::BalancesCsv, &query).await?;
+        let about = stream.about();
+        let mut export = Export::new(ids);
+        while let Some(chunk) = stream.chunk().await? {
+            export.push(&chunk, sink).map_err(|flaw| about.flawed(flaw))?;
+        }
+        export.finish().map_err(|flaw| about.flawed(flaw))
     }
 
-    /// The vendor's clock, as its `Date` headers tell it: to the second.
+    /// The vendor's clock, as its `Date` headers tell it: to the second, and never ahead of it.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
-        self.settings.clock.now()
+        self.judge.credential().now()
     }
 
     /// Until when all requests of this key wait.
     #[must_use]
     pub fn pause_until(&self) -> Option<DateTime<Utc>> {
-        None
+        self.judge.credential().pause_until()
     }
 
     /// Lets all requests of this key wait; never shortens a longer pause.
-    pub fn pause(&self, _until: DateTime<Utc>) {}
+    pub fn pause(&self, until: DateTime<Utc>) {
+        self.judge.credential().pause(until);
+    }
+
+    /// Ends a pause, for a key that was replaced.
+    pub fn resume(&self) {
+        self.judge.credential().resume();
+    }
+}
+
+impl fmt::Debug for Rightfoot {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Rightfoot")
+    }
 }
