@@ -35,10 +35,8 @@ fn expires(snapshot: &Snapshot, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         // Just beyond `max_age`: at exactly that age values are still shown.
         Some(last + crate::clock::delta(source.max_age) + TimeDelta::milliseconds(1))
     });
-    let midnights = snapshot
-        .wallets
-        .iter()
-        .filter_map(|wallet| Some(wallet.consumption.as_ref()?.periods.as_ref()?.valid_until));
+    let midnights =
+        snapshot.wallets.iter().filter_map(|wallet| Some(wallet.consumption.as_ref()?.periods.as_ref()?.valid_until));
     ages.chain(midnights).filter(|moment| *moment > now).min()
 }
 

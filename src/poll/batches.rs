@@ -19,7 +19,7 @@ use super::source::Poller;
 use crate::domain::batches::{Batch, BatchState, Pace};
 use crate::domain::checks::{BIRTH_KEY, CheckTotals, birth_key};
 use crate::domain::tally::{Export, StatusCounts, Tally};
-use crate::snapshot::ChecksView;
+use crate::snapshot::{ChecksView, NewestBatch};
 use crate::store::{BatchesCommit, StoreError, Success};
 use crate::vendor::{Fault, Reason, Rightfoot, RowReject, Source};
 
@@ -53,13 +53,12 @@ pub struct BatchesPoller {
     configured_since: Option<String>,
     count_since: Option<DateTime<Utc>>,
     followed: BTreeMap<Uuid, Batch>,
-    given_up: u64,
     settled: u64,
     totals: CheckTotals,
     stray: BTreeMap<RowReject, u64>,
     listed: BTreeSet<Uuid>,
     list_version: u64,
-    newest: Vec<(Uuid, Arc<StatusCounts>, DateTime<Utc>)>,
+    newest: Vec<NewestBatch>,
     failures: u64,
     forgot_at: DateTime<Utc>,
 }
@@ -87,7 +86,6 @@ impl BatchesPoller {
             configured_since: settings.count_since.map(|since| since.to_rfc3339()),
             count_since: stored.map(|stored| stored.count_since).or(settings.count_since),
             followed: followed.collect(),
-            given_up: 0,
             settled: restored.settled,
             totals: restored.totals,
             stray: BTreeMap::new(),
@@ -389,10 +387,7 @@ fn count_rejected(
 }
 
 /// The batches with the newest results: from memory while they are open, from the store's cache once they have settled.
-fn newest(
-    keeper: &Keeper,
-    followed: &BTreeMap<Uuid, Batch>,
-) -> Result<Vec<(Uuid, Arc<StatusCounts>, DateTime<Utc>)>, StoreError> {
+fn newest(keeper: &Keeper, followed: &BTreeMap<Uuid, Batch>) -> Result<Vec<NewestBatch>, StoreError> {
     let mut times: BTreeMap<Uuid, DateTime<Utc>> =
         keeper.store().newest_batches(keeper.account, SHOWN)?.into_iter().collect();
     for batch in followed.values() {

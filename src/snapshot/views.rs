@@ -147,6 +147,9 @@ pub struct RightfootView {
     pub webhook: Option<WebhookView>,
 }
 
+/// A batch with series of its own: id, results, newest result.
+pub type NewestBatch = (Uuid, Arc<StatusCounts>, DateTime<Utc>);
+
 /// What is known of an account's batches.
 #[derive(Clone, Debug, Default)]
 pub struct ChecksView {
@@ -158,8 +161,8 @@ pub struct ChecksView {
     pub open_rows: StatusCounts,
     /// Batches by state.
     pub states: BTreeMap<BatchState, u64>,
-    /// The batches with the newest results: id, results, newest result.
-    pub newest: Vec<(Uuid, Arc<StatusCounts>, DateTime<Utc>)>,
+    /// The batches with the newest results.
+    pub newest: Vec<NewestBatch>,
     /// When the oldest batch that has not settled was first seen.
     pub oldest_open: Option<DateTime<Utc>>,
     /// Those that a person should look at, oldest first.
