@@ -131,7 +131,7 @@ async fn a_completed_batch_is_told_until_it_is_received() {
     let running = start(NOW, |options: &mut Options| options.webhook = Some(url)).await;
     let mut ids = running.simulator.watch_batch_ids();
     let id = running.simulator.batch(Vec::new());
-    assert_eq!(*ids.borrow_and_update(), [id.clone()]);
+    assert_eq!(*ids.borrow_and_update(), std::slice::from_ref(&id));
     assert!(running.simulator.complete(&id));
     let first = posted.recv().await.unwrap();
     assert!(first.starts_with("POST /webhooks/rightfoot/secret HTTP/1.1\r\n"), "{first}");
