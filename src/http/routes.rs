@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection;
 use super::exposition;
+use super::page;
 use super::payload::Payload;
 use super::requests::{Handler, Requests};
 use super::respond::{JSON, fit_method, method_not_allowed, not_found, sentence, set, with_body};
@@ -76,7 +77,10 @@ impl Routes {
             Handler::Metrics => {
                 exposition::answer(&self.site.exposition(), &self.appendix, &self.requests, request.headers())
             }
-            Handler::Page => sentence(StatusCode::OK, "wallet-exporter\n"),
+            Handler::Page => {
+                let still = request.uri().query() == Some("refresh=off");
+                page::answer(&self.site.status(), &self.options.telemetry_path, still)
+            }
             Handler::Status => self.status(),
             Handler::Health if request.uri().path() == HEALTHY => sentence(StatusCode::OK, "Healthy.\n"),
             Handler::Health if self.site.ready() && !self.shutdown.is_cancelled() => {
