@@ -22,6 +22,7 @@
 pub mod money;
 pub mod clock;
 pub mod config;
+pub mod telemetry;
 pub mod vendor;
 pub mod domain;
 pub mod store;
@@ -30,3 +31,4 @@ pub mod poll;
 pub mod metrics;
 pub mod http;
 pub mod simulator;
+pub mod app;
