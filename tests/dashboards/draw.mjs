@@ -32,7 +32,7 @@ export async function openStudio(modules, output) {
     if (pathname === '/') {
       const data = JSON.stringify(board).replaceAll('<', '\\u003c');
       return response.end(
-        `<!doctype html><meta charset="utf-8"><title>board</title><link rel="stylesheet" href="/page.css"><div id="root"></div><script>window.board=${data}</script><script src="/page.js"></script>`,
+        `<!doctype html><meta charset="utf-8"><title>board</title><link rel="stylesheet" href="/page.css"><style>strong{font-weight:600}</style><div id="root"></div><script>window.board=${data}</script><script src="/page.js"></script>`,
       );
     }
     const icon = pathname.indexOf('/img/icons/');

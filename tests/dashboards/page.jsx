@@ -207,7 +207,6 @@ function Body({ panel, data, width, height }) {
       height={height}
       fieldConfig={panel.fieldConfig}
       cellHeight={panel.options.cellHeight}
-      initialSortBy={panel.options.sortBy}
       timeRange={timeRange}
     />
   );

@@ -106,7 +106,7 @@ export class Exporter {
       source.streak = 0;
       source.lastSuccess = at;
     }
-    source.next = at + source.interval * (reason ? Math.min(15, 2 ** source.streak) : 1);
+    source.next = at + Math.min(900, source.interval * (reason ? 2 ** Math.min(10, source.streak) : 1));
   }
 
   record(recorder, labels, account, at) {
