@@ -22,9 +22,13 @@
 pub mod money;
 pub mod clock;
 pub mod config;
+pub mod telemetry;
 pub mod vendor;
+pub mod domain;
+pub mod store;
 pub mod snapshot;
 pub mod poll;
 pub mod metrics;
 pub mod http;
 pub mod simulator;
+pub mod app;
