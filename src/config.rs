@@ -1,2 +1,160 @@
 //! Configuration.
+//!
+//! Flows in: flags and the environment, as text. Flows out: a checked [`Config`], or every fault at once.
+//! Invariant: only this module reads the environment or constructs a `Config`, and no message holds a value. This is the
+//! only home of envy, which merely fills flat structs of strings: judging them is done here.
+
+mod batchdata;
+mod faults;
+pub mod ids_file;
+mod process;
+mod rightfoot;
 pub mod secret;
+mod section;
+mod values;
+mod variables;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use chrono::{DateTime, Utc};
+
+pub use batchdata::BatchData;
+pub use faults::Faults;
+pub use process::{Flags, LogFormat, Process};
+pub use rightfoot::Rightfoot;
+pub use variables::{VARIABLES, Variable};
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The process's own settings.
+    pub process: Process,
+    /// The BatchData wallet, if it is on.
+    pub batchdata: Option<BatchData>,
+    /// The Rightfoot account, if it is on.
+    pub rightfoot: Option<Rightfoot>,
+}
+
+/// The environment as it is, for [`Config::load`].
+#[must_use]
+pub fn environment() -> Vec<(OsString, OsString)> {
+    std::env::vars_os().collect()
+}
+
+impl Config {
+    /// Checks flags and variables. `now` judges dates that lie in the future.
+    ///
+    /// # Errors
+    /// All faults together.
+    pub fn load(
+        flags: &Flags,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+        now: DateTime<Utc>,
+    ) -> Result<Config, Faults> {
+        let mut faults = Faults::default();
+        let known = strings(variables, &mut faults);
+        let process = process::check(flags, section(&known, "", &mut faults), &mut faults);
+        let batchdata = batchdata::check(section(&known, BATCHDATA, &mut faults), now.date_naive(), &mut faults);
+        let rightfoot = rightfoot::check(section(&known, RIGHTFOOT, &mut faults), now, &mut faults);
+        orphans(&known, BATCHDATA, "BATCHDATA_API_TOKEN", &mut faults);
+        orphans(&known, RIGHTFOOT, "RIGHTFOOT_API_KEY", &mut faults);
+        if faults.is_empty() && batchdata.is_none() && rightfoot.is_none() {
+            faults.add(
+                "BATCHDATA_API_TOKEN, RIGHTFOOT_API_KEY",
+                "set at least one of them (or its _FILE), or try `wallet-exporter demo`, which needs none",
+            );
+        }
+        if faults.is_empty() { Ok(Config { process, batchdata, rightfoot }) } else { Err(faults) }
+    }
+
+    /// What deserves a word although it is no fault.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some(wallet) = &self.batchdata
+            && wallet.warning_balance.is_none()
+            && wallet.critical_balance.is_none()
+        {
+            warnings.push(
+                "no balance threshold is set: the alerts on a low balance stay silent until \
+                 BATCHDATA_WARNING_BALANCE_USD or BATCHDATA_CRITICAL_BALANCE_USD is set"
+                    .to_owned(),
+            );
+        }
+        if let Some(account) = &self.rightfoot
+            && account.batch_ids.is_empty()
+            && account.batch_ids_file.is_none()
+            && account.webhook_secret.is_none()
+        {
+            warnings.push(
+                "no source of batch ids is set: no balance check is followed until RIGHTFOOT_BATCH_IDS, \
+                 RIGHTFOOT_BATCH_IDS_FILE or RIGHTFOOT_WEBHOOK_SECRET is set"
+                    .to_owned(),
+            );
+        }
+        warnings
+    }
+}
+
+const BATCHDATA: &str = "BATCHDATA_";
+const RIGHTFOOT: &str = "RIGHTFOOT_";
+
+/// Keeps the variables that are ours and not empty; a name that only looks like ours is a fault.
+fn strings(variables: impl IntoIterator<Item = (OsString, OsString)>, faults: &mut Faults) -> BTreeMap<String, String> {
+    let mut known = BTreeMap::new();
+    for (name, value) in variables {
+        let Some(name) = name.to_str() else { continue };
+        let ours = VARIABLES.iter().any(|variable| variable.name == name);
+        if !ours {
+            let prefixed = name.starts_with(BATCHDATA) || name.starts_with(RIGHTFOOT);
+            if prefixed && !is_service_link(name) {
+                faults.add(name, "is not a variable of this program: check its spelling, or unset it");
+            }
+            continue;
+        }
+        match value.to_str() {
+            Some("") => {}
+            Some(value) => {
+                known.insert(name.to_owned(), value.to_owned());
+            }
+            None => faults.add(name, "is not UTF-8: write plain text"),
+        }
+    }
+    known
+}
+
+/// Kubernetes describes every service of a namespace in variables of its own; one may be called `batchdata-proxy`.
+fn is_service_link(name: &str) -> bool {
+    let rest = name.strip_prefix(BATCHDATA).or_else(|| name.strip_prefix(RIGHTFOOT)).unwrap_or(name);
+    let link = format!("_{rest}");
+    if link.ends_with("_SERVICE_HOST") || link.ends_with("_PORT") || link.contains("_SERVICE_PORT") {
+        return true;
+    }
+    // _PORT_443_TCP, _PORT_443_TCP_ADDR and the like
+    link.split("_PORT_").nth(1).is_some_and(|tail| tail.bytes().next().is_some_and(|byte| byte.is_ascii_digit()))
+}
+
+/// Fills a flat struct of strings. It cannot fail on strings; if it does, the name of the section says where.
+fn section<T: serde::de::DeserializeOwned + Default>(
+    known: &BTreeMap<String, String>,
+    prefix: &str,
+    faults: &mut Faults,
+) -> T {
+    let pairs = known.clone();
+    envy::prefixed(prefix).from_iter(pairs).unwrap_or_else(|_| {
+        faults.add(format!("{prefix}*"), "cannot be read");
+        T::default()
+    })
+}
+
+/// A vendor's variable without its secret would be ignored silently.
+fn orphans(known: &BTreeMap<String, String>, prefix: &str, secret: &str, faults: &mut Faults) {
+    if known.contains_key(secret) || known.contains_key(&format!("{secret}_FILE")) {
+        return;
+    }
+    for name in known.keys().filter(|name| name.starts_with(prefix)) {
+        faults.add(name.as_str(), format!("has no effect without {secret} or {secret}_FILE: set one, or unset it"));
+    }
+}

@@ -23,6 +23,8 @@ pub mod money;
 pub mod clock;
 pub mod config;
 pub mod vendor;
+pub mod domain;
+pub mod store;
 pub mod snapshot;
 pub mod poll;
 pub mod metrics;

@@ -70,6 +70,12 @@ impl Usd {
         }
     }
 
+    /// Reads back what [`Usd`]'s `Display` wrote. A sum may be larger than any amount that a vendor is believed.
+    #[must_use]
+    pub fn stored(text: &str) -> Option<Usd> {
+        Decimal::from_str_exact(text).ok().map(Usd)
+    }
+
     /// The amount without its sign.
     #[must_use]
     pub fn abs(self) -> Usd {

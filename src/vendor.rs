@@ -3,14 +3,54 @@
 //! Flows in: HTTP answers. Flows out: typed records, or one [`Fault`] with exactly one [`Reason`].
 //! Invariant: what leaves this module carries no personal field, no body, no query string and no secret; every answer
 //! is judged in one place, `http`. This is the only home of reqwest and csv-core.
+//!
+//! ```text
+//!  batchdata, rightfoot    one client per credential: which requests make up a report
+//!  http (+ head, cause)    sends, waits for a permit (credential), judges the transport
+//!  balance, consumption,   judge the body
+//!  cards, balances         (envelope, scalar, period; csv, timestamp)
+//! ```
 
-mod fault;
 mod names;
+mod fault;
+mod flaw;
 mod records;
+mod settings;
+mod credential;
+mod tls;
+mod cause;
+mod head;
+mod http;
+mod scalar;
+mod envelope;
+mod period;
+mod balance;
+mod consumption;
+mod cards;
+mod listing;
+mod csv;
+mod timestamp;
+mod balances;
+mod batchdata;
+mod rightfoot;
 
+pub use balances::ExportSummary;
+pub use batchdata::BatchData;
 pub use fault::{Fault, Reason};
 pub use names::{Operation, Source, Vendor};
 pub use records::{
     Balance, CardStatus, CardTransaction, CheckRow, CheckStatus, ConsumptionReport, DayConsumption, Flow, RowReject,
     RowSink, SubmittedVia,
 };
+pub use rightfoot::Rightfoot;
+pub use settings::{BuildError, ClientSettings, Limits, Observe, Unobserved};
+
+/// The readers of bodies without the transport, for fuzzing and for benches.
+pub mod intake {
+    pub use super::balance::read_balance;
+    pub use super::balances::Export;
+    pub use super::cards::{CardPage, read_card_page};
+    pub use super::consumption::read_consumption;
+    pub use super::flaw::Flaw;
+    pub use super::period::Grain;
+}

@@ -1,0 +1,43 @@
+//! Everything that is wrong with a configuration, collected.
+//!
+//! Flows in: one finding at a time. Flows out: all of them at once. Invariant: a finding names the variable or flag and
+//! what to write instead; it never repeats a value, because any value may be a secret put in the wrong place.
+
+use std::fmt;
+
+/// The faults of a configuration, at least one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    found: Vec<(String, String)>,
+}
+
+impl Faults {
+    /// Notes that `name` has to be changed, and how.
+    pub fn add(&mut self, name: impl Into<String>, remedy: impl Into<String>) {
+        self.found.push((name.into(), remedy.into()));
+    }
+
+    /// Whether nothing was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// The variables and flags that were named, in the order in which they were found.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.found.iter().map(|(name, _)| name.as_str())
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.found.len();
+        write!(formatter, "the configuration has {count} fault{}:", if count == 1 { "" } else { "s" })?;
+        for (name, remedy) in &self.found {
+            write!(formatter, "\n  {name}: {remedy}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}

@@ -1,0 +1,167 @@
+//! The process flags and their environment twins.
+//!
+//! Flows in: flags as typed, and the environment. Flows out: [`Process`]. Invariant: a flag wins over its variable, an
+//! empty variable is unset, and every fault is collected.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::faults::Faults;
+use super::values;
+
+/// The flags as they were typed; nothing is checked yet. The help texts name the environment twins.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Flags {
+    /// Address of the metrics and the page [env: WEB_LISTEN_ADDRESS] [default: 127.0.0.1:10700]
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", global = true)]
+    pub web_listen_address: Option<String>,
+    /// Path of the metrics [env: WEB_TELEMETRY_PATH] [default: /metrics]
+    #[arg(long = "web.telemetry-path", value_name = "PATH", global = true)]
+    pub web_telemetry_path: Option<String>,
+    /// TLS and passwords, a file in the format of the Prometheus exporter-toolkit [env: WEB_CONFIG_FILE]
+    #[arg(long = "web.config.file", value_name = "FILE", global = true)]
+    pub web_config_file: Option<String>,
+    /// Allow POST /-/reload [env: WEB_ENABLE_LIFECYCLE=true]
+    #[arg(long = "web.enable-lifecycle", global = true)]
+    pub web_enable_lifecycle: bool,
+    /// Address of the webhook, opened only with a webhook secret [env: WEBHOOK_LISTEN_ADDRESS] [default: 127.0.0.1:10701]
+    #[arg(long = "webhook.listen-address", value_name = "ADDRESS", global = true)]
+    pub webhook_listen_address: Option<String>,
+    /// Directory of the ledger; none keeps nothing on disk [env: STORAGE_PATH] [default: ./data]
+    #[arg(long = "storage.path", value_name = "DIRECTORY", global = true)]
+    pub storage_path: Option<String>,
+    /// How long a new counter series shows 0, at least twice the scrape interval [env: METRICS_BIRTH_HOLD] [default: 2m]
+    #[arg(long = "metrics.birth-hold", value_name = "DURATION", global = true)]
+    pub metrics_birth_hold: Option<String>,
+    /// error, warn, info, debug or trace [env: LOG_LEVEL] [default: info]
+    #[arg(long = "log.level", value_name = "LEVEL", global = true)]
+    pub log_level: Option<String>,
+    /// text or json [env: LOG_FORMAT] [default: text]
+    #[arg(long = "log.format", value_name = "FORMAT", global = true)]
+    pub log_format: Option<String>,
+}
+
+/// The environment twins, as envy fills them.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+pub(super) struct RawProcess {
+    web_listen_address: Option<String>,
+    web_telemetry_path: Option<String>,
+    web_config_file: Option<String>,
+    web_enable_lifecycle: Option<String>,
+    webhook_listen_address: Option<String>,
+    storage_path: Option<String>,
+    metrics_birth_hold: Option<String>,
+    log_level: Option<String>,
+    log_format: Option<String>,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The process's own settings.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Process {
+    /// Where metrics and the page are served.
+    pub listen: SocketAddr,
+    /// The path of the metrics.
+    pub telemetry_path: String,
+    /// The web configuration file.
+    pub web_config: Option<PathBuf>,
+    /// Whether `POST /-/reload` works.
+    pub enable_lifecycle: bool,
+    /// Where the webhook listens, if it is opened.
+    pub webhook_listen: SocketAddr,
+    /// The directory of the ledger; `None` keeps nothing on disk.
+    pub storage: Option<PathBuf>,
+    /// How long a new counter series shows 0.
+    pub birth_hold: Duration,
+    /// The least severe level that is logged.
+    pub log_level: tracing::level_filters::LevelFilter,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+}
+
+/// Paths that the telemetry path must not hide.
+const TAKEN: [&str; 4] = ["/", "/api/v1/status", "/-/healthy", "/-/ready"];
+
+pub(super) fn check(flags: &Flags, raw: RawProcess, faults: &mut Faults) -> Process {
+    let pick = |name: &'static str, flag: &Option<String>, twin: Option<String>, default: &str| match (flag, twin) {
+        (Some(value), _) => (format!("--{name}"), value.clone()),
+        (None, Some(value)) => (name.to_uppercase().replace(['.', '-'], "_"), value),
+        (None, None) => (format!("--{name}"), default.to_owned()),
+    };
+    let listen = pick("web.listen-address", &flags.web_listen_address, raw.web_listen_address, "127.0.0.1:10700");
+    let webhook =
+        pick("webhook.listen-address", &flags.webhook_listen_address, raw.webhook_listen_address, "127.0.0.1:10701");
+    let path = pick("web.telemetry-path", &flags.web_telemetry_path, raw.web_telemetry_path, "/metrics");
+    let storage = pick("storage.path", &flags.storage_path, raw.storage_path, "./data");
+    let hold = pick("metrics.birth-hold", &flags.metrics_birth_hold, raw.metrics_birth_hold, "2m");
+    let level = pick("log.level", &flags.log_level, raw.log_level, "info");
+    let format = pick("log.format", &flags.log_format, raw.log_format, "text");
+
+    let fallback = SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut address = |(name, value): (String, String)| {
+        values::listen_address(&value).unwrap_or_else(|remedy| {
+            faults.add(name, remedy);
+            fallback
+        })
+    };
+    let listen = address(listen);
+    let webhook_listen = address(webhook);
+    let (name, telemetry_path) = path;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+    if !telemetry_path.starts_with('/') || !telemetry_path.bytes().all(plain) || TAKEN.contains(&&*telemetry_path) {
+        faults.add(name, "write a path such as /metrics, not one that the page or the health checks use");
+    }
+    let (name, hold) = hold;
+    let birth_hold =
+        values::duration_within(&hold, Duration::ZERO, Duration::from_secs(3_600)).unwrap_or_else(|remedy| {
+            faults.add(name, remedy);
+            Duration::ZERO
+        });
+    let (name, level) = level;
+    let log_level = match level.as_str() {
+        "error" | "warn" | "info" | "debug" | "trace" => level.parse().ok(),
+        _ => None,
+    };
+    let log_level = log_level.unwrap_or_else(|| {
+        faults.add(name, "write error, warn, info, debug or trace");
+        tracing::level_filters::LevelFilter::INFO
+    });
+    let (name, format) = format;
+    let log_format = match format.as_str() {
+        "text" => LogFormat::Text,
+        "json" => LogFormat::Json,
+        _ => {
+            faults.add(name, "write text or json");
+            LogFormat::Text
+        }
+    };
+    let lifecycle = match raw.web_enable_lifecycle.as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => {
+            faults.add("WEB_ENABLE_LIFECYCLE", "write true or false");
+            false
+        }
+    };
+    Process {
+        listen,
+        telemetry_path,
+        web_config: flags.web_config_file.clone().or(raw.web_config_file).map(PathBuf::from),
+        enable_lifecycle: flags.web_enable_lifecycle || lifecycle,
+        webhook_listen,
+        storage: (storage.1 != "none").then(|| PathBuf::from(storage.1)),
+        birth_hold,
+        log_level,
+        log_format,
+    }
+}

@@ -1,0 +1,112 @@
+//! The section `RIGHTFOOT_*`.
+//!
+//! Flows in: raw strings. Flows out: [`Rightfoot`], or faults. Invariant: nothing else can construct one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use url::Url;
+use uuid::Uuid;
+
+use super::faults::Faults;
+use super::ids_file;
+use super::secret::Secret;
+use super::{section, values};
+
+/// The variables, as envy fills them.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+pub(super) struct RawRightfoot {
+    api_key: Option<String>,
+    api_key_file: Option<String>,
+    account: Option<String>,
+    base_url: Option<String>,
+    batch_ids: Option<String>,
+    batch_ids_file: Option<String>,
+    count_since: Option<String>,
+    interval: Option<String>,
+    settle_after: Option<String>,
+    max_age: Option<String>,
+    requests_per_minute: Option<String>,
+    webhook_secret: Option<String>,
+    webhook_secret_file: Option<String>,
+}
+
+/// A Rightfoot account.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Rightfoot {
+    /// The bearer key.
+    pub key: Secret,
+    /// The label `account`.
+    pub account: String,
+    /// Where the API is.
+    pub base_url: Url,
+    /// The batches that the environment names.
+    pub batch_ids: Vec<Uuid>,
+    /// A file with more of them.
+    pub batch_ids_file: Option<PathBuf>,
+    /// From when on rows are counted, if it was set.
+    pub count_since: Option<DateTime<Utc>>,
+    /// How often open batches are polled.
+    pub interval: Duration,
+    /// How old the newest row of a batch must be before the batch counts as complete.
+    pub settle_after: Duration,
+    /// How long a last good value is served.
+    pub max_age: Duration,
+    /// The key's request budget.
+    pub requests_per_minute: u32,
+    /// Opens the webhook.
+    pub webhook_secret: Option<Secret>,
+}
+
+/// Checks the section; `None` if the vendor is off or faulty.
+pub(super) fn check(raw: RawRightfoot, now: DateTime<Utc>, faults: &mut Faults) -> Option<Rightfoot> {
+    let key = section::secret("RIGHTFOOT_API_KEY", raw.api_key, raw.api_key_file, faults, |_| None);
+    let account = section::value("RIGHTFOOT_ACCOUNT", raw.account, "default", faults, values::account);
+    let base_url =
+        section::value("RIGHTFOOT_BASE_URL", raw.base_url, "https://api.rightfoot.com", faults, values::base_url);
+    let batch_ids = section::value("RIGHTFOOT_BATCH_IDS", raw.batch_ids, "", faults, values::uuids);
+    let batch_ids_file = raw.batch_ids_file.map(PathBuf::from);
+    if let Some(path) = &batch_ids_file
+        && let Err(fault) = ids_file::read(path)
+    {
+        faults.add("RIGHTFOOT_BATCH_IDS_FILE", format!("{fault}: name a readable file with one batch id a line"));
+    }
+    let count_since = section::optional("RIGHTFOOT_COUNT_SINCE", raw.count_since, faults, values::date_or_time);
+    if count_since.is_some_and(|since| since > now) {
+        faults.add("RIGHTFOOT_COUNT_SINCE", "write a UTC date or time that is not in the future");
+    }
+    let interval = section::value("RIGHTFOOT_INTERVAL", raw.interval, "1m", faults, values::interval);
+    let settle_after = section::value("RIGHTFOOT_SETTLE_AFTER", raw.settle_after, "6h", faults, |text| {
+        values::duration_within(text, Duration::from_secs(1), Duration::from_secs(7 * 24 * 3_600))
+    });
+    let max_age = section::value("RIGHTFOOT_MAX_AGE", raw.max_age, "1h", faults, values::duration);
+    if let (Some(max_age), Some(interval)) = (max_age, interval)
+        && max_age < interval * 2
+    {
+        faults.add(
+            "RIGHTFOOT_MAX_AGE",
+            format!("write at least {}, twice RIGHTFOOT_INTERVAL", values::written(interval * 2)),
+        );
+    }
+    let requests_per_minute =
+        section::value("RIGHTFOOT_REQUESTS_PER_MINUTE", raw.requests_per_minute, "300", faults, values::per_minute);
+    let webhook_secret =
+        section::secret("RIGHTFOOT_WEBHOOK_SECRET", raw.webhook_secret, raw.webhook_secret_file, faults, |text| {
+            (!values::is_webhook_secret(text)).then_some("write 32 to 128 of A-Z, a-z, 0-9, _ and -")
+        });
+    Some(Rightfoot {
+        key: key?,
+        account: account?,
+        base_url: base_url?,
+        batch_ids: batch_ids?,
+        batch_ids_file,
+        count_since,
+        interval: interval?,
+        settle_after: settle_after?,
+        max_age: max_age?,
+        requests_per_minute: requests_per_minute?,
+        webhook_secret,
+    })
+}

@@ -1,0 +1,83 @@
+//! What both vendors' sections share: secrets, values with defaults, and the name in every fault.
+//!
+//! Flows in: a section's raw variables. Flows out: checked values; faults are collected. Invariant: each value is read
+//! through one of these, so no fault can forget its variable's name.
+
+use std::path::Path;
+
+use secrecy::SecretString;
+
+use super::faults::Faults;
+use super::secret::{Secret, is_sendable};
+
+/// Reads `X` or `X_FILE`.
+pub(super) fn secret(
+    name: &str,
+    value: Option<String>,
+    file: Option<String>,
+    faults: &mut Faults,
+    fits: impl Fn(&str) -> Option<&'static str>,
+) -> Option<Secret> {
+    match (value, file) {
+        (None, None) => None,
+        (Some(_), Some(_)) => {
+            faults.add(name, format!("set {name} or {name}_FILE, not both"));
+            None
+        }
+        (Some(value), None) => {
+            let line = value.strip_suffix('\n').unwrap_or(&value);
+            let line = line.strip_suffix('\r').unwrap_or(line);
+            if !is_sendable(line) {
+                faults.add(name, "write one line of printable ASCII without spaces");
+                return None;
+            }
+            if let Some(remedy) = fits(line) {
+                faults.add(name, remedy);
+                return None;
+            }
+            Some(Secret::fixed(SecretString::from(line.to_owned())))
+        }
+        (None, Some(file)) => match Secret::from_file(Path::new(&file)) {
+            Ok(secret) => {
+                use secrecy::ExposeSecret as _;
+                if let Some(remedy) = fits(secret.current().expose_secret()) {
+                    faults.add(format!("{name}_FILE"), remedy);
+                    return None;
+                }
+                Some(secret)
+            }
+            Err(fault) => {
+                faults
+                    .add(format!("{name}_FILE"), format!("{fault}: name a readable file that holds the secret alone"));
+                None
+            }
+        },
+    }
+}
+
+/// Reads a value that has a default.
+pub(super) fn value<T>(
+    name: &str,
+    text: Option<String>,
+    default: &str,
+    faults: &mut Faults,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Option<T> {
+    match read(text.as_deref().unwrap_or(default)) {
+        Ok(value) => Some(value),
+        Err(remedy) => {
+            faults.add(name, remedy);
+            None
+        }
+    }
+}
+
+/// Reads a value that may be absent.
+pub(super) fn optional<T>(
+    name: &str,
+    text: Option<String>,
+    faults: &mut Faults,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Option<T> {
+    value(name, Some(text?), "", faults, read)
+}

@@ -1,0 +1,96 @@
+//! The balance-check counters of an account: the sums over settled batches.
+//!
+//! Flows in: tallies of batches, each once. Flows out: totals. Invariant: sums are conserved; an institution beyond the
+//! bound is counted under `other`.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::labels::{Admissions, MOST_NAMES};
+use super::tally::{Histogram, StatusCounts, Tally};
+use crate::vendor::{CheckStatus, RowReject};
+
+/// Key of the series that are known from the start, among the births.
+pub const BIRTH_KEY: &str = "checks";
+
+/// The key of an institution's series among the births.
+#[must_use]
+pub fn birth_key(institution: &str) -> String {
+    format!("checks/{institution}")
+}
+
+/// Totals over settled batches.
+#[derive(Clone, Debug)]
+pub struct CheckTotals {
+    /// Rows by status and way of submission.
+    pub by_status: StatusCounts,
+    /// Rows by institution and status.
+    pub by_institution: BTreeMap<String, BTreeMap<CheckStatus, u64>>,
+    /// Balances.
+    pub histogram: Histogram,
+    /// Rejected rows, counted as they are first met.
+    pub rejected: BTreeMap<RowReject, u64>,
+    institutions: Admissions,
+}
+
+impl Default for CheckTotals {
+    fn default() -> CheckTotals {
+        CheckTotals {
+            by_status: StatusCounts::new(),
+            by_institution: BTreeMap::new(),
+            histogram: Histogram::default(),
+            rejected: BTreeMap::new(),
+            institutions: Admissions::new(MOST_NAMES),
+        }
+    }
+}
+
+impl CheckTotals {
+    /// The totals of an earlier life.
+    #[must_use]
+    pub fn restored(
+        by_status: StatusCounts,
+        by_institution: BTreeMap<String, BTreeMap<CheckStatus, u64>>,
+        histogram: Histogram,
+        rejected: BTreeMap<RowReject, u64>,
+        institutions: Vec<String>,
+    ) -> CheckTotals {
+        let institutions = Admissions::restored(MOST_NAMES, institutions);
+        CheckTotals { by_status, by_institution, histogram, rejected, institutions }
+    }
+
+    /// Adds batches that settle together; returns the institutions that were admitted.
+    pub fn settle<'a>(&mut self, tallies: impl IntoIterator<Item = &'a Tally> + Clone) -> Vec<String> {
+        let mut first: BTreeMap<&str, DateTime<Utc>> = BTreeMap::new();
+        for (name, institution) in tallies.clone().into_iter().flat_map(|tally| &tally.institutions) {
+            let time = first.entry(name).or_insert(institution.first);
+            *time = (*time).min(institution.first);
+        }
+        let newcomers = self.institutions.newcomers(&first);
+        self.institutions.admit(newcomers.clone());
+        for tally in tallies {
+            for (key, rows) in &tally.counted {
+                *self.by_status.entry(*key).or_default() += rows;
+            }
+            self.histogram.add(&tally.histogram);
+            for (name, institution) in &tally.institutions {
+                let label = self.institutions.fold(name, &[]);
+                if label != name {
+                    self.institutions.note_overflow(name);
+                }
+                let totals = self.by_institution.entry(label.to_owned()).or_default();
+                for (status, rows) in &institution.by_status {
+                    *totals.entry(*status).or_default() += rows;
+                }
+            }
+        }
+        newcomers
+    }
+
+    /// Distinct institutions that were folded since the process started.
+    #[must_use]
+    pub fn overflow(&self) -> u64 {
+        self.institutions.overflow()
+    }
+}

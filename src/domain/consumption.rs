@@ -1,0 +1,371 @@
+//! The consumption ledger: what was spent, by UTC day and series.
+//!
+//! Flows in: reports by UTC day, which may overlap, repeat, skip and restate. Flows out: counters that rise with the
+//! vendor's true totals, and exact sums over periods. Invariant: a counter is the highest of the totals recomputed from
+//! the vendor's own days, less the base line; applying a report twice changes nothing; one that was missed is made up
+//! for by the next that covers its days.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{Days, NaiveDate};
+
+use super::counter::HighWater;
+use super::labels::{Admissions, MOST_NAMES, clean};
+use super::periods::Period;
+use crate::money::Usd;
+use crate::vendor::{ConsumptionReport, Flow};
+
+/// Days back from the newest known day that are asked for again: the vendor answers at most 366 days at once.
+pub const REACH: u64 = 365;
+
+/// Days that are kept in memory: more than are ever asked for again.
+const KEPT: u64 = 400;
+
+/// A counter of money.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Series {
+    /// The wallet's debits.
+    Debit,
+    /// The wallet's credits.
+    Credit,
+    /// Debits of an origin.
+    OriginDebit(String),
+    /// Credits of an origin.
+    OriginCredit(String),
+    /// Debits of an API path.
+    PathDebit(String),
+}
+
+/// A family of series; the label `report` of the gauges about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Report {
+    /// [`Series::Debit`]
+    Debit,
+    /// [`Series::Credit`]
+    Credit,
+    /// [`Series::OriginDebit`]
+    OriginDebit,
+    /// [`Series::OriginCredit`]
+    OriginCredit,
+    /// [`Series::PathDebit`]
+    PathDebit,
+}
+
+impl Report {
+    /// All of them.
+    pub const ALL: [Report; 5] =
+        [Report::Debit, Report::Credit, Report::OriginDebit, Report::OriginCredit, Report::PathDebit];
+
+    /// The label value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Report::Debit => "debit",
+            Report::Credit => "credit",
+            Report::OriginDebit => "origin_debit",
+            Report::OriginCredit => "origin_credit",
+            Report::PathDebit => "api_path_debit",
+        }
+    }
+}
+
+impl Series {
+    /// The family it belongs to.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        match self {
+            Series::Debit => Report::Debit,
+            Series::Credit => Report::Credit,
+            Series::OriginDebit(_) => Report::OriginDebit,
+            Series::OriginCredit(_) => Report::OriginCredit,
+            Series::PathDebit(_) => Report::PathDebit,
+        }
+    }
+
+    /// The label value; empty for the totals.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        match self {
+            Series::Debit | Series::Credit => "",
+            Series::OriginDebit(label) | Series::OriginCredit(label) | Series::PathDebit(label) => label,
+        }
+    }
+
+    /// The series of a family with a label.
+    #[must_use]
+    pub fn new(report: Report, label: &str) -> Series {
+        match report {
+            Report::Debit => Series::Debit,
+            Report::Credit => Series::Credit,
+            Report::OriginDebit => Series::OriginDebit(label.to_owned()),
+            Report::OriginCredit => Series::OriginCredit(label.to_owned()),
+            Report::PathDebit => Series::PathDebit(label.to_owned()),
+        }
+    }
+
+    /// Its key among the births.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self.label() {
+            "" => format!("consumption/{}", self.report().as_str()),
+            label => format!("consumption/{}/{label}", self.report().as_str()),
+        }
+    }
+}
+
+/// One day's amounts by series; zeros are left out.
+pub type Day = BTreeMap<Series, Usd>;
+
+/// From when on the counters count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BaseLine {
+    /// What the first report showed is the base line; every later change counts, whatever day it falls on.
+    FirstReport,
+    /// Days from this one on count, whatever was known before.
+    Day(NaiveDate),
+}
+
+/// Everything that is known about a wallet's consumption.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    base: BaseLine,
+    /// First and last day that reports have covered without a gap.
+    covered: Option<(NaiveDate, NaiveDate)>,
+    days: BTreeMap<NaiveDate, Day>,
+    counters: BTreeMap<Series, HighWater>,
+    origins: Admissions,
+    paths: Admissions,
+}
+
+/// What a report changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Days as they are now, whole.
+    pub days: BTreeMap<NaiveDate, Day>,
+    /// Counters as they are now; a new series is here even if it is zero.
+    pub counters: BTreeMap<Series, HighWater>,
+    /// Origins admitted by this report.
+    pub origins: Vec<String>,
+    /// Paths admitted by this report.
+    pub paths: Vec<String>,
+    /// The days covered once this is applied.
+    pub covered: Option<(NaiveDate, NaiveDate)>,
+    overflowing_origins: BTreeSet<String>,
+    overflowing_paths: BTreeSet<String>,
+}
+
+impl Ledger {
+    /// Nothing known yet.
+    #[must_use]
+    pub fn new(base: BaseLine) -> Ledger {
+        let counters = [Series::Debit, Series::Credit].map(|series| (series, HighWater::default()));
+        Ledger {
+            base,
+            covered: None,
+            days: BTreeMap::new(),
+            counters: BTreeMap::from(counters),
+            origins: Admissions::new(MOST_NAMES),
+            paths: Admissions::new(MOST_NAMES),
+        }
+    }
+
+    /// The ledger of an earlier life.
+    #[must_use]
+    pub fn restored(
+        base: BaseLine,
+        covered: Option<(NaiveDate, NaiveDate)>,
+        days: BTreeMap<NaiveDate, Day>,
+        counters: BTreeMap<Series, HighWater>,
+        origins: Vec<String>,
+        paths: Vec<String>,
+    ) -> Ledger {
+        let mut ledger = Ledger::new(base);
+        ledger.covered = covered;
+        ledger.days = days;
+        ledger.counters.extend(counters);
+        ledger.origins = Admissions::restored(MOST_NAMES, origins);
+        ledger.paths = Admissions::restored(MOST_NAMES, paths);
+        ledger
+    }
+
+    /// The earliest day that memory of this ledger must hold, given its newest day.
+    #[must_use]
+    pub fn kept_from(newest: NaiveDate) -> NaiveDate {
+        newest.checked_sub_days(Days::new(KEPT)).unwrap_or(newest)
+    }
+
+    /// The days to ask for on `today`: those that can still change, or, if `full`, as far back as the vendor answers.
+    /// A day that was forgotten is never asked for again, or it would count twice.
+    #[must_use]
+    pub fn wanted(&self, today: NaiveDate, full: bool) -> (NaiveDate, NaiveDate) {
+        let back = |day: NaiveDate, days| day.checked_sub_days(Days::new(days)).unwrap_or(day);
+        let Some((first, last)) = self.covered else {
+            let reach = back(today, REACH);
+            return match self.base {
+                BaseLine::Day(day) => (day.min(reach), today),
+                BaseLine::FirstReport => (reach, today),
+            };
+        };
+        // A clock may have stepped back since: nothing before the first known day is ever asked for.
+        let today = today.max(first);
+        let known = last.min(today);
+        let from = if full { back(today, REACH).min(back(known, 1)) } else { back(known, 1) };
+        (from.max(first).max(back(last, KEPT - 1)).min(today), today)
+    }
+
+    /// What applying `report` would change.
+    #[must_use]
+    pub fn plan(&self, report: &ConsumptionReport) -> Changes {
+        let (origins, paths) = self.newcomers(report);
+        let mut changes = Changes { origins, paths, ..Changes::default() };
+        changes.covered = Some(match self.covered {
+            None => (report.from, report.to),
+            Some((first, last)) => (first.min(report.from), last.max(report.to)),
+        });
+        let first_report = self.covered.is_none();
+        let mut moved: BTreeMap<Series, Usd> = BTreeMap::new();
+        let mut date = report.from;
+        while date <= report.to {
+            let day = self.fold(date, report, &mut changes);
+            let nothing = Day::new();
+            let before = self.days.get(&date).unwrap_or(&nothing);
+            for series in before.keys().chain(day.keys()) {
+                moved.entry(series.clone()).or_default();
+            }
+            let counts = match self.base {
+                BaseLine::FirstReport => !first_report,
+                BaseLine::Day(since) => date >= since,
+            };
+            if counts {
+                for (series, amount) in &day {
+                    *moved.entry(series.clone()).or_default() += *amount;
+                }
+                for (series, amount) in before {
+                    *moved.entry(series.clone()).or_default() -= *amount;
+                }
+            }
+            if day != *before {
+                changes.days.insert(date, day);
+            }
+            let Some(next) = date.succ_opt() else { break };
+            date = next;
+        }
+        for (series, change) in moved {
+            let before = self.counters.get(&series).copied();
+            let after = before.unwrap_or_default().moved(change);
+            if before != Some(after) {
+                changes.counters.insert(series, after);
+            }
+        }
+        changes
+    }
+
+    /// Applies changes for good.
+    pub fn commit(&mut self, changes: Changes) {
+        self.note_overflow(&changes);
+        self.origins.admit(changes.origins);
+        self.paths.admit(changes.paths);
+        self.counters.extend(changes.counters);
+        self.days.extend(changes.days);
+        self.covered = changes.covered;
+        if let Some((newest, _)) = self.days.last_key_value() {
+            let oldest = Ledger::kept_from(*newest);
+            self.days = self.days.split_off(&oldest);
+        }
+    }
+
+    /// Remembers folded names although the changes could not be written.
+    pub fn note_overflow(&mut self, changes: &Changes) {
+        changes.overflowing_origins.iter().for_each(|name| self.origins.note_overflow(name));
+        changes.overflowing_paths.iter().for_each(|name| self.paths.note_overflow(name));
+    }
+
+    /// Debit and credit of a period, as if `pending` were applied; `None` if not all of its days are known.
+    #[must_use]
+    pub fn period(&self, period: Period, today: NaiveDate, pending: Option<&Changes>) -> Option<Flow> {
+        let covered = pending.and_then(|changes| changes.covered).or(self.covered)?;
+        let (first, last) = period.days(today);
+        if first < covered.0 || last > covered.1 {
+            return None;
+        }
+        let mut sum = Flow::default();
+        let mut date = first;
+        loop {
+            let day = pending.and_then(|changes| changes.days.get(&date)).or_else(|| self.days.get(&date));
+            if let Some(day) = day {
+                sum.debit += day.get(&Series::Debit).copied().unwrap_or_default();
+                sum.credit += day.get(&Series::Credit).copied().unwrap_or_default();
+            }
+            match date.succ_opt() {
+                Some(next) if next <= last => date = next,
+                _ => return Some(sum),
+            }
+        }
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn counters(&self) -> &BTreeMap<Series, HighWater> {
+        &self.counters
+    }
+
+    /// From when on it counts.
+    #[must_use]
+    pub fn base(&self) -> BaseLine {
+        self.base
+    }
+
+    /// First and last day that is known.
+    #[must_use]
+    pub fn covered(&self) -> Option<(NaiveDate, NaiveDate)> {
+        self.covered
+    }
+
+    /// Distinct origins and paths that were folded since the process started.
+    #[must_use]
+    pub fn overflow(&self) -> (u64, u64) {
+        (self.origins.overflow(), self.paths.overflow())
+    }
+
+    fn newcomers(&self, report: &ConsumptionReport) -> (Vec<String>, Vec<String>) {
+        let mut origins: BTreeMap<&str, NaiveDate> = BTreeMap::new();
+        let mut paths: BTreeMap<&str, NaiveDate> = BTreeMap::new();
+        for (date, day) in &report.days {
+            for name in day.by_origin.keys() {
+                origins.entry(clean(name)).or_insert(*date);
+            }
+            for name in day.by_path.keys() {
+                paths.entry(clean(name)).or_insert(*date);
+            }
+        }
+        (self.origins.newcomers(&origins), self.paths.newcomers(&paths))
+    }
+
+    fn fold(&self, date: NaiveDate, report: &ConsumptionReport, changes: &mut Changes) -> Day {
+        let mut day = Day::new();
+        let Some(reported) = report.days.get(&date) else { return day };
+        let mut add = |series, amount: Usd| *day.entry(series).or_default() += amount;
+        add(Series::Debit, reported.total.debit);
+        add(Series::Credit, reported.total.credit);
+        for (name, flow) in &reported.by_origin {
+            let name = clean(name);
+            let label = self.origins.fold(name, &changes.origins);
+            if label != name {
+                changes.overflowing_origins.insert(name.to_owned());
+            }
+            add(Series::OriginDebit(label.to_owned()), flow.debit);
+            add(Series::OriginCredit(label.to_owned()), flow.credit);
+        }
+        for (name, amount) in &reported.by_path {
+            let name = clean(name);
+            let label = self.paths.fold(name, &changes.paths);
+            if label != name {
+                changes.overflowing_paths.insert(name.to_owned());
+            }
+            add(Series::PathDebit(label.to_owned()), *amount);
+        }
+        // An origin that only spends has no series of credits, and the other way round.
+        day.retain(|_, amount| !amount.is_zero());
+        day
+    }
+}

@@ -1,0 +1,134 @@
+//! Bounds on label values that vendors choose.
+//!
+//! Flows in: names as the vendor wrote them. Flows out: names fit for a label, at most so many of them.
+//! Invariant: once admitted, a name stays; what is not admitted folds into [`OTHER`], so sums are conserved.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+/// Where names beyond the bound go.
+pub const OTHER: &str = "other";
+
+/// Most names for `origin`, `api_path` and `institution`.
+pub const MOST_NAMES: usize = 100;
+
+/// Most names for `card_brand`.
+pub const MOST_BRANDS: usize = 20;
+
+/// Longest label value, in characters.
+pub const LONGEST: usize = 128;
+
+/// Overflowing names that are told apart; beyond that they are one.
+const MOST_OVERFLOWING: usize = 10_000;
+
+/// Trims and cuts a name; an empty one is `unknown`.
+#[must_use]
+pub fn clean(name: &str) -> &str {
+    let name = name.trim();
+    let end = name.char_indices().nth(LONGEST).map_or(name.len(), |(index, _)| index);
+    match name.get(..end).map(str::trim_end) {
+        None | Some("") => "unknown",
+        Some(name) => name,
+    }
+}
+
+/// The names that a label has admitted so far.
+#[derive(Clone, Debug)]
+pub struct Admissions {
+    most: usize,
+    admitted: BTreeSet<String>,
+    overflowing: HashSet<u64>,
+}
+
+impl Admissions {
+    /// None admitted yet.
+    #[must_use]
+    pub fn new(most: usize) -> Admissions {
+        Admissions { most, admitted: BTreeSet::new(), overflowing: HashSet::new() }
+    }
+
+    /// Those that were admitted in an earlier life.
+    #[must_use]
+    pub fn restored(most: usize, names: impl IntoIterator<Item = String>) -> Admissions {
+        Admissions { most, admitted: names.into_iter().collect(), overflowing: HashSet::new() }
+    }
+
+    /// The names that would be admitted of `candidates` (clean name -> when it first occurred): first come by time, then
+    /// by name.
+    #[must_use]
+    pub fn newcomers<T: Ord>(&self, candidates: &BTreeMap<&str, T>) -> Vec<String> {
+        let mut fresh: Vec<(&T, &str)> = candidates
+            .iter()
+            .filter(|(name, _)| **name != OTHER && !self.admitted.contains(**name))
+            .map(|(name, first)| (first, *name))
+            .collect();
+        fresh.sort();
+        let room = self.most.saturating_sub(self.admitted.len());
+        fresh.into_iter().take(room).map(|(_, name)| name.to_owned()).collect()
+    }
+
+    /// Admits for good.
+    pub fn admit(&mut self, names: impl IntoIterator<Item = String>) {
+        self.admitted.extend(names);
+    }
+
+    /// Whether `name` is admitted, or about to be.
+    #[must_use]
+    pub fn is_admitted(&self, name: &str, newcomers: &[String]) -> bool {
+        self.admitted.contains(name) || newcomers.iter().any(|newcomer| newcomer == name)
+    }
+
+    /// The value that `name` has as a label.
+    #[must_use]
+    pub fn fold<'a>(&self, name: &'a str, newcomers: &[String]) -> &'a str {
+        if self.is_admitted(name, newcomers) { name } else { OTHER }
+    }
+
+    /// Remembers that a name was folded.
+    pub fn note_overflow(&mut self, name: &str) {
+        if name == OTHER || self.overflowing.len() >= MOST_OVERFLOWING {
+            return;
+        }
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        self.overflowing.insert(hasher.finish());
+    }
+
+    /// How many distinct names were folded since the process started.
+    #[must_use]
+    pub fn overflow(&self) -> u64 {
+        self.overflowing.len() as u64
+    }
+
+    /// The admitted names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.admitted.iter().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_trimmed_cut_and_never_empty() {
+        assert_eq!(clean("  visa \n"), "visa");
+        assert_eq!(clean(" \t"), "unknown");
+        assert_eq!(clean(&"ü".repeat(200)).chars().count(), 128);
+    }
+
+    #[test]
+    fn first_come_by_time_then_by_name() {
+        let mut names = Admissions::new(2);
+        let candidates = BTreeMap::from([("c", 1), ("b", 2), ("a", 2), (OTHER, 0)]);
+        let fresh = names.newcomers(&candidates);
+        assert_eq!(fresh, ["c", "a"]);
+        names.admit(fresh);
+        assert_eq!(names.newcomers(&BTreeMap::from([("first", 0)])), Vec::<String>::new());
+        assert_eq!(names.fold("first", &[]), OTHER);
+        assert_eq!(names.fold("a", &[]), "a");
+        names.note_overflow("first");
+        names.note_overflow("first");
+        assert_eq!(names.overflow(), 1);
+    }
+}

@@ -1,0 +1,1 @@
+//! Changes to a JSON text that keep every other byte as it is.

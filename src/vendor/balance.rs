@@ -1,0 +1,56 @@
+//! The wallet's balance.
+//!
+//! Flows in: a balance answer. Flows out: a [`Balance`], exact. Invariant: only US dollars are a balance.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::envelope::{self, ReadResults, Reading};
+use super::flaw::Flaw;
+use super::records::Balance;
+use super::scalar;
+
+/// How far the vendor's `asOf` may lie ahead of the vendor's own clock.
+const AHEAD: TimeDelta = TimeDelta::days(1);
+
+/// Reads a balance answer; `now` is the vendor's clock.
+///
+/// # Errors
+/// A [`Flaw`] of class `refused`, `decode`, `truncated` or `implausible`.
+pub fn read_balance(body: &[u8], now: DateTime<Utc>) -> Result<Balance, Flaw> {
+    let Wire { amount, currency, as_of } = envelope::read(body, Results)?;
+    let amount = amount.ok_or_else(|| Flaw::decode("results.balance is missing or null"))?;
+    let currency = currency.ok_or_else(|| Flaw::decode("results.currency is missing or null"))?;
+    let as_of = as_of.ok_or_else(|| Flaw::decode("results.asOf is missing or null"))?;
+    if scalar::text(currency.get(), "results.currency")? != "USD" {
+        return Err(Flaw::implausible("results.currency is not USD"));
+    }
+    let balance = Balance {
+        amount: scalar::amount(amount.get(), "results.balance")?,
+        as_of: scalar::time(as_of.get(), "results.asOf")?,
+    };
+    if balance.as_of - now > AHEAD {
+        return Err(Flaw::implausible("results.asOf is more than a day ahead of the vendor's clock"));
+    }
+    Ok(balance)
+}
+
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(borrow, rename = "balance")]
+    amount: Option<&'a RawValue>,
+    #[serde(borrow)]
+    currency: Option<&'a RawValue>,
+    #[serde(borrow, rename = "asOf")]
+    as_of: Option<&'a RawValue>,
+}
+
+struct Results;
+
+impl<'de> ReadResults<'de> for Results {
+    type Value = Wire<'de>;
+    fn read<D: Deserializer<'de>>(self, _reading: &Reading, deserializer: D) -> Result<Wire<'de>, D::Error> {
+        Wire::deserialize(deserializer)
+    }
+}

@@ -1,0 +1,92 @@
+//! The BatchData wallet.
+//!
+//! Flows in: three GET endpoints. Flows out: balance, consumption by day, card transactions.
+//! Invariant: all requests of one token share one budget, one pause and one idea of the vendor's clock.
+
+use std::fmt;
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::balance::read_balance;
+use super::consumption::read_consumption;
+use super::fault::Fault;
+use super::http::Judge;
+use super::listing;
+use super::names::Operation;
+use super::period::Grain;
+use super::records::{Balance, CardTransaction, ConsumptionReport};
+use super::settings::{BuildError, ClientSettings};
+
+/// A client for one wallet token.
+pub struct BatchData {
+    judge: Judge,
+}
+
+impl BatchData {
+    /// A client with these settings. Sends nothing.
+    ///
+    /// # Errors
+    /// If the settings cannot work at all.
+    pub fn new(settings: ClientSettings) -> Result<BatchData, BuildError> {
+        Ok(BatchData { judge: Judge::new(settings)? })
+    }
+
+    /// The wallet's balance.
+    ///
+    /// # Errors
+    /// Everything that is not a believable balance.
+    pub async fn balance(&self) -> Result<Balance, Fault> {
+        let whole = self.judge.json(Operation::Balance, &[]).await?;
+        read_balance(&whole.body, self.now()).map_err(|flaw| whole.about.flawed(flaw))
+    }
+
+    /// What was spent and paid in, by UTC day, both ends included.
+    ///
+    /// # Errors
+    /// Everything that is not a believable report of just these days.
+    pub async fn consumption(&self, from: NaiveDate, to: NaiveDate) -> Result<ConsumptionReport, Fault> {
+        let query = [("start_date", from.to_string()), ("end_date", to.to_string()), ("group_by", "day".to_owned())];
+        let whole = self.judge.json(Operation::ConsumptionReport, &query).await?;
+        read_consumption(&whole.body, from, to, Grain::Day).map_err(|flaw| whole.about.flawed(flaw))
+    }
+
+    /// All card transactions made between two dates, both included; sorted by id, each id once.
+    ///
+    /// # Errors
+    /// Everything that is not a complete listing.
+    pub async fn card_transactions(
+        &self,
+        from: Option<NaiveDate>,
+        to: Option<NaiveDate>,
+    ) -> Result<Vec<CardTransaction>, Fault> {
+        listing::walk(&self.judge, from, to).await
+    }
+
+    /// The vendor's clock, as its `Date` headers tell it: to the second, and never ahead of it.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.judge.credential().now()
+    }
+
+    /// Until when all requests of this token wait.
+    #[must_use]
+    pub fn pause_until(&self) -> Option<DateTime<Utc>> {
+        self.judge.credential().pause_until()
+    }
+
+    /// Lets all requests of this token wait; never shortens a longer pause.
+    pub fn pause(&self, until: DateTime<Utc>) {
+        self.judge.credential().pause(until);
+    }
+
+    /// Ends a pause, for a token that was replaced.
+    pub fn resume(&self) {
+        self.judge.credential().resume();
+    }
+}
+
+impl fmt::Debug for BatchData {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("BatchData")
+    }
+}

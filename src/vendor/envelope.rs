@@ -1,0 +1,196 @@
+//! BatchData's JSON envelope: `{"results": ..., "status": {"code": 200, ...}}`.
+//!
+//! Flows in: a whole body and a reader for `results`. Flows out: what that reader made, in one pass over the text.
+//! Invariant: a `status.code` of 400 or more is a refusal wherever it stands and whatever else is wrong with the body;
+//! a body that ends before its JSON is complete is `truncated`, the empty body among them. An envelope without a
+//! readable `status.code` is judged by its results alone.
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+
+use super::fault::Reason;
+use super::flaw::Flaw;
+
+/// Where a reader stands, and what it found wrong. Serde carries only a message, and its own messages quote values.
+pub(super) struct Reading {
+    field: Cell<&'static str>,
+    flaw: RefCell<Option<Flaw>>,
+}
+
+impl Reading {
+    fn new() -> Reading {
+        Reading { field: Cell::new("the body"), flaw: RefCell::new(None) }
+    }
+
+    /// The next value belongs to this field.
+    pub(super) fn at(&self, field: &'static str) {
+        self.field.set(field);
+    }
+
+    /// Stops the reading for this flaw.
+    pub(super) fn fail<E: de::Error>(&self, flaw: Flaw) -> E {
+        self.flaw.replace(Some(flaw));
+        E::custom("flawed")
+    }
+
+    /// Passes on a value, or stops the reading for its flaw.
+    pub(super) fn check<T, E: de::Error>(&self, value: Result<T, Flaw>) -> Result<T, E> {
+        value.map_err(|flaw| self.fail(flaw))
+    }
+}
+
+/// A reader for `results`, told where to leave its findings.
+pub(super) trait ReadResults<'de> {
+    /// What it makes.
+    type Value;
+    /// Reads the value of `results`.
+    fn read<D: Deserializer<'de>>(self, reading: &Reading, deserializer: D) -> Result<Self::Value, D::Error>;
+}
+
+/// Reads a whole body.
+pub(super) fn read<'de, R: ReadResults<'de>>(body: &'de [u8], reader: R) -> Result<R::Value, Flaw> {
+    let text = std::str::from_utf8(body).map_err(|error| match error.error_len() {
+        None => Flaw::truncated("the body ends inside a character"),
+        Some(_) => Flaw::decode("the body is not UTF-8"),
+    })?;
+    let reading = Reading::new();
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let outcome = deserializer
+        .deserialize_map(Envelope { reading: &reading, reader: Some(reader) })
+        .and_then(|envelope| deserializer.end().map(|()| envelope));
+    match outcome {
+        Ok((_, Some(code))) if code.refuses => Err(code.flaw()),
+        Ok((Some(results), _)) => Ok(results),
+        Ok((None, _)) => Err(Flaw::decode("results is missing")),
+        Err(error) => Err(refusal(text).unwrap_or_else(|| broken(&reading, &error))),
+    }
+}
+
+fn broken(reading: &Reading, error: &serde_json::Error) -> Flaw {
+    if let Some(flaw) = reading.flaw.take() {
+        return flaw;
+    }
+    match error.classify() {
+        Category::Eof | Category::Io => Flaw::truncated("the JSON ends early"),
+        Category::Syntax => Flaw::decode(format!("malformed JSON at line {}, column {}", error.line(), error.column())),
+        Category::Data => Flaw::decode(format!("wrong type or shape in {}", reading.field.get())),
+    }
+}
+
+/// A `status.code`.
+#[derive(Clone, Copy)]
+struct Code {
+    refuses: bool,
+    /// The code itself, where it is one that HTTP could have.
+    plain: Option<u16>,
+}
+
+impl Code {
+    fn flaw(self) -> Flaw {
+        let detail = match self.plain {
+            Some(code) => format!("HTTP 200 with status.code {code} in the body"),
+            None => "HTTP 200 with a status.code beyond HTTP's in the body".to_owned(),
+        };
+        Flaw { reason: Reason::Refused, detail }
+    }
+
+    fn of(status: &RawValue) -> Option<Code> {
+        #[derive(serde::Deserialize)]
+        struct Status<'a> {
+            #[serde(borrow)]
+            code: Option<&'a RawValue>,
+        }
+        let raw = serde_json::from_str::<Status<'_>>(status.get()).ok()?.code?.get();
+        let digits = raw.trim_matches('"');
+        let refuses = digits.parse::<f64>().ok()? >= 400.0;
+        Some(Code { refuses, plain: digits.parse().ok().filter(|code| *code <= 999) })
+    }
+}
+
+/// A refusal in a body whose results could not be read, if there is one.
+fn refusal(text: &str) -> Option<Flaw> {
+    #[derive(serde::Deserialize)]
+    struct Refusal<'a> {
+        #[serde(borrow)]
+        status: Option<&'a RawValue>,
+    }
+    let code = Code::of(serde_json::from_str::<Refusal<'_>>(text).ok()?.status?)?;
+    code.refuses.then(|| code.flaw())
+}
+
+struct Envelope<'r, R> {
+    reading: &'r Reading,
+    reader: Option<R>,
+}
+
+impl<'de, R: ReadResults<'de>> Visitor<'de> for Envelope<'_, R> {
+    type Value = (Option<R::Value>, Option<Code>);
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an envelope")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut results = None;
+        let mut code = None;
+        while let Some(Name(name)) = map.next_key()? {
+            match &*name {
+                "results" => {
+                    self.reading.at("results");
+                    let Some(reader) = self.reader.take() else {
+                        return Err(self.reading.fail(Flaw::decode("results is there twice")));
+                    };
+                    results = Some(map.next_value_seed(Results { reading: self.reading, reader })?);
+                }
+                "status" => {
+                    self.reading.at("status");
+                    code = Code::of(map.next_value()?);
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok((results, code))
+    }
+}
+
+struct Results<'r, R> {
+    reading: &'r Reading,
+    reader: R,
+}
+
+impl<'de, R: ReadResults<'de>> DeserializeSeed<'de> for Results<'_, R> {
+    type Value = R::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<R::Value, D::Error> {
+        self.reader.read(self.reading, deserializer)
+    }
+}
+
+/// A key of an object, borrowed where it holds no escapes.
+pub(super) struct Name<'de>(pub(super) Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Name<'de>, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Name<'de>;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a name")
+            }
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Borrowed(text)))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}

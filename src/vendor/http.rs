@@ -1,0 +1,269 @@
+//! The judge: the only place that sends a request and decides what its answer is.
+//!
+//! Flows in: an endpoint and its query. Flows out: a whole JSON body, or the chunks of an export, or one [`Fault`].
+//! Invariant: a body is handed on only after status, content type and size were judged; the token goes to the
+//! configured host alone; each request has taken a permit and is observed exactly once, cancelled ones included.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use reqwest::{Client, Response};
+use secrecy::ExposeSecret;
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use super::cause;
+use super::credential::Credential;
+use super::fault::{Fault, Reason};
+use super::flaw::Flaw;
+use super::head::{self, Kind};
+use super::names::Operation;
+use super::settings::{BuildError, ClientSettings, Limits, Observe};
+use super::tls;
+
+/// Sends requests with one credential to one host.
+pub(super) struct Judge {
+    client: Client,
+    base_url: Url,
+    credential: Credential,
+    limits: Limits,
+    observer: Arc<dyn Observe>,
+}
+
+/// Parameters of a query, in order; names may repeat.
+pub(super) type Query<'a> = &'a [(&'a str, String)];
+
+impl Judge {
+    pub(super) fn new(settings: ClientSettings) -> Result<Judge, BuildError> {
+        Ok(Judge {
+            client: tls::client(&settings)?,
+            credential: Credential::new(settings.secret, settings.requests_per_minute, settings.clock),
+            base_url: settings.base_url,
+            limits: settings.limits,
+            observer: settings.observer,
+        })
+    }
+
+    pub(super) fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// A JSON answer, whole.
+    pub(super) async fn json(&self, operation: Operation, query: Query<'_>) -> Result<Whole, Fault> {
+        self.credential.permit().await;
+        let deadline = Instant::now() + self.limits.total;
+        let answer = self.answer(operation, Kind::Json, query, deadline).await?;
+        answer.whole(deadline, &self.limits).await
+    }
+
+    /// The start of an export.
+    pub(super) async fn csv(&self, operation: Operation, query: Query<'_>) -> Result<Stream, Fault> {
+        self.credential.permit().await;
+        let start = Instant::now();
+        let answer = self.answer(operation, Kind::Csv, query, start + self.limits.csv_idle).await?;
+        if !answer.framed {
+            let words =
+                "no Content-Length and no chunked framing: a body that was cut could not be told from a whole one";
+            return Err(answer.about.fault(Reason::Truncated, words));
+        }
+        let now = Instant::now();
+        Ok(Stream { answer, limits: self.limits, end: start + self.limits.csv_total, window: now, fresh: 0 })
+    }
+
+    async fn answer(
+        &self,
+        operation: Operation,
+        kind: Kind,
+        query: Query<'_>,
+        deadline: Instant,
+    ) -> Result<Answer, Fault> {
+        let mut observed =
+            Observed { observer: Arc::clone(&self.observer), operation, code: None, start: Instant::now() };
+        let secret = self.credential.secret().current();
+        let mut token = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()))
+            .map_err(|_| Fault::new(operation, Reason::Unauthorized, "the token cannot stand in a header"))?;
+        token.set_sensitive(true);
+        let sent = self
+            .client
+            .get(self.url(operation, query))
+            .header(ACCEPT, kind.accept())
+            .header(AUTHORIZATION, token)
+            .send();
+        let response = match timeout_at(deadline, sent).await {
+            Err(_) => {
+                let words = format!("no answer within {}", seconds(observed.start.elapsed()));
+                return Err(Fault::new(operation, Reason::Timeout, words));
+            }
+            Ok(Err(error)) => {
+                let (reason, words) = cause::before_the_head(&error);
+                return Err(Fault::new(operation, reason, words));
+            }
+            Ok(Ok(response)) => response,
+        };
+        let status = response.status();
+        observed.code = Some(status.as_u16());
+        let headers = response.headers();
+        let server_time = head::date(headers);
+        if let Some(server_time) = server_time {
+            self.credential.learn(server_time);
+        }
+        let about = About { operation, status: status.as_u16(), server_time };
+        if let Some((reason, words)) = head::failure(status) {
+            let retry_after = head::retry_after(headers, self.credential.clock().now());
+            return Err(Fault { retry_after, ..about.fault(reason, words) });
+        }
+        if let Some(words) = head::wrong_type(kind, headers) {
+            return Err(about.fault(Reason::Decode, words));
+        }
+        let most = match kind {
+            Kind::Json => self.limits.json_bytes,
+            Kind::Csv => self.limits.csv_bytes,
+        };
+        let framed = head::is_framed(headers);
+        let answer = Answer { response, about, framed, most, read: 0, _observed: observed };
+        if answer.response.content_length().is_some_and(|length| length > most) {
+            return Err(answer.too_large());
+        }
+        Ok(answer)
+    }
+
+    fn url(&self, operation: Operation, query: Query<'_>) -> Url {
+        let mut url = self.base_url.clone();
+        let path = format!("{}{}", url.path().trim_end_matches('/'), operation.path());
+        url.set_path(&path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+}
+
+/// What is known about an answer whatever its body says.
+#[derive(Clone, Copy)]
+pub(super) struct About {
+    operation: Operation,
+    status: u16,
+    server_time: Option<DateTime<Utc>>,
+}
+
+impl About {
+    fn fault(&self, reason: Reason, detail: impl Into<String>) -> Fault {
+        Fault { status: Some(self.status), server_time: self.server_time, ..Fault::new(self.operation, reason, detail) }
+    }
+
+    /// The fault for what is wrong with the body.
+    pub(super) fn flawed(&self, flaw: Flaw) -> Fault {
+        self.fault(flaw.reason, flaw.detail)
+    }
+}
+
+/// A whole body and where it came from.
+pub(super) struct Whole {
+    pub(super) about: About,
+    pub(super) body: Vec<u8>,
+}
+
+struct Answer {
+    response: Response,
+    about: About,
+    framed: bool,
+    most: u64,
+    read: u64,
+    _observed: Observed,
+}
+
+impl Answer {
+    /// The next chunk, `None` at the end.
+    async fn chunk(&mut self, until: Instant) -> Result<Option<Bytes>, Fault> {
+        match timeout_at(until, self.response.chunk()).await {
+            Err(_) => Err(self.too_slow()),
+            Ok(Err(error)) => {
+                let (reason, words) = cause::inside_the_body(&error, self.read);
+                Err(self.about.fault(reason, words))
+            }
+            Ok(Ok(None)) => Ok(None),
+            Ok(Ok(Some(chunk))) => {
+                self.read += chunk.len() as u64;
+                if self.read > self.most { Err(self.too_large()) } else { Ok(Some(chunk)) }
+            }
+        }
+    }
+
+    async fn whole(mut self, deadline: Instant, limits: &Limits) -> Result<Whole, Fault> {
+        // What the vendor promises is reserved only as far as it is likely to be true.
+        let likely = self.response.content_length().unwrap_or(0).min(limits.json_bytes).min(1024 * 1024);
+        let mut body = Vec::with_capacity(usize::try_from(likely).unwrap_or(0));
+        while let Some(chunk) = self.chunk(deadline).await? {
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Whole { about: self.about, body })
+    }
+
+    fn too_slow(&self) -> Fault {
+        self.about.fault(Reason::Timeout, format!("the body was not complete in time, {} bytes had come", self.read))
+    }
+
+    fn too_large(&self) -> Fault {
+        self.about.fault(Reason::TooLarge, format!("the body is larger than {} bytes", self.most))
+    }
+}
+
+/// An export that is being read.
+pub(super) struct Stream {
+    answer: Answer,
+    limits: Limits,
+    end: Instant,
+    /// When the present window of progress began.
+    window: Instant,
+    /// Bytes that came in it.
+    fresh: u64,
+}
+
+impl Stream {
+    pub(super) fn about(&self) -> About {
+        self.answer.about
+    }
+
+    /// The next chunk, `None` at the end. A window begins anew only when it has brought enough.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
+        let until = self.end.min(self.window + self.limits.csv_idle);
+        // A stream that always has a chunk ready would never let the timer look.
+        if Instant::now() >= until {
+            return Err(self.answer.too_slow());
+        }
+        let chunk = self.answer.chunk(until).await?;
+        if let Some(chunk) = &chunk {
+            self.fresh += chunk.len() as u64;
+            if self.fresh >= self.limits.csv_progress {
+                self.window = Instant::now();
+                self.fresh = 0;
+            }
+        }
+        Ok(chunk)
+    }
+}
+
+/// Reports a request when it is over, however it ended.
+struct Observed {
+    observer: Arc<dyn Observe>,
+    operation: Operation,
+    code: Option<u16>,
+    start: Instant,
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        self.observer.request(self.operation, self.code, self.start.elapsed());
+    }
+}
+
+fn seconds(took: Duration) -> String {
+    format!("{:.1} s", took.as_secs_f64())
+}

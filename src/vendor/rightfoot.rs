@@ -1,0 +1,78 @@
+//! The Rightfoot balance checks.
+//!
+//! Flows in: the streamed CSV export. Flows out: rows to a sink, as they come.
+//! Invariant: memory does not depend on the export's size; a sink has the whole export only if `Ok` came back.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::balances::{Export, ExportSummary};
+use super::fault::Fault;
+use super::http::Judge;
+use super::names::Operation;
+use super::records::RowSink;
+use super::settings::{BuildError, ClientSettings};
+
+/// A client for one Rightfoot key.
+pub struct Rightfoot {
+    judge: Judge,
+}
+
+impl Rightfoot {
+    /// A client with these settings. Sends nothing.
+    ///
+    /// # Errors
+    /// If the settings cannot work at all.
+    pub fn new(settings: ClientSettings) -> Result<Rightfoot, BuildError> {
+        Ok(Rightfoot { judge: Judge::new(settings)? })
+    }
+
+    /// The results of these batches. On an error the sink has seen a part, which must be thrown away. A URL has room
+    /// for a hundred or so ids; without an id nothing is asked and the answer is empty.
+    ///
+    /// # Errors
+    /// Everything that is not a complete export.
+    pub async fn balances_csv(&self, ids: &[Uuid], sink: &mut dyn RowSink) -> Result<ExportSummary, Fault> {
+        if ids.is_empty() {
+            return Ok(ExportSummary::default());
+        }
+        let query: Vec<_> = ids.iter().map(|id| ("batch_ids", id.to_string())).collect();
+        let mut stream = self.judge.csv(Operation::BalancesCsv, &query).await?;
+        let about = stream.about();
+        let mut export = Export::new(ids);
+        while let Some(chunk) = stream.chunk().await? {
+            export.push(&chunk, sink).map_err(|flaw| about.flawed(flaw))?;
+        }
+        export.finish().map_err(|flaw| about.flawed(flaw))
+    }
+
+    /// The vendor's clock, as its `Date` headers tell it: to the second, and never ahead of it.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.judge.credential().now()
+    }
+
+    /// Until when all requests of this key wait.
+    #[must_use]
+    pub fn pause_until(&self) -> Option<DateTime<Utc>> {
+        self.judge.credential().pause_until()
+    }
+
+    /// Lets all requests of this key wait; never shortens a longer pause.
+    pub fn pause(&self, until: DateTime<Utc>) {
+        self.judge.credential().pause(until);
+    }
+
+    /// Ends a pause, for a key that was replaced.
+    pub fn resume(&self) {
+        self.judge.credential().resume();
+    }
+}
+
+impl fmt::Debug for Rightfoot {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Rightfoot")
+    }
+}

@@ -1,0 +1,121 @@
+//! What a vendor client is built from.
+//!
+//! Flows in: a checked configuration. Flows out: the settings of one client, that is, of one credential at one host.
+//! Invariant: `Debug` shows neither the secret nor anything that could carry it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls_pki_types::CertificateDer;
+use url::Url;
+
+use crate::clock::SharedClock;
+use crate::config::secret::Secret;
+
+use super::names::Operation;
+
+/// Everything that a client needs to know.
+#[derive(Clone)]
+pub struct ClientSettings {
+    /// Where the vendor's API lives; the endpoints' paths are appended. Plain `http` only to a loopback address.
+    pub base_url: Url,
+    /// The credential. Read at each request, so a changed file takes effect at the next one.
+    pub secret: Secret,
+    /// The credential's budget: at most so many requests in any 60 seconds.
+    pub requests_per_minute: u32,
+    /// Time for the budget, the pause and the vendor's clock. The limits of a request in flight run on tokio's time.
+    pub clock: SharedClock,
+    /// Limits of a single request.
+    pub limits: Limits,
+    /// Is told of each request.
+    pub observer: Arc<dyn Observe>,
+    /// Certificates to trust beside the system's.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+}
+
+impl fmt::Debug for ClientSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A URL may carry a user and a password.
+        formatter
+            .debug_struct("ClientSettings")
+            .field("host", &self.base_url.host_str())
+            .field("secret", &self.secret)
+            .field("requests_per_minute", &self.requests_per_minute)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Limits of a single request. The default is what production uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// DNS, TCP and TLS together.
+    pub connect: Duration,
+    /// A JSON request, from the first packet to the last byte; for the export, until the headers are there.
+    pub total: Duration,
+    /// The export must bring [`Limits::csv_progress`] bytes in each such window, so that a drip does not live for ever.
+    pub csv_idle: Duration,
+    /// The least that counts as progress of the export.
+    pub csv_progress: u64,
+    /// The export as a whole.
+    pub csv_total: Duration,
+    /// Longest JSON body.
+    pub json_bytes: u64,
+    /// Longest export.
+    pub csv_bytes: u64,
+    /// Most pages of one walk through a listing.
+    pub pages: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connect: Duration::from_secs(5),
+            total: Duration::from_secs(30),
+            csv_idle: Duration::from_secs(30),
+            csv_progress: 1024,
+            csv_total: Duration::from_secs(30 * 60),
+            // A year of hours with all its breakdowns is 8 MB.
+            json_bytes: 32 * 1024 * 1024,
+            csv_bytes: 2 * 1024 * 1024 * 1024,
+            pages: 1_000,
+        }
+    }
+}
+
+/// Is told of each request that was sent, or that could not be.
+pub trait Observe: Send + Sync + 'static {
+    /// A request ended: `code` is the HTTP status, `None` if no answer came; `took` runs to the last byte that was read.
+    fn request(&self, operation: Operation, code: Option<u16>, took: Duration);
+}
+
+/// Observes nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unobserved;
+
+impl Observe for Unobserved {
+    fn request(&self, _operation: Operation, _code: Option<u16>, _took: Duration) {}
+}
+
+/// Why a client cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// The base URL cannot be built upon.
+    #[error("the base URL must be http or https with a host, and without user, password, query and fragment")]
+    BaseUrl,
+    /// The token would travel in the clear.
+    #[error("plain http is allowed to a loopback address only")]
+    PlainHttp,
+    /// Nothing to judge the vendor's certificate by.
+    #[error(
+        "no CA certificates were found on this system: install ca-certificates, or point SSL_CERT_FILE at a bundle"
+    )]
+    NoRoots,
+    /// A certificate among the extra roots is not one.
+    #[error("an extra root certificate cannot be read")]
+    ExtraRoot,
+    /// The HTTP client refused its settings.
+    #[error("the HTTP client cannot be built: {0}")]
+    Client(String),
+}
