@@ -47,4 +47,5 @@ LABEL org.opencontainers.image.title="wallet-exporter" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$GIT_REVISION"
+HEALTHCHECK --interval=30s --timeout=5s --start-period=5s CMD ["/usr/local/bin/wallet-exporter", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/wallet-exporter"]

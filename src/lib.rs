@@ -22,6 +22,7 @@
 pub mod money;
 pub mod clock;
 pub mod config;
+pub mod healthcheck;
 pub mod vendor;
 pub mod domain;
 pub mod store;

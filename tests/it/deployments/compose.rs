@@ -63,7 +63,7 @@ fn compose_accepts_the_project_with_and_without_an_environment_file() {
         let config: Value = serde_json::from_str(&config).unwrap();
         config["services"]["exporter"].clone()
     };
-    assert_eq!(strings(&command(&compose)["command"]), ["demo"]);
+    assert_eq!(strings(&command(&compose)["command"]), ["demo", "--storage.path=none"]);
     std::fs::write(directory.path().join("deploy/.env"), text("deploy/.env.example")).unwrap();
     let real = command(&compose);
     assert_eq!(strings(&real["command"]), ["serve"]);
