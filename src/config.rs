@@ -48,10 +48,7 @@ impl Process {
     ///
     /// # Errors
     /// All faults together.
-    pub fn load(
-        flags: &Flags,
-        variables: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Process, Faults> {
+    pub fn load(flags: &Flags, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Process, Faults> {
         let mut faults = Faults::default();
         let known = strings(variables, &mut faults);
         let process = process::check(flags, section(&known, "", &mut faults), &mut faults);

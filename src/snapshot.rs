@@ -15,6 +15,6 @@ pub use requests::{REQUEST_BOUNDS, RequestLog, RequestTotals};
 pub use source::{Failure, SourceView};
 pub use status::*;
 pub use views::{
-    CardsView, ChecksView, ConsumptionView, Periods, ReloadView, RightfootView, Snapshot, StorageView, WalletView,
-    WebhookView,
+    CardsView, ChecksView, ConsumptionView, NewestBatch, Periods, ReloadView, RightfootView, Snapshot, StorageView,
+    WalletView, WebhookView,
 };

@@ -7,6 +7,7 @@
 
 mod compose;
 mod files;
+mod health;
 mod image;
 mod kubernetes;
 mod systemd;

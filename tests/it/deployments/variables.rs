@@ -2,48 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use wallet_exporter::config::VARIABLES;
+
 use super::files::{text, under, yaml};
 
-/// What the program reads from the environment.
-pub const KNOWN: &[&str] = &[
-    "BATCHDATA_ACCOUNT",
-    "BATCHDATA_API_TOKEN",
-    "BATCHDATA_API_TOKEN_FILE",
-    "BATCHDATA_BALANCE_INTERVAL",
-    "BATCHDATA_BASE_URL",
-    "BATCHDATA_CARD_INTERVAL",
-    "BATCHDATA_CONSUMPTION_INTERVAL",
-    "BATCHDATA_COUNT_SINCE",
-    "BATCHDATA_CRITICAL_BALANCE_USD",
-    "BATCHDATA_MAX_AGE",
-    "BATCHDATA_REQUESTS_PER_MINUTE",
-    "BATCHDATA_SOURCES",
-    "BATCHDATA_WARNING_BALANCE_USD",
-    "HTTPS_PROXY",
-    "LOG_FORMAT",
-    "LOG_LEVEL",
-    "METRICS_BIRTH_HOLD",
-    "NO_PROXY",
-    "RIGHTFOOT_ACCOUNT",
-    "RIGHTFOOT_API_KEY",
-    "RIGHTFOOT_API_KEY_FILE",
-    "RIGHTFOOT_BASE_URL",
-    "RIGHTFOOT_BATCH_IDS",
-    "RIGHTFOOT_BATCH_IDS_FILE",
-    "RIGHTFOOT_COUNT_SINCE",
-    "RIGHTFOOT_INTERVAL",
-    "RIGHTFOOT_MAX_AGE",
-    "RIGHTFOOT_REQUESTS_PER_MINUTE",
-    "RIGHTFOOT_SETTLE_AFTER",
-    "RIGHTFOOT_WEBHOOK_SECRET",
-    "RIGHTFOOT_WEBHOOK_SECRET_FILE",
-    "STORAGE_PATH",
-    "WEBHOOK_LISTEN_ADDRESS",
-    "WEB_CONFIG_FILE",
-    "WEB_ENABLE_LIFECYCLE",
-    "WEB_LISTEN_ADDRESS",
-    "WEB_TELEMETRY_PATH",
-];
+/// Read by the HTTP client that the program uses, and documented with its own.
+const PROXY: [&str; 2] = ["HTTPS_PROXY", "NO_PROXY"];
+
+fn is_known(name: &str) -> bool {
+    VARIABLES.iter().any(|variable| variable.name == name) || PROXY.contains(&name)
+}
 
 /// The beginnings by which a word is known to be meant for the program.
 const PREFIXES: &[&str] =
@@ -66,7 +34,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn the_systemd_environment_file_names_every_variable_once_and_no_other() {
     let file = text("deploy/systemd/wallet-exporter.env");
-    let known: BTreeSet<&str> = KNOWN.iter().copied().collect();
+    let known: BTreeSet<&str> = VARIABLES.iter().map(|variable| variable.name).chain(PROXY).collect();
     assert_eq!(assigned(&file), known);
     for name in known {
         let lines = file.lines().filter(|line| line.trim_start_matches('#').starts_with(&format!("{name}=")));
@@ -78,7 +46,7 @@ fn the_systemd_environment_file_names_every_variable_once_and_no_other() {
 fn the_compose_environment_file_names_only_known_variables() {
     let compose = text("deploy/compose.yaml");
     for name in assigned(&text("deploy/.env.example")) {
-        assert!(KNOWN.contains(&name) || compose.contains(&format!("${{{name}:-")), "{name} means nothing to anybody");
+        assert!(is_known(name) || compose.contains(&format!("${{{name}:-")), "{name} means nothing to anybody");
     }
 }
 
@@ -88,7 +56,7 @@ fn the_production_settings_name_only_known_variables() {
     let names = assigned(&settings);
     assert!(!names.is_empty());
     for name in names {
-        assert!(KNOWN.contains(&name), "{name}");
+        assert!(is_known(name), "{name}");
     }
 }
 
@@ -102,7 +70,7 @@ fn no_file_names_a_variable_that_the_program_does_not_know() {
     let mut seen = 0;
     for file in &files {
         for word in words(&text(file)).filter(|word| PREFIXES.iter().any(|prefix| word.starts_with(prefix))) {
-            assert!(KNOWN.contains(&word), "{file} names {word}");
+            assert!(is_known(word), "{file} names {word}");
             seen += 1;
         }
     }
@@ -114,6 +82,17 @@ fn the_containers_environment_in_the_deployment_is_known() {
     let deployment = yaml("deploy/kubernetes/base/deployment.yaml");
     let environment = &deployment["spec"]["template"]["spec"]["containers"][0]["env"];
     for entry in environment.as_array().unwrap() {
-        assert!(KNOWN.contains(&entry["name"].as_str().unwrap()), "{entry}");
+        assert!(is_known(entry["name"].as_str().unwrap()), "{entry}");
+    }
+}
+
+#[test]
+fn the_systemd_environment_file_shows_the_real_defaults() {
+    let file = text("deploy/systemd/wallet-exporter.env");
+    // The unit keeps its state elsewhere than a program started by hand.
+    for variable in VARIABLES.iter().filter(|variable| !variable.default.is_empty() && variable.name != "STORAGE_PATH")
+    {
+        let line = format!("#{}={}", variable.name, variable.default);
+        assert!(file.lines().any(|found| found == line), "{line}");
     }
 }
