@@ -4,7 +4,7 @@
 //! could ask. Invariant: nothing but the exporter's own address is called, and never for longer than a few seconds.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 use crate::config::Process;
@@ -19,8 +19,9 @@ const YES: &[u8] = b"HTTP/1.1 200 ";
 /// # Errors
 /// In words for a person: nobody listens, or the answer is not the one of a healthy exporter.
 pub fn ask(process: &Process) -> Result<(), String> {
-    let mut last = String::new();
-    for address in reachable(process.listen) {
+    let addresses = reachable(&process.listen).map_err(|error| format!("{}: {}", process.listen, error.kind()))?;
+    let mut last = format!("{} is no address", process.listen);
+    for address in addresses {
         match answer(address) {
             Ok(answer) if answer.starts_with(YES) => return Ok(()),
             // Behind TLS or a password the question is refused, and only a living server refuses.
@@ -33,14 +34,21 @@ pub fn ask(process: &Process) -> Result<(), String> {
 }
 
 /// The addresses by which a listener is reached from its own machine.
-fn reachable(listen: SocketAddr) -> Vec<SocketAddr> {
-    let at = |ip: IpAddr| SocketAddr::new(ip, listen.port());
-    match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => vec![at(Ipv4Addr::LOCALHOST.into())],
-        // It takes IPv4 as well, and a container may have no IPv6 loopback.
-        IpAddr::V6(ip) if ip.is_unspecified() => vec![at(Ipv4Addr::LOCALHOST.into()), at(Ipv6Addr::LOCALHOST.into())],
-        ip => vec![at(ip)],
+fn reachable(listen: &str) -> std::io::Result<Vec<SocketAddr>> {
+    let everywhere = listen.strip_prefix(':').map(|port| format!("0.0.0.0:{port}"));
+    let mut found = Vec::new();
+    for address in everywhere.as_deref().unwrap_or(listen).to_socket_addrs()? {
+        let at = |ip: IpAddr| SocketAddr::new(ip, address.port());
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => found.push(at(Ipv4Addr::LOCALHOST.into())),
+            // It takes IPv4 as well, and a container may have no IPv6 loopback.
+            IpAddr::V6(ip) if ip.is_unspecified() => {
+                found.extend([at(Ipv4Addr::LOCALHOST.into()), at(Ipv6Addr::LOCALHOST.into())]);
+            }
+            _ => found.push(address),
+        }
     }
+    Ok(found)
 }
 
 /// The first bytes of the answer; nothing if the other side closes without one.

@@ -127,7 +127,7 @@ fn prometheus_reads_every_shipped_rule_and_reaches_the_exporter_and_alertmanager
 
     let patterns: Vec<String> = strings(&config["rule_files"])
         .into_iter()
-        .map(|pattern| format!("{}/{pattern}", path.rsplit_once('/').unwrap().0))
+        .map(|pattern| origin(&prometheus, &format!("/etc/prometheus/{pattern}")))
         .collect();
     let rules = under("deploy/prometheus", ".rules.yml");
     assert!(!rules.is_empty());
