@@ -9,8 +9,10 @@ use wallet_exporter::healthcheck;
 
 /// The settings of an exporter that listens there.
 fn settings(listen: &str, more: &[(&str, &str)]) -> Process {
-    let variables =
-        [("WEB_LISTEN_ADDRESS", listen)].iter().chain(more).map(|(name, value)| (name.into(), value.into()));
+    let variables = [("WEB_LISTEN_ADDRESS", listen)]
+        .into_iter()
+        .chain(more.iter().copied())
+        .map(|(name, value)| (name.into(), value.into()));
     Process::load(&Flags::default(), variables.collect::<Vec<(OsString, OsString)>>()).unwrap()
 }
 
