@@ -23,6 +23,7 @@ pub mod money;
 pub mod clock;
 pub mod names;
 pub mod config;
+pub mod healthcheck;
 pub mod telemetry;
 pub mod vendor;
 pub mod domain;
