@@ -73,15 +73,25 @@ started=$SECONDS
 echo "image: built in $((SECONDS - started)) s ($IMAGE_DRIVER)"
 
 # --- what it says of itself ------------------------------------------------------------------------------------------------
-inspect() { "${buildah[@]}" inspect --type image --format "$1" localhost/wallet-exporter-test; }
-expect() { [ "$2" = "$3" ] || fail "$1 is '$2', not '$3'"; }
-expect user "$(inspect '{{.Docker.Config.User}}')" 65532:65532
-expect entrypoint "$(inspect '{{json .Docker.Config.Entrypoint}}')" '["/usr/local/bin/wallet-exporter"]'
-expect ports "$(inspect '{{json .Docker.Config.ExposedPorts}}')" '{"10700/tcp":{},"10701/tcp":{}}'
-expect volumes "$(inspect '{{json .Docker.Config.Volumes}}')" '{"/data":{}}'
-expect 'label revision' "$(inspect '{{index .Docker.Config.Labels "org.opencontainers.image.revision"}}')" "$revision"
-inspect '{{json .Docker.Config.Healthcheck}}' | grep -q '"healthcheck"' || fail 'no health check'
-mapfile -t environment < <(inspect '{{range .Docker.Config.Env}}{{println .}}{{end}}' | sed '/^$/d')
+"${buildah[@]}" inspect --type image localhost/wallet-exporter-test > "$work/image.json"
+python3 - "$work/image.json" "$revision" > "$work/environment" <<'CHECK' || fail 'the image describes itself otherwise'
+import json, sys
+config = json.load(open(sys.argv[1]))["Docker"]["config"]
+for name, wanted in {
+    "User": "65532:65532",
+    "Entrypoint": ["/usr/local/bin/wallet-exporter"],
+    "ExposedPorts": {"10700/tcp": {}, "10701/tcp": {}},
+    "Volumes": {"/data": {}},
+}.items():
+    if config[name] != wanted:
+        sys.exit(f"{name} is {config[name]}, not {wanted}")
+if config["Labels"]["org.opencontainers.image.revision"] != sys.argv[2]:
+    sys.exit("the label of the revision is wrong")
+if "healthcheck" not in config["Healthcheck"]["Test"]:
+    sys.exit("no health check")
+print("\n".join(config["Env"]))
+CHECK
+mapfile -t environment < "$work/environment"
 size=$("${buildah[@]}" images --json localhost/wallet-exporter-test | python3 -c '
 import json, re, sys
 number, unit = re.match(r"([0-9.]+) ?([kKMG]?B)", json.load(sys.stdin)[0]["size"]).groups()
