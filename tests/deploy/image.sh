@@ -45,15 +45,14 @@ if [ "$IMAGE_DRIVER" = overlay ]; then layers=--layers; else layers=--layers=fal
 
 work=$(mktemp -d)
 declare -A running=()
-containers=()
 clean_up() {
     set +e
-    local pid container
+    local pid
     for pid in "${!running[@]}"; do kill -KILL "$pid" 2> /dev/null; wait "$pid" 2> /dev/null; done
-    for container in "${containers[@]}"; do
-        "${buildah[@]}" umount "$container" > /dev/null 2>&1
-        "${buildah[@]}" rm "$container" > /dev/null 2>&1
-    done
+    # All containers of this storage are ours, also one that an interrupted build has left; no mount may outlive the run,
+    # or the target directory could not be deleted.
+    "${buildah[@]}" rm --all > /dev/null 2>&1
+    umount "$IMAGE_STORAGE/images/overlay" 2> /dev/null
     rm -rf "$work"
 }
 trap clean_up EXIT
@@ -104,7 +103,6 @@ python3 -c "import sys; sys.exit(float(sys.argv[1]) > float(sys.argv[2]))" "$siz
 new_root() {
     local container root
     container=$("${buildah[@]}" from --pull-never localhost/wallet-exporter-test)
-    containers+=("$container")
     root=$("${buildah[@]}" mount "$container")
     mkdir -p "$root"/{proc,dev,etc}
     touch "$root"/etc/{hosts,resolv.conf}
