@@ -100,13 +100,9 @@ fn of_source(source: &str) -> Vec<(&'static str, Fault, &'static str)> {
             ("cut inside a record", Fault::CutInRecord, "truncated"),
             ("cut at a line end", Fault::CutAtLineEnd, "truncated"),
             ("no framing", Fault::Unframed, "truncated"),
-            ("missing column", Fault::csv(CsvChange::Drop { column: "Status".to_owned() }), "decode"),
-            (
-                "every row rejected",
-                Fault::csv(CsvChange::Set { column: "Timestamp".to_owned(), value: "soon".to_owned() }),
-                "decode",
-            ),
-            ("open quote", Fault::csv(CsvChange::OpenQuote), "decode"),
+            ("missing column", Fault::csv(CsvChange::Drop("Status".to_owned())), "decode"),
+            ("every row rejected", Fault::csv(CsvChange::Set("Timestamp".to_owned(), "soon".to_owned())), "decode"),
+            ("open quote", Fault::csv(CsvChange::OpenQuote(3)), "decode"),
         ],
     }
 }
