@@ -1,2 +1,128 @@
 //! The commands.
-fn main() {}
+//!
+//! Flows in: arguments and the environment. Flows out: an exit code: 0 fine, 1 failed while running, 64 wrong usage or
+//! configuration.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use wallet_exporter::app::{self, AppError, SimulateFlags, Surroundings};
+use wallet_exporter::config::{self, Config, Flags, Process, VARIABLES};
+
+/// Prometheus exporter for prepaid data-API wallets: when does the money run out, and where does it go?
+#[derive(Debug, Parser)]
+#[command(name = "wallet-exporter", version = VERSION, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Poll the vendors in the background and serve the metrics (the default)
+    Serve,
+    /// Try it out: exporter and vendor simulator in one process, no credentials
+    Demo,
+    /// Validate the configuration; all faults are listed at once
+    Check {
+        /// Also call every endpoint once and say what to fix; nothing is written
+        #[arg(long)]
+        online: bool,
+    },
+    /// Poll every source once and print the exposition; nothing is written
+    Dump,
+    /// Ask the exporter that runs here whether it is healthy, for container engines
+    Healthcheck,
+    /// Run the vendor simulator alone
+    Simulate(SimulateFlags),
+}
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("GIT_REVISION"), ")");
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let listed: Vec<String> = VARIABLES
+        .iter()
+        .map(|variable| match variable.default {
+            "" => format!("  {}: {}", variable.name, variable.meaning),
+            default => format!("  {}: {} [default: {default}]", variable.name, variable.meaning),
+        })
+        .collect();
+    let help = format!("Environment:\n{}", listed.join("\n").replace('`', ""));
+    let matches = Arguments::command().after_long_help(help).try_get_matches();
+    let arguments = matches.and_then(|matches| {
+        use clap::FromArgMatches as _;
+        Arguments::from_arg_matches(&matches)
+    });
+    let arguments = match arguments {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; clap tells them apart by where it prints.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(run(arguments));
+            // A write to the storage that is under way ends by itself; nothing else is waited for.
+            runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+            outcome
+        }
+        Err(error) => Err(AppError::System(format!("cannot start: {error}"))),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("wallet-exporter: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
+    let around = Surroundings::default();
+    let load = || Config::load(&arguments.flags, config::environment(), around.clock.now());
+    match arguments.command {
+        None | Some(Command::Serve) => {
+            let config = load()?;
+            wallet_exporter::telemetry::start(config.process.log_level, config.process.log_format);
+            app::serve(&config, &around).await?;
+        }
+        Some(Command::Demo) => app::demo(&arguments.flags, config::environment(), &around).await?,
+        Some(Command::Check { online }) => {
+            let config = load()?;
+            for warning in config.warnings() {
+                eprintln!("warning: {warning}");
+            }
+            if let Some(file) = &config.process.web_config {
+                wallet_exporter::http::Web::load(Some(file)).map_err(wallet_exporter::http::ServeFault::from)?;
+            }
+            println!("the configuration is valid");
+            if online {
+                let (table, fine) = app::check_online(&config, &around).await?;
+                print!("{table}");
+                return Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            }
+        }
+        Some(Command::Dump) => {
+            let config = load()?;
+            wallet_exporter::telemetry::start(config.process.log_level, config.process.log_format);
+            let (exposition, fine) = app::dump(&config, &around).await?;
+            print!("{exposition}");
+            return Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Some(Command::Healthcheck) => {
+            let process = Process::load(&arguments.flags, config::environment())?;
+            if let Err(reason) = wallet_exporter::healthcheck::ask(&process) {
+                eprintln!("{reason}");
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Some(Command::Simulate(flags)) => app::simulate(&flags, &around).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,2 +1,17 @@
 //! When to fetch.
+//!
+//! Flows in: ticks and wake-ups. Flows out: one pass of one source at a time: vendor, domain, store, then the board.
+//! Invariant: a pass takes no input and does the same full, repeatable work whatever woke it, so the common path and the
+//! path after a crash are the same code. Retries are decided here and nowhere else.
+
+pub mod balance;
+pub mod batches;
+pub mod cards;
+pub mod consumption;
+pub mod export;
 pub mod inbox;
+pub mod keeper;
+pub mod roster;
+pub mod schedule;
+pub mod source;
+pub mod watch;

@@ -1,1 +1,314 @@
-//! Placeholder.
+//! A simulator of both vendors on one listener, for the demo and for every test that needs a vendor.
+//!
+//! Flows in: a seed, a clock, and what a driver orders (money spent, cards charged, batches filled, faults). Flows out:
+//! the vendors' documented answers, broken ones where ordered, and webhooks.
+//! Invariant: it is written from the vendors' documents and shares no code with the clients, so that it cannot share a
+//! mistake with them. The same seed, the same clock and the same orders give the same bytes.
+
+mod amount;
+mod batches;
+mod cards;
+mod chance;
+mod control;
+mod distort;
+mod distort_csv;
+mod drive;
+mod edit;
+mod fault;
+mod life;
+mod listener;
+mod log;
+mod transmit;
+mod truth;
+mod wallet;
+mod webhook;
+mod wire;
+mod world;
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+
+use crate::clock::SharedClock;
+
+pub use batches::{
+    CANARIES, CANARY_AUTHORIZER, CANARY_CARD_LAST4, CANARY_CREATOR, CANARY_DESCRIPTION, CANARY_META, CANARY_PHONE,
+    CANARY_REFERENCE, CANARY_ZIP, NewRow, STATUSES,
+};
+pub use drive::{CardEvent, Part};
+pub use fault::{CsvChange, ErrorBody, Fault};
+pub use log::Seen;
+pub use truth::{BatchTruth, CardTruth, Flow, Truth};
+pub use wire::Operation;
+
+use fault::Queue;
+use log::Log;
+use wire::{Reply, Request};
+use world::World;
+
+/// Whether anything happens by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Nothing happens unless a driver orders it.
+    Quiet,
+    /// Spend every few seconds, card events every few minutes, a batch every three minutes.
+    Demo,
+}
+
+/// How a simulator is made.
+#[derive(Clone)]
+pub struct Options {
+    /// What chance depends on.
+    pub seed: u64,
+    /// The only clock that it looks at.
+    pub clock: SharedClock,
+    /// The token that the wallet's endpoints accept.
+    pub batchdata_token: String,
+    /// The key that the balance checks accept.
+    pub rightfoot_key: String,
+    /// How many days before today the wallet's history begins; 0 for an empty wallet.
+    pub history_days: u32,
+    /// Whether anything happens by itself.
+    pub pace: Pace,
+    /// Where to tell that a batch has completed: a plain `http` URL.
+    pub webhook: Option<String>,
+    /// Requests a minute that the wallet's token may make before it gets 429.
+    pub requests_per_minute: u32,
+}
+
+impl Options {
+    /// A lively wallet with 60 days of history.
+    #[must_use]
+    pub fn demo(clock: SharedClock) -> Options {
+        Options { history_days: 60, pace: Pace::Demo, ..Options::quiet(clock) }
+    }
+
+    /// An empty wallet in which nothing happens by itself.
+    #[must_use]
+    pub fn quiet(clock: SharedClock) -> Options {
+        Options {
+            seed: 1,
+            clock,
+            batchdata_token: "sim-batchdata-token".to_owned(),
+            rightfoot_key: "rf_live_simulator".to_owned(),
+            history_days: 0,
+            pace: Pace::Quiet,
+            webhook: None,
+            requests_per_minute: 3_000,
+        }
+    }
+}
+
+/// Both vendors. A handle: clones are the same simulator.
+#[derive(Clone)]
+pub struct Simulator {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: SharedClock,
+    requests_per_minute: u32,
+    state: Mutex<State>,
+    ids: watch::Sender<Vec<String>>,
+    /// Something waits for the webhook's sender.
+    completed: Notify,
+}
+
+struct State {
+    world: World,
+    faults: Queue,
+    log: Log,
+    token: String,
+    key: String,
+    webhook: Option<String>,
+    offset: TimeDelta,
+    /// The minute that is being counted, and the requests in it of the wallet's token.
+    minute: (i64, u32),
+}
+
+/// What is to be sent.
+struct Answer {
+    reply: Reply,
+    fault: Option<Fault>,
+    date: String,
+    /// Its entry in the log, if it has one.
+    number: Option<u64>,
+}
+
+impl Simulator {
+    /// A simulator whose history has just ended at the clock's present.
+    #[must_use]
+    pub fn new(options: Options) -> Simulator {
+        let now = options.clock.now().timestamp();
+        let world = World::new(options.seed, now, options.history_days, options.pace == Pace::Demo);
+        let state = State {
+            world,
+            faults: Queue::default(),
+            log: Log::default(),
+            token: options.batchdata_token,
+            key: options.rightfoot_key,
+            webhook: options.webhook,
+            offset: TimeDelta::zero(),
+            minute: (0, 0),
+        };
+        let simulator = Simulator {
+            shared: Arc::new(Shared {
+                clock: options.clock,
+                requests_per_minute: options.requests_per_minute,
+                state: Mutex::new(state),
+                ids: watch::Sender::new(Vec::new()),
+                completed: Notify::new(),
+            }),
+        };
+        simulator.locked(|_, _| ());
+        simulator
+    }
+
+    /// Serves both vendors, and the control interface below `/_simulator/`, until `shutdown`; then ends all connections.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
+        self.run(listener, None, shutdown).await;
+    }
+
+    /// As [`Simulator::serve`], over TLS.
+    pub async fn serve_tls(
+        self,
+        listener: TcpListener,
+        tls: Arc<rustls::ServerConfig>,
+        shutdown: impl Future<Output = ()> + Send,
+    ) {
+        self.run(listener, Some(tls), shutdown).await;
+    }
+
+    async fn run(
+        self,
+        listener: TcpListener,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        shutdown: impl Future<Output = ()> + Send,
+    ) {
+        let events = webhook::run(self.clone());
+        tokio::select! {
+            () = listener::serve(self, listener, tls, shutdown) => {}
+            () = events => {}
+        }
+    }
+
+    /// Lets happen what is due, then does something under the lock, then tells who waits. `now` is the vendor's own time.
+    fn locked<R>(&self, act: impl FnOnce(&mut State, DateTime<Utc>) -> R) -> R {
+        let now = self.shared.clock.now();
+        // A test that failed while it held the lock has said so itself; the state is sound between any two orders.
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = now + state.offset;
+        state.world.advance(now.timestamp());
+        let result = act(&mut state, now);
+        let batches = state.world.batches.all();
+        self.shared.ids.send_if_modified(|ids| {
+            let changed = ids.len() != batches.iter().filter(|batch| !batch.foreign).count();
+            if changed {
+                *ids = batches.iter().filter(|batch| !batch.foreign).map(|batch| batch.id.clone()).collect();
+            }
+            changed
+        });
+        if !state.world.completions.is_empty() {
+            self.shared.completed.notify_one();
+        }
+        result
+    }
+
+    /// The answer to a request, entered in the log.
+    fn answer(&self, request: &Request) -> Answer {
+        let date = |now: DateTime<Utc>| now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        if let Some(command) = request.path.strip_prefix("/_simulator/") {
+            let reply = control::answer(self, command, request);
+            return Answer { reply, fault: None, date: self.locked(|_, now| date(now)), number: None };
+        }
+        let asked_at = self.shared.clock.now();
+        let limit = self.shared.requests_per_minute;
+        self.locked(|state, now| {
+            let operation = Operation::at(&request.path);
+            let fault = operation.and_then(|operation| state.faults.take(operation));
+            let authorized = operation.is_some_and(|operation| request.bears(state.secret(operation)));
+            let reply = match operation {
+                None => Reply::refused(404, "Not Found"),
+                Some(operation) => {
+                    let right = |state: &mut State| state.right(operation, request, now, limit, authorized);
+                    distort::apply(state, operation, request, fault.as_ref(), now, right)
+                }
+            };
+            let number = state.log.push(Seen {
+                number: 0,
+                at: asked_at,
+                operation,
+                method: request.method.clone(),
+                path: request.path.clone(),
+                query: request.query.clone(),
+                had_authorization: request.authorization.is_some(),
+                authorized,
+                status: fault.as_ref().is_none_or(Fault::answers).then_some(reply.status),
+                fault: fault.as_ref().map(Fault::name),
+                body_bytes: 0,
+            });
+            Answer { reply, fault, date: date(now), number: Some(number) }
+        })
+    }
+
+    /// Enters in the log what went out.
+    fn sent(&self, number: Option<u64>, bytes: u64) {
+        if let Some(number) = number {
+            self.locked(|state, _| state.log.sent(number, bytes));
+        }
+    }
+}
+
+impl State {
+    fn secret(&self, operation: Operation) -> &str {
+        if operation == Operation::BalancesCsv { &self.key } else { &self.token }
+    }
+
+    /// The documented answer.
+    fn right(
+        &mut self,
+        operation: Operation,
+        request: &Request,
+        now: DateTime<Utc>,
+        limit: u32,
+        authorized: bool,
+    ) -> Reply {
+        let wallet = operation != Operation::BalancesCsv;
+        let refused = if wallet { Reply::refused } else { wire::balances_csv::refused };
+        if request.method != "GET" && request.method != "HEAD" {
+            return refused(405, "Method not allowed.");
+        }
+        if !authorized {
+            return refused(401, "Invalid token.");
+        }
+        if wallet && self.over_limit(now, limit) {
+            return Reply::json(429, r#"{"message":"Too Many Attempts."}"#);
+        }
+        if operation.permission().is_some_and(|permission| self.world.revoked.contains(permission)) {
+            return refused(403, "The token lacks the permission for this endpoint.");
+        }
+        let seconds = now.timestamp();
+        match operation {
+            Operation::Balance => wire::balance::answer(&self.world, seconds),
+            Operation::ConsumptionReport => wire::consumption::answer(&mut self.world, request, now.date_naive()),
+            Operation::CreditCardTransactions => wire::cards::answer(&self.world, request),
+            Operation::BalancesCsv => match wire::balances_csv::table(&self.world, request) {
+                Ok(table) => wire::balances_csv::file(table, seconds),
+                Err(reply) => reply,
+            },
+        }
+    }
+
+    /// Counts a request of the wallet's token; no limit of the other vendor is documented.
+    fn over_limit(&mut self, now: DateTime<Utc>, limit: u32) -> bool {
+        let minute = now.timestamp().div_euclid(60);
+        if self.minute.0 != minute {
+            self.minute = (minute, 0);
+        }
+        self.minute.1 += 1;
+        self.minute.1 > limit
+    }
+}

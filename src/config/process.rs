@@ -3,7 +3,6 @@
 //! Flows in: flags as typed, and the environment. Flows out: [`Process`]. Invariant: a flag wins over its variable, an
 //! empty variable is unset, and every fault is collected.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -70,7 +69,7 @@ pub enum LogFormat {
 #[non_exhaustive]
 pub struct Process {
     /// Where metrics and the page are served.
-    pub listen: SocketAddr,
+    pub listen: String,
     /// The path of the metrics.
     pub telemetry_path: String,
     /// The web configuration file.
@@ -78,7 +77,7 @@ pub struct Process {
     /// Whether `POST /-/reload` works.
     pub enable_lifecycle: bool,
     /// Where the webhook listens, if it is opened.
-    pub webhook_listen: SocketAddr,
+    pub webhook_listen: String,
     /// The directory of the ledger; `None` keeps nothing on disk.
     pub storage: Option<PathBuf>,
     /// How long a new counter series shows 0.
@@ -107,12 +106,11 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, faults: &mut Faults) -> Proc
     let level = pick("log.level", &flags.log_level, raw.log_level, "info");
     let format = pick("log.format", &flags.log_format, raw.log_format, "text");
 
-    let fallback = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut address = |(name, value): (String, String)| {
-        values::listen_address(&value).unwrap_or_else(|remedy| {
+        if let Err(remedy) = values::listen_address(&value) {
             faults.add(name, remedy);
-            fallback
-        })
+        }
+        value
     };
     let listen = address(listen);
     let webhook_listen = address(webhook);

@@ -17,6 +17,14 @@ impl Store {
         })
     }
 
+    /// Writes births of series that exist before anything is counted.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn bear(&self, account: AccountId, born: &[BirthRow]) -> Result<(), StoreError> {
+        self.write(|tx| write(tx, account, born))
+    }
+
     /// Makes it durable that series show their values. They may be shown once this has returned.
     ///
     /// # Errors

@@ -1,0 +1,99 @@
+//! Wiring.
+//!
+//! Flows in: a checked configuration. Flows out: a running exporter, and its end in order. Invariant: parts know each
+//! other only through what is handed to them here.
+
+mod build;
+mod demo;
+mod once;
+mod serve;
+mod signals;
+mod simulate;
+
+use std::time::Duration;
+
+use rustls_pki_types::CertificateDer;
+
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::Faults;
+use crate::store::{OpenError, StoreError};
+use crate::vendor::{BuildError, Limits};
+
+pub use build::App;
+pub use demo::demo;
+pub use once::{check_online, dump};
+pub use serve::{Addresses, Running, serve};
+pub use simulate::{SimulateFlags, simulate};
+
+/// What surrounds the application; tests put other things in.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Time.
+    pub clock: SharedClock,
+    /// Limits of requests to the vendors.
+    pub limits: Limits,
+    /// Certificates to trust beside the system's.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// Makes chance repeat, where it is set.
+    pub seed: Option<u64>,
+    /// How long open scrapes may go on at the end.
+    pub drain: Duration,
+}
+
+impl Default for Surroundings {
+    fn default() -> Surroundings {
+        Surroundings {
+            clock: SystemClock::shared(),
+            limits: Limits::default(),
+            extra_roots: Vec::new(),
+            seed: None,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why the application did not start or ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] Faults),
+    /// The storage cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The storage cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A vendor's client cannot be built.
+    #[error("{variable}: {source}")]
+    Client {
+        /// The variable to look at.
+        variable: &'static str,
+        /// What is wrong.
+        source: BuildError,
+    },
+    /// The server cannot start.
+    #[error(transparent)]
+    Serve(#[from] crate::http::ServeFault),
+    /// The webhook's server cannot start.
+    #[error(transparent)]
+    Webhook(#[from] crate::http::BindFault),
+    /// Something that should run for ever has ended.
+    #[error("{0} has ended unexpectedly; this is a fault of the program: please report it with the log")]
+    Ended(&'static str),
+    /// A system call failed.
+    #[error("{0}")]
+    System(String),
+}
+
+impl AppError {
+    /// The exit code that goes with it.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            AppError::Config(_)
+            | AppError::Serve(crate::http::ServeFault::Web(_) | crate::http::ServeFault::Path(_)) => 64,
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! One look at everything: `dump` and `check --online`.
+//!
+//! Flows in: a configuration. Flows out: text on standard output. Invariant: nothing is written; the storage is in
+//! memory, whatever is configured.
+
+use super::build::App;
+use super::{AppError, Surroundings};
+use crate::config::Config;
+use crate::metrics::{Format, render};
+use crate::vendor::{Fault, Operation, Vendor};
+
+/// The same configuration with nothing on disk and nothing held back.
+fn in_memory(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.process.storage = None;
+    config.process.birth_hold = std::time::Duration::ZERO;
+    config
+}
+
+async fn poll_all(app: &mut App) -> Vec<(Operation, Result<(), Fault>)> {
+    let mut outcomes = Vec::new();
+    for task in &mut app.tasks {
+        let operation = task.poller.source().operation();
+        let (_, outcome) = task.runner.attempt(task.poller.as_mut()).await;
+        outcomes.push((operation, outcome));
+    }
+    outcomes
+}
+
+/// Polls every source once. Returns the exposition, and whether all succeeded.
+///
+/// # Errors
+/// If it cannot be set up.
+pub async fn dump(config: &Config, around: &Surroundings) -> Result<(String, bool), AppError> {
+    let mut app = App::build(&in_memory(config), around)?;
+    let outcomes = poll_all(&mut app).await;
+    let (rendered, _) = render(&app.board.current(), app.clock.now());
+    Ok((rendered.to_text(Format::Text), outcomes.iter().all(|(_, outcome)| outcome.is_ok())))
+}
+
+/// Calls every endpoint once. Returns a table, and whether all succeeded.
+///
+/// # Errors
+/// If it cannot be set up.
+pub async fn check_online(config: &Config, around: &Surroundings) -> Result<(String, bool), AppError> {
+    let mut app = App::build(&in_memory(config), around)?;
+    let outcomes = poll_all(&mut app).await;
+    let asked_nothing =
+        app.board.current().rightfoots.iter().any(|view| {
+            view.requests.totals().values().all(|totals| totals.codes.values().all(|requests| *requests == 0))
+        });
+    let mut table = format!("{:<36} {:<14} {}\n", "ENDPOINT", "RESULT", "WHAT TO FIX");
+    for (operation, outcome) in &outcomes {
+        let (result, remedy) = match outcome {
+            Ok(()) if *operation == Operation::BalancesCsv && asked_nothing => (
+                "not asked".to_owned(),
+                "no batch id is known yet, and without one there is nothing to ask for".to_owned(),
+            ),
+            Ok(()) => ("ok".to_owned(), "-".to_owned()),
+            Err(fault) => {
+                let remedy = fault.advice().unwrap_or_else(|| "nothing here: try again later".to_owned());
+                (fault.reason.as_str().to_owned(), format!("{}; {remedy}", fault.detail))
+            }
+        };
+        let name = format!("{} {}", operation.vendor().as_str(), operation.as_str());
+        table.push_str(&format!("{name:<36} {result:<14} {remedy}\n"));
+    }
+    for view in &app.board.current().rightfoots {
+        for (id, state, _) in &view.checks.needing_care {
+            let name = format!("{} batch", Vendor::Rightfoot.as_str());
+            table.push_str(&format!("{name:<36} {:<14} {id}: {}\n", state.as_str(), state.advice()));
+        }
+    }
+    Ok((table, outcomes.iter().all(|(_, outcome)| outcome.is_ok())))
+}

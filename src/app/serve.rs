@@ -1,0 +1,257 @@
+//! The service as it runs.
+//!
+//! Flows in: a wired application. Flows out: answers until it is told to stop, then an orderly end: unready, no more
+//! polls, open scrapes finished under a deadline. Invariant: a part that ends unexpectedly ends the process, so that
+//! whoever supervises it can see.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::build::App;
+use super::{AppError, Surroundings, signals};
+use crate::clock::SharedClock;
+use crate::config::Config;
+use crate::http::{Limits, Options, Server, Site, Web, WebhookOptions, WebhookServer};
+use crate::metrics::{Rendered, render};
+use crate::poll::inbox::Inbox;
+use crate::poll::watch::Watch;
+use crate::snapshot::{Board, Status};
+
+/// Where it listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// The metrics and the page.
+    pub web: SocketAddr,
+    /// The webhook, if it is open.
+    pub webhook: Option<SocketAddr>,
+}
+
+/// A service that listens and polls.
+pub struct Running {
+    /// Where it listens.
+    pub addresses: Addresses,
+    /// Where snapshots hang.
+    pub board: Arc<Board>,
+    /// The store.
+    pub store: Arc<crate::store::Store>,
+    /// The page and the metrics, as the server sees them.
+    pub site: Arc<dyn Site>,
+    stop: CancellationToken,
+    polls: JoinSet<&'static str>,
+    servers: JoinSet<()>,
+}
+
+struct Shown {
+    clock: SharedClock,
+    board: Arc<Board>,
+    rendered: ArcSwap<Rendered>,
+    web: Web,
+    watch: Arc<Watch>,
+}
+
+impl Site for Shown {
+    fn exposition(&self) -> Arc<Rendered> {
+        self.rendered.load_full()
+    }
+
+    fn status(&self) -> Status {
+        self.board.current().status(self.clock.now())
+    }
+
+    fn ready(&self) -> bool {
+        self.board.current().is_ready()
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        let web = self.web.reload().map_err(|fault| fault.to_string());
+        let files = self.watch.look();
+        let outcome = match (web, files) {
+            (Ok(()), Ok(())) => Ok(()),
+            (Err(web), Err(files)) => Err(format!("{web}; {files}")),
+            (Err(fault), Ok(())) | (Ok(()), Err(fault)) => Err(fault),
+        };
+        let now = self.clock.now();
+        match &outcome {
+            Ok(()) => tracing::info!("the configuration was reloaded"),
+            Err(fault) => {
+                tracing::error!(error = fault, "the configuration was not reloaded: what was there before stays")
+            }
+        }
+        self.board.update(|snapshot| {
+            snapshot.reload.successful = outcome.is_ok();
+            if outcome.is_ok() {
+                snapshot.reload.last_success = now;
+            }
+        });
+        outcome
+    }
+}
+
+impl Shown {
+    fn render(&self) -> Option<chrono::DateTime<chrono::Utc>> {
+        let (rendered, expires) = render(&self.board.current(), self.clock.now());
+        self.rendered.store(Arc::new(rendered));
+        expires
+    }
+
+    /// Renders at each change, and when a value becomes too old.
+    async fn keep_rendered(&self) {
+        let mut changes = self.board.changes();
+        loop {
+            changes.mark_unchanged();
+            let expires = self.render();
+            let expired = async {
+                match expires {
+                    Some(moment) => self.clock.sleep_until(moment).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+                () = expired => {}
+            }
+        }
+    }
+}
+
+impl Running {
+    /// Opens the addresses, then starts to poll.
+    ///
+    /// # Errors
+    /// See [`AppError`].
+    pub async fn start(config: &Config, around: &Surroundings) -> Result<Running, AppError> {
+        let app = App::build(config, around)?;
+        let server = Server::bind(Options {
+            listen: config.process.listen.clone(),
+            telemetry_path: config.process.telemetry_path.clone(),
+            web_config: config.process.web_config.clone(),
+            enable_lifecycle: config.process.enable_lifecycle,
+            limits: Limits::default(),
+            drain: around.drain,
+        })
+        .await?;
+        let webhook = match &app.roster {
+            Some((roster, Some(secret))) => {
+                let options = WebhookOptions {
+                    listen: config.process.webhook_listen.clone(),
+                    secret: secret.clone(),
+                    limits: Limits::default(),
+                    drain: around.drain,
+                };
+                Some((WebhookServer::bind(options).await?, Arc::clone(roster) as Arc<dyn Inbox>))
+            }
+            _ => None,
+        };
+        let addresses =
+            Addresses { web: server.local_addr(), webhook: webhook.as_ref().map(|(server, _)| server.local_addr()) };
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            revision = env!("GIT_REVISION"),
+            address = %addresses.web,
+            sources = app.tasks.len(),
+            durable = app.store.is_durable(),
+            "listening"
+        );
+
+        let shown = Arc::new(Shown {
+            clock: Arc::clone(&app.clock),
+            board: Arc::clone(&app.board),
+            rendered: ArcSwap::from_pointee(Rendered::empty()),
+            web: server.web(),
+            watch: Arc::clone(&app.watch),
+        });
+        // A scrape that comes first must see what an earlier life knew.
+        shown.render();
+        let site = Arc::clone(&shown) as Arc<dyn Site>;
+        let stop = CancellationToken::new();
+        let mut servers = JoinSet::new();
+        let requests = server.requests();
+        servers.spawn(server.run(Arc::clone(&site), stop.clone()));
+        if let Some((server, inbox)) = webhook {
+            servers.spawn(server.run(inbox, requests, stop.clone()));
+        }
+
+        let mut polls = JoinSet::new();
+        let until = |stop: &CancellationToken| stop.clone().cancelled_owned();
+        let (renderer, ended) = (Arc::clone(&shown), until(&stop));
+        polls.spawn(async move {
+            tokio::select! { () = renderer.keep_rendered() => {} () = ended => {} }
+            "the renderer"
+        });
+        let (watch, clock, ended) = (Arc::clone(&app.watch), Arc::clone(&app.clock), until(&stop));
+        polls.spawn(async move {
+            tokio::select! { () = watch.run(clock) => {} () = ended => {} }
+            "the watch on files"
+        });
+        for keeper in app.keepers {
+            let ended = until(&stop);
+            polls.spawn(async move {
+                tokio::select! { () = keeper.end_holds() => {} () = ended => {} }
+                "the keeper"
+            });
+        }
+        for task in app.tasks {
+            let stop = stop.clone();
+            polls.spawn(async move {
+                task.runner.run(task.poller, task.wake, stop).await;
+                "a poll"
+            });
+        }
+        Ok(Running { addresses, board: app.board, store: app.store, site, stop, polls, servers })
+    }
+
+    /// Stops when this is cancelled.
+    #[must_use]
+    pub fn stop_token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Runs until it is told to stop, then ends in order.
+    ///
+    /// # Errors
+    /// If a part ended unexpectedly.
+    pub async fn run(mut self) -> Result<(), AppError> {
+        let ended = tokio::select! {
+            () = self.stop.cancelled() => None,
+            part = self.polls.join_next() => Some(part.and_then(Result::ok).unwrap_or("a poll")),
+            _ = self.servers.join_next() => Some("the server"),
+        };
+        // A part may end in the moment of the order itself.
+        let ended = ended.filter(|_| !self.stop.is_cancelled());
+        self.board.update(|snapshot| snapshot.stopping = true);
+        self.stop.cancel();
+        while self.polls.join_next().await.is_some() {}
+        while self.servers.join_next().await.is_some() {}
+        match ended {
+            None => {
+                tracing::info!("stopped");
+                Ok(())
+            }
+            Some(part) => Err(AppError::Ended(part)),
+        }
+    }
+}
+
+/// Serves until a signal.
+///
+/// # Errors
+/// See [`AppError`].
+pub async fn serve(config: &Config, around: &Surroundings) -> Result<(), AppError> {
+    let running = Running::start(config, around).await?;
+    let site = Arc::clone(&running.site);
+    let listening = signals::listen(running.stop_token(), move || {
+        let site = Arc::clone(&site);
+        tokio::task::spawn_blocking(move || site.reload());
+    })?;
+    let outcome = running.run().await;
+    listening.abort();
+    outcome
+}

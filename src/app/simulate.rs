@@ -1,0 +1,59 @@
+//! The vendor simulator as a command.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{AppError, Surroundings, signals};
+use crate::simulator::{Options, Pace, Simulator};
+
+/// Flags of `simulate`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SimulateFlags {
+    /// Address of the simulator; both vendors are at it
+    #[arg(long = "simulator.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:10750")]
+    pub listen: SocketAddr,
+    /// What chance depends on
+    #[arg(long = "simulator.seed", value_name = "NUMBER", default_value_t = 1)]
+    pub seed: u64,
+    /// Days of history before today
+    #[arg(long = "simulator.history-days", value_name = "DAYS", default_value_t = 60)]
+    pub history_days: u32,
+    /// Nothing happens unless it is ordered through /_simulator/
+    #[arg(long = "simulator.quiet")]
+    pub quiet: bool,
+    /// Where completed batches are told of: the exporter's webhook URL
+    #[arg(long = "simulator.webhook-url", value_name = "URL")]
+    pub webhook_url: Option<String>,
+}
+
+/// Runs the simulator until a signal.
+///
+/// # Errors
+/// If it cannot listen.
+pub async fn simulate(flags: &SimulateFlags, around: &Surroundings) -> Result<(), AppError> {
+    let cannot = |error: std::io::Error| {
+        AppError::System(format!("--simulator.listen-address: cannot listen on {}: {error}", flags.listen))
+    };
+    let listener = TcpListener::bind(flags.listen).await.map_err(cannot)?;
+    let address = listener.local_addr().map_err(cannot)?;
+    let options = Options::quiet(std::sync::Arc::clone(&around.clock));
+    let options = Options {
+        seed: flags.seed,
+        history_days: flags.history_days,
+        pace: if flags.quiet { Pace::Quiet } else { Pace::Demo },
+        webhook: flags.webhook_url.clone(),
+        ..options
+    };
+    println!("simulator: http://{address}");
+    println!("  BATCHDATA_BASE_URL=http://{address} BATCHDATA_API_TOKEN={}", options.batchdata_token);
+    println!("  RIGHTFOOT_BASE_URL=http://{address} RIGHTFOOT_API_KEY={}", options.rightfoot_key);
+    let simulator = Simulator::new(options);
+    println!("  RIGHTFOOT_BATCH_IDS={}", simulator.batch_ids().join(","));
+    let stop = CancellationToken::new();
+    let listening = signals::listen(stop.clone(), || {})?;
+    simulator.serve(listener, stop.cancelled_owned()).await;
+    listening.abort();
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! Listening and taking connections.
+//!
+//! Flows in: an address; connections. Flows out: one task for each connection, at most as many as allowed. Invariants:
+//! whoever connects is taken as soon as somebody idle can be sent away; at the end, open requests are finished until
+//! the deadline.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::{self, Handler};
+use super::guard::{Limits, Watch};
+use super::requests::{Closed, Requests};
+use super::web::Web;
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct BindFault {
+    /// The address as it was given.
+    pub address: String,
+    /// The system's word for it.
+    pub source: io::Error,
+}
+
+/// Listens on `address`. `:10700` means every address of the machine, IPv4 and IPv6.
+pub(super) async fn bind(address: &str) -> Result<TcpListener, BindFault> {
+    let fault = |source| BindFault { address: address.to_owned(), source };
+    let Some(port) = address.strip_prefix(':') else {
+        return TcpListener::bind(address).await.map_err(fault);
+    };
+    let port: u16 =
+        port.parse().map_err(|_| fault(io::Error::new(io::ErrorKind::InvalidInput, "the port is not a number")))?;
+    match TcpListener::bind((std::net::Ipv6Addr::UNSPECIFIED, port)).await {
+        // A machine without IPv6.
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind((std::net::Ipv4Addr::UNSPECIFIED, port)).await.map_err(fault)
+        }
+        result => result.map_err(fault),
+    }
+}
+
+/// How long to wait before taking connections again after the system refused one (out of file descriptors).
+const REFUSED_PAUSE: Duration = Duration::from_millis(200);
+/// How long to wait for a connection's end before looking for another that can go.
+const ROOM_PAUSE: Duration = Duration::from_millis(100);
+
+/// The open connections.
+#[derive(Debug)]
+struct Connections {
+    open: Mutex<HashMap<u64, Arc<Watch>>>,
+    ended: Notify,
+    most: usize,
+}
+
+impl Connections {
+    fn open(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Watch>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until there is room; sends somebody idle away if there is none.
+    async fn room(&self) {
+        loop {
+            let ended = self.ended.notified();
+            {
+                let open = self.open();
+                if open.len() < self.most {
+                    return;
+                }
+                let now = Instant::now();
+                let candidates = open.values().filter_map(|watch| Some((watch.expendable(now)?, watch)));
+                if let Some((_, watch)) = candidates.min_by_key(|(order, _)| *order) {
+                    watch.evict();
+                }
+            }
+            let _ = timeout(ROOM_PAUSE, ended).await;
+        }
+    }
+}
+
+/// A place among the open connections, given back on drop.
+struct Place {
+    connections: Arc<Connections>,
+    number: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.open().remove(&self.number);
+        self.connections.ended.notify_one();
+    }
+}
+
+/// Takes connections until `shutdown`, then waits for those that are open, at most for `drain`.
+pub(super) async fn serve<H: Handler>(
+    listener: TcpListener,
+    handler: Arc<H>,
+    web: Option<Web>,
+    requests: Arc<Requests>,
+    limits: Limits,
+    shutdown: CancellationToken,
+    drain: Duration,
+) {
+    let connections =
+        Arc::new(Connections { open: Mutex::default(), ended: Notify::new(), most: limits.connections.max(1) });
+    let tasks = TaskTracker::new();
+    let abort = CancellationToken::new();
+    let mut number = 0_u64;
+    let mut refused = false;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Logged once until a connection is taken again: the next attempts would say the same.
+                if !refused && !is_of_the_peer(&error) {
+                    tracing::warn!(%error, "cannot take connections");
+                    refused = true;
+                }
+                if !is_of_the_peer(&error) {
+                    tokio::time::sleep(REFUSED_PAUSE).await;
+                }
+                continue;
+            }
+        };
+        refused = false;
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            () = connections.room() => {}
+        }
+        number += 1;
+        let watch = Watch::new(limits);
+        connections.open().insert(number, Arc::clone(&watch));
+        let place = Place { connections: Arc::clone(&connections), number };
+        let (handler, web, requests) = (Arc::clone(&handler), web.clone(), Arc::clone(&requests));
+        let (shutdown, abort) = (shutdown.clone(), abort.clone());
+        tasks.spawn(async move {
+            let _place = place;
+            let _present = requests.connected();
+            let conversation = converse(stream, handler, web, watch, limits, shutdown);
+            let ended = tokio::select! {
+                ended = conversation => ended,
+                () = abort.cancelled() => None,
+            };
+            if let Some(reason) = ended {
+                requests.closed(reason);
+            }
+        });
+    }
+    drop(listener);
+    tasks.close();
+    if timeout(drain, tasks.wait()).await.is_err() {
+        tracing::warn!(connections = tasks.len(), "connections were still open at the deadline and are cut");
+        abort.cancel();
+        tasks.wait().await;
+    }
+}
+
+/// Errors that belong to the one connection that was to be taken.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+async fn converse<H: Handler>(
+    stream: TcpStream,
+    handler: Arc<H>,
+    web: Option<Web>,
+    watch: Arc<Watch>,
+    limits: Limits,
+    shutdown: CancellationToken,
+) -> Option<Closed> {
+    // Answers are written whole; waiting for more would only delay them.
+    let _ = stream.set_nodelay(true);
+    let handshake = async {
+        match web {
+            Some(web) => match web.tls().await {
+                Some(acceptor) => acceptor.accept(stream).await.map(Stream::Tls).ok(),
+                None => Some(Stream::Plain(stream)),
+            },
+            None => Some(Stream::Plain(stream)),
+        }
+    };
+    let stream = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => return None,
+        () = watch.evicted() => return Some(Closed::Room),
+        stream = timeout(limits.headers, handshake) => stream,
+    };
+    match stream {
+        Ok(Some(Stream::Plain(stream))) => connection::converse(stream, handler, watch, shutdown).await,
+        Ok(Some(Stream::Tls(stream))) => connection::converse(stream, handler, watch, shutdown).await,
+        // A failed handshake is its client's affair.
+        Ok(None) => None,
+        Err(_) => Some(Closed::Slow),
+    }
+}
+
+/// A connection, its handshake done.
+#[expect(clippy::large_enum_variant, reason = "matched at once")]
+enum Stream {
+    Plain(TcpStream),
+    Tls(tokio_rustls::server::TlsStream<TcpStream>),
+}
+
+/// The address that a listener really has (the port may have been 0).
+pub(super) fn local_address(listener: &TcpListener, address: &str) -> Result<SocketAddr, BindFault> {
+    listener.local_addr().map_err(|source| BindFault { address: address.to_owned(), source })
+}

@@ -1,0 +1,120 @@
+//! The server of the exposition.
+//!
+//! Flows in: options and a [`Site`]. Flows out: answers, until it is told to stop. Invariant: after the order to stop it
+//! takes nothing new, finishes what is open, and ends by the deadline.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::guard::Limits;
+use super::listener::{self, BindFault};
+use super::requests::{self, Requests};
+use super::routes::Routes;
+use super::site::Site;
+use super::web::{Web, WebFault};
+use crate::metrics::FamilySpec;
+
+/// The families that the server itself adds to every exposition, beside `process_*` (`metrics::process::FAMILIES`).
+pub static TAIL_FAMILIES: [&FamilySpec; 5] =
+    [&requests::REQUESTS, &requests::IN_FLIGHT, &requests::CONNECTIONS, &requests::CLOSED, &requests::PANICS];
+
+/// How to serve.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen: `127.0.0.1:10700`, `[::1]:10700`, `:10700`.
+    pub listen: String,
+    /// The path of the exposition.
+    pub telemetry_path: String,
+    /// The web configuration file.
+    pub web_config: Option<PathBuf>,
+    /// Whether `POST /-/reload` is served.
+    pub enable_lifecycle: bool,
+    /// How long clients may take.
+    pub limits: Limits,
+    /// How long open requests may go on after the order to stop.
+    pub drain: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            listen: "127.0.0.1:10700".to_owned(),
+            telemetry_path: "/metrics".to_owned(),
+            web_config: None,
+            enable_lifecycle: false,
+            limits: Limits::default(),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeFault {
+    /// The address.
+    #[error(transparent)]
+    Bind(#[from] BindFault),
+    /// The web configuration.
+    #[error(transparent)]
+    Web(#[from] WebFault),
+    /// The telemetry path.
+    #[error("the telemetry path must begin with / and must not be one of the server's own paths: {0}")]
+    Path(String),
+}
+
+/// A server that listens and does not answer yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    web: Web,
+    requests: Arc<Requests>,
+    options: Options,
+}
+
+impl Server {
+    /// Reads the web configuration and listens.
+    ///
+    /// # Errors
+    /// See [`ServeFault`].
+    pub async fn bind(options: Options) -> Result<Server, ServeFault> {
+        if !Routes::serves_at(&options.telemetry_path) {
+            return Err(ServeFault::Path(options.telemetry_path));
+        }
+        let web = Web::load(options.web_config.as_deref())?;
+        let listener = listener::bind(&options.listen).await?;
+        let address = listener::local_address(&listener, &options.listen)?;
+        Ok(Server { listener, address, web, requests: Arc::default(), options })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The web configuration, to be read again on a signal.
+    #[must_use]
+    pub fn web(&self) -> Web {
+        self.web.clone()
+    }
+
+    /// The counts of requests, for a [`super::WebhookServer`] that counts with this server.
+    #[must_use]
+    pub fn requests(&self) -> Arc<Requests> {
+        Arc::clone(&self.requests)
+    }
+
+    /// Answers until `shutdown`, then finishes what is open.
+    pub async fn run(self, site: Arc<dyn Site>, shutdown: CancellationToken) {
+        let Server { listener, web, requests, options, .. } = self;
+        let (limits, drain) = (options.limits, options.drain);
+        let routes = Routes::new(site, options, web.clone(), Arc::clone(&requests), shutdown.clone());
+        listener::serve(listener, Arc::new(routes), Some(web), requests, limits, shutdown, drain).await;
+    }
+}

@@ -1,0 +1,85 @@
+//! Every family of the exporter but those that the server itself appends.
+//!
+//! Flows out: names, types, labels and help texts, for the code that fills them and for the tests that hold the
+//! documentation, the dashboards and the rules to them. Invariant: a family is written down once, here.
+
+use super::family::{FamilySpec, Kind};
+
+const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> FamilySpec {
+    FamilySpec { name, kind: Kind::Gauge, labels, help }
+}
+
+const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> FamilySpec {
+    FamilySpec { name, kind: Kind::Counter, labels, help }
+}
+
+const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> FamilySpec {
+    FamilySpec { name, kind: Kind::Histogram, labels, help }
+}
+
+const ACCOUNT: &[&str] = &["account"];
+const SOURCE: &[&str] = &["account", "vendor", "source"];
+const CARD_EVENT: &[&str] = &["account", "kind", "status", "card_brand"];
+
+macro_rules! families {
+    ($($constant:ident = $spec:expr;)*) => {
+        $(#[doc = concat!("Family ", stringify!($constant), "; see its help text.")]
+        pub static $constant: FamilySpec = $spec;)*
+        /// All of them, in the order of the exposition.
+        pub static ALL: &[&FamilySpec] = &[$(&$constant),*];
+    };
+}
+
+families! {
+    BALANCE = gauge("batchdata_wallet_balance_usd", ACCOUNT, "Wallet balance in US dollars, as the vendor last computed it.");
+    BALANCE_AS_OF = gauge("batchdata_wallet_balance_as_of_timestamp_seconds", ACCOUNT, "When the vendor computed the wallet balance.");
+    BALANCE_THRESHOLD = gauge("batchdata_wallet_balance_threshold_usd", &["account", "severity"], "Configured balance in US dollars below which the alert of this severity fires.");
+    DEBIT = counter("batchdata_wallet_debit_usd_total", ACCOUNT, "Spend in US dollars; the highest total that the vendor has reported since counting began.");
+    CREDIT = counter("batchdata_wallet_credit_usd_total", ACCOUNT, "Credits to the wallet in US dollars; the highest total that the vendor has reported since counting began.");
+    ORIGIN_DEBIT = counter("batchdata_wallet_origin_debit_usd_total", &["account", "origin"], "Spend in US dollars by origin; the parts need not add up to the total.");
+    ORIGIN_CREDIT = counter("batchdata_wallet_origin_credit_usd_total", &["account", "origin"], "Credits in US dollars by origin; the parts need not add up to the total.");
+    PATH_DEBIT = counter("batchdata_wallet_api_path_debit_usd_total", &["account", "api_path"], "Spend in US dollars by API path; the parts need not add up to the total.");
+    UNATTRIBUTED = gauge("batchdata_wallet_unattributed_usd", &["account", "report"], "Counted total minus the sum of its parts in US dollars; may be negative.");
+    REVISED_DOWN = gauge("batchdata_wallet_revised_down_usd", &["account", "report"], "What the counters of a report hold back in US dollars because the vendor restated it downward.");
+    WALLET_COUNT_SINCE = gauge("batchdata_wallet_count_since_timestamp_seconds", ACCOUNT, "From when on the spend counters count.");
+    PERIOD_DEBIT = gauge("batchdata_wallet_period_debit_usd", &["account", "period"], "Spend in US dollars over a period of UTC days, exactly as the vendor reports it now.");
+    PERIOD_CREDIT = gauge("batchdata_wallet_period_credit_usd", &["account", "period"], "Credits in US dollars over a period of UTC days, exactly as the vendor reports them now.");
+    CARD_TRANSACTIONS = counter("batchdata_card_transactions_total", CARD_EVENT, "Card transactions, each counted once under each state in which it was seen.");
+    CARD_CREDITS = counter("batchdata_card_credits_usd_total", CARD_EVENT, "Credits of card transactions in US dollars, without sign.");
+    CARD_PENDING = gauge("batchdata_card_transactions_pending", &["account", "kind", "card_brand"], "Card transactions that have not ended.");
+    CARD_OLDEST_PENDING = gauge("batchdata_card_oldest_pending_timestamp_seconds", ACCOUNT, "When the oldest pending card transaction was made; absent if none is pending.");
+    CARD_SALES_TAX = counter("batchdata_card_sales_tax_usd_total", &["account", "card_brand"], "Sales tax on paid card transactions in US dollars.");
+    CARD_FEES = counter("batchdata_card_processing_fees_usd_total", &["account", "card_brand"], "Processing fees on paid card transactions in US dollars.");
+    CARD_LAST = gauge("batchdata_card_last_transaction_timestamp_seconds", &["account", "kind", "status"], "When the newest card transaction of this kind and status was made.");
+    CHECKS = counter("rightfoot_balance_checks_total", &["account", "status", "submitted_via"], "Balance checks of settled batches.");
+    CHECKS_BY_INSTITUTION = counter("rightfoot_balance_checks_by_institution_total", &["account", "institution", "status"], "Balance checks of settled batches by institution.");
+    CHECK_BALANCE = histogram("rightfoot_balance_check_balance_usd", ACCOUNT, "Balances in US dollars found by successful checks of settled batches; a negative one adds nothing to the sum.");
+    ROWS_REJECTED = counter("rightfoot_balance_check_rows_rejected_total", &["account", "reason"], "Rows of the export that could not be used, counted when first met.");
+    OPEN_CHECKS = gauge("rightfoot_open_balance_checks", &["account", "status", "submitted_via"], "Balance checks of batches that have not settled.");
+    BATCHES = gauge("rightfoot_batches", &["account", "state"], "Batches by state.");
+    BATCH_RESULTS = gauge("rightfoot_batch_results", &["account", "batch_id", "status"], "Results by status of the 20 batches with the newest results.");
+    BATCH_LAST_RESULT = gauge("rightfoot_batch_last_result_timestamp_seconds", &["account", "batch_id"], "Newest result of the 20 batches with the newest results.");
+    OLDEST_OPEN_BATCH = gauge("rightfoot_oldest_open_batch_timestamp_seconds", ACCOUNT, "When the oldest batch that has not settled was first seen; absent if there is none.");
+    CHECKS_COUNT_SINCE = gauge("rightfoot_count_since_timestamp_seconds", ACCOUNT, "From when on balance checks count, by their own time.");
+    WEBHOOK_EVENTS = counter("rightfoot_webhook_events_total", &["account", "result"], "Webhook events by what became of them.");
+    WEBHOOK_UNMATCHED = counter("wallet_exporter_webhook_unmatched_total", &[], "Requests to the webhook with a wrong secret.");
+    SOURCE_UP = gauge("wallet_exporter_source_up", SOURCE, "1 if the last attempt of the source succeeded, 0 if it failed.");
+    SOURCE_FAILING = gauge("wallet_exporter_source_failing", &["account", "vendor", "source", "reason"], "1 for the reason for which the last attempt of the source failed, 0 for the others.");
+    SOURCE_LAST_SUCCESS = gauge("wallet_exporter_source_last_success_timestamp_seconds", SOURCE, "Last success of the source.");
+    SOURCE_LAST_ATTEMPT = gauge("wallet_exporter_source_last_attempt_timestamp_seconds", SOURCE, "Last attempt of the source.");
+    SOURCE_NEXT_ATTEMPT = gauge("wallet_exporter_source_next_attempt_timestamp_seconds", SOURCE, "Next attempt of the source.");
+    SOURCE_INTERVAL = gauge("wallet_exporter_source_interval_seconds", SOURCE, "Configured polling interval of the source.");
+    SOURCE_MAX_AGE = gauge("wallet_exporter_source_max_age_seconds", SOURCE, "How long the source's last good values are served while it fails.");
+    SOURCE_CONSECUTIVE_FAILURES = gauge("wallet_exporter_source_consecutive_failures", SOURCE, "Failed attempts of the source since its last success.");
+    SOURCE_LAST_DURATION = gauge("wallet_exporter_source_last_poll_duration_seconds", SOURCE, "How long the last attempt of the source took.");
+    SOURCE_POLLS = counter("wallet_exporter_source_polls_total", SOURCE, "Attempts of the source.");
+    SOURCE_FAILURES = counter("wallet_exporter_source_failures_total", &["account", "vendor", "source", "reason"], "Failed attempts of the source by reason.");
+    VENDOR_REQUESTS = counter("wallet_exporter_vendor_requests_total", &["account", "vendor", "operation", "code"], "Requests to the vendor by HTTP code; error if no answer came.");
+    VENDOR_REQUEST_DURATION = histogram("wallet_exporter_vendor_request_duration_seconds", &["account", "vendor", "operation"], "How long requests to the vendor took.");
+    SERIES_OVERFLOW = counter("wallet_exporter_series_overflow_total", &["account", "metric"], "Distinct label values that were folded into other.");
+    STORAGE_UP = gauge("wallet_exporter_storage_up", &[], "1 if the last write to the storage succeeded.");
+    STORAGE_FAILURES = counter("wallet_exporter_storage_failures_total", &[], "Failed writes to the storage.");
+    RELOAD_SUCCESSFUL = gauge("wallet_exporter_config_last_reload_successful", &[], "1 if the last reload of the configuration succeeded.");
+    RELOAD_TIME = gauge("wallet_exporter_config_last_reload_success_timestamp_seconds", &[], "Last successful reload of the configuration; the start counts as one.");
+    BUILD_INFO = gauge("wallet_exporter_build_info", &["version", "revision", "rustc"], "Always 1; the labels say what was built.");
+}

@@ -1,0 +1,49 @@
+//! How the sources stand.
+
+use super::super::catalog as c;
+use super::super::encode::Encoder;
+use super::super::family::FamilySpec;
+use super::{count, seconds};
+use crate::snapshot::{Snapshot, SourceView};
+use crate::vendor::Reason;
+
+pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot) {
+    let mut each = |spec: &'static FamilySpec, value: &dyn Fn(&SourceView) -> Option<f64>| {
+        let mut family = out.family(spec);
+        for view in &snapshot.sources {
+            if let Some(value) = value(view) {
+                family.sample(&labels(view), value);
+            }
+        }
+    };
+    each(&c::SOURCE_UP, &|view| view.up.map(|up| f64::from(u8::from(up))));
+    each(&c::SOURCE_LAST_SUCCESS, &|view| view.last_success.map(seconds));
+    each(&c::SOURCE_LAST_ATTEMPT, &|view| view.last_attempt.map(seconds));
+    each(&c::SOURCE_NEXT_ATTEMPT, &|view| view.next_attempt.map(seconds));
+    each(&c::SOURCE_INTERVAL, &|view| Some(view.interval.as_secs_f64()));
+    each(&c::SOURCE_MAX_AGE, &|view| Some(view.max_age.as_secs_f64()));
+    each(&c::SOURCE_CONSECUTIVE_FAILURES, &|view| Some(count(view.consecutive_failures)));
+    each(&c::SOURCE_LAST_DURATION, &|view| view.last_duration.map(|took| took.as_secs_f64()));
+    each(&c::SOURCE_POLLS, &|view| Some(count(view.polls)));
+    let mut family = out.family(&c::SOURCE_FAILING);
+    for view in &snapshot.sources {
+        let failing = view.last_failure.as_ref().filter(|_| view.up == Some(false)).map(|failure| failure.reason);
+        for reason in Reason::ALL {
+            let [account, vendor, source] = labels(view);
+            let value = f64::from(u8::from(failing == Some(reason)));
+            family.sample(&[account, vendor, source, reason.as_str()], value);
+        }
+    }
+    let mut family = out.family(&c::SOURCE_FAILURES);
+    for view in &snapshot.sources {
+        for reason in Reason::ALL {
+            let [account, vendor, source] = labels(view);
+            let failures = view.failures.get(&reason).copied().unwrap_or_default();
+            family.sample(&[account, vendor, source, reason.as_str()], count(failures));
+        }
+    }
+}
+
+fn labels(view: &SourceView) -> [&str; 3] {
+    [&view.account, view.source.vendor().as_str(), view.source.as_str()]
+}

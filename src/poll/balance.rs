@@ -1,0 +1,77 @@
+//! The wallet's balance.
+//!
+//! Flows in: the vendor's answer. Flows out: a gauge, and the answer to the store for the next start.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::keeper::Keeper;
+use super::source::Poller;
+use crate::money::Usd;
+use crate::store::Success;
+use crate::vendor::{Balance, BatchData, Fault, Source};
+
+/// Polls the balance.
+pub struct BalancePoller {
+    client: Arc<BatchData>,
+    keeper: Arc<Keeper>,
+}
+
+impl BalancePoller {
+    /// Ready to poll.
+    #[must_use]
+    pub fn new(client: Arc<BatchData>, keeper: Arc<Keeper>) -> BalancePoller {
+        BalancePoller { client, keeper }
+    }
+}
+
+/// The answer as it is stored: amount and time, apart by a space.
+fn written(balance: &Balance) -> String {
+    format!("{} {}", balance.amount, balance.as_of.to_rfc3339())
+}
+
+/// A stored answer.
+#[must_use]
+pub fn restored(answer: &str) -> Option<Balance> {
+    let (amount, as_of) = answer.split_once(' ')?;
+    let as_of = DateTime::parse_from_rfc3339(as_of).ok()?.with_timezone(&Utc);
+    Some(Balance { amount: Usd::stored(amount)?, as_of })
+}
+
+#[async_trait]
+impl Poller for BalancePoller {
+    fn source(&self) -> Source {
+        Source::Balance
+    }
+
+    fn account(&self) -> &str {
+        &self.keeper.name
+    }
+
+    async fn pass(&mut self) -> Result<(), Fault> {
+        let balance = self.client.balance().await?;
+        let now = self.keeper.clock.now();
+        let success = Success {
+            account: self.keeper.account,
+            source: Source::Balance,
+            at: now,
+            count_since: now,
+            configured_since: None,
+            answer: Some(written(&balance)),
+        };
+        // A gauge goes on whether or not it could be kept.
+        self.keeper.work(move |store| store.succeed(&success, &[])).await;
+        self.keeper.board.update(|snapshot| {
+            if let Some(wallet) = snapshot.wallet_mut(&self.keeper.name) {
+                wallet.balance = Some(balance);
+            }
+        });
+        Ok(())
+    }
+
+    fn pause(&self, until: DateTime<Utc>) {
+        self.client.pause(until);
+    }
+}

@@ -1,0 +1,215 @@
+//! Asking for many batches at once, and finding the bad one when the answer is no.
+//!
+//! Flows in: ids that are due. Flows out: a tally for each that the vendor answered, and which alone were refused or
+//! failed. Invariant: one bad id never blinds the others; the number of requests of one pass is bounded; what says
+//! nothing about a single id (a rejected key, a lost connection) ends the pass.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::domain::tally::{Export, Tally};
+use crate::vendor::{Fault, Reason, RowReject};
+
+/// Ids in one request: 47 characters each, so that the URL stays well below the 8 KiB that servers commonly take.
+pub const IDS_PER_REQUEST: usize = 100;
+/// Requests of one pass; what is left is due again at the next.
+const MOST_REQUESTS: usize = 240;
+/// Failures in a row, without one success, after which the vendor itself is down and not a batch: one more than it
+/// takes to halve a full request down to a single id.
+const HOPELESS: usize = 8;
+
+/// Downloads the export of some batches.
+#[async_trait]
+pub trait Download: Send + Sync {
+    /// Streams one export into `sink`.
+    ///
+    /// # Errors
+    /// As the vendor's client judged.
+    async fn download(&self, ids: &[Uuid], sink: &mut Export) -> Result<(), Fault>;
+}
+
+/// What a pass learnt.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// Batches that the vendor answered for.
+    pub answered: BTreeMap<Uuid, Tally>,
+    /// Ids that alone were refused (400, 403, 404).
+    pub refused: BTreeMap<Uuid, Fault>,
+    /// Ids that alone failed otherwise.
+    pub failed: BTreeMap<Uuid, Fault>,
+    /// Ids about which nothing was learnt.
+    pub missed: Vec<Uuid>,
+    /// Rejected rows that name no batch that was asked for.
+    pub stray: BTreeMap<RowReject, u64>,
+    /// Why nothing at all was learnt, if so.
+    pub fault: Option<Fault>,
+}
+
+fn is_refusal(fault: &Fault) -> bool {
+    matches!((fault.reason, fault.status), (Reason::Forbidden, _) | (Reason::ClientError, Some(400 | 404)))
+}
+
+/// Faults that no smaller request can avoid.
+fn is_about_the_vendor(fault: &Fault) -> bool {
+    matches!(
+        fault.reason,
+        Reason::Unauthorized | Reason::RateLimited | Reason::Connect | Reason::Redirect | Reason::Refused
+    ) || (fault.reason == Reason::ClientError && !is_refusal(fault))
+}
+
+/// Asks for `due`. `persistent` if the same has failed before: then a failing request is taken apart even if nothing
+/// else succeeds.
+pub async fn ask(download: &dyn Download, due: &[Uuid], since: DateTime<Utc>, persistent: bool) -> Findings {
+    let mut findings = Findings::default();
+    let mut waiting: VecDeque<Vec<Uuid>> = due.chunks(IDS_PER_REQUEST).map(<[Uuid]>::to_vec).collect();
+    let mut failing: Vec<(Vec<Uuid>, Fault)> = Vec::new();
+    let mut requests = 0;
+    let mut failures_in_a_row = 0;
+    loop {
+        let Some(ids) = waiting.pop_front() else {
+            // Something succeeded, so the vendor is there: what failed as a group is worth taking apart.
+            if (findings.answered.is_empty() && !persistent) || failing.is_empty() || failures_in_a_row >= HOPELESS {
+                break;
+            }
+            for (ids, _) in failing.drain(..) {
+                waiting.extend(halves(&ids));
+            }
+            continue;
+        };
+        if requests >= MOST_REQUESTS {
+            findings.missed.extend(ids);
+            continue;
+        }
+        requests += 1;
+        let mut export = Export::new(&ids, since);
+        match download.download(&ids, &mut export).await {
+            Ok(()) => {
+                failures_in_a_row = 0;
+                findings.answered.extend(export.tallies);
+                for (reason, rows) in export.stray {
+                    *findings.stray.entry(reason).or_default() += rows;
+                }
+            }
+            Err(fault) if is_about_the_vendor(&fault) => {
+                findings.missed.extend(ids);
+                findings.missed.extend(waiting.drain(..).flatten());
+                findings.missed.extend(failing.drain(..).flat_map(|(ids, _)| ids));
+                findings.fault = Some(fault);
+                return findings;
+            }
+            Err(fault) => {
+                let refusal = is_refusal(&fault);
+                match ids.as_slice() {
+                    [id] if refusal => {
+                        findings.refused.insert(*id, fault);
+                    }
+                    [id] => {
+                        failures_in_a_row += 1;
+                        findings.failed.insert(*id, fault);
+                    }
+                    _ if refusal => halves(&ids).into_iter().rev().for_each(|half| waiting.push_front(half)),
+                    _ if (persistent || !findings.answered.is_empty()) && failures_in_a_row < HOPELESS => {
+                        failures_in_a_row += 1;
+                        halves(&ids).into_iter().rev().for_each(|half| waiting.push_front(half));
+                    }
+                    _ => {
+                        failures_in_a_row += 1;
+                        failing.push((ids, fault));
+                    }
+                }
+            }
+        }
+    }
+    let fault = failing.first().map(|(_, fault)| fault.clone());
+    findings.missed.extend(failing.into_iter().flat_map(|(ids, _)| ids));
+    if findings.answered.is_empty() {
+        let any = || findings.failed.values().chain(findings.refused.values()).next().cloned();
+        findings.fault = fault.or_else(any);
+    }
+    findings
+}
+
+fn halves(ids: &[Uuid]) -> [Vec<Uuid>; 2] {
+    let (left, right) = ids.split_at(ids.len() / 2);
+    [left.to_vec(), right.to_vec()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vendor::Operation;
+    use std::collections::BTreeSet;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[derive(Default)]
+    struct Vendor {
+        foreign: BTreeSet<Uuid>,
+        poison: BTreeSet<Uuid>,
+        down: Option<Reason>,
+        requests: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Download for Vendor {
+        async fn download(&self, ids: &[Uuid], _sink: &mut Export) -> Result<(), Fault> {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            let no = |reason| Err(Fault::new(Operation::BalancesCsv, reason, ""));
+            match self.down {
+                Some(reason) => no(reason),
+                None if ids.iter().any(|id| self.poison.contains(id)) => no(Reason::ServerError),
+                None if ids.iter().any(|id| self.foreign.contains(id)) => no(Reason::Forbidden),
+                None => Ok(()),
+            }
+        }
+    }
+
+    fn ids(count: u128) -> Vec<Uuid> {
+        (1..=count).map(Uuid::from_u128).collect()
+    }
+
+    #[tokio::test]
+    async fn one_foreign_id_never_blinds_the_others() {
+        let vendor = Vendor { foreign: BTreeSet::from([Uuid::from_u128(17)]), ..Vendor::default() };
+        let findings = ask(&vendor, &ids(100), DateTime::UNIX_EPOCH, false).await;
+        assert_eq!(findings.answered.len(), 99);
+        assert_eq!(findings.refused.keys().collect::<Vec<_>>(), [&Uuid::from_u128(17)]);
+        assert!(findings.fault.is_none() && findings.missed.is_empty());
+        assert!(vendor.requests.load(Ordering::Relaxed) <= 15);
+    }
+
+    #[tokio::test]
+    async fn a_poisoned_batch_is_found_once_something_else_succeeds_or_it_persists() {
+        let vendor = Vendor { poison: BTreeSet::from([Uuid::from_u128(17)]), ..Vendor::default() };
+        let findings = ask(&vendor, &ids(250), DateTime::UNIX_EPOCH, false).await;
+        assert_eq!(findings.answered.len(), 249);
+        assert!(findings.failed.contains_key(&Uuid::from_u128(17)));
+        let findings = ask(&vendor, &ids(50), DateTime::UNIX_EPOCH, false).await;
+        assert_eq!(findings.fault.map(|fault| fault.reason), Some(Reason::ServerError));
+        let findings = ask(&vendor, &ids(50), DateTime::UNIX_EPOCH, true).await;
+        assert_eq!((findings.answered.len(), findings.failed.len()), (49, 1));
+    }
+
+    #[tokio::test]
+    async fn a_vendor_that_is_down_costs_few_requests() {
+        for reason in
+            Reason::ALL.into_iter().filter(|reason| !matches!(reason, Reason::Forbidden | Reason::ClientError))
+        {
+            let vendor = Vendor { down: Some(reason), ..Vendor::default() };
+            let findings = ask(&vendor, &ids(1_000), DateTime::UNIX_EPOCH, true).await;
+            assert_eq!(findings.fault.map(|fault| fault.reason), Some(reason));
+            assert!(findings.answered.is_empty());
+            assert!(vendor.requests.load(Ordering::Relaxed) <= 30, "{reason}");
+        }
+    }
+
+    #[tokio::test]
+    async fn when_everything_is_refused_the_pass_says_so_within_its_bound() {
+        let vendor = Vendor { down: Some(Reason::Forbidden), ..Vendor::default() };
+        let findings = ask(&vendor, &ids(1_000), DateTime::UNIX_EPOCH, false).await;
+        assert_eq!(findings.fault.map(|fault| fault.reason), Some(Reason::Forbidden));
+        assert!(vendor.requests.load(Ordering::Relaxed) <= MOST_REQUESTS);
+    }
+}

@@ -1,0 +1,181 @@
+//! Which batches exist.
+//!
+//! Flows in: ids from the environment, from a file and from the webhook. Flows out: the merged list, and word of what
+//! the webhook said. Invariant: a webhook's id is durable before it is acknowledged; ids that the vendor has not yet
+//! confirmed are bounded.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::inbox::{Inbox, NotDurable, Received};
+use super::keeper::Keeper;
+use super::source::Wake;
+use crate::config::ids_file;
+use crate::domain::batches::{Batch, BatchState};
+use crate::snapshot::WebhookView;
+
+/// Ids that came by webhook and that the vendor has never answered for: a leaked secret fills no more than this.
+const MOST_UNCONFIRMED: usize = 1_000;
+
+/// The list of batches.
+pub struct Roster {
+    keeper: Arc<Keeper>,
+    wake: Wake,
+    state: Mutex<State>,
+    file: Option<PathBuf>,
+}
+
+#[derive(Default)]
+struct State {
+    fixed: Vec<Uuid>,
+    from_file: Vec<Uuid>,
+    bad_lines: Vec<usize>,
+    unreadable: bool,
+    version: u64,
+    /// Said to be complete since the poll last looked; durable already.
+    completed: Vec<(Uuid, DateTime<Utc>)>,
+    unconfirmed: HashSet<Uuid>,
+}
+
+impl Roster {
+    /// The list as configured; the file was read when the configuration was checked.
+    #[must_use]
+    pub fn new(keeper: Arc<Keeper>, wake: Wake, fixed: Vec<Uuid>, file: Option<PathBuf>) -> Roster {
+        let roster = Roster { keeper, wake, state: Mutex::new(State { fixed, version: 1, ..State::default() }), file };
+        roster.read_file();
+        roster
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the file again. Returns whether it could be read; a bad one keeps the old list.
+    pub fn read_file(&self) -> bool {
+        let Some(path) = &self.file else { return true };
+        let read = ids_file::read(path);
+        let mut state = self.lock();
+        match read {
+            Ok(found) => {
+                if !found.bad_lines.is_empty() && found.bad_lines != state.bad_lines {
+                    let lines: Vec<String> = found.bad_lines.iter().take(20).map(ToString::to_string).collect();
+                    tracing::warn!(
+                        file = %path.display(),
+                        lines = lines.join(", "),
+                        count = found.bad_lines.len(),
+                        "RIGHTFOOT_BATCH_IDS_FILE has lines that are not a UUID: they are skipped"
+                    );
+                }
+                state.bad_lines = found.bad_lines;
+                state.unreadable = false;
+                if state.from_file != found.ids {
+                    state.from_file = found.ids;
+                    state.version += 1;
+                    self.wake.notify_one();
+                }
+                true
+            }
+            Err(fault) => {
+                if !state.unreadable {
+                    tracing::warn!(error = %fault, "RIGHTFOOT_BATCH_IDS_FILE cannot be read: the last list stays");
+                }
+                state.unreadable = true;
+                false
+            }
+        }
+    }
+
+    /// The listed ids, if the list has changed since `seen`, and the list's version.
+    #[must_use]
+    pub fn listed(&self, seen: u64) -> Option<(BTreeSet<Uuid>, u64)> {
+        let state = self.lock();
+        (state.version != seen).then(|| (state.fixed.iter().chain(&state.from_file).copied().collect(), state.version))
+    }
+
+    /// What the webhook has said since the last call.
+    #[must_use]
+    pub fn take_completed(&self) -> Vec<(Uuid, DateTime<Utc>)> {
+        std::mem::take(&mut self.lock().completed)
+    }
+
+    /// Which webhook ids the vendor has not confirmed, as the poll knows them.
+    pub fn set_unconfirmed(&self, ids: impl IntoIterator<Item = Uuid>) {
+        let mut state = self.lock();
+        let waiting: Vec<Uuid> = state.completed.iter().map(|(id, _)| *id).collect();
+        state.unconfirmed = ids.into_iter().chain(waiting).collect();
+    }
+
+    fn count(&self, change: impl FnOnce(&mut WebhookView)) {
+        self.keeper.board.update(|snapshot| {
+            if let Some(view) = snapshot.rightfoot_mut(&self.keeper.name) {
+                change(view.webhook.get_or_insert_default());
+            }
+        });
+    }
+}
+
+#[async_trait]
+impl Inbox for Roster {
+    async fn completed(&self, event: Uuid, batch: Uuid) -> Result<Received, NotDurable> {
+        let (account, now) = (self.keeper.account, self.keeper.clock.now());
+        let full = {
+            let state = self.lock();
+            state.unconfirmed.len() >= MOST_UNCONFIRMED && !state.unconfirmed.contains(&batch)
+        };
+        let noted = self.keeper.work(move |store| {
+            if store.knows_event(event)? {
+                return Ok(Received::Duplicate);
+            }
+            let known = store.batch(account, batch)?;
+            if full && !known.as_ref().is_some_and(|batch| batch.confirmed) {
+                return Ok(Received::Full);
+            }
+            let mut row = known.unwrap_or_else(|| Batch::new(batch, now));
+            row.completed(now);
+            let fresh = store.note_completed(account, event, &row, now)?;
+            Ok(if fresh { Received::Accepted } else { Received::Duplicate })
+        });
+        let received = noted.await.ok_or(NotDurable)?;
+        match received {
+            Received::Accepted => {
+                let mut state = self.lock();
+                state.completed.push((batch, now));
+                state.unconfirmed.insert(batch);
+                drop(state);
+                self.count(|view| view.accepted += 1);
+                self.wake.notify_one();
+            }
+            Received::Duplicate => self.count(|view| view.duplicate += 1),
+            Received::Full => {
+                tracing::warn!(
+                    "too many webhook ids wait for the vendor's confirmation: check who knows the webhook's secret"
+                );
+                self.count(|view| view.ignored += 1);
+            }
+        }
+        Ok(received)
+    }
+
+    fn ignored(&self) {
+        self.count(|view| view.ignored += 1);
+    }
+
+    fn malformed(&self) {
+        self.count(|view| view.malformed += 1);
+    }
+
+    fn unmatched(&self) {
+        self.keeper.board.update(|snapshot| snapshot.webhook_unmatched += 1);
+    }
+}
+
+/// Whether a batch holds one of the places of unconfirmed webhook ids.
+#[must_use]
+pub(super) fn is_unconfirmed(batch: &Batch) -> bool {
+    batch.by_webhook && !batch.confirmed && batch.state != BatchState::Settled && batch.next_look.is_some()
+}

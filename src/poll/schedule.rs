@@ -1,0 +1,115 @@
+//! When to try again.
+//!
+//! Flows in: how an attempt ended. Flows out: the time of the next. Invariant: the one place that decides on retries;
+//! a pause that the vendor asks for is honoured, within a cap.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::clock::delta;
+use crate::vendor::{Fault, Reason};
+
+/// The longest pause of our own choosing.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(15 * 60);
+/// The longest pause that a vendor may ask for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3_600);
+/// The first pause after a transient failure; it doubles from there.
+const FIRST_BACKOFF: Duration = Duration::from_secs(5);
+/// The same after a 429: the vendor has said that it is too much.
+const FIRST_BACKOFF_LIMITED: Duration = Duration::from_secs(30);
+/// No retry comes sooner.
+const SHORTEST_BACKOFF: Duration = Duration::from_secs(1);
+/// Share of an interval by which polls are spread, so that sources and replicas do not march in step.
+const JITTER: f64 = 0.05;
+
+/// Decides when to try again.
+#[derive(Debug)]
+pub struct Schedule {
+    interval: Duration,
+    random: fastrand::Rng,
+}
+
+impl Schedule {
+    /// A schedule with its own source of chance.
+    #[must_use]
+    pub fn new(interval: Duration, random: fastrand::Rng) -> Schedule {
+        Schedule { interval, random }
+    }
+
+    /// After a success: the interval, a little more or less.
+    pub fn after_success(&mut self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + delta(self.interval.mul_f64(1.0 - JITTER + 2.0 * JITTER * self.random.f64()))
+    }
+
+    /// After a failure, the `failures`th in a row.
+    pub fn after_failure(&mut self, now: DateTime<Utc>, fault: &Fault, failures: u64) -> DateTime<Utc> {
+        let pause = if fault.reason.is_permanent() {
+            // Somebody has to act first, and acting (a new secret) wakes the source. Slow from the start.
+            LONGEST_BACKOFF.mul_f64(0.5 + 0.5 * self.random.f64())
+        } else {
+            let first = if fault.reason == Reason::RateLimited { FIRST_BACKOFF_LIMITED } else { FIRST_BACKOFF };
+            let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX).min(16);
+            let ceiling = first.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
+            ceiling.mul_f64(self.random.f64()).max(SHORTEST_BACKOFF)
+        };
+        let asked = fault.retry_after.map(|asked| asked.min(LONGEST_RETRY_AFTER));
+        // A little later than asked, never sooner: the vendor counts on its own clock.
+        let asked = asked.map(|asked| asked + Duration::from_secs(1).mul_f64(self.random.f64()));
+        now + delta(pause.max(asked.unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vendor::Operation;
+
+    fn pause(reason: Reason, failures: u64, retry_after: Option<u64>, seed: u64) -> Duration {
+        let mut schedule = Schedule::new(Duration::from_secs(60), fastrand::Rng::with_seed(seed));
+        let mut fault = Fault::new(Operation::Balance, reason, "");
+        fault.retry_after = retry_after.map(Duration::from_secs);
+        let now = DateTime::UNIX_EPOCH;
+        (schedule.after_failure(now, &fault, failures) - now).to_std().unwrap()
+    }
+
+    #[test]
+    fn pauses_grow_and_stay_below_their_cap() {
+        for seed in 0..200 {
+            assert!(pause(Reason::Timeout, 1, None, seed) <= FIRST_BACKOFF);
+            assert!(pause(Reason::Timeout, 4, None, seed) <= Duration::from_secs(40));
+            for failures in [10, 100, u64::MAX] {
+                let pause = pause(Reason::ServerError, failures, None, seed);
+                assert!((SHORTEST_BACKOFF..=LONGEST_BACKOFF).contains(&pause));
+            }
+        }
+        let spread: std::collections::HashSet<_> = (0..20).map(|seed| pause(Reason::Timeout, 20, None, seed)).collect();
+        assert!(spread.len() > 10, "full jitter spreads");
+    }
+
+    #[test]
+    fn what_the_vendor_asks_for_is_honoured_up_to_an_hour() {
+        for seed in 0..50 {
+            let asked = pause(Reason::RateLimited, 1, Some(120), seed);
+            assert!(asked >= Duration::from_secs(120) && asked <= Duration::from_secs(121));
+            let absurd = pause(Reason::RateLimited, 1, Some(u64::MAX / 4), seed);
+            assert!(absurd >= LONGEST_RETRY_AFTER && absurd <= LONGEST_RETRY_AFTER + Duration::from_secs(1));
+        }
+    }
+
+    #[test]
+    fn permanent_failures_are_retried_slowly() {
+        for seed in 0..50 {
+            assert!(pause(Reason::Unauthorized, 1, None, seed) >= LONGEST_BACKOFF / 2);
+        }
+    }
+
+    #[test]
+    fn successes_keep_the_interval() {
+        let mut schedule = Schedule::new(Duration::from_secs(100), fastrand::Rng::with_seed(1));
+        for _ in 0..100 {
+            let pause = (schedule.after_success(DateTime::UNIX_EPOCH) - DateTime::UNIX_EPOCH).num_milliseconds();
+            assert!((95_000..=105_000).contains(&pause));
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Files that change while the program runs.
+//!
+//! Flows in: secrets' files and the file of batch ids. Flows out: wake-ups. Invariant: a bad file keeps what was there
+//! before, and is told of once.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::roster::Roster;
+use super::source::Wake;
+use crate::clock::{SharedClock, delta};
+use crate::config::secret::{Refresh, Secret};
+
+/// How often files are looked at. Kubernetes swaps links and some file systems tell nothing, so they are read.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// A secret, the variable that names it, and whom a change wakes.
+pub struct WatchedSecret {
+    /// Such as `BATCHDATA_API_TOKEN_FILE`.
+    pub variable: String,
+    /// The secret.
+    pub secret: Secret,
+    /// Sources that use it.
+    pub wakes: Vec<Wake>,
+    /// Runs when it changed: a pause that the old secret earned does not bind the new one.
+    pub on_change: Box<dyn Fn() + Send + Sync>,
+}
+
+/// Reads files again.
+pub struct Watch {
+    secrets: Vec<WatchedSecret>,
+    roster: Option<Arc<Roster>>,
+    unreadable: Mutex<HashSet<String>>,
+}
+
+impl Watch {
+    /// Watches these.
+    #[must_use]
+    pub fn new(secrets: Vec<WatchedSecret>, roster: Option<Arc<Roster>>) -> Watch {
+        Watch { secrets, roster, unreadable: Mutex::new(HashSet::new()) }
+    }
+
+    /// Reads all files again, once.
+    ///
+    /// # Errors
+    /// The names of the variables whose files cannot be used; what was there before stays.
+    pub fn look(&self) -> Result<(), String> {
+        let mut bad = Vec::new();
+        for watched in &self.secrets {
+            match watched.secret.refresh() {
+                Refresh::Unchanged => self.readable(&watched.variable),
+                Refresh::Changed => {
+                    self.readable(&watched.variable);
+                    tracing::info!(
+                        variable = watched.variable,
+                        "the secret has changed; its sources are polled at once"
+                    );
+                    (watched.on_change)();
+                    watched.wakes.iter().for_each(|wake| wake.notify_one());
+                }
+                Refresh::Unreadable(fault) => {
+                    bad.push(watched.variable.clone());
+                    if self.lock().insert(watched.variable.clone()) {
+                        tracing::warn!(variable = watched.variable, error = %fault, "the secret's file cannot be used: the last secret stays");
+                    }
+                }
+            }
+        }
+        if let Some(roster) = &self.roster
+            && !roster.read_file()
+        {
+            bad.push("RIGHTFOOT_BATCH_IDS_FILE".to_owned());
+        }
+        if bad.is_empty() { Ok(()) } else { Err(format!("cannot use the file of {}", bad.join(", "))) }
+    }
+
+    /// Looks for ever.
+    pub async fn run(&self, clock: SharedClock) {
+        loop {
+            clock.sleep_until(clock.now() + delta(EVERY)).await;
+            // What is wrong was told when it began.
+            let _ = self.look();
+        }
+    }
+
+    fn readable(&self, variable: &str) {
+        if self.lock().remove(variable) {
+            tracing::info!(variable, "the secret's file can be read again");
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,202 @@
+//! What happens by itself: spend with a daily curve, card events, batches that fill up.
+//!
+//! Flows in: the seed and the time. Flows out: events applied to the [`World`].
+//! Invariant: an event depends on the seed and its own moment only, and moments are gone through one after the other, so
+//! that it does not matter how often somebody looked in between.
+
+use super::amount::{DOLLAR, Units};
+use super::batches::{Batch, believable};
+use super::cards::{Card, FAILED, PAID, PENDING, processing_fee, sales_tax};
+use super::chance::Chance;
+use super::world::World;
+
+/// Something may happen each time this many seconds have passed.
+pub(super) const SLOT: i64 = 2;
+const HOUR: i64 = 3_600;
+const DAY: i64 = 86_400;
+
+/// Origin, path, price, and how often of 1,000.
+const TRAFFIC: [(&str, &str, Units, u32); 14] = [
+    ("api_request", "/api/v1/address/verify", 70, 260),
+    ("api_request", "/api/v1/address/autocomplete", 50, 190),
+    ("api_request", "/api/v1/property/search", 1_000, 110),
+    ("api_request", "/api/v1/property/lookup/all-attributes", 4_500, 40),
+    ("api_request", "/api/v1/property/skip-trace", 900, 60),
+    ("api_request", "/api/v3/property/skip-trace", 1_200, 40),
+    ("api_request", "/api/v1/phone/verification", 70, 80),
+    ("api_request", "/api/v1/phone/dnc", 200, 40),
+    ("api_request", "/api/v1/phone/tcpa", 300, 30),
+    ("list_builder_ui", "/api/v1/property/search", 1_000, 60),
+    ("address_verification_single_ui", "/api/v1/address/verify", 70, 40),
+    ("phone_verification_single_ui", "/api/v1/phone/verification", 70, 30),
+    // Charges that the report attributes to no path, and to nothing at all: the parts need not add up.
+    ("api_request", "", 125, 12),
+    ("", "", 250, 8),
+];
+
+/// How busy each hour of a UTC day is, in 1,000: the working day of the United States.
+const CURVE: [u32; 24] = [
+    560, 430, 320, 240, 190, 160, 150, 150, 160, 190, 240, 330, 470, 640, 790, 880, 930, 960, 970, 980, 940, 860, 760,
+    660,
+];
+
+/// Subjects of chance.
+const SPEND: u64 = 1;
+const CARD: u64 = 2;
+const BATCH: u64 = 3;
+const NOISE: u64 = 4;
+
+/// How busy an hour is, in 1,000.
+fn busy(seed: u64, at: i64) -> u32 {
+    let hour = usize::try_from(at.rem_euclid(DAY) / HOUR).unwrap_or(0);
+    let base = CURVE.get(hour).copied().unwrap_or(0);
+    // 1970 began on a Thursday.
+    let weekday = (at.div_euclid(DAY) + 3).rem_euclid(7);
+    let base = if weekday >= 5 { base * 2 / 5 } else { base };
+    base * Chance::at(seed, NOISE, at.div_euclid(HOUR)).between(80, 120) / 100
+}
+
+/// Fills the hours before the simulator began: one charge for each hour, origin and path.
+pub(super) fn history(world: &mut World, from: i64, until: i64) {
+    let seed = world.seed;
+    let mut at = from - from.rem_euclid(HOUR);
+    world.wallet.balance = 2_000 * DOLLAR;
+    while at < until {
+        let slots = i64::from(busy(seed, at)) * (HOUR / SLOT) / 1_000;
+        let mut chance = Chance::at(seed, SPEND, at);
+        for (origin, path, price, weight) in TRAFFIC {
+            let expected = slots * i64::from(weight) / 1_000;
+            let calls = expected * i64::from(chance.between(850, 1_150)) / 1_000;
+            if calls > 0 {
+                world.wallet.spend(at + i64::from(chance.below(3_599)), origin, path, calls * price);
+            }
+        }
+        refill(world, at + HOUR - 1, PAID);
+        let mut chance = Chance::at(seed, CARD, at);
+        if chance.happens(2) {
+            card(world, at + 1_200, 2_500 * DOLLAR, FAILED);
+        } else if chance.happens(2) {
+            card(world, at + 1_500, -25 * DOLLAR, PAID);
+        }
+        if at.rem_euclid(7 * HOUR) == 0 && chance.happens(80) {
+            let planned = chance.between(60, 400);
+            let id = open_batch(world, at + 60, planned);
+            fill(world, &id, at + 60 + i64::from(planned), true);
+        }
+        at += HOUR;
+    }
+}
+
+/// What happens in the slot that begins at `at`.
+pub(super) fn slot(world: &mut World, at: i64) {
+    let seed = world.seed;
+    let mut chance = Chance::at(seed, SPEND, at);
+    if chance.happens(busy(seed, at).max(350)) {
+        let choices = TRAFFIC.map(|(origin, path, price, weight)| ((origin, path, price), weight));
+        if let Some((origin, path, price)) = chance.weighted(&choices) {
+            world.wallet.spend(at, origin, path, *price * i64::from(chance.between(1, 2)));
+        }
+    }
+    settle_pending(world, at);
+    refill(world, at, PENDING);
+    if at.rem_euclid(60) == 0 {
+        let mut chance = Chance::at(seed, CARD, at);
+        match chance.below(100) {
+            0..=24 => card(world, at, i64::from(chance.between(1, 4)) * 25 * DOLLAR, PENDING),
+            25..=34 => card(world, at, 100 * DOLLAR, FAILED),
+            35..=39 => card(world, at, -10 * DOLLAR, PAID),
+            _ => {}
+        }
+    }
+    grow_batches(world, at);
+}
+
+/// A pending top-up is paid half a minute later; one in ten fails.
+fn settle_pending(world: &mut World, at: i64) {
+    let due = (at - 30) * 1_000_000;
+    let pending: Vec<i64> = world
+        .cards
+        .newest_first()
+        .take(20)
+        .filter(|row| row.status == Some(PENDING) && row.created <= due && world.own_pending.contains(&row.id))
+        .map(|row| row.id)
+        .collect();
+    for id in pending {
+        let fails = Chance::at(world.seed, CARD, id).happens(100);
+        world.set_card_status(id, Some(if fails { FAILED } else { PAID }), at);
+        world.own_pending.retain(|own| *own != id);
+    }
+}
+
+/// A low wallet is topped up, as teams set it up to be; not while such a payment is under way.
+fn refill(world: &mut World, at: i64, status: i64) {
+    if world.wallet.balance < 500 * DOLLAR && world.own_pending.is_empty() {
+        card(world, at, 2_500 * DOLLAR, status);
+    }
+}
+
+fn card(world: &mut World, at: i64, credits: Units, status: i64) {
+    let mut chance = Chance::at(world.seed, CARD, at + 1);
+    let brand = chance.weighted(&[("visa", 60), ("mastercard", 30), ("amex", 10)]).copied().unwrap_or("visa");
+    let refund = credits < 0;
+    let row = Card {
+        id: 0,
+        credits,
+        tax: if refund { 0 } else { sales_tax(credits) },
+        fee: if refund { 0 } else { processing_fee(credits) },
+        brand: brand.to_owned(),
+        status: Some(status),
+        created: at * 1_000_000 + i64::from(chance.below(1_000_000)),
+    };
+    let id = world.add_card(row, at);
+    if status == PENDING {
+        world.own_pending.push(id);
+    }
+}
+
+/// A new batch now and then, and rows for those that are open.
+fn grow_batches(world: &mut World, at: i64) {
+    let open: Vec<String> = world.own_open.clone();
+    for id in open {
+        fill(world, &id, at, false);
+    }
+    if at.rem_euclid(180) == 0 {
+        let planned = Chance::at(world.seed, BATCH, at).between(40, 160);
+        open_batch(world, at, planned);
+    }
+}
+
+fn open_batch(world: &mut World, at: i64, planned: u32) -> String {
+    let mut chance = Chance::at(world.seed, BATCH, at + 1);
+    let id = chance.uuid().to_string();
+    let meta_key = ["customer_ref", "campaign", ""].get(usize::try_from(chance.below(3)).unwrap_or(0)).copied();
+    world.add_batch(Batch {
+        id: id.clone(),
+        foreign: false,
+        complete: false,
+        rows: std::sync::Arc::default(),
+        meta_key: meta_key.unwrap_or_default().to_owned(),
+        planned,
+        created: at,
+    });
+    world.own_open.push(id.clone());
+    id
+}
+
+/// Gives a batch the rows that it has by now; it takes about 80 seconds.
+fn fill(world: &mut World, id: &str, at: i64, at_once: bool) {
+    const SECONDS: i64 = 80;
+    let Some(batch) = world.batches.find(id) else { return };
+    let (created, planned) = (batch.created, batch.planned);
+    let have = u32::try_from(batch.rows.len()).unwrap_or(u32::MAX);
+    let age = (at - created).clamp(0, SECONDS);
+    let due = if at_once { planned } else { u32::try_from(i64::from(planned) * age / SECONDS).unwrap_or(0) };
+    let seed = world.seed;
+    let rows = (have..due)
+        .map(|place| believable(seed, created, place, if at_once { created + i64::from(place) } else { at }));
+    world.batches.add_rows(id, rows, at);
+    if due >= planned {
+        world.complete(id, at);
+        world.own_open.retain(|open| open != id);
+    }
+}

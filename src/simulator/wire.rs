@@ -1,0 +1,233 @@
+//! What goes over the wire: a parsed request, and an answer that is not sent yet.
+//!
+//! Flows in: a request's head. Flows out: status, headers and a body, whole or as a stream.
+//! Invariant: the answers here are the documented ones; faults are applied to them afterwards, elsewhere.
+
+pub(super) mod balance;
+pub(super) mod balances_csv;
+pub(super) mod cards;
+pub(super) mod consumption;
+pub(super) mod transactions_csv;
+
+use bytes::Bytes;
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+
+/// One of the four endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// `GET /api/v1/wallet/balance`
+    Balance,
+    /// `GET /api/v1/wallet/consumption-report`
+    ConsumptionReport,
+    /// `GET /api/v1/wallet/credit-card-transactions`
+    CreditCardTransactions,
+    /// `GET /v1/balances/csv`
+    BalancesCsv,
+}
+
+impl Operation {
+    /// All four.
+    pub const ALL: [Operation; 4] =
+        [Operation::Balance, Operation::ConsumptionReport, Operation::CreditCardTransactions, Operation::BalancesCsv];
+
+    /// Where it is found.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Operation::Balance => "/api/v1/wallet/balance",
+            Operation::ConsumptionReport => "/api/v1/wallet/consumption-report",
+            Operation::CreditCardTransactions => "/api/v1/wallet/credit-card-transactions",
+            Operation::BalancesCsv => "/v1/balances/csv",
+        }
+    }
+
+    /// The permission that a token needs for it; the balance checks know none.
+    #[must_use]
+    pub fn permission(self) -> Option<&'static str> {
+        match self {
+            Operation::Balance => Some("wallet-balance"),
+            Operation::ConsumptionReport => Some("wallet-consumption-report"),
+            Operation::CreditCardTransactions => Some("wallet-credit-card-transactions"),
+            Operation::BalancesCsv => None,
+        }
+    }
+
+    pub(super) fn at(path: &str) -> Option<Operation> {
+        Operation::ALL.into_iter().find(|operation| operation.path() == path)
+    }
+}
+
+/// A request as it came.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Request {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) query: Vec<(String, String)>,
+    pub(super) authorization: Option<String>,
+    pub(super) keep_alive: bool,
+    pub(super) body: Vec<u8>,
+}
+
+impl Request {
+    /// The last value of a parameter, as PHP reads it; an empty one counts as absent.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        let found = self.query.iter().rev().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// Whether the right bearer token came with it.
+    pub(super) fn bears(&self, token: &str) -> bool {
+        self.authorization.as_deref().and_then(|value| value.strip_prefix("Bearer ")) == Some(token)
+    }
+}
+
+/// A body: whole, or made while it is sent.
+pub(super) enum Body {
+    Whole(Bytes),
+    Stream(Box<dyn Iterator<Item = Bytes> + Send>),
+}
+
+impl Body {
+    /// All of it; a stream is made to its end.
+    pub(super) fn whole(self) -> Bytes {
+        let collect = |mut all: Vec<u8>, piece: Bytes| {
+            all.extend_from_slice(&piece);
+            all
+        };
+        match self {
+            Body::Whole(bytes) => bytes,
+            Body::Stream(pieces) => pieces.fold(Vec::new(), collect).into(),
+        }
+    }
+}
+
+/// An answer.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Body,
+}
+
+impl Reply {
+    pub(super) fn new(status: u16, content_type: &str, body: impl Into<Bytes>) -> Reply {
+        Reply { status, headers: vec![("Content-Type", content_type.to_owned())], body: Body::Whole(body.into()) }
+    }
+
+    pub(super) fn json(status: u16, body: impl Into<Bytes>) -> Reply {
+        Reply::new(status, "application/json", body)
+    }
+
+    /// The wallet's envelope around a result.
+    pub(super) fn results(results: &str) -> Reply {
+        Reply::json(200, format!(r#"{{"results":{results},"status":{{"code":200,"message":"OK"}}}}"#))
+    }
+
+    /// The wallet's answer to a request that it refuses.
+    pub(super) fn refused(status: u16, message: &str) -> Reply {
+        let text = reason(status);
+        let body = serde_json::json!({"status": {"code": status, "text": text, "message": message}});
+        Reply::json(status, body.to_string())
+    }
+
+    /// A streamed file.
+    pub(super) fn file(content_type: &str, name: &str, rows: impl Iterator<Item = Bytes> + Send + 'static) -> Reply {
+        Reply {
+            status: 200,
+            headers: vec![
+                ("Content-Type", content_type.to_owned()),
+                ("Content-Disposition", format!("attachment; filename=\"{name}\"")),
+            ],
+            body: Body::Stream(Box::new(rows)),
+        }
+    }
+}
+
+/// What goes with a status on the first line.
+pub(super) fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        302 => "Found",
+        307 => "Temporary Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        _ => "Status",
+    }
+}
+
+/// The faults of a request's parameters, in the shape that Laravel gives them.
+#[derive(Default)]
+pub(super) struct Invalid(Vec<(&'static str, String)>);
+
+impl Invalid {
+    pub(super) fn push(&mut self, field: &'static str, message: impl Into<String>) {
+        self.0.push((field, message.into()));
+    }
+
+    /// The 422, if there was a fault.
+    pub(super) fn reply(self) -> Option<Reply> {
+        let (_, first) = self.0.first()?;
+        let message = match self.0.len() - 1 {
+            0 => first.clone(),
+            1 => format!("{first} (and 1 more error)"),
+            more => format!("{first} (and {more} more errors)"),
+        };
+        let mut errors = serde_json::Map::new();
+        for (field, message) in &self.0 {
+            if let Some(list) = errors.entry(*field).or_insert_with(|| serde_json::json!([])).as_array_mut() {
+                list.push(message.as_str().into());
+            }
+        }
+        Some(Reply::json(422, serde_json::json!({"message": message, "errors": errors}).to_string()))
+    }
+
+    /// A date parameter, if it is there and is one.
+    pub(super) fn date(&mut self, request: &Request, field: &'static str) -> Option<NaiveDate> {
+        let text = request.parameter(field)?;
+        let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == 10);
+        if date.is_none() {
+            self.push(field, format!("The {} field must be a valid date.", words(field)));
+        }
+        date
+    }
+}
+
+/// A parameter's name as Laravel writes it in a message.
+pub(super) fn words(field: &str) -> String {
+    field.replace('_', " ")
+}
+
+/// Text as a JSON string.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// A CSV field, quoted where it must be.
+pub(super) fn csv_field(out: &mut Vec<u8>, field: &[u8]) {
+    if field.iter().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r')) {
+        out.push(b'"');
+        for byte in field {
+            if *byte == b'"' {
+                out.push(b'"');
+            }
+            out.push(*byte);
+        }
+        out.push(b'"');
+    } else {
+        out.extend_from_slice(field);
+    }
+}
+
+/// Seconds since 1970 as a time; a time that no calendar holds becomes 1970.
+pub(super) fn time(seconds: i64) -> chrono::DateTime<chrono::Utc> {
+    chrono::DateTime::from_timestamp(seconds, 0).unwrap_or_default()
+}

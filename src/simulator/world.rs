@@ -1,0 +1,140 @@
+//! Everything the simulated vendors know, in one place, changed under one lock.
+//!
+//! Flows in: time, and what a driver orders. Flows out: the state that the endpoints write down, and the completed
+//! batches whose webhook is due.
+//! Invariant: time only goes forward here, whatever the clock does; what has happened stays.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::amount::Units;
+use super::batches::{Batch, Batches};
+use super::cards::{Card, Cards, PAID};
+use super::chance::Chance;
+use super::life;
+use super::wallet::Wallet;
+
+/// A batch's completion that its webhook has to tell.
+#[derive(Clone, Debug)]
+pub(super) struct Completion {
+    pub(super) event: String,
+    pub(super) batch: String,
+}
+
+/// The state of both vendors.
+pub(super) struct World {
+    pub(super) seed: u64,
+    pub(super) wallet: Wallet,
+    pub(super) cards: Cards,
+    pub(super) batches: Batches,
+    /// Completions that nobody has taken yet.
+    pub(super) completions: Vec<Completion>,
+    /// Card rows and batches that the model moves on by itself; a driver's own stay as they are.
+    pub(super) own_pending: Vec<i64>,
+    pub(super) own_open: Vec<String>,
+    /// Batches that get an answer of their own, and which status.
+    pub(super) refused: BTreeMap<String, u16>,
+    /// Permissions that were taken away.
+    pub(super) revoked: BTreeSet<String>,
+    /// Up to when everything has happened.
+    reached: i64,
+    alive: bool,
+}
+
+impl World {
+    /// A world that begins at `now`; `alive` if things happen in it by themselves.
+    pub(super) fn new(seed: u64, now: i64, history_days: u32, alive: bool) -> World {
+        let mut world = World {
+            seed,
+            wallet: Wallet::default(),
+            cards: Cards::default(),
+            batches: Batches::default(),
+            completions: Vec::new(),
+            own_pending: Vec::new(),
+            own_open: Vec::new(),
+            refused: BTreeMap::new(),
+            revoked: BTreeSet::new(),
+            reached: now,
+            alive,
+        };
+        let this_hour = now - now.rem_euclid(3_600);
+        if history_days > 0 {
+            let today = now - now.rem_euclid(86_400);
+            life::history(&mut world, today - i64::from(history_days) * 86_400, this_hour);
+            if alive {
+                world.reached = this_hour;
+                // What was told before the simulator began need not be told now.
+                world.advance(now);
+            }
+            world.completions.clear();
+        }
+        world
+    }
+
+    /// Lets everything happen up to and including `now`.
+    pub(super) fn advance(&mut self, now: i64) {
+        if now <= self.reached {
+            return;
+        }
+        if self.alive {
+            let mut at = self.reached - self.reached.rem_euclid(life::SLOT) + life::SLOT;
+            while at <= now {
+                life::slot(self, at);
+                at += life::SLOT;
+            }
+        }
+        self.reached = now;
+    }
+
+    /// Adds a card row; a paid one moves the balance.
+    pub(super) fn add_card(&mut self, card: Card, at: i64) -> i64 {
+        if card.status == Some(PAID) {
+            self.pay(card.credits, at);
+        }
+        self.cards.add(card)
+    }
+
+    /// Changes a card row's status; what becomes paid moves the balance. False if there is no such row.
+    pub(super) fn set_card_status(&mut self, id: i64, status: Option<i64>, at: i64) -> bool {
+        let Some(before) = self.cards.set_status(id, status) else {
+            return false;
+        };
+        if before.status != Some(PAID) && status == Some(PAID) {
+            self.pay(before.credits, at);
+        }
+        true
+    }
+
+    /// A top-up is a credit in the report. A refund only lowers the balance: the vendor does not say how it is reported,
+    /// and report and balance need not agree.
+    fn pay(&mut self, credits: Units, at: i64) {
+        if credits < 0 {
+            self.wallet.balance += credits;
+        } else {
+            self.wallet.credit(at, "wallet_card_top_up", credits);
+        }
+    }
+
+    /// Adds a batch.
+    pub(super) fn add_batch(&mut self, batch: Batch) {
+        self.batches.add(batch);
+    }
+
+    /// Marks a batch complete and makes its webhook due; false if there is no such batch. A second call tells it again,
+    /// as the vendor sometimes does.
+    pub(super) fn complete(&mut self, id: &str, at: i64) -> bool {
+        let Some(batch) = self.batches.find_mut(id) else {
+            return false;
+        };
+        batch.complete = true;
+        let created = batch.created;
+        let batch = batch.id.clone();
+        let event = Chance::at(self.seed, 5, created ^ at.rotate_left(20) ^ hash(&batch)).uuid().to_string();
+        self.completions.push(Completion { event, batch });
+        true
+    }
+}
+
+/// Tells batches of one moment apart.
+fn hash(text: &str) -> i64 {
+    text.bytes().fold(17, |sum: i64, byte| sum.wrapping_mul(31).wrapping_add(i64::from(byte)))
+}

@@ -1,0 +1,46 @@
+//! Where the current snapshot hangs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use super::views::Snapshot;
+
+/// Publishes snapshots.
+#[derive(Debug)]
+pub struct Board {
+    current: ArcSwap<Snapshot>,
+    writing: Mutex<()>,
+    version: watch::Sender<u64>,
+}
+
+impl Board {
+    /// A board that shows `first`.
+    #[must_use]
+    pub fn new(first: Snapshot) -> Board {
+        Board { current: ArcSwap::from_pointee(first), writing: Mutex::new(()), version: watch::Sender::new(0) }
+    }
+
+    /// The current snapshot.
+    #[must_use]
+    pub fn current(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Changes the snapshot; the change is seen as a whole.
+    pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Snapshot::clone(&self.current.load());
+        change(&mut next);
+        self.current.store(Arc::new(next));
+        drop(writing);
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// Tells of changes.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+}
