@@ -25,7 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Rig {
     pub clock: ManualClock,
     pub vendors: Simulator,
-    pub address: String,
     pub settings: BTreeMap<String, String>,
     pub limits: Limits,
     running: Option<(Arc<wallet_exporter::snapshot::Board>, CancellationToken, tokio::task::JoinHandle<()>)>,
@@ -77,7 +76,6 @@ impl Rig {
         Rig {
             clock,
             vendors,
-            address: address.clone(),
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             limits,
             running: None,
@@ -110,6 +108,7 @@ impl Rig {
         Ok(())
     }
 
+    #[expect(dead_code, reason = "for tests to come")]
     pub async fn stop(&mut self) {
         let (_, stop, task) = self.running.take().unwrap();
         stop.cancel();
