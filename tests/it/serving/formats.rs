@@ -181,6 +181,7 @@ fn a_large_family_has_all_its_samples_once_and_in_order() {
     let rendered = large(20_000).finish();
     for format in [Format::Text, Format::OpenMetrics] {
         let text = rendered.to_text(format);
+        assert!(large(20_000).into_text(format) == text);
         let numbers = text.lines().filter(|line| line.starts_with("test_many_total{"));
         assert!(numbers.enumerate().all(|(index, line)| line.contains(&format!("\"value-{index:07}\""))));
         assert_eq!(text.matches("\ntest_many_total{").count(), 20_000);
