@@ -1,8 +1,13 @@
 //! The integration tests, one binary so that linking is paid once.
 
 mod alerts;
+mod configuration;
 mod dashboards;
 mod deployments;
+mod documentation;
+mod faults;
+mod house;
+mod rig;
 mod serving;
 mod simulator;
 mod vendor;
