@@ -223,7 +223,7 @@ fn ask(stream: &mut BufReader<TcpStream>, request: &str) -> u64 {
         }
         chunked |= header == "transfer-encoding: chunked";
     }
-    let mut skip = |stream: &mut BufReader<TcpStream>, count: u64| {
+    let skip = |stream: &mut BufReader<TcpStream>, count: u64| {
         std::io::copy(&mut stream.take(count), &mut std::io::sink()).unwrap();
     };
     if !chunked {
