@@ -254,15 +254,15 @@ fn main() {
     println!("{:<28} {:>8} {:>6} {:>12} {:>12} {:>9}", "server", "series", "gzip", "bytes", "us/answer", "RSS MiB");
     for series in [90, 10_000, 100_000] {
         let mut rivals: Vec<Rival> = ["ours", "bare", "registry"].map(|kind| Rival::own(kind, series)).into();
-        if series == 10_000 {
-            if let Some(gateway) = Rival::package("prometheus-pushgateway") {
-                let body = rendered(series).to_text(Format::Text);
-                let mut stream = BufReader::new(TcpStream::connect(gateway.address).unwrap());
-                let length = body.len();
-                let push = format!("POST /metrics/job/x HTTP/1.1\r\nHost: b\r\nContent-Length: {length}\r\n\r\n{body}");
-                ask(&mut stream, &push);
-                rivals.push(gateway);
-            }
+        if series == 10_000
+            && let Some(gateway) = Rival::package("prometheus-pushgateway")
+        {
+            let body = rendered(series).to_text(Format::Text);
+            let mut stream = BufReader::new(TcpStream::connect(gateway.address).unwrap());
+            let length = body.len();
+            let push = format!("POST /metrics/job/x HTTP/1.1\r\nHost: b\r\nContent-Length: {length}\r\n\r\n{body}");
+            ask(&mut stream, &push);
+            rivals.push(gateway);
         }
         if series == 90 {
             rivals.extend(Rival::package("prometheus-node-exporter"));
