@@ -8,7 +8,7 @@ use bytes::Bytes;
 #[cfg(debug_assertions)]
 use std::collections::HashSet;
 
-use super::body::{Deflater, Rendered, Segment};
+use super::body::{Deflater, Format, Rendered, Segment};
 use super::family::{FamilySpec, HistogramValue, Kind};
 use super::number::{write_bound, write_count, write_value};
 
@@ -27,7 +27,8 @@ pub struct Encoder {
     /// Sample lines of the open family that are in neither format yet.
     lines: Vec<u8>,
     open: Option<Open>,
-    deflater: Deflater,
+    /// The pieces of large families, which both formats refer to.
+    shared: Vec<Bytes>,
     #[cfg(debug_assertions)]
     names: HashSet<&'static str>,
 }
@@ -35,15 +36,23 @@ pub struct Encoder {
 /// One format in the making.
 #[derive(Debug, Default)]
 struct Writing {
-    segments: Vec<Segment>,
+    pieces: Vec<Piece>,
     /// What this format has for itself since the last segment.
     own: Vec<u8>,
 }
 
+/// A stretch of one format.
+#[derive(Debug)]
+enum Piece {
+    Own(Bytes),
+    /// By its place among the shared ones.
+    Shared(usize),
+}
+
 impl Writing {
-    fn cut(&mut self, deflater: &mut Deflater) {
+    fn cut(&mut self) {
         if !self.own.is_empty() {
-            self.segments.push(deflater.segment(Bytes::from(std::mem::take(&mut self.own))));
+            self.pieces.push(Piece::Own(Bytes::from(std::mem::take(&mut self.own))));
         }
     }
 }
@@ -91,15 +100,47 @@ impl Encoder {
     #[must_use]
     pub fn finish(mut self) -> Rendered {
         self.close();
-        self.text.cut(&mut self.deflater);
-        self.openmetrics.cut(&mut self.deflater);
-        Rendered::new(self.text.segments, self.openmetrics.segments)
+        self.text.cut();
+        self.openmetrics.cut();
+        let mut deflater = Deflater::default();
+        // Compressed once for both formats.
+        let shared: Vec<Segment> = self.shared.into_iter().map(|piece| deflater.segment(piece)).collect();
+        let mut segments = |writing: Writing| -> Vec<Segment> {
+            let pieces = writing.pieces.into_iter();
+            pieces
+                .filter_map(|piece| match piece {
+                    Piece::Own(bytes) => Some(deflater.segment(bytes)),
+                    Piece::Shared(place) => shared.get(place).cloned(),
+                })
+                .collect()
+        };
+        let (text, openmetrics) = (segments(self.text), segments(self.openmetrics));
+        Rendered::new(text, openmetrics)
+    }
+
+    /// One format as plain text, without the work of compressing it; OpenMetrics with its `# EOF`.
+    #[must_use]
+    pub fn into_text(mut self, format: Format) -> String {
+        self.close();
+        let (writing, end) = match format {
+            Format::Text => (self.text, ""),
+            Format::OpenMetrics => (self.openmetrics, "# EOF\n"),
+        };
+        let shared = &self.shared;
+        let pieces = writing.pieces.iter().filter_map(|piece| match piece {
+            Piece::Own(bytes) => Some(bytes),
+            Piece::Shared(place) => shared.get(*place),
+        });
+        let mut text: Vec<u8> = pieces.flatten().copied().collect();
+        text.extend_from_slice(&writing.own);
+        text.extend_from_slice(end.as_bytes());
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// The text of both formats as it is so far, for what is appended to each answer.
     pub(super) fn finish_small(mut self) -> (Vec<u8>, Vec<u8>) {
         self.close();
-        debug_assert!(self.text.segments.is_empty(), "what is appended must be small");
+        debug_assert!(self.text.pieces.is_empty(), "what is appended must be small");
         (self.text.own, self.openmetrics.own)
     }
 
@@ -136,11 +177,11 @@ impl Encoder {
 
     /// Makes the lines a segment of both formats.
     fn share_lines(&mut self) {
-        self.text.cut(&mut self.deflater);
-        self.openmetrics.cut(&mut self.deflater);
-        let segment = self.deflater.segment(Bytes::from(std::mem::take(&mut self.lines)));
-        self.text.segments.push(segment.clone());
-        self.openmetrics.segments.push(segment);
+        self.text.cut();
+        self.openmetrics.cut();
+        self.text.pieces.push(Piece::Shared(self.shared.len()));
+        self.openmetrics.pieces.push(Piece::Shared(self.shared.len()));
+        self.shared.push(Bytes::from(std::mem::take(&mut self.lines)));
     }
 }
 

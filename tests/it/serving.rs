@@ -1,1 +1,13 @@
-//! Placeholder.
+//! The encoder and the server, through their public doors: samples in, bytes on a socket out.
+
+mod fixture;
+mod formats;
+mod hostile;
+mod negotiation;
+mod page;
+mod prometheus;
+mod routes;
+mod shutdown;
+mod tools;
+mod web_config;
+mod webhook;

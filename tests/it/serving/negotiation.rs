@@ -1,0 +1,101 @@
+//! Which format, and whether compressed.
+
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use wallet_exporter::http::negotiate;
+use wallet_exporter::metrics::Format::{self, OpenMetrics, Text};
+
+use super::fixture::{ask, start};
+
+const PROMETHEUS_2_42: &str = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+const PROMETHEUS_3: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+const PROMETHEUS_PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
+
+#[test]
+fn the_format() {
+    let table: [(&[&str], Format); 27] = [
+        (&[], Text),
+        (&[""], Text),
+        (&["*/*"], Text),
+        (&[PROMETHEUS_2_42], OpenMetrics),
+        (&[PROMETHEUS_3], OpenMetrics),
+        (&[PROMETHEUS_PROTOBUF], OpenMetrics),
+        (&[BROWSER], Text),
+        (&["application/openmetrics-text"], OpenMetrics),
+        (&["application/openmetrics-text; version=1.0.0"], OpenMetrics),
+        (&["APPLICATION/OpenMetrics-Text; Version=\"1.0.0\"; charset=utf-8"], OpenMetrics),
+        (&["application/openmetrics-text; version=0.0.1"], Text),
+        (&["application/openmetrics-text; version=2.0.0"], Text),
+        (&["application/openmetrics-text; unknown=\"a,b;c\\\"d\"; version=1.0.0"], OpenMetrics),
+        (&["application/openmetrics-text;q=0"], Text),
+        (&["application/openmetrics-text;q=0.5, text/plain;q=0.6"], Text),
+        (&["application/openmetrics-text;q=0.6, text/plain;q=0.5"], OpenMetrics),
+        (&["text/plain;version=0.0.4;q=0.6", "application/openmetrics-text;version=1.0.0;q=0.7"], OpenMetrics),
+        (&["text/plain, application/openmetrics-text"], Text),
+        (&["application/openmetrics-text, text/plain"], OpenMetrics),
+        (&["application/*"], Text),
+        (&["text/*;q=0.2, application/openmetrics-text;q=0.3"], OpenMetrics),
+        (&["application/openmetrics-text;q=0.3, */*;q=0.9"], Text),
+        (&["application/openmetrics-text;q=nonsense, text/plain;q=0.1"], Text),
+        (&["application/openmetrics-text;q=1.5"], Text),
+        (&["application/openmetrics-text;q=0.0001"], Text),
+        (&["application/json"], Text),
+        (&[";;;,,, / ;q=, =;\"\\"], Text),
+    ];
+    for (accept, expected) in table {
+        let mut headers = HeaderMap::new();
+        for value in accept {
+            headers.append(ACCEPT, HeaderValue::from_str(value).unwrap());
+        }
+        assert_eq!(negotiate::format(&headers), expected, "{accept:?}");
+    }
+}
+
+#[test]
+fn the_encoding() {
+    for (accept, expected) in [
+        (None, false),
+        (Some(""), false),
+        (Some("gzip"), true),
+        (Some("GZIP"), true),
+        (Some("x-gzip"), true),
+        (Some("gzip, deflate, br, zstd"), true),
+        (Some("gzip;q=0"), false),
+        (Some("gzip;q=0.0, *"), false),
+        (Some("*"), true),
+        (Some("*;q=0"), false),
+        (Some("identity"), false),
+        (Some("identity, gzip;q=0.5"), false),
+        (Some("identity;q=0.5, gzip;q=0.8"), true),
+        (Some("gzip, identity;q=0"), true),
+        (Some("identity;q=0"), false),
+        (Some("br"), false),
+        (Some("gzip;q=x"), false),
+    ] {
+        let mut headers = HeaderMap::new();
+        if let Some(accept) = accept {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_str(accept).unwrap());
+        }
+        assert_eq!(negotiate::gzip(&headers), expected, "{accept:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_agreed_is_what_is_sent() {
+    let running = start().await;
+    let text = ask(running.address, "GET", "/metrics", &[], b"").await;
+    assert_eq!(text.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(text.header("content-encoding"), "");
+    assert!(text.text().contains("# TYPE test_spent_usd_total counter"));
+    let accept = [("Accept", PROMETHEUS_2_42), ("Accept-Encoding", "gzip")];
+    let zipped = ask(running.address, "GET", "/metrics", &accept, b"").await;
+    assert_eq!(zipped.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert_eq!(zipped.header("content-encoding"), "gzip");
+    assert_eq!(zipped.body[..2], [0x1f, 0x8b]);
+    for answer in [text, zipped] {
+        assert_eq!(answer.code, 200);
+        assert_eq!(answer.header("vary"), "Accept, Accept-Encoding");
+        assert_eq!(answer.header("content-length"), answer.body.len().to_string());
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+}

@@ -1,0 +1,188 @@
+//! The page and the state as JSON; the page in a real browser.
+
+use wallet_exporter::snapshot::*;
+
+use super::fixture::{FakeSite, Running, ago, get, now, options, serve, small, status};
+use super::tools;
+
+async fn showing(status: Status) -> Running {
+    let site = FakeSite::new(small());
+    *site.status.lock().unwrap() = status;
+    serve(options(), site).await
+}
+
+/// Everything that can be wrong, with text that would be markup if it were not escaped.
+fn failing() -> Status {
+    let mut status = status(now());
+    status.warnings = vec!["No threshold is set: <BATCHDATA_WARNING_BALANCE_USD>".to_owned()];
+    status.storage = StorageStatus { durable: true, up: false, last_error: Some("disk & quota".to_owned()) };
+    let wallet = status.accounts[0].wallet.as_mut().unwrap();
+    wallet.balance_usd = Some("12.0000".to_owned());
+    let sources = &mut status.accounts[0].sources;
+    sources[0].state = SourceState::Failing;
+    sources[0].consecutive_failures = 3;
+    sources[0].last_failure = Some(FailureStatus {
+        at: ago(30),
+        reason: "forbidden".to_owned(),
+        message: "GET balance: 403 <script>alert(1)</script>".to_owned(),
+        advice: Some("Give the token the permission wallet-balance.".to_owned()),
+    });
+    sources[1].state = SourceState::Stale;
+    sources[1].consecutive_failures = 80;
+    sources[1].last_success = Some(ago(9_000));
+    sources[1].last_failure = Some(FailureStatus {
+        at: ago(60),
+        reason: "timeout".to_owned(),
+        message: "no answer".to_owned(),
+        advice: None,
+    });
+    let batches = status.accounts[1].batches.as_mut().unwrap();
+    batches.unavailable = 1;
+    batches.needing_care = vec![BatchStatus {
+        batch_id: "5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83".to_owned(),
+        state: "unavailable".to_owned(),
+        first_seen: ago(400_000),
+        advice: "Check that the batch belongs to this team.".to_owned(),
+    }];
+    status
+}
+
+fn just_started() -> Status {
+    let mut status = status(now());
+    status.ready = false;
+    status.started_at = ago(1);
+    for account in &mut status.accounts {
+        account.count_since = None;
+        if let Some(wallet) = &mut account.wallet {
+            *wallet = WalletStatus {
+                balance_usd: None,
+                balance_as_of: None,
+                warning_balance_usd: None,
+                critical_balance_usd: None,
+            };
+        }
+        for source in &mut account.sources {
+            source.state = SourceState::Waiting;
+            source.last_success = None;
+            source.last_attempt = None;
+        }
+    }
+    status
+}
+
+#[tokio::test]
+async fn healthy() {
+    let running = showing(status(now())).await;
+    let answer = get(running.address, "/").await;
+    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+    let policy = answer.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+    assert!(policy.contains("frame-ancestors 'none'"));
+    assert_eq!(answer.header("x-frame-options"), "DENY");
+    assert_eq!(answer.header("referrer-policy"), "no-referrer");
+    let html = answer.text();
+    for expected in [
+        "<html lang=\"en\">",
+        "<title>All sources are working",
+        ">42 s ago</time>",
+        ">in 18 s</time>",
+        "datetime=\"2026-05-19T11:59:18Z\"",
+        "$142.5000",
+        "warning $100, critical $25",
+        "2 open, 0 failing, 0 unavailable, 0 abandoned, 17 settled",
+        ">30 days ago</time>",
+        "the first successful poll",
+        "href=\"/metrics\"",
+        "href=\"/api/v1/status\"",
+        "Version 0.1.0 (revision abcdef123456)",
+        "http-equiv=\"refresh\"",
+    ] {
+        assert!(html.contains(expected), "{expected} is not in {html}");
+    }
+    assert!(!html.contains("<script") && !html.contains("http://") && !html.contains("https://"));
+    assert!(!get(running.address, "/?refresh=off").await.text().contains("http-equiv=\"refresh\""));
+}
+
+#[tokio::test]
+async fn failures_are_in_words_with_what_to_do_and_nothing_is_markup() {
+    let running = showing(failing()).await;
+    let html = get(running.address, "/").await.text();
+    for expected in [
+        "<title>Some sources are failing",
+        "Failing, last good values are shown",
+        "Failing, values are too old to be shown",
+        "3 failures in a row",
+        "<code>forbidden</code>",
+        "GET balance: 403 &lt;script&gt;alert(1)&lt;/script&gt;",
+        "Give the token the permission wallet-balance.",
+        "&lt;BATCHDATA_WARNING_BALANCE_USD&gt;",
+        "below the critical threshold",
+        "disk &amp; quota",
+        "Failing: counters stand still",
+        "5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83",
+        "Check that the batch belongs to this team.",
+    ] {
+        assert!(html.contains(expected), "{expected} is not in {html}");
+    }
+    assert!(!html.contains("<script"));
+}
+
+#[tokio::test]
+async fn just_started_is_neither_good_nor_bad() {
+    let running = showing(just_started()).await;
+    let html = get(running.address, "/").await.text();
+    for expected in ["<title>Not ready yet", "Waiting for the first answer", ">never</td>", "<dd>unknown</dd>"] {
+        assert!(html.contains(expected), "{expected} is not in {html}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_as_json() {
+    let running = showing(failing()).await;
+    let answer = get(running.address, "/api/v1/status").await;
+    assert_eq!(answer.header("content-type"), "application/json");
+    let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(json["accounts"][0]["sources"][0]["state"], "failing");
+    assert_eq!(json["accounts"][0]["sources"][0]["last_failure"]["reason"], "forbidden");
+    assert_eq!(json["accounts"][1]["batches"]["needing_care"][0]["state"], "unavailable");
+    assert_eq!(json["storage"]["up"], false);
+}
+
+/// Draws the page, returns the picture's bytes. `PAGE_PICTURES` names a folder that keeps them for people.
+#[expect(clippy::disallowed_methods, reason = "the ban is for the program, not for its tests")]
+fn draw(browser: &std::path::Path, running: &Running, name: &str, more: &[&str]) -> Vec<u8> {
+    let folder = tempfile::TempDir::new().unwrap();
+    let kept = std::env::var("PAGE_PICTURES").ok().map(std::path::PathBuf::from);
+    let picture = kept.unwrap_or_else(|| folder.path().to_owned()).join(format!("{name}.png"));
+    let mut arguments: Vec<String> = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        .iter()
+        .chain(more)
+        .map(|argument| (*argument).to_owned())
+        .collect();
+    arguments.push(format!("--user-data-dir={}", folder.path().join("profile").display()));
+    arguments.push(format!("--screenshot={}", picture.display()));
+    arguments.push(format!("http://{}/?refresh=off", running.address));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let output = tools::run(browser, &arguments);
+    assert!(output.status.success(), "{}", output.err());
+    // The browser says so if the policy stopped anything of the page.
+    assert!(!output.err().contains("Content Security Policy"), "{}", output.err());
+    std::fs::read(&picture).expect("a picture")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_draws_it() {
+    let Some(browser) = tools::find("chromium") else { return };
+    let mut pictures = Vec::new();
+    for (name, status) in [("healthy", status(now())), ("failing", failing()), ("just-started", just_started())] {
+        let running = showing(status).await;
+        let picture = draw(&browser, &running, name, &["--window-size=1000,1100"]);
+        assert!(picture.starts_with(b"\x89PNG") && picture.len() > 10_000, "{name}: {} bytes", picture.len());
+        pictures.push(picture);
+        if name == "failing" {
+            let more = ["--window-size=500,1600", "--force-dark-mode", "--blink-settings=preferredColorScheme=0"];
+            pictures.push(draw(&browser, &running, "failing-phone-dark", &more));
+        }
+    }
+    assert!(pictures.windows(2).all(|pair| pair[0] != pair[1]), "two states look the same");
+}

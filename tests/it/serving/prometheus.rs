@@ -1,0 +1,141 @@
+//! The real Prometheus reads both formats and finds the same series, and reads through TLS and passwords.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rcgen::ExtendedKeyUsagePurpose;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::fixture::{FakeSite, ask, options, serve, small, until};
+use super::tools::{self, Background};
+use super::web_config::{Authority, TLS, hash, serve_with};
+
+/// The Prometheus on the path, and a further one where the environment names it.
+#[expect(clippy::disallowed_methods, reason = "the ban is for the program, not for its tests")]
+fn binaries() -> Vec<PathBuf> {
+    let further = std::env::var("PROMETHEUS_NEWEST").ok().filter(|path| !path.is_empty()).map(PathBuf::from);
+    tools::find("prometheus").into_iter().chain(further).collect()
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn run(binary: &Path, folder: &Path, config: &str) -> (Background, SocketAddr) {
+    let file = folder.join("prometheus.yml");
+    std::fs::write(&file, config).unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let child = Command::new(binary)
+        .arg(format!("--config.file={}", file.display()))
+        .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
+        .arg(format!("--web.listen-address={address}"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(folder.join("log")).unwrap())
+        .spawn()
+        .expect("Prometheus starts");
+    (Background(child), address)
+}
+
+/// Series and values of a job, without what Prometheus attaches and what differs from scrape to scrape.
+async fn series(prometheus: SocketAddr, job: &str) -> BTreeMap<String, String> {
+    if tokio::net::TcpStream::connect(prometheus).await.is_err() {
+        return BTreeMap::new();
+    }
+    let target = format!("/api/v1/query?query=%7Bjob%3D%22{job}%22%7D");
+    let answer = ask(prometheus, "GET", &target, &[], b"").await;
+    // Before it is ready, Prometheus answers in words; large answers come in chunks, whose sizes are not JSON.
+    let body = answer.text();
+    let (Some(from), Some(to)) = (body.find('{'), body.rfind('}')) else { return BTreeMap::new() };
+    let Ok(json) = serde_json::from_str::<serde_json::Value>(&body[from..=to]) else { return BTreeMap::new() };
+    let mut found = BTreeMap::new();
+    for result in json["data"]["result"].as_array().into_iter().flatten() {
+        let mut labels = result["metric"].as_object().unwrap().clone();
+        let name = labels["__name__"].as_str().unwrap().to_owned();
+        let is_ours = name.starts_with("test_") || name == "up";
+        labels.remove("job");
+        labels.remove("instance");
+        if is_ours {
+            let labels: BTreeMap<_, _> = labels.into_iter().collect();
+            found.insert(format!("{labels:?}"), result["value"][1].to_string());
+        }
+    }
+    found
+}
+
+/// A server before ours that asks for text 0.0.4, whatever its own client asks for.
+async fn text_only(of: SocketAddr) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut head = vec![0; 8192];
+                let _ = client.read(&mut head).await;
+                let request = b"GET /metrics HTTP/1.1\r\nHost: t\r\nAccept: text/plain\r\nConnection: close\r\n\r\n";
+                let answer = super::fixture::raw(of, request).await;
+                let _ = client.write_all(&answer).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_formats_make_the_same_series() {
+    let running = serve(options(), FakeSite::new(small())).await;
+    let text = text_only(running.address).await;
+    for binary in binaries() {
+        let folder = TempDir::new().unwrap();
+        let config = format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: openmetrics\n  \
+             static_configs: [{{targets: ['{}']}}]\n- job_name: text\n  static_configs: [{{targets: ['{text}']}}]\n",
+            running.address
+        );
+        let (_prometheus, address) = run(&binary, folder.path(), &config);
+        // Three families: one gauge, two counters, a histogram of six samples, and `up`.
+        until("both jobs are scraped", async || {
+            series(address, "openmetrics").await.len() == 10 && series(address, "text").await.len() == 10
+        })
+        .await;
+        let openmetrics = series(address, "openmetrics").await;
+        assert_eq!(openmetrics, series(address, "text").await, "{}", binary.display());
+        let up = openmetrics.iter().find(|(labels, _)| labels.contains("\"up\"")).unwrap();
+        assert_eq!(up.1, "\"1\"");
+        assert!(
+            openmetrics.keys().any(|labels| labels.contains(r#"quote \" backslash \\ line\nend"#)),
+            "{openmetrics:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn through_tls_and_a_password() {
+    let authority = Authority::new();
+    authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
+    let config = authority.config(&format!("{TLS}basic_auth_users:\n  prometheus: {}\n", hash()));
+    let running = serve_with(&config).await;
+    for binary in binaries() {
+        let folder = TempDir::new().unwrap();
+        let job = |name: &str, password: &str| {
+            format!(
+                "- job_name: {name}\n  scheme: https\n  tls_config: {{ca_file: '{}'}}\n  basic_auth: {{username: \
+                 prometheus, password: {password}}}\n  static_configs: [{{targets: ['localhost:{}']}}]\n",
+                authority.path("ca.crt").display(),
+                running.address.port()
+            )
+        };
+        let config = format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n{}{}",
+            job("right", "correct horse"),
+            job("wrong", "wrong")
+        );
+        let (_prometheus, address) = run(&binary, folder.path(), &config);
+        until("the right password is let in", async || series(address, "right").await.len() == 10).await;
+        until("the wrong one is tried", async || series(address, "wrong").await.len() == 1).await;
+        assert_eq!(series(address, "wrong").await.into_values().next().unwrap(), "\"0\"");
+    }
+}

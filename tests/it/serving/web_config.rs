@@ -1,0 +1,247 @@
+//! The web configuration file: TLS, passwords, headers, with real certificates and a real client.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rcgen::{CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use tempfile::TempDir;
+use wallet_exporter::http::{Options, Web};
+
+use super::fixture::{FakeSite, Running, ask, options, serve, small};
+use super::tools;
+
+/// `correct horse`, at the lowest cost, so that tests are quick.
+pub fn hash() -> String {
+    bcrypt::hash("correct horse", 4).unwrap()
+}
+
+/// A certificate authority with a folder for what it signs.
+pub struct Authority {
+    pub folder: TempDir,
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    pub fn new() -> Authority {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "test authority");
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("ca.crt"), issuer.as_ref().pem()).unwrap();
+        Authority { folder, issuer }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes `name.crt` and `name.key`.
+    pub fn sign(&self, name: &str, usage: ExtendedKeyUsagePurpose) {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![usage];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
+        fs::write(self.path(&format!("{name}.crt")), certificate.pem()).unwrap();
+    }
+
+    pub fn config(&self, text: &str) -> PathBuf {
+        let path = self.path("web.yml");
+        fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+pub const TLS: &str = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n";
+
+pub async fn serve_with(config: &Path) -> Running {
+    let options = Options { web_config: Some(config.to_owned()), enable_lifecycle: true, ..options() };
+    serve(options, FakeSite::new(small())).await
+}
+
+fn fault(text: &str) -> String {
+    let authority = Authority::new();
+    authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
+    let config = authority.config(text);
+    Web::load(Some(&config)).expect_err("it is a fault").to_string()
+}
+
+#[test]
+fn faults_name_the_key() {
+    for (text, named) in [
+        ("tls_server_confg: {}\n", "tls_server_confg"),
+        ("tls_server_config:\n  cert_fil: x\n", "cert_fil"),
+        ("tls_server_config:\n  cert_file: server.crt\n", "key_file"),
+        ("tls_server_config:\n  key_file: server.key\n", "cert_file"),
+        ("tls_server_config:\n  cert_file: nowhere.crt\n  key_file: server.key\n", "nowhere.crt"),
+        ("tls_server_config:\n  cert_file: server.key\n  key_file: server.key\n", "server.key"),
+        ("tls_server_config:\n  cert_file: ca.crt\n  key_file: server.key\n", "ca.crt"),
+        (
+            "tls_server_config:\n  cert: x\n  cert_file: server.crt\n  key_file: server.key\n",
+            "either cert or cert_file",
+        ),
+        (&format!("{TLS}  min_version: TLS10\n"), "min_version"),
+        (&format!("{TLS}  max_version: SSL3\n"), "max_version"),
+        (&format!("{TLS}  min_version: TLS13\n  max_version: TLS12\n"), "max_version"),
+        (&format!("{TLS}  client_auth_type: RequireAnyClientCert\n"), "client_auth_type"),
+        (&format!("{TLS}  client_auth_type: Sometimes\n"), "client_auth_type"),
+        (&format!("{TLS}  client_auth_type: RequireAndVerifyClientCert\n"), "client_ca_file"),
+        (&format!("{TLS}  client_ca_file: ca.crt\n"), "client_ca_file"),
+        (&format!("{TLS}  client_allowed_sans: [a]\n"), "client_allowed_sans"),
+        (&format!("{TLS}  cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]\n"), "TLS_RSA_WITH_RC4_128_SHA"),
+        (&format!("{TLS}  curve_preferences: [CurveP224]\n"), "CurveP224"),
+        ("rate_limit:\n  interval: 1s\n", "rate_limit"),
+        ("http_server_config:\n  headers:\n    X-Own: x\n", "X-Own"),
+        ("http_server_config:\n  headrs: {}\n", "headrs"),
+        ("basic_auth_users:\n  alice: hunter2secret\n", "alice"),
+        ("basic_auth_users:\n  alice: 918273645\n", "alice"),
+        ("basic_auth_users: [hunter2secret]\n", "web.yml"),
+        ("{", "web.yml"),
+    ] {
+        let fault = fault(text);
+        assert!(fault.contains(named), "{text}: {fault}");
+        assert!(!fault.contains("hunter2") && !fault.contains("918273645"), "a secret is in {fault}");
+    }
+    assert!(Web::load(Some(Path::new("/nowhere/web.yml"))).is_err());
+}
+
+#[test]
+fn files_written_for_other_exporters_are_taken() {
+    let authority = Authority::new();
+    authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
+    for text in [
+        String::new(),
+        "# nothing yet\n".to_owned(),
+        format!(
+            "{TLS}  min_version: TLS12\n  max_version: TLS13\n  prefer_server_cipher_suites: true\n  \
+             client_auth_type: NoClientCert\n  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]\n  \
+             curve_preferences: [X25519, CurveP256]\nhttp_server_config:\n  http2: true\n  headers:\n    \
+             X-Frame-Options: deny\nbasic_auth_users:\n  alice: {}\n",
+            hash()
+        ),
+    ] {
+        Web::load(Some(&authority.config(&text))).unwrap_or_else(|fault| panic!("{text}: {fault}"));
+    }
+}
+
+fn basic(user: &str, password: &str) -> String {
+    use base64::Engine as _;
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}")))
+}
+
+#[tokio::test]
+async fn passwords_and_headers() {
+    let authority = Authority::new();
+    let config = authority.config(&format!(
+        "basic_auth_users:\n  alice: {}\nhttp_server_config:\n  headers:\n    X-Frame-Options: sameorigin\n",
+        hash()
+    ));
+    let running = serve_with(&config).await;
+    for (credentials, code) in [
+        (None, 401),
+        (Some(basic("alice", "correct horse")), 200),
+        (Some(basic("alice", "correct horse")), 200),
+        (Some(basic("alice", "wrong")), 401),
+        (Some(basic("alice", "wrong")), 401),
+        (Some(basic("alice", "")), 401),
+        (Some(basic("bob", "correct horse")), 401),
+        (Some(basic("", "")), 401),
+        (Some(basic("alicec", "orrect horse")), 401),
+        (Some("Basic !!!".to_owned()), 401),
+        (Some("Bearer x".to_owned()), 401),
+        (Some(basic("alice", "correct horse").replace("Basic", "bAsIc")), 200),
+    ] {
+        for path in ["/metrics", "/", "/api/v1/status", "/nowhere"] {
+            let headers: Vec<(&str, &str)> =
+                credentials.iter().map(|value| ("Authorization", value.as_str())).collect();
+            let answer = ask(running.address, "GET", path, &headers, b"").await;
+            let expected = if code == 200 && path == "/nowhere" { 404 } else { code };
+            assert_eq!(answer.code, expected, "{path} {credentials:?}");
+            assert_eq!(answer.header("x-frame-options"), "sameorigin");
+            assert_eq!(answer.header("www-authenticate").starts_with("Basic "), code == 401);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reload_takes_the_new_file_and_a_bad_one_changes_nothing() {
+    let authority = Authority::new();
+    let config = authority.config("");
+    let running = serve_with(&config).await;
+    assert_eq!(ask(running.address, "GET", "/metrics", &[], b"").await.code, 200);
+    authority.config(&format!("basic_auth_users:\n  alice: {}\n", hash()));
+    assert_eq!(ask(running.address, "POST", "/-/reload", &[], b"").await.code, 200);
+    assert_eq!(ask(running.address, "GET", "/metrics", &[], b"").await.code, 401);
+    authority.config("basic_auth_user: {}\n");
+    let alice = basic("alice", "correct horse");
+    let answer = ask(running.address, "POST", "/-/reload", &[("Authorization", &alice)], b"").await;
+    assert_eq!(answer.code, 500);
+    assert!(answer.text().contains("basic_auth_user"), "{}", answer.text());
+    assert_eq!(ask(running.address, "GET", "/metrics", &[], b"").await.code, 401);
+    assert_eq!(ask(running.address, "GET", "/metrics", &[("Authorization", &alice)], b"").await.code, 200);
+}
+
+fn curl(authority: &Authority, running: &Running, more: &[&str]) -> Option<tools::Output> {
+    let curl = tools::find("curl")?;
+    let ca = authority.path("ca.crt");
+    let url = format!("https://localhost:{}/metrics", running.address.port());
+    let mut arguments = vec!["-sS", "--fail", "--max-time", "20", "--cacert", ca.to_str().unwrap()];
+    arguments.extend_from_slice(more);
+    arguments.push(&url);
+    Some(tools::run(curl, &arguments))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_with_a_certificate_that_is_replaced() {
+    let authority = Authority::new();
+    authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
+    let running = serve_with(&authority.config(TLS)).await;
+    let Some(output) = curl(&authority, &running, &[]) else { return };
+    assert!(output.status.success(), "{}", output.err());
+    assert!(output.out().contains("test_balance_usd"));
+
+    // Another authority's certificate: the old root no longer fits, the new one does.
+    let other = Authority::new();
+    other.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
+    for file in ["server.crt", "server.key"] {
+        fs::copy(other.path(file), authority.path(file)).unwrap();
+    }
+    assert!(!curl(&authority, &running, &[]).unwrap().status.success());
+    assert!(curl(&other, &running, &[]).unwrap().status.success());
+
+    // A file that is no certificate leaves the last one in use.
+    fs::write(authority.path("server.crt"), "not a certificate").unwrap();
+    assert!(curl(&other, &running, &[]).unwrap().status.success());
+    assert!(!curl(&other, &running, &["--tlsv1.1", "--tls-max", "1.1"]).unwrap().status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn client_certificates_where_they_are_required() {
+    let authority = Authority::new();
+    authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
+    authority.sign("client", ExtendedKeyUsagePurpose::ClientAuth);
+    let config = format!("{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n");
+    let running = serve_with(&authority.config(&config)).await;
+    let Some(without) = curl(&authority, &running, &[]) else { return };
+    assert!(!without.status.success());
+    let with = |folder: &Authority| {
+        let (certificate, key) = (folder.path("client.crt"), folder.path("client.key"));
+        curl(&authority, &running, &["--cert", certificate.to_str().unwrap(), "--key", key.to_str().unwrap()]).unwrap()
+    };
+    let output = with(&authority);
+    assert!(output.status.success(), "{}", output.err());
+    let stranger = Authority::new();
+    stranger.sign("client", ExtendedKeyUsagePurpose::ClientAuth);
+    assert!(!with(&stranger).status.success());
+}
+
+#[tokio::test]
+async fn plain_http_on_the_tls_port_gets_nothing() {
+    let authority = Authority::new();
+    authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
+    let running = serve_with(&authority.config(TLS)).await;
+    let answer = super::fixture::raw(running.address, b"GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    assert!(!String::from_utf8_lossy(&answer).contains("test_balance"));
+}
