@@ -43,6 +43,19 @@ pub fn environment() -> Vec<(OsString, OsString)> {
     std::env::vars_os().collect()
 }
 
+impl Process {
+    /// Checks the process's own settings alone, for commands that call no vendor.
+    ///
+    /// # Errors
+    /// All faults together.
+    pub fn load(flags: &Flags, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Process, Faults> {
+        let mut faults = Faults::default();
+        let known = strings(variables, &mut faults);
+        let process = process::check(flags, section(&known, "", &mut faults), &mut faults);
+        if faults.is_empty() { Ok(process) } else { Err(faults) }
+    }
+}
+
 impl Config {
     /// Checks flags and variables. `now` judges dates that lie in the future.
     ///

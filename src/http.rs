@@ -8,6 +8,7 @@ mod exposition;
 mod guard;
 mod listener;
 pub mod negotiate;
+mod page;
 pub mod payload;
 mod requests;
 mod respond;

@@ -12,7 +12,7 @@
 //!  http        serves what was rendered              never calls a vendor, never waits for one
 //! ```
 //!
-//! Beside the flow: `money`, `clock`, `config`, `telemetry`, `simulator` (knows the vendors' wire formats and nothing of
+//! Beside the flow: `money`, `clock`, `names`, `config`, `telemetry`, `simulator` (knows the vendors' wire formats and nothing of
 //! the rest), `app` (wiring and shutdown).
 #![cfg_attr(
     not(test),
@@ -21,7 +21,9 @@
 
 pub mod money;
 pub mod clock;
+pub mod names;
 pub mod config;
+pub mod healthcheck;
 pub mod telemetry;
 pub mod vendor;
 pub mod domain;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use wallet_exporter::app::{self, AppError, SimulateFlags, Surroundings};
-use wallet_exporter::config::{self, Config, Flags, VARIABLES};
+use wallet_exporter::config::{self, Config, Flags, Process, VARIABLES};
 
 /// Prometheus exporter for prepaid data-API wallets: when does the money run out, and where does it go?
 #[derive(Debug, Parser)]
@@ -33,6 +33,8 @@ enum Command {
     },
     /// Poll every source once and print the exposition; nothing is written
     Dump,
+    /// Ask the exporter that runs here whether it is healthy, for container engines
+    Healthcheck,
     /// Run the vendor simulator alone
     Simulate(SimulateFlags),
 }
@@ -112,6 +114,13 @@ async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
             let (exposition, fine) = app::dump(&config, &around).await?;
             print!("{exposition}");
             return Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Some(Command::Healthcheck) => {
+            let process = Process::load(&arguments.flags, config::environment())?;
+            if let Err(reason) = wallet_exporter::healthcheck::ask(&process) {
+                eprintln!("{reason}");
+                return Ok(ExitCode::FAILURE);
+            }
         }
         Some(Command::Simulate(flags)) => app::simulate(&flags, &around).await?,
     }

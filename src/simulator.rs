@@ -11,6 +11,7 @@ mod cards;
 mod chance;
 mod control;
 mod distort;
+mod distort_csv;
 mod drive;
 mod edit;
 mod fault;

@@ -11,7 +11,7 @@
 //!  cards, balances         (envelope, scalar, period; csv, timestamp)
 //! ```
 
-mod names;
+use crate::names;
 mod fault;
 mod flaw;
 mod records;
@@ -34,10 +34,10 @@ mod balances;
 mod batchdata;
 mod rightfoot;
 
+pub use crate::names::{Operation, Source, Vendor};
 pub use balances::ExportSummary;
 pub use batchdata::BatchData;
 pub use fault::{Fault, Reason};
-pub use names::{Operation, Source, Vendor};
 pub use records::{
     Balance, CardStatus, CardTransaction, CheckRow, CheckStatus, ConsumptionReport, DayConsumption, Flow, RowReject,
     RowSink, SubmittedVia,

@@ -49,7 +49,7 @@ pub async fn check_online(config: &Config, around: &Surroundings) -> Result<(Str
         app.board.current().rightfoots.iter().any(|view| {
             view.requests.totals().values().all(|totals| totals.codes.values().all(|requests| *requests == 0))
         });
-    let mut table = format!("{:<28} {:<14} {}\n", "ENDPOINT", "RESULT", "WHAT TO FIX");
+    let mut table = format!("{:<36} {:<14} {}\n", "ENDPOINT", "RESULT", "WHAT TO FIX");
     for (operation, outcome) in &outcomes {
         let (result, remedy) = match outcome {
             Ok(()) if *operation == Operation::BalancesCsv && asked_nothing => (
@@ -63,12 +63,12 @@ pub async fn check_online(config: &Config, around: &Surroundings) -> Result<(Str
             }
         };
         let name = format!("{} {}", operation.vendor().as_str(), operation.as_str());
-        table.push_str(&format!("{name:<28} {result:<14} {remedy}\n"));
+        table.push_str(&format!("{name:<36} {result:<14} {remedy}\n"));
     }
     for view in &app.board.current().rightfoots {
         for (id, state, _) in &view.checks.needing_care {
             let name = format!("{} batch", Vendor::Rightfoot.as_str());
-            table.push_str(&format!("{name:<28} {:<14} {id}: {}\n", state.as_str(), state.advice()));
+            table.push_str(&format!("{name:<36} {:<14} {id}: {}\n", state.as_str(), state.advice()));
         }
     }
     Ok((table, outcomes.iter().all(|(_, outcome)| outcome.is_ok())))

@@ -11,7 +11,7 @@ use super::faults::Faults;
 use super::secret::Secret;
 use super::{section, values};
 use crate::money::Usd;
-use crate::vendor::Source;
+use crate::names::Source;
 
 /// The variables, as envy fills them.
 #[derive(Clone, Debug, Default, serde::Deserialize)]

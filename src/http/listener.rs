@@ -185,8 +185,35 @@ async fn converse<H: Handler>(
 ) -> Option<Closed> {
     // Answers are written whole; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
-    let _ = (&web, limits);
-    connection::converse(stream, handler, watch, shutdown).await
+    let handshake = async {
+        match web {
+            Some(web) => match web.tls().await {
+                Some(acceptor) => acceptor.accept(stream).await.map(Stream::Tls).ok(),
+                None => Some(Stream::Plain(stream)),
+            },
+            None => Some(Stream::Plain(stream)),
+        }
+    };
+    let stream = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => return None,
+        () = watch.evicted() => return Some(Closed::Room),
+        stream = timeout(limits.headers, handshake) => stream,
+    };
+    match stream {
+        Ok(Some(Stream::Plain(stream))) => connection::converse(stream, handler, watch, shutdown).await,
+        Ok(Some(Stream::Tls(stream))) => connection::converse(stream, handler, watch, shutdown).await,
+        // A failed handshake is its client's affair.
+        Ok(None) => None,
+        Err(_) => Some(Closed::Slow),
+    }
+}
+
+/// A connection, its handshake done.
+#[expect(clippy::large_enum_variant, reason = "matched at once")]
+enum Stream {
+    Plain(TcpStream),
+    Tls(tokio_rustls::server::TlsStream<TcpStream>),
 }
 
 /// The address that a listener really has (the port may have been 0).

@@ -8,17 +8,19 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use hyper::body::Incoming;
+use hyper::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio_util::sync::CancellationToken;
 
 use super::connection;
 use super::exposition;
+use super::page;
 use super::payload::Payload;
 use super::requests::{Handler, Requests};
-use super::respond::{JSON, fit_method, method_not_allowed, not_found, sentence, with_body};
+use super::respond::{JSON, fit_method, method_not_allowed, not_found, sentence, set, with_body};
 use super::server::Options;
 use super::site::Site;
-use super::web::Web;
+use super::web::{Verdict, Web};
 use crate::metrics::Appendix;
 
 const PAGE: &str = "/";
@@ -31,7 +33,6 @@ const RELOAD: &str = "/-/reload";
 pub(super) struct Routes {
     site: Arc<dyn Site>,
     options: Options,
-    #[expect(dead_code, reason = "passwords")]
     web: Web,
     requests: Arc<Requests>,
     appendix: Appendix,
@@ -76,7 +77,10 @@ impl Routes {
             Handler::Metrics => {
                 exposition::answer(&self.site.exposition(), &self.appendix, &self.requests, request.headers())
             }
-            Handler::Page => sentence(StatusCode::OK, "wallet-exporter\n"),
+            Handler::Page => {
+                let still = request.uri().query() == Some("refresh=off");
+                page::answer(&self.site.status(), &self.options.telemetry_path, still)
+            }
             Handler::Status => self.status(),
             Handler::Health if request.uri().path() == HEALTHY => sentence(StatusCode::OK, "Healthy.\n"),
             Handler::Health if self.site.ready() && !self.shutdown.is_cancelled() => {
@@ -122,12 +126,27 @@ impl connection::Handler for Routes {
     async fn handle(&self, request: Request<Incoming>) -> Response<Payload> {
         let _present = self.requests.begin();
         let handler = self.route(request.uri().path());
-        let answer = AssertUnwindSafe(self.answer(handler, &request)).catch_unwind().await;
-        let response = answer.unwrap_or_else(|_| {
+        let answer = async {
+            match self.web.judge(request.headers()).await {
+                Verdict::Welcome => self.answer(handler, &request).await,
+                Verdict::Refused => {
+                    let refusal = sentence(StatusCode::UNAUTHORIZED, "Unauthorized.\n");
+                    set(refusal, WWW_AUTHENTICATE, "Basic realm=\"wallet-exporter\", charset=\"UTF-8\"")
+                }
+                Verdict::Busy => set(
+                    sentence(StatusCode::SERVICE_UNAVAILABLE, "Too many credentials are being checked.\n"),
+                    RETRY_AFTER,
+                    "1",
+                ),
+            }
+        };
+        let answer = AssertUnwindSafe(answer).catch_unwind().await;
+        let mut response = answer.unwrap_or_else(|_| {
             self.requests.panicked();
             tracing::error!(?handler, "a handler panicked");
             sentence(StatusCode::INTERNAL_SERVER_ERROR, "Internal error.\n")
         });
+        self.web.add_headers(response.headers_mut());
         self.requests.answered(handler, response.status());
         fit_method(request.method(), response)
     }

@@ -1,12 +1,37 @@
-//! The web configuration file: TLS, passwords, headers.
+//! The web configuration file, in the format of Prometheus' exporter-toolkit: TLS, passwords, headers.
+//!
+//! Flows in: a YAML file and the certificates it names. Flows out: TLS for each connection, a verdict for each request's
+//! credentials, headers for each answer. Invariant: a file that cannot be used changes nothing; at start it is a fault.
+
+mod file;
+mod passwords;
+mod tls;
 
 use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio_rustls::TlsAcceptor;
+
+pub(super) use passwords::Verdict;
 
 /// The web configuration, which can be read again while the server runs.
 #[derive(Clone, Debug)]
-pub struct Web {}
+pub struct Web {
+    file: Option<Arc<Path>>,
+    current: Arc<ArcSwap<Current>>,
+}
 
-/// Why a web configuration cannot be used.
+/// What is in force.
+#[derive(Debug, Default)]
+struct Current {
+    tls: Option<Arc<tls::Tls>>,
+    passwords: Option<Arc<passwords::Passwords>>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Why a web configuration cannot be used. Names the file and the key, never a password or its hash.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct WebFault(pub String);
@@ -16,15 +41,53 @@ impl Web {
     ///
     /// # Errors
     /// If it cannot be used as it is.
-    pub fn load(_file: Option<&Path>) -> Result<Web, WebFault> {
-        Ok(Web {})
+    pub fn load(file: Option<&Path>) -> Result<Web, WebFault> {
+        let current = file.map(read).transpose()?.unwrap_or_default();
+        Ok(Web { file: file.map(Arc::from), current: Arc::new(ArcSwap::from_pointee(current)) })
     }
 
-    /// Reads the file again.
+    /// Reads the file and everything it names again; blocks on files.
     ///
     /// # Errors
     /// If it cannot be used as it is; the old one stays.
     pub fn reload(&self) -> Result<(), WebFault> {
+        if let Some(file) = &self.file {
+            self.current.store(Arc::new(read(file)?));
+        }
         Ok(())
     }
+
+    /// TLS for the next connection, if it is to have any. Certificates that changed on disk are read here.
+    pub(super) async fn tls(&self) -> Option<TlsAcceptor> {
+        let tls = Arc::clone(self.current.load().tls.as_ref()?);
+        // Looks at files, which may lie on a network.
+        tokio::task::spawn_blocking(move || tls.acceptor()).await.ok()
+    }
+
+    /// Whether a request with these headers may be answered.
+    pub(super) async fn judge(&self, headers: &HeaderMap) -> Verdict {
+        let passwords = self.current.load().passwords.clone();
+        match passwords {
+            None => Verdict::Welcome,
+            Some(passwords) => passwords.judge(headers).await,
+        }
+    }
+
+    /// Adds the configured headers to an answer.
+    pub(super) fn add_headers(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.current.load().headers {
+            headers.insert(name, value.clone());
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Current, WebFault> {
+    let name = |problem: String| WebFault(format!("web configuration {}: {problem}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| name(error.to_string()))?;
+    let checked = file::check(&text, path.parent().unwrap_or(Path::new(""))).map_err(name)?;
+    Ok(Current {
+        tls: checked.tls.map(tls::Tls::new).transpose().map_err(name)?.map(Arc::new),
+        passwords: (!checked.users.is_empty()).then(|| Arc::new(passwords::Passwords::new(checked.users))),
+        headers: checked.headers,
+    })
 }

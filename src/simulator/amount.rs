@@ -3,6 +3,8 @@
 //! Flows in: dollars from who drives the simulator. Flows out: the vendor's three ways of writing an amount.
 //! Invariant: everything is integer arithmetic, so what a test adds up itself must agree to the last digit.
 
+use std::fmt;
+
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
@@ -32,14 +34,35 @@ pub(super) fn four(units: Units) -> String {
 }
 
 /// No more decimals than needed: `0.45`, `0.135`, `0`.
-pub(super) fn short(units: Units) -> String {
-    let text = four(units);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+pub(super) fn short(units: Units) -> Short {
+    Short(units)
+}
+
+/// An amount that is written with no more decimals than needed, without a text of its own: a report holds many.
+pub(super) struct Short(Units);
+
+impl fmt::Display for Short {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = self.0.unsigned_abs();
+        if self.0 < 0 {
+            formatter.write_str("-")?;
+        }
+        formatter.write_str(itoa::Buffer::new().format(size / 10_000))?;
+        let (mut fraction, mut places) = (size % 10_000, 4);
+        if fraction == 0 {
+            return Ok(());
+        }
+        while fraction % 10 == 0 {
+            fraction /= 10;
+            places -= 1;
+        }
+        write!(formatter, ".{fraction:0places$}")
+    }
 }
 
 /// At least one decimal: `100.0`, `8.25`.
 pub(super) fn float(units: Units) -> String {
-    let text = short(units);
+    let text = short(units).to_string();
     if text.contains('.') { text } else { format!("{text}.0") }
 }
 
@@ -48,4 +71,27 @@ pub(super) fn cents(cents: i64) -> String {
     let sign = if cents < 0 { "-" } else { "" };
     let size = cents.unsigned_abs();
     format!("{sign}{}.{:02}", size / 100, size % 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_ways_of_writing_an_amount() {
+        for (amount, all, least, one) in [
+            (425_000, "42.5000", "42.5", "42.5"),
+            (0, "0.0000", "0", "0.0"),
+            (1_000_000, "100.0000", "100", "100.0"),
+            (-1_350, "-0.1350", "-0.135", "-0.135"),
+            (70, "0.0070", "0.007", "0.007"),
+            (10_001, "1.0001", "1.0001", "1.0001"),
+        ] {
+            assert_eq!(
+                (four(amount).as_str(), short(amount).to_string().as_str(), float(amount).as_str()),
+                (all, least, one)
+            );
+        }
+        assert_eq!((cents(284_351), cents(-5)), ("2843.51".to_owned(), "-0.05".to_owned()));
+    }
 }

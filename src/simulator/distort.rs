@@ -1,17 +1,214 @@
-//! Placeholder.
+//! Applies those faults that change what is answered; `transmit` applies those that change how it is sent.
+//!
+//! Flows in: a request, its fault, and how to make the right answer. Flows out: the answer to send.
+//! Invariant: where a fault changes the right answer, the right answer is made first: a wrong token is still a 401.
+
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::State;
-use super::fault::Fault;
-use super::wire::{Operation, Reply, Request};
+use super::amount::DOLLAR;
+use super::cards::{Card, PAID};
+use super::edit::{Change, edit, matches};
+use super::fault::{ErrorBody, Fault};
+use super::wire::balances_csv;
+use super::wire::{Body, Operation, Reply, Request, cards, reason};
+use super::{distort_csv, wire};
 
+/// A page for people.
+const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Something went wrong</title></head><body><h1>Something went wrong</h1></body></html>\n";
+
+/// Every amount of the wallet's answers.
+const AMOUNTS: [&str; 11] = [
+    "results.balance",
+    "results.summary.total_debit",
+    "results.summary.total_credit",
+    "results.summary.net_change",
+    "results.data.debit",
+    "results.data.credit",
+    "results.data.by_origin.*.*",
+    "results.data.by_endpoint.*",
+    "results.data.credits",
+    "results.data.sales_tax_charge",
+    "results.data.card_processing_fee",
+];
+
+/// Bodies without an end are made in pieces of this size.
+const PIECE: usize = 64 * 1024;
+
+/// The answer with the fault in it.
 pub(super) fn apply(
     state: &mut State,
-    _operation: Operation,
-    _request: &Request,
-    _fault: Option<&Fault>,
-    _now: DateTime<Utc>,
+    operation: Operation,
+    request: &Request,
+    fault: Option<&Fault>,
+    now: DateTime<Utc>,
     right: impl FnOnce(&mut State) -> Reply,
 ) -> Reply {
-    right(state)
+    let Some(fault) = fault else { return right(state) };
+    match fault {
+        Fault::Status { code, body, retry_after } => {
+            let mut reply = status(operation, *code, *body);
+            if let Some(value) = retry_after {
+                reply.headers.push(("Retry-After", value.clone()));
+            }
+            reply
+        }
+        Fault::Redirect { code, location } => {
+            let mut reply = status(operation, *code, ErrorBody::Html);
+            reply.headers.push(("Location", location.clone()));
+            reply
+        }
+        Fault::Envelope { code } => {
+            let status =
+                serde_json::json!({"code": code, "text": reason(*code), "message": "The request was refused."});
+            Reply::json(200, serde_json::json!({"status": status}).to_string())
+        }
+        Fault::Html => Reply::new(200, "text/html; charset=UTF-8", PAGE),
+        Fault::EmptyBody => Reply::new(200, content_type(operation), ""),
+        Fault::Body { content_type, text } => Reply::new(200, content_type, text.clone()),
+        Fault::PageDrift { remove } => {
+            drift(state, *remove, now);
+            right(state)
+        }
+        _ => {
+            let reply = right(state);
+            if reply.status == 200 { changed(state, operation, request, fault, now, reply) } else { reply }
+        }
+    }
+}
+
+/// A right answer, changed.
+fn changed(
+    state: &State,
+    operation: Operation,
+    request: &Request,
+    fault: &Fault,
+    now: DateTime<Utc>,
+    reply: Reply,
+) -> Reply {
+    match fault {
+        Fault::ContentType { content_type } => {
+            let mut reply = reply;
+            reply.headers.retain(|(name, _)| *name != "Content-Type");
+            reply.headers.push(("Content-Type", content_type.clone()));
+            reply
+        }
+        Fault::MalformedJson => {
+            let body = reply.body.whole();
+            let half = body.slice(..body.len() / 2);
+            Reply { body: Body::Whole(half), ..reply }
+        }
+        Fault::Edit { members } => {
+            edited(reply, &|path, _| match members.iter().find(|(pattern, _)| matches(pattern, path)) {
+                None => Change::Keep,
+                Some((_, None)) => Change::Remove,
+                Some((_, Some(text))) => Change::Replace(text.clone()),
+            })
+        }
+        Fault::AmountsAsStrings => edited(reply, &|path, raw| amount(path, || format!("\"{raw}\""))),
+        Fault::Amounts { json } => edited(reply, &|path, _| amount(path, || json.clone())),
+        Fault::EndlessPages if operation == Operation::CreditCardTransactions => endless_page(request, now),
+        Fault::Flood { bytes } => flood(operation, *bytes, now),
+        Fault::Csv { .. } | Fault::Repeat { .. } if operation == Operation::BalancesCsv => {
+            let Ok(table) = balances_csv::table(&state.world, request) else { return reply };
+            match fault {
+                Fault::Csv { changes } => distort_csv::changed(table, changes, now.timestamp()),
+                Fault::Repeat { bytes } => distort_csv::repeated(table, *bytes, now.timestamp()),
+                _ => reply,
+            }
+        }
+        _ => reply,
+    }
+}
+
+fn content_type(operation: Operation) -> &'static str {
+    if operation == Operation::BalancesCsv { "text/csv; charset=utf-8" } else { "application/json" }
+}
+
+fn status(operation: Operation, code: u16, body: ErrorBody) -> Reply {
+    match body {
+        ErrorBody::Html => Reply::new(code, "text/html; charset=UTF-8", PAGE),
+        ErrorBody::Empty => Reply { status: code, headers: Vec::new(), body: Body::Whole(Bytes::new()) },
+        ErrorBody::Json if operation == Operation::BalancesCsv => balances_csv::refused(code, reason(code)),
+        ErrorBody::Json if code == 429 => Reply::json(code, r#"{"message":"Too Many Attempts."}"#),
+        ErrorBody::Json if code == 422 => {
+            let mut invalid = wire::Invalid::default();
+            invalid.push("end_date", "The end date field must be a date before or equal to today.");
+            invalid.reply().unwrap_or_else(|| Reply::refused(code, reason(code)))
+        }
+        ErrorBody::Json => Reply::refused(code, reason(code)),
+    }
+}
+
+fn edited(reply: Reply, change: &dyn Fn(&[&str], &str) -> Change) -> Reply {
+    let body = reply.body.whole();
+    let text = String::from_utf8_lossy(&body);
+    // A CSV has no members.
+    let body = if text.starts_with('{') { Bytes::from(edit(&text, change)) } else { body.clone() };
+    Reply { body: Body::Whole(body), ..reply }
+}
+
+fn amount(path: &[&str], text: impl FnOnce() -> String) -> Change {
+    if AMOUNTS.iter().any(|pattern| matches(pattern, path)) { Change::Replace(text()) } else { Change::Keep }
+}
+
+/// Pages shift because the listing grows or shrinks at its beginning.
+fn drift(state: &mut State, remove: bool, now: DateTime<Utc>) {
+    if remove {
+        state.world.cards.remove_newest();
+    } else {
+        state.world.add_card(card(0, now), now.timestamp());
+    }
+}
+
+fn card(id: i64, now: DateTime<Utc>) -> Card {
+    Card {
+        id,
+        credits: 10 * DOLLAR,
+        tax: 0,
+        fee: 0,
+        brand: "visa".to_owned(),
+        status: Some(PAID),
+        created: now.timestamp_micros(),
+    }
+}
+
+/// A full page of rows that no other page has, and one more page to come.
+fn endless_page(request: &Request, now: DateTime<Utc>) -> Reply {
+    let number = |name: &str, default: i64| {
+        request.parameter(name).and_then(|text| text.parse::<i64>().ok()).unwrap_or(default).clamp(1, 1_000_000)
+    };
+    let (page, per_page) = (number("page", 1), number("per_page", 15));
+    let first = 1_000_000_000 - page * per_page;
+    let rows: Vec<String> = (0..per_page).rev().map(|place| cards::row(&card(first + place, now))).collect();
+    let (last, total) = (page + 1, (page + 1) * per_page);
+    Reply::results(&format!(
+        r#"{{"data":[{}],"meta":{{"current_page":{page},"last_page":{last},"per_page":{per_page},"total":{total}}}}}"#,
+        rows.join(",")
+    ))
+}
+
+/// A body of so many bytes in which one text does not end until the last; never in memory as a whole.
+fn flood(operation: Operation, bytes: u64, now: DateTime<Utc>) -> Reply {
+    let head = match operation {
+        Operation::BalancesCsv => format!("{}\nauthz", balances_csv::COLUMNS.join(",")),
+        _ => r#"{"results":{"data":[],"padding":""#.to_owned(),
+    };
+    let mut left = bytes.saturating_sub(u64::try_from(head.len()).unwrap_or(0));
+    let piece = Bytes::from(vec![b'a'; PIECE]);
+    let pieces = std::iter::from_fn(move || {
+        let size = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+        left -= u64::try_from(size).unwrap_or(0);
+        (size > 0).then(|| piece.slice(..size))
+    });
+    let body = std::iter::once(Bytes::from(head)).chain(pieces);
+    match operation {
+        Operation::BalancesCsv => balances_csv::download(body, now.timestamp()),
+        _ => Reply {
+            status: 200,
+            headers: vec![("Content-Type", content_type(operation).to_owned())],
+            body: Body::Stream(Box::new(body)),
+        },
+    }
 }

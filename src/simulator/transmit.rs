@@ -6,7 +6,6 @@
 use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Answer;
@@ -47,7 +46,7 @@ impl<S: Wire> Sender<'_, S> {
                 Ok(false)
             }
             Some(Fault::Drip { every_ms }) => {
-                let body = whole(reply.body);
+                let body = reply.body.whole();
                 self.head(reply.status, &reply.headers, &Framing::Length(body.len()), false).await?;
                 for byte in body.chunks(1) {
                     self.body(byte).await?;
@@ -57,7 +56,7 @@ impl<S: Wire> Sender<'_, S> {
                 Ok(false)
             }
             Some(Fault::ResetMidBody) => {
-                let body = whole(reply.body);
+                let body = reply.body.whole();
                 self.head(reply.status, &reply.headers, &Framing::Length(body.len()), false).await?;
                 self.body(half(&body)).await?;
                 self.stream.flush().await?;
@@ -65,13 +64,13 @@ impl<S: Wire> Sender<'_, S> {
                 Ok(false)
             }
             Some(Fault::ShortContentLength) => {
-                let body = whole(reply.body);
+                let body = reply.body.whole();
                 self.head(reply.status, &reply.headers, &Framing::Length(body.len()), false).await?;
                 self.body(half(&body)).await?;
                 self.close().await
             }
             Some(Fault::AbortedChunk) => {
-                let body = whole(reply.body);
+                let body = reply.body.whole();
                 self.head(reply.status, &reply.headers, &Framing::Chunked, false).await?;
                 self.chunk(half(&body)).await?;
                 self.close().await
@@ -106,7 +105,7 @@ impl<S: Wire> Sender<'_, S> {
     }
 
     async fn unframed(&mut self, reply: Reply, cut: impl Fn(&[u8]) -> usize) -> io::Result<bool> {
-        let body = whole(reply.body);
+        let body = reply.body.whole();
         self.head(reply.status, &reply.headers, &Framing::Close, false).await?;
         let (sent, _) = body.split_at_checked(cut(&body)).unwrap_or((&body, &[]));
         self.body(sent).await?;
@@ -162,18 +161,6 @@ impl<S: Wire> Sender<'_, S> {
         let mut nothing = [0_u8; 1024];
         while self.stream.read(&mut nothing).await? > 0 {}
         Ok(())
-    }
-}
-
-fn whole(body: Body) -> Bytes {
-    match body {
-        Body::Whole(bytes) => bytes,
-        Body::Stream(chunks) => chunks
-            .fold(Vec::new(), |mut all, chunk| {
-                all.extend_from_slice(&chunk);
-                all
-            })
-            .into(),
     }
 }
 

@@ -38,6 +38,11 @@ impl Names {
         self.0.get(usize::from(id)).map_or("", String::as_str)
     }
 
+    /// All names, by their ids.
+    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.0.len()

@@ -89,6 +89,20 @@ pub(super) enum Body {
     Stream(Box<dyn Iterator<Item = Bytes> + Send>),
 }
 
+impl Body {
+    /// All of it; a stream is made to its end.
+    pub(super) fn whole(self) -> Bytes {
+        let collect = |mut all: Vec<u8>, piece: Bytes| {
+            all.extend_from_slice(&piece);
+            all
+        };
+        match self {
+            Body::Whole(bytes) => bytes,
+            Body::Stream(pieces) => pieces.fold(Vec::new(), collect).into(),
+        }
+    }
+}
+
 /// An answer.
 pub(super) struct Reply {
     pub(super) status: u16,

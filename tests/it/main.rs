@@ -1,8 +1,11 @@
 //! The integration tests, one binary so that linking is paid once.
 
 mod alerts;
+mod configuration;
 mod dashboards;
 mod deployments;
+mod documentation;
+mod house;
 mod serving;
 mod simulator;
 mod vendor;

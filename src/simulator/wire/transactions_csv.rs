@@ -32,8 +32,8 @@ pub(super) fn answer(wallet: &mut Wallet, asked: &Asked) -> Reply {
         let fields = [
             time(row.at).format("%Y-%m-%d %H:%M:%S").to_string(),
             (if credit { "Credit" } else { "Debit" }).to_owned(),
-            short(if credit { row.credit } else { row.debit }),
-            short(row.balance_after),
+            short(if credit { row.credit } else { row.debit }).to_string(),
+            short(row.balance_after).to_string(),
             name(&origins, row.origin),
             format!("{CANARY_REFERENCE}{:06}", row.number),
             slug.clone(),

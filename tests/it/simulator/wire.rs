@@ -1,7 +1,5 @@
 //! A client that shows an answer's bytes as they came, also those that a library would refuse.
 
-#![allow(dead_code, reason = "the control interface is about to use it")]
-
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};

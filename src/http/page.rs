@@ -1,0 +1,245 @@
+//! The page for people.
+//!
+//! Flows in: the state. Flows out: HTML that needs no script. Invariants: whatever is not ours is escaped; every state
+//! is said in words, colour only repeats it; every time is relative with the exact one beside it.
+
+mod text;
+
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::header::{CONTENT_SECURITY_POLICY, HeaderValue, X_FRAME_OPTIONS};
+use hyper::{Response, StatusCode};
+use sha2::{Digest, Sha256};
+
+use self::text::{balance, escape, time, words};
+use super::payload::Payload;
+use super::respond::with_body;
+use crate::snapshot::{AccountStatus, BatchesStatus, SourceState, SourceStatus, Status, WalletStatus};
+
+const STYLE: &str = include_str!("page/style.css");
+
+/// Nothing from elsewhere, and of our own only the style, known by its digest.
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let digest = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
+    );
+    HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+});
+
+/// How often the page loads itself again.
+const REFRESH_SECONDS: u32 = 15;
+
+/// The page as an answer. `still` leaves out the refresh.
+pub(super) fn answer(status: &Status, telemetry_path: &str, still: bool) -> Response<Payload> {
+    let html = render(status, telemetry_path, still);
+    let mut response = with_body(StatusCode::OK, "text/html; charset=utf-8", Payload::from_bytes(html));
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY.clone());
+    response.headers_mut().insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    response
+}
+
+// Writing to a string cannot fail, so the results below are dropped.
+fn render(status: &Status, telemetry_path: &str, still: bool) -> String {
+    let mut out = String::with_capacity(16 * 1024);
+    let (word, class) = overall(status);
+    out.push_str("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
+    out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
+    if !still {
+        let _ = writeln!(out, "<meta http-equiv=\"refresh\" content=\"{REFRESH_SECONDS}\">");
+    }
+    let _ = writeln!(out, "<title>{word} - wallet-exporter</title>\n<link rel=\"icon\" href=\"data:,\">");
+    let _ = writeln!(out, "<style>{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>wallet-exporter</h1>");
+    let _ = writeln!(out, "<p class=\"lead\"><span class=\"{class}\">{word}</span></p>");
+    let _ = writeln!(
+        out,
+        "<nav aria-label=\"Endpoints\"><ul>\n<li><a href=\"{}\">Metrics</a></li>\n\
+         <li><a href=\"/api/v1/status\">Status as JSON</a></li>\n<li><a href=\"/-/healthy\">Health</a></li>\n\
+         <li><a href=\"/-/ready\">Readiness</a></li>\n</ul></nav>\n</header>\n<main>",
+        escape(telemetry_path)
+    );
+    warnings(&mut out, status);
+    for account in &status.accounts {
+        section(&mut out, status, account);
+    }
+    if status.accounts.is_empty() {
+        out.push_str("<section><h2>Accounts</h2><p>No vendor account is configured.</p></section>\n");
+    }
+    storage(&mut out, status);
+    out.push_str("</main>\n<footer>\n");
+    let _ = writeln!(
+        out,
+        "<p>Version {} (revision {}), started {}. As of {}. {}</p>",
+        escape(&status.version),
+        escape(&status.revision),
+        time(status.now, status.started_at),
+        time(status.now, status.now),
+        if still {
+            "<a href=\"/\">Refresh every 15 s</a>".to_owned()
+        } else {
+            format!("Refreshes every {REFRESH_SECONDS} s; <a href=\"/?refresh=off\">stop that</a>.")
+        }
+    );
+    out.push_str(
+        "<p>Documentation: the README that came with this version lists every metric and variable; \
+         <code>wallet-exporter --help</code> lists the flags.</p>\n</footer>\n</body>\n</html>\n",
+    );
+    out
+}
+
+/// The state of the whole in a few words.
+fn overall(status: &Status) -> (&'static str, &'static str) {
+    let sources = || status.accounts.iter().flat_map(|account| &account.sources);
+    if sources().any(|source| matches!(source.state, SourceState::Failing | SourceState::Stale)) {
+        return ("Some sources are failing", "bad");
+    }
+    if !status.storage.up && status.storage.durable {
+        return ("The storage is failing", "bad");
+    }
+    if !status.ready {
+        return ("Not ready yet", "wait");
+    }
+    if sources().any(|source| source.state == SourceState::Waiting) {
+        return ("Waiting for first answers", "wait");
+    }
+    ("All sources are working", "good")
+}
+
+fn warnings(out: &mut String, status: &Status) {
+    if status.warnings.is_empty() {
+        return;
+    }
+    out.push_str("<section class=\"care\" aria-labelledby=\"warnings\">\n<h2 id=\"warnings\">To look at</h2>\n<ul>\n");
+    for warning in &status.warnings {
+        let _ = writeln!(out, "<li>{}</li>", escape(warning));
+    }
+    out.push_str("</ul>\n</section>\n");
+}
+
+fn section(out: &mut String, status: &Status, account: &AccountStatus) {
+    let vendor = match account.vendor.as_str() {
+        "batchdata" => "BatchData",
+        "rightfoot" => "Rightfoot",
+        other => other,
+    };
+    let id = format!("{}-{}", escape(&account.vendor), escape(&account.account));
+    let _ = writeln!(
+        out,
+        "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{} <span class=\"quiet\">account {}</span></h2>\n<dl>",
+        escape(vendor),
+        escape(&account.account)
+    );
+    if let Some(wallet) = &account.wallet {
+        facts_of_wallet(out, status, wallet);
+    }
+    if let Some(batches) = &account.batches {
+        let _ = writeln!(
+            out,
+            "<dt>Batches</dt><dd>{} open, {} failing, {} unavailable, {} abandoned, {} settled</dd>",
+            batches.open, batches.failing, batches.unavailable, batches.abandoned, batches.settled
+        );
+    }
+    let since = account.count_since.map_or_else(|| "the first successful poll".to_owned(), |at| time(status.now, at));
+    let _ = writeln!(out, "<dt>Counters count since</dt><dd>{since}</dd>\n</dl>");
+    sources(out, status, &account.sources);
+    if let Some(batches) = &account.batches {
+        batches_needing_care(out, status, batches);
+    }
+    out.push_str("</section>\n");
+}
+
+fn facts_of_wallet(out: &mut String, status: &Status, wallet: &WalletStatus) {
+    let _ = writeln!(out, "<dt>Balance</dt><dd>{}</dd>", balance(wallet));
+    if let Some(at) = wallet.balance_as_of {
+        let _ = writeln!(out, "<dt>Balance computed</dt><dd>{}</dd>", time(status.now, at));
+    }
+    let dollars =
+        |amount: &Option<String>| amount.as_ref().map_or("not set".to_owned(), |text| format!("${}", escape(text)));
+    let _ = writeln!(
+        out,
+        "<dt>Thresholds</dt><dd>warning {}, critical {}</dd>",
+        dollars(&wallet.warning_balance_usd),
+        dollars(&wallet.critical_balance_usd)
+    );
+}
+
+// The roles repeat what the elements mean: on a narrow screen the style turns the table into blocks, which takes the
+// meaning from them in some browsers.
+fn sources(out: &mut String, status: &Status, sources: &[SourceStatus]) {
+    out.push_str(
+        "<table role=\"table\">\n<caption>Sources</caption>\n<thead role=\"rowgroup\"><tr role=\"row\">\
+         <th role=\"columnheader\" scope=\"col\">Source</th><th role=\"columnheader\" scope=\"col\">State</th>\
+         <th role=\"columnheader\" scope=\"col\">Last success</th><th role=\"columnheader\" scope=\"col\">Next poll</th>\
+         <th role=\"columnheader\" scope=\"col\">Last failure</th></tr></thead>\n<tbody role=\"rowgroup\">\n",
+    );
+    let when = |at: Option<_>, never: &str| at.map_or_else(|| never.to_owned(), |at| time(status.now, at));
+    for source in sources {
+        let (word, class) = words(source.state);
+        let row = match source.consecutive_failures {
+            0 => String::new(),
+            1 => "<p>1 failure</p>".to_owned(),
+            many => format!("<p>{many} failures in a row</p>"),
+        };
+        let failure = source.last_failure.as_ref().map_or_else(
+            || "none".to_owned(),
+            |failure| {
+                let advice =
+                    failure.advice.as_ref().map(|advice| format!("<p><strong>{}</strong></p>", escape(advice)));
+                format!(
+                    "<p>{}: <code>{}</code></p><p>{}</p>{}",
+                    time(status.now, failure.at),
+                    escape(&failure.reason),
+                    escape(&failure.message),
+                    advice.unwrap_or_default()
+                )
+            },
+        );
+        let _ = writeln!(
+            out,
+            "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}</th>\
+             <td role=\"cell\" data-label=\"State\"><span class=\"{class}\">{word}</span>{row}</td>\
+             <td role=\"cell\" data-label=\"Last success\">{}</td><td role=\"cell\" data-label=\"Next poll\">{}</td>\
+             <td role=\"cell\" data-label=\"Last failure\">{failure}</td></tr>",
+            escape(&source.source),
+            when(source.last_success, "never"),
+            when(source.next_attempt, "not planned"),
+        );
+    }
+    out.push_str("</tbody>\n</table>\n");
+}
+
+fn batches_needing_care(out: &mut String, status: &Status, batches: &BatchesStatus) {
+    if batches.needing_care.is_empty() {
+        return;
+    }
+    out.push_str("<h3>Batches that need care</h3>\n<ul>\n");
+    for batch in &batches.needing_care {
+        let _ = writeln!(
+            out,
+            "<li><code>{}</code> is <strong>{}</strong>, first seen {}. {}</li>",
+            escape(&batch.batch_id),
+            escape(&batch.state),
+            time(status.now, batch.first_seen),
+            escape(&batch.advice)
+        );
+    }
+    out.push_str("</ul>\n");
+}
+
+fn storage(out: &mut String, status: &Status) {
+    let (word, class) = match (status.storage.durable, status.storage.up) {
+        (false, _) => ("Nothing is kept on disk: counters start from zero with every start", "wait"),
+        (true, true) => ("Working", "good"),
+        (true, false) => ("Failing: counters stand still until a write succeeds", "bad"),
+    };
+    out.push_str("<section aria-labelledby=\"storage\">\n<h2 id=\"storage\">Storage</h2>\n");
+    let _ = writeln!(out, "<p><span class=\"{class}\">{word}</span></p>");
+    if let Some(error) = &status.storage.last_error {
+        let _ = writeln!(out, "<p>Last error: {}</p>", escape(error));
+    }
+    out.push_str("</section>\n");
+}

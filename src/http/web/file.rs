@@ -1,0 +1,220 @@
+//! The format of the web configuration file.
+//!
+//! Flows in: YAML. Flows out: what it asks for, checked. Invariant: a key that is unknown, or known and without effect
+//! here, is a fault that names it; no fault repeats a value that could be a secret.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use hyper::header::{HeaderName, HeaderValue};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+
+use super::tls::{ClientAuth, Pem, TlsSpec, Version};
+
+/// What the file asks for.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    pub(super) tls: Option<TlsSpec>,
+    /// Bcrypt hashes by user.
+    pub(super) users: BTreeMap<String, String>,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    tls_server_config: Option<TlsFile>,
+    http_server_config: HttpFile,
+    basic_auth_users: BTreeMap<String, Hidden>,
+    rate_limit: Option<de::IgnoredAny>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct TlsFile {
+    cert: Option<String>,
+    key: Option<Hidden>,
+    client_ca: Option<String>,
+    cert_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+    client_ca_file: Option<PathBuf>,
+    client_auth_type: Option<String>,
+    client_allowed_sans: Vec<String>,
+    min_version: Option<String>,
+    max_version: Option<String>,
+    cipher_suites: Vec<String>,
+    prefer_server_cipher_suites: Option<bool>,
+    curve_preferences: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct HttpFile {
+    // Read, so that files written for other exporters work. HTTP/1.1 is all that is offered, which every client speaks.
+    #[serde(rename = "http2")]
+    _http2: Option<bool>,
+    headers: BTreeMap<String, Option<String>>,
+}
+
+/// A value that is in no message.
+#[derive(Default)]
+struct Hidden(String);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("(hidden)")
+    }
+}
+
+impl<'de> Deserialize<'de> for Hidden {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Hidden, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Hidden;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("text")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Hidden, E> {
+                Ok(Hidden(text.to_owned()))
+            }
+            // serde's own messages would repeat the number.
+            fn visit_bool<E: de::Error>(self, _: bool) -> Result<Hidden, E> {
+                Err(E::custom("a value that must be text is not"))
+            }
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Hidden, E> {
+                self.visit_bool(false)
+            }
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Hidden, E> {
+                self.visit_bool(false)
+            }
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Hidden, E> {
+                self.visit_bool(false)
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// Reads and checks the file. Relative paths begin at `folder`.
+pub(super) fn check(text: &str, folder: &Path) -> Result<Checked, String> {
+    // An empty file asks for nothing.
+    if text.lines().all(|line| matches!(line.trim_start().bytes().next(), None | Some(b'#'))) {
+        return Ok(Checked::default());
+    }
+    // A snippet of the file in the message could show a hash.
+    let options = serde_saphyr::options! { with_snippet: false };
+    let file: File = serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
+    if file.rate_limit.is_some() {
+        return Err("rate_limit is not supported; remove it".to_owned());
+    }
+    let mut users = BTreeMap::new();
+    for (user, Hidden(hash)) in file.basic_auth_users {
+        if user.is_empty() || user.contains(':') {
+            return Err("basic_auth_users: a user's name must not be empty or hold a colon".to_owned());
+        }
+        if bcrypt::HashParts::from_str(&hash).is_err() {
+            return Err(format!("basic_auth_users: the value of {user:?} is not a bcrypt hash"));
+        }
+        users.insert(user, hash);
+    }
+    Ok(Checked {
+        tls: file.tls_server_config.map(|tls| tls.check(folder)).transpose()?,
+        users,
+        headers: headers(file.http_server_config)?,
+    })
+}
+
+/// The headers that the format allows.
+const HEADERS: [&str; 5] = [
+    "Content-Security-Policy",
+    "X-Frame-Options",
+    "X-Content-Type-Options",
+    "X-XSS-Protection",
+    "Strict-Transport-Security",
+];
+
+fn headers(file: HttpFile) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+    let mut headers = Vec::new();
+    for (name, value) in file.headers {
+        let known = HEADERS.iter().any(|known| known.eq_ignore_ascii_case(&name));
+        let parsed = HeaderName::from_str(&name)
+            .ok()
+            .filter(|_| known)
+            .ok_or_else(|| format!("http_server_config.headers: {name:?} is not one of {}", HEADERS.join(", ")))?;
+        let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
+        let value = HeaderValue::from_str(&value)
+            .map_err(|_| format!("http_server_config.headers: the value of {name} cannot stand in a header"))?;
+        headers.push((parsed, value));
+    }
+    Ok(headers)
+}
+
+impl TlsFile {
+    fn check(self, folder: &Path) -> Result<TlsSpec, String> {
+        let key = |name: &str, problem: &str| format!("tls_server_config.{name}: {problem}");
+        let one = |name: &str, inline: Option<String>, file: Option<PathBuf>| match (inline, file) {
+            (Some(_), Some(_)) => Err(key(name, &format!("give either {name} or {name}_file"))),
+            (Some(text), None) => Ok(Some(Pem::Inline(text))),
+            (None, Some(file)) => Ok(Some(Pem::File(folder.join(file)))),
+            (None, None) => Ok(None),
+        };
+        let certificate = one("cert", self.cert, self.cert_file)?.ok_or_else(|| key("cert_file", "is missing"))?;
+        let private =
+            one("key", self.key.map(|key| key.0), self.key_file)?.ok_or_else(|| key("key_file", "is missing"))?;
+        let client_ca = one("client_ca", self.client_ca, self.client_ca_file)?;
+        if !self.client_allowed_sans.is_empty() {
+            return Err(key("client_allowed_sans", "is not supported; use a client CA of its own instead"));
+        }
+        let client_auth = match (self.client_auth_type.as_deref().unwrap_or("NoClientCert"), client_ca) {
+            ("" | "NoClientCert", None) => ClientAuth::None,
+            ("" | "NoClientCert", Some(_)) => {
+                return Err(key(
+                    "client_ca_file",
+                    "has no effect without client_auth_type: RequireAndVerifyClientCert",
+                ));
+            }
+            ("RequireAndVerifyClientCert", Some(ca)) => ClientAuth::Required(ca),
+            ("VerifyClientCertIfGiven", Some(ca)) => ClientAuth::IfGiven(ca),
+            ("RequireAndVerifyClientCert" | "VerifyClientCertIfGiven", None) => {
+                return Err(key("client_ca_file", "is missing; client certificates cannot be verified without it"));
+            }
+            ("RequestClientCert" | "RequireAnyClientCert", _) => {
+                return Err(key(
+                    "client_auth_type",
+                    "certificates that nobody verifies protect nothing; write RequireAndVerifyClientCert",
+                ));
+            }
+            _ => {
+                return Err(key(
+                    "client_auth_type",
+                    "is not one of NoClientCert, VerifyClientCertIfGiven, RequireAndVerifyClientCert",
+                ));
+            }
+        };
+        let version = |name: &str, text: Option<String>, default| match text.as_deref() {
+            None | Some("") => Ok(default),
+            Some("TLS12") => Ok(Version::Tls12),
+            Some("TLS13") => Ok(Version::Tls13),
+            Some("TLS10" | "TLS11") => Err(key(name, "TLS 1.0 and 1.1 are not supported, as they are not safe")),
+            Some(_) => Err(key(name, "is neither TLS12 nor TLS13")),
+        };
+        let min = version("min_version", self.min_version, Version::Tls12)?;
+        let max = version("max_version", self.max_version, Version::Tls13)?;
+        if min > max {
+            return Err(key("max_version", "is below min_version"));
+        }
+        Ok(TlsSpec {
+            certificate,
+            key: private,
+            client_auth,
+            min,
+            max,
+            cipher_suites: self.cipher_suites,
+            server_order: self.prefer_server_cipher_suites.unwrap_or(true),
+            curves: self.curve_preferences,
+        })
+    }
+}

@@ -1,0 +1,219 @@
+//! TLS.
+//!
+//! Flows in: the checked `tls_server_config`; certificate, key and client CA from disk, again whenever they change.
+//! Flows out: what accepts a connection. Invariant: a certificate or key that cannot be used leaves the last good pair
+//! in use, and is logged once.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::TlsAcceptor;
+
+/// Where a certificate or key comes from.
+pub(super) enum Pem {
+    Inline(String),
+    File(PathBuf),
+}
+
+impl std::fmt::Debug for Pem {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.place())
+    }
+}
+
+impl Pem {
+    fn place(&self) -> String {
+        match self {
+            Pem::Inline(_) => "the value in the file".to_owned(),
+            Pem::File(path) => path.display().to_string(),
+        }
+    }
+
+    fn read(&self) -> Result<Vec<u8>, String> {
+        match self {
+            Pem::Inline(text) => Ok(text.clone().into_bytes()),
+            Pem::File(path) => std::fs::read(path).map_err(|error| format!("{}: {error}", path.display())),
+        }
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+        let bytes = self.read()?;
+        let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+        match parsed {
+            Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+            _ => Err(format!("{}: no PEM certificate", self.place())),
+        }
+    }
+
+    fn stamp(&self) -> Stamp {
+        let Pem::File(path) = self else { return None };
+        let data = std::fs::metadata(path).ok()?;
+        Some((data.dev(), data.ino(), data.size(), data.mtime(), data.mtime_nsec()))
+    }
+}
+
+/// What changes when a file is replaced or written: device, inode, size, time.
+type Stamp = Option<(u64, u64, u64, i64, i64)>;
+
+/// Who must show a certificate.
+#[derive(Debug)]
+pub(super) enum ClientAuth {
+    None,
+    IfGiven(Pem),
+    Required(Pem),
+}
+
+/// A protocol version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Version {
+    Tls12,
+    Tls13,
+}
+
+/// The checked `tls_server_config`.
+#[derive(Debug)]
+pub(super) struct TlsSpec {
+    pub(super) certificate: Pem,
+    pub(super) key: Pem,
+    pub(super) client_auth: ClientAuth,
+    pub(super) min: Version,
+    pub(super) max: Version,
+    pub(super) cipher_suites: Vec<String>,
+    pub(super) server_order: bool,
+    pub(super) curves: Vec<String>,
+}
+
+/// TLS with certificates that may change on disk.
+pub(super) struct Tls {
+    spec: TlsSpec,
+    loaded: Mutex<Loaded>,
+}
+
+struct Loaded {
+    /// Of the last attempt, failed or not, so that one bad file is read once and not for each connection.
+    stamps: [Stamp; 3],
+    config: Arc<ServerConfig>,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Tls").field("spec", &self.spec).finish_non_exhaustive()
+    }
+}
+
+impl Tls {
+    pub(super) fn new(spec: TlsSpec) -> Result<Tls, String> {
+        let stamps = spec.stamps();
+        let config = Arc::new(spec.config()?);
+        Ok(Tls { spec, loaded: Mutex::new(Loaded { stamps, config }) })
+    }
+
+    /// What accepts the next connection; looks at the files.
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        let stamps = self.spec.stamps();
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if stamps != loaded.stamps {
+            loaded.stamps = stamps;
+            match self.spec.config() {
+                Ok(config) => {
+                    tracing::info!("the TLS certificate was read again");
+                    loaded.config = Arc::new(config);
+                }
+                Err(problem) => {
+                    tracing::warn!(problem, "the TLS certificate changed and cannot be used; the last one stays");
+                }
+            }
+        }
+        TlsAcceptor::from(Arc::clone(&loaded.config))
+    }
+}
+
+impl TlsSpec {
+    fn stamps(&self) -> [Stamp; 3] {
+        let ca = match &self.client_auth {
+            ClientAuth::None => None,
+            ClientAuth::IfGiven(ca) | ClientAuth::Required(ca) => ca.stamp(),
+        };
+        [self.certificate.stamp(), self.key.stamp(), ca]
+    }
+
+    fn config(&self) -> Result<ServerConfig, String> {
+        let provider = Arc::new(self.provider()?);
+        let versions: Vec<&'static SupportedProtocolVersion> =
+            [(Version::Tls12, &rustls::version::TLS12), (Version::Tls13, &rustls::version::TLS13)]
+                .into_iter()
+                .filter(|(version, _)| (self.min..=self.max).contains(version))
+                .map(|(_, version)| version)
+                .collect();
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&versions)
+            .map_err(|error| format!("tls_server_config: {error}"))?;
+        let builder = match &self.client_auth {
+            ClientAuth::None => builder.with_no_client_auth(),
+            ClientAuth::IfGiven(ca) | ClientAuth::Required(ca) => {
+                let fault = |error: &dyn std::fmt::Display| format!("{}: {error}", ca.place());
+                let mut roots = RootCertStore::empty();
+                for certificate in ca.certificates()? {
+                    roots.add(certificate).map_err(|error| fault(&error))?;
+                }
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                let verifier = match &self.client_auth {
+                    ClientAuth::IfGiven(_) => verifier.allow_unauthenticated(),
+                    ClientAuth::Required(_) | ClientAuth::None => verifier,
+                };
+                builder.with_client_cert_verifier(verifier.build().map_err(|error| fault(&error))?)
+            }
+        };
+        let certificates = self.certificate.certificates()?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key.read()?)
+            .map_err(|_| format!("{}: no PEM private key", self.key.place()))?;
+        // Checks that the two belong together.
+        let mut config = builder
+            .with_single_cert(certificates, key)
+            .map_err(|error| format!("{} and {}: {error}", self.certificate.place(), self.key.place()))?;
+        config.ignore_client_order = self.server_order;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    /// The algorithms, under the names that Go gives them, as the format has it.
+    fn provider(&self) -> Result<CryptoProvider, String> {
+        let mut provider = ring::default_provider();
+        if !self.cipher_suites.is_empty() {
+            let known = provider.cipher_suites.clone();
+            // As in Go, the list is about TLS 1.2; the suites of 1.3 are always there.
+            let mut chosen: Vec<_> = known.iter().copied().filter(|suite| suite.tls13().is_some()).collect();
+            for name in &self.cipher_suites {
+                let suite = known.iter().find(|suite| {
+                    let suite = format!("{:?}", suite.suite());
+                    suite == *name || suite.replacen("TLS13_", "TLS_", 1) == *name
+                });
+                let suite =
+                    suite.ok_or_else(|| format!("tls_server_config.cipher_suites: {name:?} is not supported"))?;
+                if !chosen.contains(suite) {
+                    chosen.push(*suite);
+                }
+            }
+            provider.cipher_suites = chosen;
+        }
+        if !self.curves.is_empty() {
+            let mut chosen = Vec::new();
+            for name in &self.curves {
+                chosen.push(match name.as_str() {
+                    "CurveP256" => ring::kx_group::SECP256R1,
+                    "CurveP384" => ring::kx_group::SECP384R1,
+                    "X25519" => ring::kx_group::X25519,
+                    _ => return Err(format!("tls_server_config.curve_preferences: {name:?} is not supported")),
+                });
+            }
+            provider.kx_groups = chosen;
+        }
+        Ok(provider)
+    }
+}

@@ -1,0 +1,104 @@
+// Flows in: the shipped dashboards and a history. Flows out: `OUTPUT/<name>.png`, `OUTPUT/<name>.txt` (what each panel
+// showed) and the problems, one a line; the exit code is 1 if there are any.
+// Always holds: every query of every panel was run on a real Prometheus, every panel was drawn by Grafana's components.
+//
+// usage: node check.mjs MODULES OUTPUT [HISTORY.om]   (MODULES holds node_modules; without HISTORY one is generated)
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { openStudio } from './draw.mjs';
+import { writeHistory } from './history.mjs';
+import { startPrometheus } from './prometheus.mjs';
+import { instant, runDashboard } from './queries.mjs';
+import { openSchema } from './schema.mjs';
+
+const HERE = import.meta.dirname;
+const BOARDS = path.join(HERE, '../../grafana/dashboards');
+const TOLERANCE = 0.02;
+
+const [modules, output, given] = process.argv.slice(2).map((argument) => path.resolve(argument));
+if (!output) {
+  console.error('usage: node check.mjs MODULES OUTPUT [HISTORY.om]');
+  process.exit(64);
+}
+
+const started = Date.now();
+const note = (text) => console.log(`${((Date.now() - started) / 1000).toFixed(1)} s  ${text}`);
+const problems = [];
+const allowedEmpty = JSON.parse(fs.readFileSync(path.join(HERE, 'expected-empty.json'), 'utf8'));
+const unusedAllowance = new Set(Object.keys(allowedEmpty));
+
+function judgeAnswers({ dashboard, panels, annotations, variables }) {
+  for (const { panel, answers } of panels)
+    for (const { target, expression, result, error } of answers) {
+      const key = `${dashboard.uid}/${panel.title}/${target.refId}`;
+      if (error) problems.push(`${key}: ${error}\n    ${expression}`);
+      else if (result.length === 0 && !unusedAllowance.delete(key)) problems.push(`${key}: no data\n    ${expression}`);
+      const numbers = result.flatMap((series) => (series.values ?? [series.value]).map(([, value]) => Number(value)));
+      if (numbers.some((number) => !Number.isFinite(number))) problems.push(`${key}: NaN or Inf\n    ${expression}`);
+    }
+  for (const { annotation, answer, times } of annotations)
+    if (answer.error || times.length === 0) problems.push(`${dashboard.uid}: annotation ${annotation.name} marks nothing ${answer.error ?? ''}`);
+  for (const { name, found } of variables) if (found.length === 0) problems.push(`${dashboard.uid}: variable ${name} finds nothing`);
+}
+
+/** Money of two replicas that tell the same must be the money of one. */
+function judgeReplicas(both, one) {
+  const first = (answer) => answer.result.map(({ value }) => Number(value[1])).sort((left, right) => left - right);
+  both.panels.forEach(({ panel, answers }, at) => {
+    if (!panel.fieldConfig?.defaults?.unit?.startsWith('currency')) return;
+    answers.forEach((answer, index) => {
+      if (!answer.target.instant) return;
+      const alone = first(one.panels[at].answers[index]);
+      first(answer).forEach((value, position) => {
+        const difference = Math.abs(value - alone[position]);
+        if (!(difference <= Math.abs(value) * TOLERANCE)) problems.push(`${both.dashboard.uid}/${panel.title}/${answer.target.refId}: ${value} with two replicas, ${alone[position]} with one`);
+      });
+    });
+  });
+}
+
+fs.mkdirSync(output, { recursive: true });
+const files = fs.readdirSync(BOARDS).filter((name) => name.endsWith('.json')).sort();
+const dashboards = files.map((name) => ({ name: path.basename(name, '.json'), dashboard: JSON.parse(fs.readFileSync(path.join(BOARDS, name), 'utf8')) }));
+
+const judge = openSchema(modules);
+for (const { dashboard } of dashboards) problems.push(...judge(dashboard));
+note(`${dashboards.length} dashboards checked against Grafana's types`);
+
+let history = given;
+if (!history) {
+  history = path.join(output, 'history.om');
+  writeHistory(history, Math.floor(Date.now() / 1000));
+  note('history written');
+}
+const prometheus = await startPrometheus(history, path.join(output, 'prometheus'));
+let studio;
+try {
+  note('Prometheus filled and running');
+  studio = await openStudio(modules, output);
+  note('page bundled');
+  const now = Math.floor(Date.now() / 1000);
+  const newest = await instant(prometheus.url, 'max(max_over_time(timestamp(wallet_exporter_build_info)[400d:1m]))', now + 60).catch(() => []);
+  const end = newest.length ? Number(newest[0].value[1]) : now;
+  for (const { name, dashboard } of dashboards) {
+    const result = await runDashboard(prometheus.url, dashboard, end);
+    judgeAnswers(result);
+    const instances = result.variables.find((variable) => variable.name === 'instance').found.sort();
+    if (instances.length > 1) judgeReplicas(result, await runDashboard(prometheus.url, dashboard, end, { instance: instances[0] }));
+    const queries = result.panels.reduce((total, { answers }) => total + answers.length, 0);
+    const findings = await studio.draw(result, path.join(output, `${name}.png`));
+    problems.push(...findings.problems.map((text) => `${dashboard.uid} panel ${text}`));
+    const shown = result.panels.map(({ panel }) => `${panel.id} ${panel.title}: ${(findings.shown[panel.id] ?? []).join(' | ')}`);
+    fs.writeFileSync(path.join(output, `${name}.txt`), `${shown.join('\n')}\n`);
+    note(`${name}: ${result.panels.length} panels, ${queries} queries`);
+  }
+} finally {
+  await studio?.close();
+  await prometheus.stop();
+}
+for (const key of unusedAllowance) problems.push(`${key} is on the list of empty queries but has data or does not exist`);
+if (!given) fs.rmSync(history);
+for (const text of problems) console.log(`PROBLEM ${text}`);
+note(`${problems.length} problems`);
+process.exitCode = problems.length > 0 ? 1 : 0;

@@ -1,0 +1,170 @@
+//! Configuration through its door: what is set goes in, a checked configuration or all faults at once come out.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use wallet_exporter::config::{Config, Faults, Flags, VARIABLES};
+use wallet_exporter::vendor::Source;
+
+const SECRET: &str = "tok-CANARY-8f2b";
+
+fn now() -> DateTime<Utc> {
+    "2026-05-19T18:43:21Z".parse().unwrap()
+}
+
+fn load(pairs: &[(&str, &str)]) -> Result<Config, Faults> {
+    let pairs = pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    Config::load(&Flags::default(), pairs, now())
+}
+
+fn faults(pairs: &[(&str, &str)]) -> Vec<String> {
+    load(pairs).expect_err("this configuration has a fault").names().map(str::to_owned).collect()
+}
+
+#[test]
+fn one_secret_is_enough_and_defaults_are_as_documented() {
+    let config = load(&[("BATCHDATA_API_TOKEN", SECRET)]).unwrap();
+    let wallet = config.batchdata.unwrap();
+    assert_eq!(wallet.account, "default");
+    assert_eq!(wallet.base_url.as_str(), "https://api.batchdata.com/");
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    let sources =
+        [(Source::Balance, minutes(1)), (Source::Consumption, minutes(5)), (Source::CardTransactions, minutes(5))];
+    assert_eq!(wallet.sources, sources);
+    assert_eq!((wallet.max_age, wallet.requests_per_minute), (minutes(60), 300));
+    assert!(config.rightfoot.is_none());
+    assert_eq!(config.process.listen, "127.0.0.1:10700");
+    assert_eq!(config.process.birth_hold, minutes(2));
+    assert_eq!(config.process.storage.unwrap().to_str(), Some("./data"));
+}
+
+#[test]
+fn every_fault_is_listed_at_once_by_its_variable() {
+    let found = faults(&[
+        ("BATCHDATA_API_TOKEN", SECRET),
+        ("BATCHDATA_ACCOUNT", "Not Allowed"),
+        ("BATCHDATA_BASE_URL", "http://api.batchdata.com"),
+        ("BATCHDATA_SOURCES", "balance,spend"),
+        ("BATCHDATA_BALANCE_INTERVAL", "0s"),
+        ("BATCHDATA_COUNT_SINCE", "2026-05-20"),
+        ("BATCHDATA_WARNING_BALANCE_USD", "10"),
+        ("BATCHDATA_CRITICAL_BALANCE_USD", "20"),
+        ("BATCHDATA_MAX_AGE", "9m"),
+        ("BATCHDATA_REQUESTS_PER_MINUTE", "0"),
+        ("BATCHDATA_TYPO", "x"),
+        ("RIGHTFOOT_API_KEY", SECRET),
+        ("RIGHTFOOT_API_KEY_FILE", "/nowhere"),
+        ("RIGHTFOOT_BATCH_IDS", "not-a-uuid"),
+        ("RIGHTFOOT_COUNT_SINCE", "yesterday"),
+        ("RIGHTFOOT_SETTLE_AFTER", "6 hours"),
+        ("RIGHTFOOT_WEBHOOK_SECRET", "too-short"),
+        ("LOG_LEVEL", "loud"),
+        ("WEB_LISTEN_ADDRESS", "10700"),
+    ]);
+    for name in [
+        "BATCHDATA_ACCOUNT",
+        "BATCHDATA_BASE_URL",
+        "BATCHDATA_SOURCES",
+        "BATCHDATA_BALANCE_INTERVAL",
+        "BATCHDATA_COUNT_SINCE",
+        "BATCHDATA_CRITICAL_BALANCE_USD",
+        "BATCHDATA_MAX_AGE",
+        "BATCHDATA_REQUESTS_PER_MINUTE",
+        "BATCHDATA_TYPO",
+        "RIGHTFOOT_API_KEY",
+        "RIGHTFOOT_BATCH_IDS",
+        "RIGHTFOOT_COUNT_SINCE",
+        "RIGHTFOOT_SETTLE_AFTER",
+        "RIGHTFOOT_WEBHOOK_SECRET",
+        "LOG_LEVEL",
+        "WEB_LISTEN_ADDRESS",
+    ] {
+        assert!(found.iter().any(|found| found == name), "{name} is missing in {found:?}");
+    }
+    assert_eq!(found.len(), 16, "{found:?}");
+}
+
+#[test]
+fn no_message_ever_holds_a_value() {
+    // A secret may end up in any variable by mistake.
+    for variable in VARIABLES {
+        let mut pairs = vec![(variable.name, SECRET)];
+        if variable.name.starts_with("BATCHDATA_") && variable.name != "BATCHDATA_API_TOKEN" {
+            pairs.push(("BATCHDATA_API_TOKEN", "another"));
+        }
+        if variable.name.starts_with("RIGHTFOOT_") && variable.name != "RIGHTFOOT_API_KEY" {
+            pairs.push(("RIGHTFOOT_API_KEY", "another"));
+        }
+        let shown = match load(&pairs) {
+            // A path is no secret, and naming it is the message's use; nor is one read back out of `Debug` here.
+            _ if variable.name.ends_with("_FILE") => continue,
+            Err(faults) => format!("{faults} {faults:?}"),
+            Ok(config) if variable.name.contains("SECRET") || variable.name.contains("_API_") => format!("{config:?}"),
+            Ok(_) => continue,
+        };
+        assert!(!shown.contains("CANARY"), "{}: {shown}", variable.name);
+    }
+}
+
+#[test]
+fn an_empty_variable_is_unset() {
+    let config = load(&[("BATCHDATA_API_TOKEN", SECRET), ("BATCHDATA_API_TOKEN_FILE", ""), ("BATCHDATA_ACCOUNT", "")]);
+    assert_eq!(config.unwrap().batchdata.unwrap().account, "default");
+}
+
+#[test]
+fn a_vendors_variable_without_its_secret_is_a_fault() {
+    let found = faults(&[("BATCHDATA_API_TOKEN", SECRET), ("RIGHTFOOT_INTERVAL", "1m"), ("RIGHTFOOT_BATCH_IDS", "")]);
+    assert_eq!(found, ["RIGHTFOOT_INTERVAL"]);
+}
+
+#[test]
+fn without_a_vendor_the_demo_is_pointed_at() {
+    let fault = load(&[]).unwrap_err().to_string();
+    assert!(fault.contains("wallet-exporter demo") && fault.contains("BATCHDATA_API_TOKEN"), "{fault}");
+}
+
+#[test]
+fn service_links_of_kubernetes_are_no_typos() {
+    let config = load(&[
+        ("BATCHDATA_API_TOKEN", SECRET),
+        ("BATCHDATA_PROXY_SERVICE_HOST", "10.0.0.1"),
+        ("BATCHDATA_PROXY_SERVICE_PORT", "80"),
+        ("BATCHDATA_PROXY_SERVICE_PORT_HTTP", "80"),
+        ("BATCHDATA_PROXY_PORT", "tcp://10.0.0.1:80"),
+        ("BATCHDATA_PROXY_PORT_80_TCP", "tcp://10.0.0.1:80"),
+        ("BATCHDATA_PROXY_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("RIGHTFOOT_SERVICE_HOST", "10.0.0.2"),
+        ("RIGHTFOOT_PORT_80_TCP", "tcp://10.0.0.2:80"),
+    ]);
+    assert!(config.is_ok(), "{config:?}");
+}
+
+#[test]
+fn secrets_come_from_files_with_one_line_end_trimmed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    let load_file = |content: &[u8]| {
+        std::fs::write(&path, content).unwrap();
+        load(&[("BATCHDATA_API_TOKEN_FILE", path.to_str().unwrap())])
+    };
+    assert!(load_file(b"token\n").is_ok());
+    assert!(load_file(b"token\r\n").is_ok());
+    for bad in [&b""[..], b"\n", b"token\n\n", b"two words", b"\xff\xfe", b" token"] {
+        assert_eq!(load_file(bad).unwrap_err().names().collect::<Vec<_>>()[0], "BATCHDATA_API_TOKEN_FILE", "{bad:?}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    let fault = load(&[("BATCHDATA_API_TOKEN_FILE", path.to_str().unwrap())]).unwrap_err().to_string();
+    assert!(fault.contains("BATCHDATA_API_TOKEN_FILE") && fault.contains("not found"), "{fault}");
+}
+
+#[test]
+fn missing_thresholds_and_missing_ids_are_warned_of() {
+    let config = load(&[("BATCHDATA_API_TOKEN", SECRET), ("RIGHTFOOT_API_KEY", SECRET)]).unwrap();
+    let warnings = config.warnings().join("\n");
+    assert!(
+        warnings.contains("BATCHDATA_WARNING_BALANCE_USD") && warnings.contains("RIGHTFOOT_BATCH_IDS"),
+        "{warnings}"
+    );
+}

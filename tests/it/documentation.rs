@@ -1,0 +1,71 @@
+//! The README's tables against the code.
+
+use std::collections::BTreeSet;
+
+use wallet_exporter::config::VARIABLES;
+use wallet_exporter::http::TAIL_FAMILIES;
+use wallet_exporter::metrics::{FamilySpec, catalog, process};
+
+const README: &str = include_str!("../../README.md");
+
+fn table(begin: &str) -> Vec<&'static str> {
+    let after = README.split(begin).nth(1).unwrap_or_else(|| panic!("README has no {begin}"));
+    after.lines().skip(1).take_while(|line| !line.starts_with("<!--")).filter(|line| line.starts_with("| `")).collect()
+}
+
+/// Every family that can be served.
+fn families() -> Vec<&'static FamilySpec> {
+    catalog::ALL.iter().copied().chain(TAIL_FAMILIES).chain(process::FAMILIES).collect()
+}
+
+#[test]
+fn the_table_of_variables_is_the_codes() {
+    let expected: Vec<String> = VARIABLES
+        .iter()
+        .map(|variable| {
+            let default = if variable.default.is_empty() { "-".to_owned() } else { format!("`{}`", variable.default) };
+            format!("| `{}` | {default} | {} |", variable.name, variable.meaning)
+        })
+        .collect();
+    assert_eq!(table("<!-- variables -->"), expected, "\n\n{}\n", expected.join("\n"));
+}
+
+#[test]
+fn the_table_of_metrics_is_the_codes() {
+    let expected: Vec<String> = families()
+        .iter()
+        .map(|family| {
+            let labels: Vec<String> = family.labels.iter().map(|label| format!("`{label}`")).collect();
+            let labels = if labels.is_empty() { "-".to_owned() } else { labels.join(", ") };
+            format!("| `{}` | {} | {labels} | {} |", family.name, family.kind.word(), family.help)
+        })
+        .collect();
+    assert_eq!(table("<!-- metrics -->"), expected, "\n\n{}\n", expected.join("\n"));
+}
+
+#[test]
+fn families_are_named_as_prometheus_wants() {
+    let mut names = BTreeSet::new();
+    for family in families() {
+        assert!(names.insert(family.name), "{} stands twice", family.name);
+        assert_eq!(family.name.ends_with("_total"), family.kind.word() == "counter", "{}", family.name);
+        assert!(family.help.ends_with('.') && !family.help.contains('\n'), "{}: {}", family.name, family.help);
+        for taken in ["job", "instance", "namespace", "service", "pod", "container", "endpoint", "node"] {
+            assert!(!family.labels.contains(&taken), "{} uses the label {taken}", family.name);
+        }
+    }
+}
+
+#[test]
+fn the_readmes_links_lead_somewhere() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut links = 0;
+    for link in README.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        let path = link.split('#').next().unwrap_or_default();
+        if !path.is_empty() && !path.starts_with("http") {
+            assert!(root.join(path).exists(), "the README links {path}, which is not there");
+            links += 1;
+        }
+    }
+    assert!(links > 0);
+}

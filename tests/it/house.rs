@@ -1,0 +1,111 @@
+//! The rules of the house: data goes one way, and each crate has one home.
+
+use std::path::{Path, PathBuf};
+
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every source file with the module that it belongs to, and its text without comments.
+fn files() -> Vec<(String, PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    sources(&root, &mut paths);
+    paths
+        .into_iter()
+        .map(|path| {
+            let relative = path.strip_prefix(&root).unwrap().to_owned();
+            let first = relative.components().next().unwrap().as_os_str().to_str().unwrap();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
+            (first.trim_end_matches(".rs").to_owned(), relative, code.join("\n"))
+        })
+        .collect()
+}
+
+fn order() -> Vec<String> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    text.lines().filter_map(|line| Some(line.strip_prefix("pub mod ")?.strip_suffix(';')?.to_owned())).collect()
+}
+
+#[test]
+fn a_module_uses_only_modules_above_it() {
+    let order = order();
+    let place = |module: &str| order.iter().position(|found| found == module);
+    let mut uses = 0;
+    for (module, path, code) in files() {
+        let Some(own) = place(&module) else {
+            assert!(module == "lib" || module == "main", "{} is in no module of lib.rs", path.display());
+            continue;
+        };
+        for rest in code.split("crate::").skip(1) {
+            let used: String =
+                rest.chars().take_while(|letter| letter.is_ascii_lowercase() || *letter == '_').collect();
+            if used == module {
+                continue;
+            }
+            let Some(other) = place(&used) else { panic!("{}: crate::{used} is no module of lib.rs", path.display()) };
+            assert!(other < own, "{}: {module} uses {used}, which stands below it in lib.rs", path.display());
+            uses += 1;
+        }
+    }
+    assert!(uses > 50, "the test no longer sees how modules are used");
+}
+
+#[test]
+fn the_simulator_shares_no_code_with_the_clients() {
+    for (module, path, code) in files().iter().filter(|(module, _, _)| module == "simulator") {
+        for other in order().iter().filter(|other| !["clock", "money", "simulator"].contains(&other.as_str())) {
+            assert!(!code.contains(&format!("crate::{other}")), "{}: {module} uses {other}", path.display());
+        }
+    }
+}
+
+#[test]
+fn each_crate_has_one_home() {
+    let homes: &[(&str, &[&str])] = &[
+        ("reqwest::", &["vendor"]),
+        ("csv_core::", &["vendor"]),
+        ("rusqlite::", &["store"]),
+        ("moka::", &["store"]),
+        ("envy::", &["config"]),
+        ("prometheus::", &["metrics"]),
+        ("bcrypt::", &["http"]),
+        ("clap::", &["config", "app", "main"]),
+        ("axum::", &["http", "simulator"]),
+        ("hyper_util::", &["http", "simulator"]),
+        ("tracing_subscriber::", &["telemetry"]),
+    ];
+    for (module, path, code) in files() {
+        for (krate, allowed) in homes {
+            let used = code.match_indices(krate).any(|(at, _)| {
+                let before = code[..at].chars().next_back();
+                !before.is_some_and(|letter| letter.is_alphanumeric() || letter == '_' || letter == ':')
+            });
+            assert!(
+                !used || allowed.contains(&module.as_str()),
+                "{} uses {krate}, at home in {allowed:?}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_file_opens_by_saying_what_it_is_about() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = Vec::new();
+    sources(&root.join("src"), &mut paths);
+    sources(&root.join("tests"), &mut paths);
+    for path in paths {
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("//! "), "{} has no opening", path.display());
+    }
+}
