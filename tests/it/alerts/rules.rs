@@ -208,7 +208,7 @@ fn every_expression_parses_and_names_only_what_exists() {
                 seen += 1;
             }
         }
-        assert!(seen > 10, "{file}: the search found hardly anything");
+        assert!(seen >= 5, "{file}: the search found hardly anything");
     }
 }
 
