@@ -11,7 +11,6 @@
 //!  cards, balances         (envelope, scalar, period; csv, timestamp)
 //! ```
 
-use crate::names;
 mod fault;
 mod flaw;
 mod records;

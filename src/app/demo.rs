@@ -58,12 +58,11 @@ pub async fn demo(
     set("RIGHTFOOT_INTERVAL", "1s".to_owned());
     set("RIGHTFOOT_SETTLE_AFTER", "4s".to_owned());
     set("RIGHTFOOT_WEBHOOK_SECRET", secret.clone());
-    // What a demo wants, unless the user says otherwise: nothing on disk, and values that show at once.
+    // What a demo wants, unless the user says otherwise: nothing on disk, and values that show at once. Only the flag
+    // can name a directory: the variable may be the real exporter's, whose ledger is none of the demo's business.
     let unset = |name: &str| !variables.iter().any(|(found, value)| found == name && !value.is_empty());
     let mut flags = flags.clone();
-    if unset("STORAGE_PATH") {
-        flags.storage_path.get_or_insert_with(|| "none".to_owned());
-    }
+    flags.storage_path.get_or_insert_with(|| "none".to_owned());
     if unset("METRICS_BIRTH_HOLD") {
         flags.metrics_birth_hold.get_or_insert_with(|| "4s".to_owned());
     }

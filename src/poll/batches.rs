@@ -353,10 +353,9 @@ impl BatchesPoller {
         if let Some(settled) = self.keeper.work(move |store| store.forget_old(account, now)).await {
             self.settled = self.settled.saturating_sub(settled);
         }
-        let forgotten = now - crate::clock::delta(crate::domain::batches::REMEMBERED);
+        // What is not looked at any more has no place in memory; the store still knows its id.
         let listed = &self.listed;
-        self.followed
-            .retain(|id, batch| batch.next_look.is_some() || listed.contains(id) || batch.first_seen >= forgotten);
+        self.followed.retain(|id, batch| batch.next_look.is_some() || listed.contains(id));
     }
 }
 

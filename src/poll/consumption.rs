@@ -23,6 +23,9 @@ const FULL_RETRY: Duration = Duration::from_secs(3_600);
 /// After midnight the sums are gone until the first success: the pass for it comes this soon.
 const AFTER_MIDNIGHT: Duration = Duration::from_secs(2);
 
+/// Where the vendor still shows the old day after its midnight, the next pass comes this soon.
+const OLD_DAY_RETRY: Duration = Duration::from_secs(20);
+
 /// Polls the consumption report.
 pub struct ConsumptionPoller {
     client: Arc<BatchData>,
@@ -212,7 +215,9 @@ impl Poller for ConsumptionPoller {
     }
 
     fn wish(&self) -> Option<DateTime<Utc>> {
-        self.midnight.map(|midnight| midnight + delta(AFTER_MIDNIGHT))
+        let (midnight, now) = (self.midnight?, self.keeper.clock.now());
+        // A vendor whose clock still shows the old day is asked again soon, not at once.
+        Some(if midnight > now { midnight + delta(AFTER_MIDNIGHT) } else { now + delta(OLD_DAY_RETRY) })
     }
 
     fn pause(&self, until: DateTime<Utc>) {

@@ -177,5 +177,5 @@ impl Inbox for Roster {
 /// Whether a batch holds one of the places of unconfirmed webhook ids.
 #[must_use]
 pub(super) fn is_unconfirmed(batch: &Batch) -> bool {
-    batch.by_webhook && !batch.confirmed && batch.state != BatchState::Settled
+    batch.by_webhook && !batch.confirmed && batch.state != BatchState::Settled && batch.next_look.is_some()
 }

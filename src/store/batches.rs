@@ -29,7 +29,7 @@ impl Default for Tallies {
 /// What an earlier life knew of an account's batches.
 #[derive(Clone, Debug, Default)]
 pub struct RestoredBatches {
-    /// Those that are still followed or given up, not the settled ones.
+    /// Those that are still looked at.
     pub batches: Vec<Batch>,
     /// How many have settled.
     pub settled: u64,
@@ -110,8 +110,9 @@ impl Store {
                 |row| row.get(0),
             )?;
             restored.settled = text::read_count(BATCH, settled)?;
-            let mut statement = connection
-                .prepare(&format!("SELECT {COLUMNS} FROM batch WHERE account = ?1 AND state <> 'settled'"))?;
+            let mut statement = connection.prepare(&format!(
+                "SELECT {COLUMNS} FROM batch WHERE account = ?1 AND state <> 'settled' AND next_look IS NOT NULL"
+            ))?;
             let mut rows = statement.query([account.0])?;
             while let Some(row) = rows.next()? {
                 restored.batches.push(read_batch(row)?);

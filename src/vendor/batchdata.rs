@@ -12,10 +12,10 @@ use super::consumption::read_consumption;
 use super::fault::Fault;
 use super::http::Judge;
 use super::listing;
-use super::names::Operation;
 use super::period::Grain;
 use super::records::{Balance, CardTransaction, ConsumptionReport};
 use super::settings::{BuildError, ClientSettings};
+use crate::names::Operation;
 
 /// A client for one wallet token.
 pub struct BatchData {

@@ -74,12 +74,17 @@ struct Quoted {
 
 impl Splitter {
     pub(super) fn new() -> Splitter {
+        // csv-core takes a BOM away from the first bytes that it ever sees. Those are the start of some quoted record,
+        // where a BOM is text, so it sees an empty line before. For the same reason it is never reset: after a record
+        // it stands at the start of the next one by itself.
+        let mut reader = Reader::new();
+        reader.read_record(b"\n", &mut [0; 1], &mut [0; 1]);
         Splitter {
             bom: Some(0),
             carry: Vec::new(),
             ends: Vec::with_capacity(32),
             quoted: None,
-            reader: Reader::new(),
+            reader,
             unquoted: Vec::new(),
         }
     }
@@ -131,7 +136,6 @@ impl Splitter {
         };
         if *end == b'"' {
             let carry = std::mem::take(&mut self.carry);
-            self.reader.reset();
             let quoted = Quoted { taken: 0, written: 0, fields: 0 };
             // The start of the record holds neither quote nor line end, so csv-core takes all of it.
             self.quoted_record(quoted, &carry, records)?;

@@ -60,23 +60,32 @@ pub(super) fn read<'de, R: ReadResults<'de>>(body: &'de [u8], reader: R) -> Resu
     })?;
     let reading = Reading::new();
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let outcome = deserializer
-        .deserialize_map(Envelope { reading: &reading, reader: Some(reader) })
-        .and_then(|envelope| deserializer.end().map(|()| envelope));
-    match outcome {
-        Ok((_, Some(code))) if code.refuses => Err(code.flaw()),
-        Ok((Some(results), _)) => Ok(results),
-        Ok((None, _)) => Err(Flaw::decode("results is missing")),
-        Err(error) => Err(refusal(text).unwrap_or_else(|| broken(&reading, &error))),
+    let outcome = deserializer.deserialize_map(Envelope { reading: &reading, reader: Some(reader) });
+    let (results, code) = match outcome {
+        Ok(envelope) => envelope,
+        Err(error) => return Err(refusal(text).unwrap_or_else(|| broken(&reading, &error, text))),
+    };
+    if deserializer.end().is_err() {
+        return Err(Flaw::decode("malformed JSON: something follows it"));
     }
+    if let Some(code) = code.filter(|code| code.refuses) {
+        return Err(code.flaw());
+    }
+    results.ok_or_else(|| Flaw::decode("results is missing"))
 }
 
-fn broken(reading: &Reading, error: &serde_json::Error) -> Flaw {
+fn broken(reading: &Reading, error: &serde_json::Error, text: &str) -> Flaw {
     if let Some(flaw) = reading.flaw.take() {
         return flaw;
     }
+    // A number or a word that was cut is a fault of syntax to serde_json, found where the text ends.
+    let at_the_end = || {
+        let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+        before + error.column() >= text.len()
+    };
     match error.classify() {
         Category::Eof | Category::Io => Flaw::truncated("the JSON ends early"),
+        Category::Syntax if at_the_end() => Flaw::truncated("the JSON ends early"),
         Category::Syntax => Flaw::decode(format!("malformed JSON at line {}, column {}", error.line(), error.column())),
         Category::Data => Flaw::decode(format!("wrong type or shape in {}", reading.field.get())),
     }

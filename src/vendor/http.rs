@@ -20,9 +20,9 @@ use super::credential::Credential;
 use super::fault::{Fault, Reason};
 use super::flaw::Flaw;
 use super::head::{self, Kind};
-use super::names::Operation;
 use super::settings::{BuildError, ClientSettings, Limits, Observe};
 use super::tls;
+use crate::names::Operation;
 
 /// Sends requests with one credential to one host.
 pub(super) struct Judge {

@@ -12,8 +12,8 @@ use super::cards::{CardPage, read_card_page};
 use super::fault::{Fault, Reason};
 use super::flaw::Flaw;
 use super::http::Judge;
-use super::names::Operation;
 use super::records::CardTransaction;
+use crate::names::Operation;
 
 /// The vendor's largest page.
 const PER_PAGE: u32 = 100;

@@ -11,9 +11,9 @@ use uuid::Uuid;
 use super::balances::{Export, ExportSummary};
 use super::fault::Fault;
 use super::http::Judge;
-use super::names::Operation;
 use super::records::RowSink;
 use super::settings::{BuildError, ClientSettings};
+use crate::names::Operation;
 
 /// A client for one Rightfoot key.
 pub struct Rightfoot {

@@ -13,7 +13,7 @@ use url::Url;
 use crate::clock::SharedClock;
 use crate::config::secret::Secret;
 
-use super::names::Operation;
+use crate::names::Operation;
 
 /// Everything that a client needs to know.
 #[derive(Clone)]

@@ -45,15 +45,14 @@ if [ "$IMAGE_DRIVER" = overlay ]; then layers=--layers; else layers=--layers=fal
 
 work=$(mktemp -d)
 declare -A running=()
-containers=()
 clean_up() {
     set +e
-    local pid container
+    local pid
     for pid in "${!running[@]}"; do kill -KILL "$pid" 2> /dev/null; wait "$pid" 2> /dev/null; done
-    for container in "${containers[@]}"; do
-        "${buildah[@]}" umount "$container" > /dev/null 2>&1
-        "${buildah[@]}" rm "$container" > /dev/null 2>&1
-    done
+    # All containers of this storage are ours, also one that an interrupted build has left; no mount may outlive the run,
+    # or the target directory could not be deleted.
+    "${buildah[@]}" rm --all > /dev/null 2>&1
+    umount "$IMAGE_STORAGE/images/overlay" 2> /dev/null
     rm -rf "$work"
 }
 trap clean_up EXIT
@@ -73,15 +72,25 @@ started=$SECONDS
 echo "image: built in $((SECONDS - started)) s ($IMAGE_DRIVER)"
 
 # --- what it says of itself ------------------------------------------------------------------------------------------------
-inspect() { "${buildah[@]}" inspect --type image --format "$1" localhost/wallet-exporter-test; }
-expect() { [ "$2" = "$3" ] || fail "$1 is '$2', not '$3'"; }
-expect user "$(inspect '{{.Docker.Config.User}}')" 65532:65532
-expect entrypoint "$(inspect '{{json .Docker.Config.Entrypoint}}')" '["/usr/local/bin/wallet-exporter"]'
-expect ports "$(inspect '{{json .Docker.Config.ExposedPorts}}')" '{"10700/tcp":{},"10701/tcp":{}}'
-expect volumes "$(inspect '{{json .Docker.Config.Volumes}}')" '{"/data":{}}'
-expect 'label revision' "$(inspect '{{index .Docker.Config.Labels "org.opencontainers.image.revision"}}')" "$revision"
-inspect '{{json .Docker.Config.Healthcheck}}' | grep -q '"healthcheck"' || fail 'no health check'
-mapfile -t environment < <(inspect '{{range .Docker.Config.Env}}{{println .}}{{end}}' | sed '/^$/d')
+"${buildah[@]}" inspect --type image localhost/wallet-exporter-test > "$work/image.json"
+python3 - "$work/image.json" "$revision" > "$work/environment" <<'CHECK' || fail 'the image describes itself otherwise'
+import json, sys
+config = json.load(open(sys.argv[1]))["Docker"]["config"]
+for name, wanted in {
+    "User": "65532:65532",
+    "Entrypoint": ["/usr/local/bin/wallet-exporter"],
+    "ExposedPorts": {"10700/tcp": {}, "10701/tcp": {}},
+    "Volumes": {"/data": {}},
+}.items():
+    if config[name] != wanted:
+        sys.exit(f"{name} is {config[name]}, not {wanted}")
+if config["Labels"]["org.opencontainers.image.revision"] != sys.argv[2]:
+    sys.exit("the label of the revision is wrong")
+if "healthcheck" not in config["Healthcheck"]["Test"]:
+    sys.exit("no health check")
+print("\n".join(config["Env"]))
+CHECK
+mapfile -t environment < "$work/environment"
 size=$("${buildah[@]}" images --json localhost/wallet-exporter-test | python3 -c '
 import json, re, sys
 number, unit = re.match(r"([0-9.]+) ?([kKMG]?B)", json.load(sys.stdin)[0]["size"]).groups()
@@ -94,7 +103,6 @@ python3 -c "import sys; sys.exit(float(sys.argv[1]) > float(sys.argv[2]))" "$siz
 new_root() {
     local container root
     container=$("${buildah[@]}" from --pull-never localhost/wallet-exporter-test)
-    containers+=("$container")
     root=$("${buildah[@]}" mount "$container")
     mkdir -p "$root"/{proc,dev,etc}
     touch "$root"/etc/{hosts,resolv.conf}

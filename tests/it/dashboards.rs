@@ -1,1 +1,293 @@
-//! Placeholder.
+//! The Grafana dashboards: rules that every panel keeps, names that exist, and the real drawing of all of them.
+
+mod board;
+mod drawn;
+mod query;
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use wallet_exporter::http::TAIL_FAMILIES;
+use wallet_exporter::metrics::{Kind, catalog, process};
+
+use board::{Board, all};
+use query::{Selector, selectors};
+
+/// Prometheus' own series that the dashboards show.
+const OF_PROMETHEUS: &[&str] = &["ALERTS", "up", "scrape_duration_seconds"];
+
+/// Families on no dashboard, each with the reason.
+const ON_NO_DASHBOARD: &[(&str, &str)] = &[
+    ("process_virtual_memory_bytes", "an address space says nothing about the memory in use"),
+    ("process_threads", "the number of worker threads is fixed at the start"),
+];
+
+const PANEL_TYPES: &[&str] = &["timeseries", "stat", "bargauge", "table", "text", "row"];
+
+fn families() -> Vec<(&'static str, Kind)> {
+    catalog::ALL
+        .iter()
+        .copied()
+        .chain(TAIL_FAMILIES)
+        .chain(process::FAMILIES)
+        .map(|family| (family.name, family.kind))
+        .collect()
+}
+
+/// The family that a sample's name belongs to.
+fn family_of(sample: &str) -> Option<(&'static str, Kind)> {
+    families().into_iter().find(|(name, kind)| {
+        *name == sample
+            || (*kind == Kind::Histogram
+                && ["_bucket", "_sum", "_count"].iter().any(|end| sample.strip_suffix(end) == Some(name)))
+    })
+}
+
+/// Every query of a board with where it stands: panels, annotations, variables.
+fn queries(board: &Board) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for panel in board.panels() {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            found.push((board.place(&panel), text(&target["expr"]).to_owned()));
+        }
+    }
+    for annotation in board.list("/annotations/list") {
+        found.push((format!("{} annotation", board.name), text(&annotation["expr"]).to_owned()));
+    }
+    found
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn every_selector() -> Vec<(String, Selector)> {
+    all()
+        .iter()
+        .flat_map(queries)
+        .flat_map(|(place, expression)| {
+            selectors(&expression).into_iter().map(move |selector| (place.clone(), selector))
+        })
+        .collect()
+}
+
+#[test]
+fn there_is_one_dashboard_for_each_reader() {
+    let uids: Vec<(String, String, String)> = all()
+        .iter()
+        .map(|board| {
+            (
+                text(&board.json["title"]).into(),
+                text(&board.json["uid"]).into(),
+                text(&board.json["time"]["from"]).into(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("Balance checks", "wallet-exporter-balance-checks", "now-7d"),
+        ("Exporter", "wallet-exporter-exporter", "now-6h"),
+        ("Spend", "wallet-exporter-spend", "now-7d"),
+        ("Wallet", "wallet-exporter-wallet", "now-7d"),
+    ];
+    let expected: Vec<_> =
+        expected.iter().map(|(a, b, c)| ((*a).to_owned(), (*b).to_owned(), (*c).to_owned())).collect();
+    assert_eq!(uids, expected);
+}
+
+#[test]
+fn dashboards_are_classic_read_only_and_linked() {
+    for board in all() {
+        let json = &board.json;
+        let version = json["schemaVersion"].as_u64().unwrap();
+        assert!((39..=41).contains(&version), "{}: schemaVersion {version}", board.name);
+        assert_eq!(json["editable"], false, "{}", board.name);
+        assert_eq!(json["graphTooltip"], 1, "{}", board.name);
+        assert!(
+            json.get("__inputs").is_none() && json.get("id").is_none(),
+            "{}: exported, not provisioned",
+            board.name
+        );
+        let tag = &json["tags"][0];
+        let links = board.list("/links");
+        let link = links.iter().find(|link| link["type"] == "dashboards").unwrap();
+        assert_eq!(&link["tags"][0], tag, "{}", board.name);
+        assert!(link["keepTime"] == true && link["includeVars"] == true, "{}", board.name);
+    }
+}
+
+#[test]
+fn variables_are_data_source_job_instance_and_account() {
+    for board in all() {
+        let variables = board.list("/templating/list");
+        let names: Vec<&str> = variables.iter().map(|variable| text(&variable["name"])).collect();
+        assert_eq!(names, ["datasource", "job", "instance", "account"], "{}", board.name);
+        assert_eq!(variables[0]["label"], "Data source", "{}", board.name);
+        assert_eq!(variables[0]["type"], "datasource", "{}", board.name);
+        assert_eq!(variables[0]["query"], "prometheus", "{}", board.name);
+        for variable in &variables[1..] {
+            let place = format!("{} variable {}", board.name, variable["name"]);
+            assert!(variable["multi"] == true && variable["includeAll"] == true, "{place}");
+            assert_eq!(variable["allValue"], ".+", "{place}");
+            assert_eq!(variable["refresh"], 2, "{place}: reload when the time range changes");
+            let query = text(&variable["query"]["query"]);
+            let inner = query.strip_prefix("label_values(").and_then(|rest| rest.rsplit_once(", ")).unwrap().0;
+            for selector in selectors(inner) {
+                assert!(family_of(&selector.name).is_some(), "{place}: {}", selector.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_data_source_is_always_the_variable() {
+    for board in all() {
+        let mut stack = vec![&board.json];
+        while let Some(value) = stack.pop() {
+            if let Some(source) = value.get("datasource") {
+                assert_eq!(source["uid"], "${datasource}", "{}: {source}", board.name);
+            }
+            match value {
+                Value::Array(items) => stack.extend(items),
+                Value::Object(items) => stack.extend(items.values()),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn every_panel_is_described_and_says_what_no_data_means() {
+    for board in all() {
+        for panel in board.panels() {
+            let place = board.place(&panel);
+            let kind = text(&panel["type"]);
+            assert!(PANEL_TYPES.contains(&kind), "{place}: {kind}");
+            assert!(!text(&panel["title"]).is_empty(), "{place}");
+            if kind == "row" {
+                continue;
+            }
+            assert!(text(&panel["description"]).len() > 20, "{place}: no description");
+            if kind == "text" {
+                assert!(text(&panel["options"]["content"]).len() > 100, "{place}");
+                continue;
+            }
+            let defaults = &panel["fieldConfig"]["defaults"];
+            assert!(!text(&defaults["unit"]).is_empty(), "{place}: no unit");
+            assert!(!text(&defaults["noValue"]).is_empty(), "{place}: no noValue");
+            assert!(panel["datasource"].is_object(), "{place}: no data source");
+            let targets = panel["targets"].as_array().unwrap();
+            assert!(!targets.is_empty(), "{place}: no query");
+            for target in targets {
+                assert!(target["format"] == "table" || text(&target["legendFormat"]) != "__auto", "{place}: no legend");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_dashboard_tells_what_to_do() {
+    for board in all() {
+        assert!(
+            board.panels().iter().any(|panel| panel["title"] == "What to do" && panel["type"] == "text"),
+            "{}",
+            board.name
+        );
+    }
+}
+
+#[test]
+fn panels_have_their_own_place_and_id() {
+    for board in all() {
+        let mut cells = BTreeSet::new();
+        let mut ids = BTreeSet::new();
+        for panel in board.panels() {
+            let place = board.place(&panel);
+            assert!(ids.insert(panel["id"].as_u64().unwrap()), "{place}: id used twice");
+            let edge = |name: &str| panel["gridPos"][name].as_u64().unwrap();
+            assert!(edge("x") + edge("w") <= 24, "{place}: wider than the grid");
+            for x in edge("x")..edge("x") + edge("w") {
+                for y in edge("y")..edge("y") + edge("h") {
+                    assert!(cells.insert((x, y)), "{place}: overlaps another panel at {x},{y}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_selector_names_a_family_and_keeps_the_variables() {
+    for (place, selector) in every_selector() {
+        if selector.name == "ALERTS" {
+            // Alerts of aggregated expressions carry no job and no instance.
+            continue;
+        }
+        assert_eq!(selector.matcher("job"), Some("$job"), "{place}: {}", selector.name);
+        assert_eq!(selector.matcher("instance"), Some("$instance"), "{place}: {}", selector.name);
+        if OF_PROMETHEUS.contains(&selector.name.as_str()) {
+            continue;
+        }
+        let (name, _) = family_of(&selector.name).unwrap_or_else(|| panic!("{place}: no family {}", selector.name));
+        let labels = catalog::ALL.iter().find(|family| family.name == name).map_or(&[][..], |family| family.labels);
+        let expected = labels.contains(&"account").then_some("$account");
+        assert_eq!(selector.matcher("account"), expected, "{place}: {}", selector.name);
+        for (label, _) in &selector.matchers {
+            let known = ["job", "instance", "le"].contains(&label.as_str()) || labels.contains(&label.as_str());
+            assert!(known, "{place}: {} has no label {label}", selector.name);
+        }
+    }
+}
+
+#[test]
+fn counters_are_only_read_as_increases_over_grafanas_own_intervals() {
+    for (place, selector) in every_selector() {
+        let counts = match family_of(&selector.name) {
+            Some((_, Kind::Counter | Kind::Histogram)) => true,
+            Some((_, Kind::Gauge)) | None => false,
+        };
+        assert_eq!(
+            selector.in_rate, counts,
+            "{place}: {} inside rate or increase: {}",
+            selector.name, selector.in_rate
+        );
+    }
+    for (place, expression) in all().iter().flat_map(queries) {
+        for part in expression.split('[').skip(1) {
+            let interval = part.split(']').next().unwrap_or_default();
+            assert!(["$__rate_interval", "$__range"].contains(&interval), "{place}: [{interval}]");
+        }
+    }
+}
+
+#[test]
+fn money_is_shown_in_dollars_and_cents_and_no_limit_is_written_down() {
+    for board in all() {
+        for panel in board.panels() {
+            let defaults = &panel["fieldConfig"]["defaults"];
+            if !text(&defaults["unit"]).starts_with("currency") {
+                continue;
+            }
+            let place = board.place(&panel);
+            assert_eq!(defaults["unit"], "currency:financial:$", "{place}");
+            let steps = defaults["thresholds"]["steps"].as_array().unwrap();
+            assert!(
+                steps.iter().all(|step| step["value"].is_null() || step["value"] == 0),
+                "{place}: dollars in a threshold"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_family_is_on_a_dashboard_or_excused() {
+    let shown: BTreeSet<&str> =
+        every_selector().iter().filter_map(|(_, selector)| family_of(&selector.name)).map(|(name, _)| name).collect();
+    let excused: BTreeSet<&str> = ON_NO_DASHBOARD.iter().map(|(name, _)| *name).collect();
+    let missing: Vec<&str> = families()
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| !shown.contains(name) && !excused.contains(name))
+        .collect();
+    assert!(missing.is_empty(), "on no dashboard: {missing:?}");
+    let stale: Vec<&&str> = excused.iter().filter(|name| shown.contains(*name)).collect();
+    assert!(stale.is_empty(), "excused and yet shown: {stale:?}");
+}

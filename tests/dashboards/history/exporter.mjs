@@ -37,6 +37,11 @@ export const exporterFamilies = {
   wallet_exporter_config_last_reload_successful: 'gauge',
   wallet_exporter_config_last_reload_success_timestamp_seconds: 'gauge',
   wallet_exporter_build_info: 'gauge',
+  wallet_exporter_http_requests_total: 'counter',
+  wallet_exporter_http_requests_in_flight: 'gauge',
+  wallet_exporter_http_connections: 'gauge',
+  wallet_exporter_http_connections_closed_total: 'counter',
+  wallet_exporter_http_panics_total: 'counter',
   process_cpu_seconds_total: 'counter',
   process_open_fds: 'gauge',
   process_max_fds: 'gauge',
@@ -58,6 +63,8 @@ export class Exporter {
     this.cpu = 0;
     this.folded = 0;
     this.unmatched = 0;
+    this.scrapes = 0;
+    this.visits = 0;
     this.sources = SOURCES.map((source) => ({
       ...source,
       polls: 0,
@@ -81,6 +88,8 @@ export class Exporter {
 
   advance(from, at) {
     this.cpu += (at - from) * (0.004 + 0.003 * this.random());
+    this.scrapes += (at - from) / 30;
+    if (this.random() < 0.03) this.visits += 1;
     if (this.random() < 0.002) this.unmatched += 1;
     if (!this.folded && at > this.end - 2.5 * HOUR) this.folded = 2;
     for (const source of this.sources) {
@@ -121,6 +130,12 @@ export class Exporter {
     set('wallet_exporter_config_last_reload_successful', {}, 1);
     set('wallet_exporter_config_last_reload_success_timestamp_seconds', {}, started);
     set('wallet_exporter_build_info', { version: '0.1.0', revision: '23e8849c01ab', rustc: '1.95.0' }, 1);
+    set('wallet_exporter_http_requests_total', { handler: 'metrics', code: '200' }, this.scrapes);
+    set('wallet_exporter_http_requests_total', { handler: 'page', code: '200' }, this.visits);
+    set('wallet_exporter_http_requests_in_flight', {}, 1);
+    set('wallet_exporter_http_connections', {}, 1 + Math.floor(this.random() * 3));
+    set('wallet_exporter_http_connections_closed_total', { reason: 'idle' }, Math.floor(this.visits / 3));
+    set('wallet_exporter_http_panics_total', {}, 0);
     set('process_cpu_seconds_total', {}, this.cpu);
     set('process_open_fds', {}, 19 + Math.floor(this.random() * 5));
     set('process_max_fds', {}, 524288);

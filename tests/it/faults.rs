@@ -1,0 +1,229 @@
+//! The fault matrix: each source, each fault that a vendor or a network can have, through the whole exporter.
+//!
+//! Every case begins healthy, breaks one endpoint, and asserts: `source_up` and the one reason, that the last success
+//! stood still, that gauges kept their value and vanished at `max_age`, that the other sources went on, how many
+//! requests one attempt costs, and that recovery needs nobody.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use wallet_exporter::clock::Clock as _;
+use wallet_exporter::money::Usd;
+use wallet_exporter::simulator::{CsvChange, ErrorBody, Fault, NewRow, Operation};
+
+use crate::rig::Rig;
+
+const SOURCES: [(&str, Operation); 4] = [
+    ("balance", Operation::Balance),
+    ("consumption", Operation::ConsumptionReport),
+    ("card_transactions", Operation::CreditCardTransactions),
+    ("batches", Operation::BalancesCsv),
+];
+
+/// A gauge of each source that must keep its value through failures and vanish at `max_age`.
+fn gauge(source: &str) -> &'static str {
+    match source {
+        "balance" => r#"batchdata_wallet_balance_usd{account="default"}"#,
+        "consumption" => r#"batchdata_wallet_period_debit_usd{account="default",period="today"}"#,
+        "card_transactions" => {
+            r#"batchdata_card_transactions_pending{account="default",kind="top_up",card_brand="visa"}"#
+        }
+        _ => r#"rightfoot_open_balance_checks{account="default",status="success",submitted_via="api"}"#,
+    }
+}
+
+fn status(code: u16, body: ErrorBody) -> Fault {
+    Fault::Status { code, body, retry_after: None }
+}
+
+fn json(code: u16) -> Fault {
+    status(code, ErrorBody::Json)
+}
+
+/// Faults that every endpoint can have: name, fault, reason.
+fn common() -> Vec<(&'static str, Fault, &'static str)> {
+    vec![
+        ("hang before headers", Fault::Hang, "timeout"),
+        ("drip", Fault::Drip { every_ms: 100 }, "timeout"),
+        ("no reply", Fault::NoReply, "truncated"),
+        ("reset mid-body", Fault::ResetMidBody, "truncated"),
+        ("short content-length", Fault::ShortContentLength, "truncated"),
+        ("aborted chunk", Fault::AbortedChunk, "truncated"),
+        ("400", json(400), "client_error"),
+        ("401", json(401), "unauthorized"),
+        ("403", json(403), "forbidden"),
+        ("404", json(404), "client_error"),
+        ("422", json(422), "client_error"),
+        ("429", Fault::throttled(None), "rate_limited"),
+        ("429 with seconds", Fault::throttled(Some("90")), "rate_limited"),
+        ("429 with a date", Fault::throttled(Some("Tue, 19 May 2026 12:30:00 GMT")), "rate_limited"),
+        ("500 with HTML", Fault::html(500), "server_error"),
+        ("503", status(503, ErrorBody::Empty), "server_error"),
+        ("redirect", Fault::Redirect { code: 302, location: "http://127.0.0.1:9/elsewhere".to_owned() }, "redirect"),
+        ("HTML under 200", Fault::Html, "decode"),
+        ("empty body", Fault::EmptyBody, "truncated"),
+        ("1 GB body", Fault::Flood { bytes: 1 << 30 }, "too_large"),
+    ]
+}
+
+/// Faults of the three JSON endpoints. The paths name a number, an object or list, and what must be there.
+fn of_json(source: &str) -> Vec<(&'static str, Fault, &'static str)> {
+    let (amount, required) = match source {
+        "balance" => ("results.balance", "results.balance"),
+        "consumption" => ("results.data.debit", "results.summary.total_debit"),
+        _ => ("results.data.credits", "results.data.id"),
+    };
+    vec![
+        ("cut inside, no framing", Fault::CutInRecord, "truncated"),
+        ("error envelope", Fault::Envelope { code: 403 }, "refused"),
+        ("malformed JSON", Fault::MalformedJson, "decode"),
+        ("wrong type", Fault::replaced(amount, "{}"), "decode"),
+        ("missing field", Fault::missing(required), "decode"),
+        ("null", Fault::replaced(required, "null"), "decode"),
+        ("NaN-like text", Fault::amounts("\"NaN\""), "decode"),
+        ("huge number", Fault::amounts("1e400"), "implausible"),
+    ]
+}
+
+/// Faults that only one endpoint can have.
+fn of_source(source: &str) -> Vec<(&'static str, Fault, &'static str)> {
+    match source {
+        "balance" => vec![("EUR", Fault::replaced("results.currency", "\"EUR\""), "implausible")],
+        "consumption" => {
+            vec![("totals that do not add up", Fault::replaced("results.summary.total_debit", "9999"), "implausible")]
+        }
+        "card_transactions" => vec![
+            ("endless last_page", Fault::EndlessPages, "too_large"),
+            ("meta that does not add up", Fault::replaced("results.meta.total", "500"), "implausible"),
+        ],
+        _ => vec![
+            ("cut inside a record", Fault::CutInRecord, "truncated"),
+            ("cut at a line end", Fault::CutAtLineEnd, "truncated"),
+            ("no framing", Fault::Unframed, "truncated"),
+            ("missing column", Fault::csv(CsvChange::Drop("Status".to_owned())), "decode"),
+            ("every row rejected", Fault::csv(CsvChange::Set("Timestamp".to_owned(), "soon".to_owned())), "decode"),
+            ("open quote", Fault::csv(CsvChange::OpenQuote(3)), "decode"),
+        ],
+    }
+}
+
+async fn healthy() -> Rig {
+    let mut rig = Rig::new().await;
+    rig.limits.pages = 20;
+    let now = rig.clock.now();
+    rig.vendors.set_balance(Usd::from_cents(4_250));
+    rig.vendors.spend(now - TimeDelta::minutes(5), "api_request", "/api/v1/address/verify", Usd::from_cents(45));
+    for _ in 0..3 {
+        rig.vendors.top_up(Usd::from_cents(10_000));
+    }
+    let rows = (0..50).map(|number| NewRow::success("Chase", 1_000 + number)).collect();
+    let batch = rig.vendors.batch(rows);
+    rig.set("RIGHTFOOT_BATCH_IDS", &batch);
+    for name in ["BALANCE_INTERVAL", "CONSUMPTION_INTERVAL", "CARD_INTERVAL"] {
+        rig.set(&format!("BATCHDATA_{name}"), "1m");
+    }
+    rig.start().await;
+    rig.first_polls().await;
+    for (source, _) in SOURCES {
+        assert_eq!(rig.source("up", source), Some(1.0), "{source} begins healthy");
+        assert!(rig.value(gauge(source)).is_some(), "{source} shows its gauge");
+    }
+    rig
+}
+
+async fn case(rig: &Rig, source: &str, operation: Operation, name: &str, fault: Fault, reason: &str) {
+    let what = format!("{source}: {name}");
+    let before = rig.value(gauge(source));
+    let success = rig.source("last_success_timestamp_seconds", source);
+    assert!(before.is_some() && success.is_some(), "{what}: healthy before");
+    rig.vendors.clear_requests();
+    rig.vendors.fault(operation, fault, None);
+    rig.poll(&[source]).await;
+
+    assert_eq!(rig.source("up", source), Some(0.0), "{what}: up");
+    let failing: Vec<&str> = wallet_exporter::vendor::Reason::ALL
+        .into_iter()
+        .map(|reason| reason.as_str())
+        .filter(|reason| rig.source(&format!("failing={reason}"), source) == Some(1.0))
+        .collect();
+    assert_eq!(failing, [reason], "{what}: reason");
+    assert_eq!(rig.source("last_success_timestamp_seconds", source), success, "{what}: the last success stands still");
+    let seen = rig.vendors.requests();
+    let mine = seen.iter().filter(|seen| seen.operation == Some(operation)).count();
+    let most = match name {
+        "endless last_page" => 20,
+        "meta that does not add up" => 3,
+        _ => 1,
+    };
+    assert!((1..=most).contains(&mine), "{what}: one attempt cost {mine} requests");
+    assert!(seen.iter().all(|seen| seen.authorized), "{what}: every request bore its own token");
+    // The gauge is kept while it is young (a day's figures only within their day, which these steps stay in).
+    assert_eq!(rig.value(gauge(source)), before, "{what}: the gauge is kept");
+
+    // The others go on. A 429 slows all sources of its token, which is what it is for.
+    let same_token = |other: &str| (other == "batches") == (source == "batches");
+    for (other, _) in SOURCES.iter().filter(|(other, _)| *other != source) {
+        if reason != "rate_limited" || !same_token(other) {
+            rig.poll(&[other]).await;
+        }
+        assert_eq!(rig.source("up", other), Some(1.0), "{what}: {other} is untouched");
+    }
+
+    // Then the gauge vanishes, and recovery is automatic.
+    let gone = wallet_exporter::clock::delta(Duration::from_secs(3_601));
+    let last = rig.snapshot().sources.iter().find(|view| view.source.as_str() == source).unwrap().last_success.unwrap();
+    if rig.clock.now() < last + gone {
+        rig.clock.set(last + gone);
+    }
+    assert_eq!(rig.value(gauge(source)), None, "{what}: the gauge vanishes at max_age");
+    rig.vendors.clear_faults(None);
+    rig.until_recovered(source, &what).await;
+    assert!(rig.value(gauge(source)).is_some(), "{what}: the gauge is back");
+}
+
+impl Rig {
+    /// Moves the clock to each next attempt until the source is up; a failure that was under way may still end first.
+    async fn until_recovered(&self, source: &str, what: &str) {
+        for _ in 0..4 {
+            self.poll_within(&[source], Duration::from_secs(2 * 3_600)).await;
+            if self.source("up", source) == Some(1.0) {
+                return;
+            }
+        }
+        panic!("{what}: no recovery\n{}", self.metrics());
+    }
+}
+
+async fn matrix(source: &str) {
+    let rig = healthy().await;
+    let (_, operation) = SOURCES.into_iter().find(|(name, _)| *name == source).unwrap();
+    let mut cases = common();
+    if source != "batches" {
+        cases.extend(of_json(source));
+    }
+    cases.extend(of_source(source));
+    assert!(cases.len() >= 25, "{source} has {} cases", cases.len());
+    for (name, fault, reason) in cases {
+        case(&rig, source, operation, name, fault, reason).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn balance_survives_every_fault() {
+    matrix("balance").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn consumption_survives_every_fault() {
+    matrix("consumption").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn card_transactions_survive_every_fault() {
+    matrix("card_transactions").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_survive_every_fault() {
+    matrix("batches").await;
+}

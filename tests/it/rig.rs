@@ -1,0 +1,189 @@
+//! The exporter and a quiet simulator in this process, on one clock that only the test moves.
+//!
+//! Flows in: orders to the simulator, moves of the clock. Flows out: what `/metrics` shows. Invariant: time passes only
+//! by `advance`, but for the limits of single requests, which run on real time and are short here.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use wallet_exporter::app::{AppError, Running, Surroundings};
+use wallet_exporter::clock::{Clock as _, ManualClock};
+use wallet_exporter::config::{Config, Flags};
+use wallet_exporter::metrics::{Format, render};
+use wallet_exporter::simulator::{Options, Simulator};
+use wallet_exporter::snapshot::Snapshot;
+use wallet_exporter::vendor::Limits;
+
+/// How long a condition may take to come true before a test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct Rig {
+    pub clock: ManualClock,
+    pub vendors: Simulator,
+    pub address: String,
+    pub settings: BTreeMap<String, String>,
+    pub limits: Limits,
+    running: Option<(Arc<wallet_exporter::snapshot::Board>, CancellationToken, tokio::task::JoinHandle<()>)>,
+    end: CancellationToken,
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if let Some((_, stop, _)) = &self.running {
+            stop.cancel();
+        }
+        self.end.cancel();
+    }
+}
+
+pub fn at(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+impl Rig {
+    /// Both vendors, quiet; no exporter yet.
+    pub async fn new() -> Rig {
+        let clock = ManualClock::new(at("2026-05-19T12:00:00Z"));
+        let options = Options::quiet(Arc::new(clock.clone()));
+        let (token, key) = (options.batchdata_token.clone(), options.rightfoot_key.clone());
+        let vendors = Simulator::new(options);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let end = CancellationToken::new();
+        tokio::spawn(vendors.clone().serve(listener, end.clone().cancelled_owned()));
+        let settings = [
+            ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"),
+            ("STORAGE_PATH", "none"),
+            ("METRICS_BIRTH_HOLD", "0s"),
+            ("BATCHDATA_API_TOKEN", &token),
+            ("BATCHDATA_BASE_URL", &address),
+            ("RIGHTFOOT_API_KEY", &key),
+            ("RIGHTFOOT_BASE_URL", &address),
+        ];
+        let limits = Limits {
+            connect: Duration::from_millis(500),
+            total: Duration::from_millis(900),
+            csv_idle: Duration::from_millis(400),
+            csv_total: Duration::from_secs(3),
+            json_bytes: 4 * 1024 * 1024,
+            csv_bytes: 4 * 1024 * 1024,
+            ..Limits::default()
+        };
+        Rig {
+            clock,
+            vendors,
+            address: address.clone(),
+            settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            limits,
+            running: None,
+            end,
+        }
+    }
+
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.insert(name.to_owned(), value.to_owned());
+    }
+
+    pub async fn start(&mut self) {
+        self.try_start().await.unwrap();
+    }
+
+    pub async fn try_start(&mut self) -> Result<(), AppError> {
+        let pairs = self.settings.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let config = Config::load(&Flags::default(), pairs, self.clock.now())?;
+        let around = Surroundings {
+            clock: Arc::new(self.clock.clone()),
+            limits: self.limits,
+            seed: Some(7),
+            drain: Duration::from_millis(200),
+            ..Surroundings::default()
+        };
+        let running = Running::start(&config, &around).await?;
+        let (board, stop) = (Arc::clone(&running.board), running.stop_token());
+        let task = tokio::spawn(async move { running.run().await.unwrap() });
+        self.running = Some((board, stop, task));
+        Ok(())
+    }
+
+    pub async fn stop(&mut self) {
+        let (_, stop, task) = self.running.take().unwrap();
+        stop.cancel();
+        task.await.unwrap();
+    }
+
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.running.as_ref().unwrap().0.current()
+    }
+
+    /// The exposition at this moment.
+    pub fn metrics(&self) -> String {
+        render(&self.snapshot(), self.clock.now()).0.to_text(Format::Text)
+    }
+
+    /// The value of a series, written as in the exposition: `name{label="value",...}`.
+    pub fn value(&self, series: &str) -> Option<f64> {
+        self.metrics().lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// The value of a per-source series: `wallet_exporter_source_` is put before the name.
+    pub fn source(&self, name: &str, source: &str) -> Option<f64> {
+        let vendor = if source == "batches" { "rightfoot" } else { "batchdata" };
+        let prefix = format!(r#"account="default",vendor="{vendor}",source="{source}""#);
+        self.value(&match name.split_once('=') {
+            Some((name, reason)) => format!(r#"wallet_exporter_source_{name}{{{prefix},reason="{reason}"}}"#),
+            None => format!("wallet_exporter_source_{name}{{{prefix}}}"),
+        })
+    }
+
+    /// Waits until the condition holds, in real time; the clock stands still.
+    pub async fn until(&self, what: &str, condition: impl Fn(&Rig) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition(self) {
+            assert!(Instant::now() < deadline, "in vain: {what}\n{}", self.metrics());
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+    }
+
+    /// Moves the clock in steps until each of `sources` has made at least one more attempt.
+    pub async fn poll(&self, sources: &[&str]) {
+        self.poll_within(sources, Duration::from_secs(3_600)).await;
+    }
+
+    /// The same with steps up to `most` in all.
+    pub async fn poll_within(&self, sources: &[&str], most: Duration) {
+        let polls = |source: &&str| self.source("polls_total", source).unwrap_or_default();
+        let before: Vec<f64> = sources.iter().map(polls).collect();
+        let done = || sources.iter().zip(&before).all(|(source, before)| polls(source) > *before);
+        let begin = self.clock.now();
+        let deadline = Instant::now() + PATIENCE;
+        while !done() {
+            assert!(Instant::now() < deadline, "no further poll of {sources:?}\n{}", self.metrics());
+            let due: Vec<DateTime<Utc>> = self
+                .snapshot()
+                .sources
+                .iter()
+                .filter(|view| sources.contains(&view.source.as_str()))
+                .filter_map(|view| view.next_attempt)
+                .collect();
+            // Only as far as the next attempt: a step beyond it would make values look older than they have to be.
+            match due.into_iter().filter(|next| *next > self.clock.now()).min() {
+                Some(next) if next - begin <= wallet_exporter::clock::delta(most) && !done() => self.clock.set(next),
+                _ => {}
+            }
+            let step = Instant::now() + Duration::from_millis(100);
+            while !done() && Instant::now() < step {
+                tokio::time::sleep(Duration::from_millis(3)).await;
+            }
+        }
+    }
+
+    /// Waits for the first attempt of every source.
+    pub async fn first_polls(&self) {
+        self.until("every source polled once", |rig| rig.snapshot().is_ready()).await;
+    }
+}
