@@ -1,1 +1,22 @@
-//! Placeholder.
+//! What stands around the exporter for alerting: rules, their cases, runbooks, Alertmanager's routes and texts.
+//!
+//! Flows in: the shipped files below `deploy/`. Flows out: the verdict of the programs that load them (promtool, amtool),
+//! and of a parser for what those do not look at. Invariant: nothing here knows a rule that the shipped files do not hold.
+
+mod end_to_end;
+mod notifications;
+mod rules;
+mod servers;
+mod sink;
+mod tools;
+
+use std::path::PathBuf;
+
+/// A file or folder of the repository.
+fn shipped(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(shipped(path)).unwrap_or_else(|fault| panic!("{path}: {fault}"))
+}

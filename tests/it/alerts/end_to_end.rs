@@ -1,0 +1,240 @@
+//! A wallet's life, as those on call hear of it: simulator, exporter, Prometheus, Alertmanager, inbox.
+//!
+//! Flows in: what happens to the wallet. Flows out: which notifications arrive, in which words, and that they end.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use wallet_exporter::clock::{Clock as _, SystemClock};
+use wallet_exporter::money::Usd;
+use wallet_exporter::simulator::{CardEvent, ErrorBody, Fault, Operation, Options, Simulator};
+
+use super::servers::{Running, alertmanager, exporter, free_port, get, prometheus};
+use super::sink::{Message, Sink};
+use super::tools::versions;
+
+/// Far more than any step takes; a step that needs it has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Stage {
+    simulator: Simulator,
+    token: PathBuf,
+    sink: Sink,
+    prometheus: u16,
+    alertmanager: u16,
+    folder: tempfile::TempDir,
+    /// Dropped, and so ended, with the stage.
+    _processes: Vec<Running>,
+}
+
+impl Stage {
+    async fn start(prometheus_program: &PathBuf, alertmanager_program: &PathBuf) -> Stage {
+        let folder = tempfile::tempdir().expect("a folder");
+        let simulator = Simulator::new(Options::quiet(SystemClock::shared()));
+        simulator.set_batchdata_token("first-token");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+        let vendor = listener.local_addr().expect("an address").port();
+        tokio::spawn(simulator.clone().serve(listener, std::future::pending()));
+        simulator.card(&CardEvent::paid(dollars(500)));
+        simulator.set_balance(dollars(500));
+
+        let token = folder.path().join("token");
+        std::fs::write(&token, "first-token\n").expect("a file is written");
+        let sink = Sink::start();
+        let (metrics, prometheus_port, alertmanager_port) = (free_port(), free_port(), free_port());
+        let mut processes = vec![exporter(folder.path(), metrics, vendor, &token)];
+        until("the exporter is ready", folder.path(), || get(metrics, "/-/ready").is_some()).await;
+        processes.push(alertmanager(alertmanager_program, folder.path(), alertmanager_port, &sink));
+        until("Alertmanager is ready", folder.path(), || get(alertmanager_port, "/-/ready").is_some()).await;
+        processes.push(prometheus(prometheus_program, folder.path(), prometheus_port, metrics, alertmanager_port));
+        until("Prometheus is ready", folder.path(), || get(prometheus_port, "/-/ready").is_some()).await;
+        Stage {
+            simulator,
+            token,
+            sink,
+            prometheus: prometheus_port,
+            alertmanager: alertmanager_port,
+            folder,
+            _processes: processes,
+        }
+    }
+
+    async fn until(&self, what: &str, condition: impl Fn() -> bool) {
+        let said = || format!("{:#?}", self.sink.messages());
+        let start = Instant::now();
+        while !condition() {
+            if start.elapsed() > PATIENCE {
+                panic!("{what}: not within {PATIENCE:?}\n{}\n{}", said(), logs(self.folder.path()));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        eprintln!("{what}: {:.1} s", start.elapsed().as_secs_f32());
+    }
+
+    /// Waits for a page with exactly this summary; returns its description.
+    async fn paged(&self, status: &str, alert: &str, summary: &str) -> String {
+        self.until(&format!("page: {status} {alert}"), || self.page(status, alert, summary).is_some()).await;
+        self.page(status, alert, summary).unwrap_or_default()
+    }
+
+    /// The description in the newest page on an alert, if it has this status and summary.
+    fn page(&self, status: &str, alert: &str, summary: &str) -> Option<String> {
+        let newest = self.pages().into_iter().rev().find(|page| page["labels"]["alertname"] == alert)?;
+        (newest["status"] == status && newest["annotations"]["summary"] == summary)
+            .then(|| newest["annotations"]["description"].as_str().unwrap_or_default().to_owned())
+    }
+
+    fn pages(&self) -> Vec<Value> {
+        let bodies = self.to("/page").into_iter().map(|message| serde_json::from_str::<Value>(&message.body));
+        bodies.flat_map(|body| body.expect("JSON")["alerts"].as_array().cloned().unwrap_or_default()).collect()
+    }
+
+    fn to(&self, whom: &str) -> Vec<Message> {
+        self.sink.messages().into_iter().filter(|message| message.to == whom).collect()
+    }
+
+    /// Waits for a chat message that holds all of these.
+    async fn chatted(&self, what: &str, parts: &[&str]) {
+        let found = || self.to("/chat").iter().any(|message| parts.iter().all(|part| message.body.contains(part)));
+        self.until(&format!("chat: {what}"), found).await;
+    }
+
+    fn query(&self, query: &str) -> Vec<Value> {
+        let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let answer = get(self.prometheus, &format!("/api/v1/query?query={encoded}"));
+        let value: Value = serde_json::from_str(&answer.expect("Prometheus answers")).expect("JSON");
+        value["data"]["result"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Whether Alertmanager holds an alert back because of another.
+    fn inhibited(&self, alert: &str) -> bool {
+        let alerts: Value =
+            serde_json::from_str(&get(self.alertmanager, "/api/v2/alerts").expect("Alertmanager answers"))
+                .expect("JSON");
+        let all = alerts.as_array().cloned().unwrap_or_default();
+        all.iter().any(|entry| {
+            entry["labels"]["alertname"] == alert
+                && entry["status"]["inhibitedBy"].as_array().is_some_and(|by| !by.is_empty())
+        })
+    }
+}
+
+fn dollars(amount: i64) -> Usd {
+    Usd::from_cents(amount * 100)
+}
+
+fn logs(folder: &Path) -> String {
+    let names = ["exporter.log", "prometheus.log", "alertmanager.log"];
+    names.iter().map(|name| std::fs::read_to_string(folder.join(name)).unwrap_or_default()).collect()
+}
+
+async fn until(what: &str, folder: &Path, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}\n{}", logs(folder));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_right_people_hear_of_it_in_plain_words_and_hear_when_it_is_over() {
+    // Debian names the program with a prefix.
+    let alertmanagers = versions("prometheus-alertmanager");
+    for (prometheus, alertmanager) in versions("prometheus").iter().zip(&alertmanagers) {
+        let stage = Stage::start(prometheus, alertmanager).await;
+        live(&stage).await;
+    }
+}
+
+async fn live(stage: &Stage) {
+    let simulator = &stage.simulator;
+
+    // Healthy: the rules have data, and nobody is told anything.
+    let known = "account:batchdata_wallet_balance_usd:latest == 500";
+    stage.until("healthy", || !stage.query(known).is_empty()).await;
+    stage
+        .until("some more evaluations", || {
+            !stage.query("count_over_time(account:batchdata_wallet_balance_usd:latest[1m]) > 5").is_empty()
+        })
+        .await;
+    assert!(stage.sink.messages().is_empty(), "{:#?}", stage.sink.messages());
+
+    // Draining: the chat hears of it, with the amount.
+    simulator.set_balance(Usd::from_cents(12_345));
+    stage.chatted("low", &["Wallet default is low: 123.45 USD left", "threshold of 150.00 USD", "WARNING: "]).await;
+
+    // It goes fast: a page, although the critical threshold is not reached.
+    simulator.spend(SystemClock.now(), "api_request", "/api/v1/property/search", dollars(480));
+    simulator.set_balance(dollars(60));
+    let summary = |page: &Value| page["annotations"]["summary"].as_str().unwrap_or_default().to_owned();
+    let short = || {
+        stage.pages().iter().any(|page| {
+            summary(page).starts_with("Wallet default will be empty in ") && summary(page).ends_with(": 60.00 USD left")
+        })
+    };
+    stage.until("page: runway", short).await;
+
+    // Critical, then empty: pages and mail; the warning is held back.
+    simulator.set_balance(dollars(40));
+    let text = stage.paged("firing", "WalletBalanceCritical", "Wallet default is almost empty: 40.00 USD left").await;
+    assert!(text.contains("Below the critical threshold of 50.00 USD. At the present pace it lasts "), "{text}");
+    stage.until("the warning is inhibited", || stage.inhibited("WalletBalanceLow")).await;
+    simulator.set_balance(dollars(0));
+    stage.paged("firing", "WalletEmpty", "Wallet default is empty: 0.00 USD left").await;
+    stage.until("mail", || stage.to("mail").iter().any(|mail| mail.body.contains("Subject: CRITICAL: "))).await;
+    stage.until("the lesser page is inhibited", || stage.inhibited("WalletBalanceCritical")).await;
+
+    // The automatic top-up fails.
+    simulator.card(&CardEvent::failed(dollars(300)));
+    stage.chatted("card", &["Wallet default: 1 card top-up failed, and none was paid since"]).await;
+
+    // Topped up: all of it is over, and says so.
+    simulator.top_up(dollars(2_000));
+    stage.until("page: all resolved", || resolved(stage, &["WalletEmpty"])).await;
+    stage.chatted("card resolved", &["RESOLVED: ", "card top-up failed"]).await;
+    stage
+        .until("nothing on money fires", || {
+            stage.query("ALERTS{alertstate=\"firing\", topic=~\"money|card\"}").is_empty()
+        })
+        .await;
+
+    // The token is revoked, then replaced in its file.
+    simulator.set_batchdata_token("second-token");
+    let rejected = "batchdata rejects the token of default";
+    stage.paged("firing", "WalletTokenRejected", rejected).await;
+    std::fs::write(&stage.token, "second-token\n").expect("a file is written");
+    stage.paged("resolved", "WalletTokenRejected", rejected).await;
+
+    // The vendor goes down while the wallet is critical: the alert stays, and another says that nobody knows.
+    simulator.set_balance(dollars(45));
+    let critical = "Wallet default is almost empty: 45.00 USD left";
+    stage.paged("firing", "WalletBalanceCritical", critical).await;
+    for operation in Operation::ALL {
+        simulator.fault(operation, Fault::Status { code: 503, body: ErrorBody::default(), retry_after: None }, None);
+    }
+    let unknown = "The balance of wallet default is unknown; it was last 45.00 USD";
+    stage.paged("firing", "WalletBalanceWithheld", unknown).await;
+    assert!(stage.query("batchdata_wallet_balance_usd").is_empty(), "the balance is withheld");
+    assert!(stage.page("firing", "WalletBalanceCritical", critical).is_some(), "missing data resolved a money alert");
+    assert!(!stage.query("ALERTS{alertname=\"WalletBalanceCritical\", alertstate=\"firing\"}").is_empty());
+
+    // Back, and topped up.
+    simulator.clear_faults(None);
+    simulator.top_up(dollars(2_000));
+    stage.paged("resolved", "WalletBalanceWithheld", unknown).await;
+    stage.until("page: critical resolved", || resolved(stage, &["WalletBalanceCritical"])).await;
+    stage.until("all is quiet", || stage.query("ALERTS{alertstate=\"firing\"}").is_empty()).await;
+}
+
+/// Whether the newest page on each of these alerts says that it is over.
+fn resolved(stage: &Stage, alerts: &[&str]) -> bool {
+    let pages = stage.pages();
+    alerts.iter().all(|alert| {
+        pages
+            .iter()
+            .rev()
+            .find(|page| page["labels"]["alertname"] == *alert)
+            .is_some_and(|page| page["status"] == "resolved")
+    })
+}

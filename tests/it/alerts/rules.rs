@@ -1,0 +1,224 @@
+//! The rules: loaded by promtool, and complete in what promtool does not ask for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use serde::Deserialize;
+use wallet_exporter::metrics::catalog;
+
+use super::tools::{run, versions};
+use super::{read, shipped};
+
+const ALERTS: &str = "deploy/prometheus/wallet-alerts.rules.yml";
+const RECORDING: &str = "deploy/prometheus/wallet-recording.rules.yml";
+
+#[derive(Deserialize)]
+struct RuleFile {
+    groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    name: String,
+    rules: Vec<Rule>,
+}
+
+#[derive(Deserialize)]
+pub struct Rule {
+    pub alert: Option<String>,
+    record: Option<String>,
+    expr: String,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct CaseFile {
+    group_eval_order: Vec<String>,
+    tests: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    #[serde(default)]
+    alert_rule_test: Vec<AlertCase>,
+}
+
+#[derive(Deserialize)]
+struct AlertCase {
+    alertname: String,
+    exp_alerts: Vec<Expected>,
+}
+
+#[derive(Deserialize)]
+struct Expected {
+    exp_labels: BTreeMap<String, String>,
+}
+
+fn groups() -> Vec<Group> {
+    [RECORDING, ALERTS]
+        .iter()
+        .flat_map(|file| {
+            serde_saphyr::from_str::<RuleFile>(&read(file)).unwrap_or_else(|fault| panic!("{file}: {fault}")).groups
+        })
+        .collect()
+}
+
+fn rules() -> Vec<Rule> {
+    groups().into_iter().flat_map(|group| group.rules).collect()
+}
+
+/// Every alert, by its name.
+pub fn alerts() -> Vec<(String, Rule)> {
+    rules().into_iter().filter_map(|rule| rule.alert.clone().map(|name| (name, rule))).collect()
+}
+
+fn case_files() -> Vec<PathBuf> {
+    let folder = std::fs::read_dir(shipped("deploy/prometheus/tests")).expect("the cases");
+    let mut files: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
+    // The long ones first, so that both workers end together.
+    files.sort_by_key(|file| !file.to_string_lossy().contains("spike"));
+    assert!(!files.is_empty());
+    files
+}
+
+#[test]
+fn promtool_accepts_the_rules_and_the_scrape_example() {
+    let (alerts, recording, config) =
+        (shipped(ALERTS), shipped(RECORDING), shipped("deploy/prometheus/prometheus.yml"));
+    let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+    for promtool in versions("promtool") {
+        run(&promtool, &["check", "rules", "--lint=all", "--lint-fatal", &text(&recording), &text(&alerts)]);
+        run(&promtool, &["check", "config", "--lint=all", "--lint-fatal", &text(&config)]);
+    }
+}
+
+#[test]
+fn every_alert_fires_and_is_silent_when_it_should() {
+    for promtool in versions("promtool") {
+        let files = Mutex::new(case_files().into_iter());
+        let next = || files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while let Some(file) = next() {
+                        run(&promtool, &["test", "rules", &file.to_string_lossy()]);
+                    }
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn every_alert_has_a_case_that_fires_and_one_that_is_silent() {
+    let (mut firing, mut silent) = (BTreeSet::new(), BTreeSet::new());
+    let order: Vec<String> = groups().into_iter().map(|group| group.name).collect();
+    for file in case_files() {
+        let text = std::fs::read_to_string(&file).expect("a file of cases");
+        let cases: CaseFile =
+            serde_saphyr::from_str(&text).unwrap_or_else(|fault| panic!("{}: {fault}", file.display()));
+        assert_eq!(cases.group_eval_order, order, "{}: every group, in the order of the files", file.display());
+        for case in cases.tests.into_iter().flat_map(|case| case.alert_rule_test) {
+            if case.exp_alerts.is_empty() {
+                silent.insert(case.alertname);
+            } else {
+                assert!(case.exp_alerts.iter().all(|expected| expected.exp_labels.contains_key("severity")));
+                firing.insert(case.alertname);
+            }
+        }
+    }
+    let all: BTreeSet<String> = alerts().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(firing, all, "cases that fire");
+    assert_eq!(silent, all, "cases that are silent");
+}
+
+#[test]
+fn every_alert_says_how_bad_what_and_what_to_do() {
+    let sections: BTreeSet<String> = read("deploy/prometheus/runbooks.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .map(|title| title.to_lowercase().replace(' ', "-"))
+        .collect();
+    let mut names = BTreeSet::new();
+    for (name, rule) in alerts() {
+        assert!(names.insert(name.clone()), "{name} twice");
+        let label = |key: &str| rule.labels.get(key).unwrap_or_else(|| panic!("{name}: no {key}")).as_str();
+        assert!(["critical", "warning", "info"].contains(&label("severity")), "{name}");
+        let topic = label("topic");
+        assert!(["money", "card", "checks", "source", "exporter"].contains(&topic), "{name}");
+        assert!(rule.labels.values().all(|value| !value.contains("{{")), "{name}: a label changes with the value");
+        assert!(!rule.expr.contains("topk"), "{name}: topk makes and ends alerts at random");
+        let text = |key: &str| rule.annotations.get(key).unwrap_or_else(|| panic!("{name}: no {key}")).as_str();
+        let summary = text("summary");
+        // What belongs to the process belongs to no account.
+        let whose =
+            if rule.expr.contains("storage_up") || rule.expr.contains("last_reload") || rule.expr.starts_with("up{") {
+                "$labels.instance"
+            } else {
+                "$labels.account"
+            };
+        assert!(summary.contains(whose), "{name}: the summary does not say whose it is");
+        if topic == "money" || topic == "card" {
+            assert!(summary.contains("USD") && summary.contains("printf"), "{name}: no amount in readable money");
+        }
+        assert!(text("description").len() > 60, "{name}: the description does not say what to do");
+        let anchor = text("runbook_url")
+            .strip_prefix("deploy/prometheus/runbooks.md#")
+            .unwrap_or_else(|| panic!("{name}: runbook_url"));
+        assert_eq!(anchor, name.to_lowercase());
+        assert!(sections.contains(anchor), "{name}: no section in the runbooks");
+    }
+    let described: BTreeSet<String> = sections
+        .into_iter()
+        .filter(|section| section.starts_with("wallet") || section.starts_with("balancecheck"))
+        .collect();
+    assert_eq!(described, names.iter().map(|name| name.to_lowercase()).collect(), "runbooks of alerts that exist");
+}
+
+#[test]
+fn every_expression_parses_and_names_only_what_exists() {
+    let recorded: BTreeSet<String> = rules().iter().filter_map(|rule| rule.record.clone()).collect();
+    for rule in rules() {
+        promql_parser::parser::parse(&rule.expr).unwrap_or_else(|fault| panic!("{}\n{fault}", rule.expr));
+    }
+    let known = |name: &str| {
+        catalog::ALL.iter().any(|family| {
+            family.name == name
+                || ["_bucket", "_sum", "_count"].iter().any(|suffix| name.strip_suffix(suffix) == Some(family.name))
+        })
+    };
+    // Expressions, the queries in annotations, the comments, and the prose of the runbooks.
+    for file in [RECORDING, ALERTS, "deploy/prometheus/runbooks.md"] {
+        let text = read(file);
+        let words = text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_' || letter == ':'));
+        let mut seen = 0;
+        for word in words.map(|word| word.trim_matches(':')).filter(|word| !word.is_empty()) {
+            let prefixes = ["batchdata_", "rightfoot_", "wallet_exporter_"];
+            if word.starts_with("account") && word.contains(':') {
+                let complete =
+                    recorded.contains(word) || recorded.iter().any(|name| name.starts_with(&format!("{word}:")));
+                assert!(complete, "{file}: {word} is not recorded");
+                seen += 1;
+            } else if prefixes.iter().any(|prefix| word.starts_with(prefix)) {
+                assert!(known(word), "{file}: {word} does not exist");
+                seen += 1;
+            }
+        }
+        assert!(seen >= 5, "{file}: the search found hardly anything");
+    }
+}
+
+#[test]
+fn money_alerts_read_what_is_remembered() {
+    for (name, rule) in alerts() {
+        if rule.labels.get("topic").is_some_and(|topic| topic == "money") {
+            let remembers = rule.expr.contains(":last3d") || rule.expr.contains("last_over_time(");
+            assert!(remembers, "{name}: missing data would resolve it");
+            assert!(!rule.expr.contains("_debit_usd_total"), "{name}: a counter holds still under revisions");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The real programs: the built exporter, Prometheus, Alertmanager, each with the shipped files.
+//!
+//! Flows in: ports and the sink. Flows out: running processes. Invariants: what is shipped is changed only in addresses
+//! and in how long things take; every process ends with the test, also with one that panics.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::sink::Sink;
+use super::{read, shipped};
+
+/// Ends its process when dropped.
+pub struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a loopback port").port()
+}
+
+/// The body of a GET; none if nobody answers, or with other than 200.
+pub fn get(port: u16, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    // HTTP/1.0: the body ends with the connection, in no chunks.
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    head.lines().next()?.contains(" 200").then(|| body.to_owned())
+}
+
+fn start(command: &mut Command, log: &Path) -> Running {
+    let file = std::fs::File::create(log).expect("a log");
+    let errors = file.try_clone().expect("a log");
+    Running(command.stdin(Stdio::null()).stdout(file).stderr(errors).spawn().expect("the program starts"))
+}
+
+/// The exporter, polling every second and forgetting after eight.
+pub fn exporter(folder: &Path, port: u16, vendor: u16, token: &Path) -> Running {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wallet-exporter"));
+    command
+        .arg("serve")
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .arg(format!("--storage.path={}", folder.join("state").display()))
+        .arg("--metrics.birth-hold=4s")
+        .env_clear()
+        .env("BATCHDATA_API_TOKEN_FILE", token)
+        .env("BATCHDATA_BASE_URL", format!("http://127.0.0.1:{vendor}"))
+        .env("BATCHDATA_BALANCE_INTERVAL", "1s")
+        .env("BATCHDATA_CONSUMPTION_INTERVAL", "1s")
+        .env("BATCHDATA_CARD_INTERVAL", "1s")
+        .env("BATCHDATA_MAX_AGE", "8s")
+        .env("BATCHDATA_WARNING_BALANCE_USD", "150")
+        .env("BATCHDATA_CRITICAL_BALANCE_USD", "50")
+        .env("BATCHDATA_REQUESTS_PER_MINUTE", "3000");
+    start(&mut command, &folder.join("exporter.log"))
+}
+
+/// Everything that waits, waits for seconds. Conditions, windows that are part of a meaning, labels and texts stay.
+fn hastened(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let key = line.trim_start().split(':').next().unwrap_or_default();
+        let indent = &line[..line.len() - line.trim_start().len()];
+        let wait = match key {
+            "for" => "2s",
+            "keep_firing_for" | "scrape_interval" | "evaluation_interval" | "group_wait" | "group_interval" => "1s",
+            _ => "",
+        };
+        let line = if wait.is_empty() { line.to_owned() } else { format!("{indent}{key}: {wait}") };
+        out.push_str(&line);
+        out.push('\n');
+    }
+    out
+}
+
+/// Replaces what must be there.
+fn replaced(text: &str, what: &str, by: &str) -> String {
+    assert!(text.contains(what), "the shipped file no longer holds {what}");
+    text.replace(what, by)
+}
+
+pub fn prometheus(program: &PathBuf, folder: &Path, port: u16, exporter: u16, alertmanager: u16) -> Running {
+    for file in ["wallet-recording.rules.yml", "wallet-alerts.rules.yml"] {
+        let rules = hastened(&read(&format!("deploy/prometheus/{file}")));
+        std::fs::write(folder.join(file), rules).expect("a file is written");
+    }
+    let config = hastened(&read("deploy/prometheus/prometheus.yml"));
+    let config = replaced(&config, "127.0.0.1:10700", &format!("127.0.0.1:{exporter}"));
+    let config = replaced(&config, "127.0.0.1:9093", &format!("127.0.0.1:{alertmanager}"));
+    std::fs::write(folder.join("prometheus.yml"), config).expect("a file is written");
+    let mut command = Command::new(program);
+    command
+        .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
+        .arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()))
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"));
+    start(&mut command, &folder.join("prometheus.log"))
+}
+
+pub fn alertmanager(program: &PathBuf, folder: &Path, port: u16, sink: &Sink) -> Running {
+    let config = hastened(&read("deploy/alertmanager/alertmanager.yml"));
+    let config = replaced(&config, "http://127.0.0.1:9099/", &format!("http://127.0.0.1:{}/", sink.http));
+    let slack = folder.join("slack-url");
+    std::fs::write(&slack, format!("http://127.0.0.1:{}/chat", sink.http)).expect("a file is written");
+    let config = replaced(&config, "/etc/alertmanager/slack-url", &slack.to_string_lossy());
+    let config = replaced(&config, "localhost:25", &format!("127.0.0.1:{}", sink.smtp));
+    let templates = shipped("deploy/alertmanager/templates/*.tmpl");
+    let config = replaced(&config, "templates/*.tmpl", &templates.to_string_lossy());
+    std::fs::write(folder.join("alertmanager.yml"), config).expect("a file is written");
+    let mut command = Command::new(program);
+    command
+        .arg(format!("--config.file={}", folder.join("alertmanager.yml").display()))
+        .arg(format!("--storage.path={}", folder.join("alertmanager").display()))
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .arg("--cluster.listen-address=");
+    start(&mut command, &folder.join("alertmanager.log"))
+}
