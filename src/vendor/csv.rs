@@ -4,12 +4,12 @@
 //! Invariant: the same bytes give the same records however they are cut, and the same as csv-core alone would give;
 //! memory is bounded by the longest record that is accepted.
 //!
-//! Two ways lead through a record. Most hold no quote: their fields are slices of the line, found by `memchr`, and
-//! nothing is copied. From the first quote on, csv-core reads the record from its start, because only its automaton
+//! Two ways lead through a record. Most hold no quote: their fields are slices of the line, found eight bytes at
+//! a time, and nothing is copied. From the first quote on, csv-core reads the record from its start, because only its automaton
 //! knows what a quote means where. Both treat `\n`, `\r` and `\r\n` as the end and skip empty lines.
 
 use csv_core::{ReadRecordResult, Reader};
-use memchr::{memchr_iter, memchr3};
+use memchr::memchr3;
 
 /// Longest record, its line end not counted. The vendor's are about a hundred bytes.
 pub(super) const LONGEST_RECORD: usize = 1024 * 1024;
@@ -196,7 +196,26 @@ fn emit(line: &[u8], ends: &mut Vec<usize>, records: &mut impl Records) {
         return;
     }
     ends.clear();
-    ends.extend(memchr_iter(b',', line));
+    commas(line, ends);
     ends.push(line.len());
     records.record(Fields { bytes: line, ends, gap: 1 });
+}
+
+/// Where the commas are. Fields are so short that calling `memchr` for each costs more than it saves.
+fn commas(line: &[u8], ends: &mut Vec<usize>) {
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    const COMMAS: u64 = 0x2c2c_2c2c_2c2c_2c2c;
+    let (blocks, rest) = line.as_chunks::<8>();
+    let mut start = 0;
+    for block in blocks {
+        let differs = u64::from_le_bytes(*block) ^ COMMAS;
+        // The high bit of each byte that does not differ; no carry runs from one byte into the next.
+        let mut found = !(((differs & LOW) + LOW) | differs | LOW);
+        while found != 0 {
+            ends.push(start + found.trailing_zeros() as usize / 8);
+            found &= found - 1;
+        }
+        start += 8;
+    }
+    ends.extend(rest.iter().enumerate().filter(|(_, byte)| **byte == b',').map(|(index, _)| start + index));
 }
