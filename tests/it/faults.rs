@@ -66,7 +66,6 @@ fn common() -> Vec<(&'static str, Fault, &'static str)> {
         ("redirect", Fault::Redirect { code: 302, location: "http://127.0.0.1:9/elsewhere".to_owned() }, "redirect"),
         ("HTML under 200", Fault::Html, "decode"),
         ("empty body", Fault::EmptyBody, "truncated"),
-        ("1 GB body", Fault::Flood { bytes: 1 << 30 }, "too_large"),
     ]
 }
 
@@ -78,6 +77,7 @@ fn of_json(source: &str) -> Vec<(&'static str, Fault, &'static str)> {
         _ => ("results.data.credits", "results.data.id"),
     };
     vec![
+        ("1 GB body", Fault::Flood { bytes: 1 << 30 }, "too_large"),
         ("cut inside, no framing", Fault::CutInRecord, "truncated"),
         ("error envelope", Fault::Envelope { code: 403 }, "refused"),
         ("JSON that ends early", Fault::MalformedJson, "truncated"),
@@ -102,6 +102,8 @@ fn of_source(source: &str) -> Vec<(&'static str, Fault, &'static str)> {
             ("meta that does not add up", Fault::replaced("results.meta.total", "500"), "implausible"),
         ],
         _ => vec![
+            ("1 GB of rows", Fault::Repeat { bytes: 1 << 30 }, "too_large"),
+            ("1 GB in one record", Fault::Flood { bytes: 1 << 30 }, "decode"),
             ("cut inside a record", Fault::CutInRecord, "truncated"),
             ("cut at a line end", Fault::CutAtLineEnd, "truncated"),
             ("no framing", Fault::Unframed, "truncated"),
@@ -145,9 +147,17 @@ async fn case(rig: &Rig, source: &str, operation: Operation, name: &str, fault: 
         let morning = rig.clock.now().date_naive().succ_opt().unwrap().and_hms_opt(6, 0, 0).unwrap().and_utc();
         rig.clock.set(morning);
         rig.until("everything is polled in the morning", |rig| {
-            SOURCES.iter().all(|(source, _)| rig.source("last_success_timestamp_seconds", source) >= Some(morning.timestamp() as f64))
+            SOURCES.iter().all(|(source, _)| {
+                rig.source("last_success_timestamp_seconds", source) >= Some(morning.timestamp() as f64)
+            })
         })
         .await;
+    }
+    // Each listing and report has something in it that can be broken.
+    rig.vendors.spend(rig.clock.now(), "api_request", "/api/v1/address/verify", Usd::from_cents(45));
+    rig.vendors.top_up(Usd::from_cents(10_000));
+    if source != "batches" {
+        rig.poll(&[source]).await;
     }
     let before = rig.value(gauge(source));
     assert!(before.is_some(), "{what}: healthy before");
