@@ -62,7 +62,7 @@ impl Poller for BalancePoller {
             answer: Some(written(&balance)),
         };
         // A gauge goes on whether or not it could be kept.
-        self.keeper.work(move |store| store.succeed(&success, &[])).await;
+        self.keeper.work("balance", move |store| store.succeed(&success, &[])).await;
         self.keeper.board.update(|snapshot| {
             if let Some(wallet) = snapshot.wallet_mut(&self.keeper.name) {
                 wallet.balance = Some(balance);

@@ -170,7 +170,7 @@ impl BatchesPoller {
         if let Some((listed, version)) = self.roster.listed(self.list_version) {
             let account = self.keeper.account;
             let fresh: Vec<Uuid> = listed.iter().filter(|id| !self.followed.contains_key(id)).copied().collect();
-            let found = self.keeper.work(move |store| {
+            let found = self.keeper.work("batch list", move |store| {
                 let mut found = BTreeMap::new();
                 for id in fresh {
                     if let Some(batch) = store.batch(account, id)? {
@@ -190,7 +190,7 @@ impl BatchesPoller {
         for (id, at) in self.roster.take_completed() {
             let account = self.keeper.account;
             if !self.followed.contains_key(&id) {
-                let known = self.keeper.work(move |store| store.batch(account, id)).await.flatten();
+                let known = self.keeper.work("batch list", move |store| store.batch(account, id)).await.flatten();
                 if known.as_ref().is_some_and(|batch| batch.state == BatchState::Settled) {
                     continue;
                 }
@@ -303,7 +303,7 @@ impl BatchesPoller {
         let changed: Vec<Batch> = applied.batches.values().cloned().collect();
         let (rows, institutions) = (born.clone(), applied.institutions.clone());
         let written = applied.totals_changed.then(|| totals.clone());
-        let kept = self.keeper.work(move |store| {
+        let kept = self.keeper.work("batches", move |store| {
             store.commit_batches(&BatchesCommit {
                 success: &success,
                 batches: &changed.iter().collect::<Vec<_>>(),
@@ -350,7 +350,7 @@ impl BatchesPoller {
         }
         self.forgot_at = now;
         let account = self.keeper.account;
-        if let Some(settled) = self.keeper.work(move |store| store.forget_old(account, now)).await {
+        if let Some(settled) = self.keeper.work("upkeep", move |store| store.forget_old(account, now)).await {
             self.settled = self.settled.saturating_sub(settled);
         }
         // What is not looked at any more has no place in memory; the store still knows its id.
@@ -442,7 +442,7 @@ impl Poller for BatchesPoller {
         self.keep(&mut applied, totals, now, since).await;
         self.forget(now).await;
         let (keeper, followed) = (Arc::clone(&self.keeper), self.followed.clone());
-        if let Some(shown) = self.keeper.work(move |_| newest(&keeper, &followed)).await {
+        if let Some(shown) = self.keeper.work("newest batches", move |_| newest(&keeper, &followed)).await {
             self.newest = shown;
         }
         self.tell_unconfirmed();

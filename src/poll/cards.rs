@@ -121,7 +121,7 @@ impl CardsPoller {
         let Some(oldest) = older.first().copied() else { return ((Some(recent), None), false) };
         let account = self.keeper.account;
         let from = oldest.and_time(NaiveTime::MIN).and_utc();
-        let rows = self.keeper.work(move |store| store.cards_since(account, from)).await;
+        let rows = self.keeper.work("card list", move |store| store.cards_since(account, from)).await;
         if rows.is_some_and(|rows| rows <= ONE_PAGE) {
             return ((Some(oldest), None), false);
         }
@@ -141,7 +141,7 @@ impl CardsPoller {
     ) -> Option<CardChanges> {
         let account = self.keeper.account;
         let ids: Vec<i64> = listing.iter().map(|transaction| transaction.id).collect();
-        let known = self.keeper.work(move |store| store.known_cards(account, ids)).await;
+        let known = self.keeper.work("card list", move |store| store.known_cards(account, ids)).await;
         let readable = known.is_some();
         let changes = self.book.plan(&listing, &known.unwrap_or_default(), range);
         if !readable {
@@ -161,7 +161,10 @@ impl CardsPoller {
         };
         let born = self.keeper.newborn(changes.costs.keys().map(|brand| birth_key(brand)));
         let (book, written, rows) = (self.book.clone(), changes.clone(), born.clone());
-        let kept = self.keeper.work(move |store| store.commit_cards(&success, &book, &written, &rows)).await;
+        let kept = self
+            .keeper
+            .work("card transactions", move |store| store.commit_cards(&success, &book, &written, &rows))
+            .await;
         if kept.is_none() {
             self.book.note_overflow(&changes);
             return Some(changes);

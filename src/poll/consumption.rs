@@ -152,7 +152,7 @@ impl ConsumptionPoller {
         };
         let born = self.keeper.newborn(changes.counters.keys().map(Series::key));
         let (written, rows) = (changes.clone(), born.clone());
-        let kept = self.keeper.work(move |store| {
+        let kept = self.keeper.work("consumption", move |store| {
             store.commit_consumption(&ConsumptionCommit {
                 success: &success,
                 changes: &written,

@@ -77,8 +77,12 @@ impl Keeper {
     }
 
     /// Works on the store without blocking. `None` if it failed, which the board then shows.
+    ///
+    /// `what` names the kind of work: the storage counts as up again once the kind that failed has succeeded, because a
+    /// full disk may still have room for something smaller.
     pub async fn work<T: Send + 'static>(
         &self,
+        what: &'static str,
         work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Option<T> {
         let store = Arc::clone(&self.store);
@@ -87,12 +91,18 @@ impl Keeper {
             Ok(outcome) => outcome.map_err(|error| error.to_string()),
             Err(_) => Err("storage: the write was broken off".to_owned()),
         };
-        let was_up = self.board.current().storage.up;
+        let kind = (self.account, what);
+        let before = self.board.current();
+        let (was_up, failing) = (before.storage.up(), before.storage.failing.contains(&kind));
         match outcome {
             Ok(value) => {
-                if !was_up {
-                    tracing::info!("the storage can be written again; counters catch up with the next polls");
-                    self.board.update(|snapshot| snapshot.storage.up = true);
+                if failing {
+                    self.board.update(|snapshot| {
+                        snapshot.storage.failing.remove(&kind);
+                    });
+                    if self.board.current().storage.up() {
+                        tracing::info!("the storage can be written again; counters catch up with the next polls");
+                    }
                 }
                 Some(value)
             }
@@ -104,7 +114,7 @@ impl Keeper {
                     );
                 }
                 self.board.update(|snapshot| {
-                    snapshot.storage.up = false;
+                    snapshot.storage.failing.insert(kind);
                     snapshot.storage.failures += 1;
                     snapshot.storage.last_error = Some(error);
                 });
@@ -162,7 +172,7 @@ impl Keeper {
         let keys = self.lock().due(self.clock.now(), self.hold);
         let account = self.account;
         let rows = keys.clone();
-        if self.work(move |store| store.show(account, &rows)).await.is_none() {
+        if self.work("births", move |store| store.show(account, &rows)).await.is_none() {
             return false;
         }
         let births = {

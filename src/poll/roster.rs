@@ -127,7 +127,7 @@ impl Inbox for Roster {
             let state = self.lock();
             state.unconfirmed.len() >= MOST_UNCONFIRMED && !state.unconfirmed.contains(&batch)
         };
-        let noted = self.keeper.work(move |store| {
+        let noted = self.keeper.work("webhook", move |store| {
             if store.knows_event(event)? {
                 return Ok(Received::Duplicate);
             }

@@ -39,7 +39,7 @@ impl Snapshot {
             ready: self.is_ready(),
             storage: StorageStatus {
                 durable: self.storage.durable,
-                up: self.storage.up,
+                up: self.storage.up(),
                 last_error: self.storage.last_error.clone(),
             },
             accounts: wallets.chain(rightfoots).collect(),

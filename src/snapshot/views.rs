@@ -2,7 +2,7 @@
 //!
 //! Invariant: large parts are shared, so that a new snapshot costs little; a part that was never answered is `None`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -19,6 +19,7 @@ use crate::domain::counter::HighWater;
 use crate::domain::periods::Period;
 use crate::domain::tally::StatusCounts;
 use crate::money::Usd;
+use crate::store::AccountId;
 use crate::vendor::{Balance, CardStatus, Flow, Source, Vendor};
 
 /// Everything that is known.
@@ -49,12 +50,20 @@ pub struct Snapshot {
 pub struct StorageView {
     /// Whether anything is kept on disk.
     pub durable: bool,
-    /// Whether the last write succeeded.
-    pub up: bool,
+    /// The kinds of work of which the last failed, by account.
+    pub failing: BTreeSet<(AccountId, &'static str)>,
     /// Failed writes of this life.
     pub failures: u64,
     /// What the last failed write said.
     pub last_error: Option<String>,
+}
+
+impl StorageView {
+    /// Whether the last work of each kind succeeded.
+    #[must_use]
+    pub fn up(&self) -> bool {
+        self.failing.is_empty()
+    }
 }
 
 /// The last reload.
@@ -191,7 +200,7 @@ impl Snapshot {
             sources: Vec::new(),
             wallets: Vec::new(),
             rightfoots: Vec::new(),
-            storage: StorageView { durable, up: true, failures: 0, last_error: None },
+            storage: StorageView { durable, failing: BTreeSet::new(), failures: 0, last_error: None },
             reload: ReloadView { successful: true, last_success: started_at },
             webhook_unmatched: 0,
             warnings: Vec::new(),

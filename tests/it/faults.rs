@@ -109,7 +109,7 @@ fn of_source(source: &str) -> Vec<(&'static str, Fault, &'static str)> {
             ("no framing", Fault::Unframed, "truncated"),
             ("missing column", Fault::csv(CsvChange::Drop("Status".to_owned())), "decode"),
             ("every row rejected", Fault::csv(CsvChange::Set("Timestamp".to_owned(), "soon".to_owned())), "decode"),
-            ("open quote", Fault::csv(CsvChange::OpenQuote(3)), "decode"),
+            ("no final line end", Fault::csv(CsvChange::NoFinalNewline), "truncated"),
         ],
     }
 }
@@ -261,4 +261,111 @@ async fn card_transactions_survive_every_fault() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn batches_survive_every_fault() {
     matrix("batches").await;
+}
+
+/// What is odd and harmless: a success with the right values.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn harmless_oddities_are_successes_with_the_right_values() {
+    let rig = healthy().await;
+    let cases = [
+        ("balance", Operation::Balance, Fault::AmountsAsStrings),
+        ("consumption", Operation::ConsumptionReport, Fault::AmountsAsStrings),
+        ("consumption", Operation::ConsumptionReport, Fault::replaced("results.data.by_origin", "[]")),
+        ("consumption", Operation::ConsumptionReport, Fault::replaced("results.data.by_endpoint", "null")),
+        ("card_transactions", Operation::CreditCardTransactions, Fault::AmountsAsStrings),
+        ("batches", Operation::BalancesCsv, Fault::csv(CsvChange::Bom)),
+        ("batches", Operation::BalancesCsv, Fault::csv(CsvChange::Crlf)),
+        ("batches", Operation::BalancesCsv, Fault::csv(CsvChange::Reverse)),
+        ("batches", Operation::BalancesCsv, Fault::csv(CsvChange::Extra("Note".to_owned()))),
+    ];
+    for (source, operation, fault) in cases {
+        let what = format!("{source}: {fault:?}");
+        let before = rig.value(gauge(source));
+        rig.vendors.clear_requests();
+        rig.vendors.fault(operation, fault, None);
+        while rig.vendors.requests().iter().all(|seen| seen.operation != Some(operation)) {
+            rig.poll(&[source]).await;
+        }
+        assert_eq!(rig.source("up", source), Some(1.0), "{what}");
+        assert_eq!(rig.value(gauge(source)), before, "{what}");
+        rig.vendors.clear_faults(None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unknown_status_is_counted_as_unknown() {
+    let rig = healthy().await;
+    rig.vendors.top_up(Usd::from_cents(500));
+    let unknown = Fault::replaced("results.data.status", "7");
+    rig.vendors.fault(Operation::CreditCardTransactions, unknown, None);
+    rig.poll(&["card_transactions"]).await;
+    let series =
+        r#"batchdata_card_transactions_total{account="default",kind="top_up",status="unknown",card_brand="visa"}"#;
+    assert_eq!(
+        rig.value(series),
+        Some(4.0),
+        "three were known as paid and are now also seen as unknown, and one is new"
+    );
+
+    let odd = Fault::csv(CsvChange::Set("Status".to_owned(), "FROZEN".to_owned()));
+    rig.vendors.clear_requests();
+    rig.vendors.fault(Operation::BalancesCsv, odd, None);
+    while rig.vendors.requests().iter().all(|seen| seen.operation != Some(Operation::BalancesCsv)) {
+        rig.poll(&["batches"]).await;
+    }
+    let series = r#"rightfoot_open_balance_checks{account="default",status="unknown",submitted_via="api"}"#;
+    assert_eq!(rig.value(series), Some(50.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_cannot_be_used_are_counted_once_and_fail_nothing() {
+    let rig = healthy().await;
+    let rejected = |reason: &str| {
+        rig.value(&format!(r#"rightfoot_balance_check_rows_rejected_total{{account="default",reason="{reason}"}}"#))
+    };
+    for (change, reason) in [
+        (CsvChange::SetInRow(2, "Balance".to_owned(), "12,5".to_owned()), "balance"),
+        (CsvChange::SetInRow(2, "Timestamp".to_owned(), "soon".to_owned()), "timestamp"),
+        (CsvChange::RaggedLong(2), "columns"),
+        (CsvChange::ForeignRows(1), "batch_id"),
+    ] {
+        assert_eq!(rejected(reason), Some(0.0), "{reason}: known values are 0 from the start");
+        rig.vendors.fault(Operation::BalancesCsv, Fault::csv(change), None);
+        for _ in 0..2 {
+            rig.vendors.clear_requests();
+            while rig.vendors.requests().is_empty() {
+                rig.poll(&["batches"]).await;
+            }
+        }
+        assert_eq!(rig.source("up", "batches"), Some(1.0), "{reason}");
+        assert_eq!(rejected(reason), Some(1.0), "{reason}: one row, looked at twice, counts once");
+        rig.vendors.clear_faults(None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_foreign_batch_never_blinds_the_others_and_all_refused_is_a_failure() {
+    let mut rig = Rig::new().await;
+    let good = rig.vendors.batch(vec![NewRow::success("Chase", 100)]);
+    let foreign = rig.vendors.foreign_batch();
+    rig.set("RIGHTFOOT_BATCH_IDS", &format!("{good},{foreign}"));
+    rig.set("BATCHDATA_SOURCES", "balance");
+    rig.start().await;
+    rig.first_polls().await;
+    let batches = |state: &str| rig.value(&format!(r#"rightfoot_batches{{account="default",state="{state}"}}"#));
+    assert_eq!((batches("open"), batches("unavailable")), (Some(1.0), Some(1.0)));
+    assert_eq!(rig.source("up", "batches"), Some(1.0));
+
+    let mut rig = Rig::new().await;
+    let foreign = rig.vendors.foreign_batch();
+    rig.set("RIGHTFOOT_BATCH_IDS", &foreign);
+    rig.set("BATCHDATA_SOURCES", "balance");
+    rig.start().await;
+    rig.first_polls().await;
+    assert_eq!(rig.source("failing=forbidden", "batches"), Some(1.0));
+    assert_eq!(
+        rig.value(r#"rightfoot_batches{account="default",state="unavailable"}"#),
+        None,
+        "no batch changes state"
+    );
 }

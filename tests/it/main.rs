@@ -7,6 +7,7 @@ mod deployments;
 mod documentation;
 mod faults;
 mod house;
+mod ledger;
 mod rig;
 mod serving;
 mod simulator;

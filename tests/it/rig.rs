@@ -10,13 +10,15 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wallet_exporter::app::{AppError, Running, Surroundings};
 use wallet_exporter::clock::{Clock as _, ManualClock};
 use wallet_exporter::config::{Config, Flags};
 use wallet_exporter::metrics::{Format, render};
 use wallet_exporter::simulator::{Options, Simulator};
-use wallet_exporter::snapshot::Snapshot;
+use wallet_exporter::snapshot::{Board, Snapshot};
+use wallet_exporter::store::Store;
 use wallet_exporter::vendor::Limits;
 
 /// How long a condition may take to come true before a test fails.
@@ -27,14 +29,22 @@ pub struct Rig {
     pub vendors: Simulator,
     pub settings: BTreeMap<String, String>,
     pub limits: Limits,
-    running: Option<(Arc<wallet_exporter::snapshot::Board>, CancellationToken, tokio::task::JoinHandle<()>)>,
+    running: Option<Life>,
     end: CancellationToken,
+}
+
+/// A started exporter.
+struct Life {
+    board: Arc<Board>,
+    store: Arc<Store>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        if let Some((_, stop, _)) = &self.running {
-            stop.cancel();
+        if let Some(life) = &self.running {
+            life.stop.cancel();
         }
         self.end.cancel();
     }
@@ -102,21 +112,30 @@ impl Rig {
             ..Surroundings::default()
         };
         let running = Running::start(&config, &around).await?;
-        let (board, stop) = (Arc::clone(&running.board), running.stop_token());
+        let (board, store, stop) = (Arc::clone(&running.board), Arc::clone(&running.store), running.stop_token());
         let task = tokio::spawn(async move { running.run().await.unwrap() });
-        self.running = Some((board, stop, task));
+        self.running = Some(Life { board, store, stop, task });
         Ok(())
     }
 
-    #[expect(dead_code, reason = "for tests to come")]
     pub async fn stop(&mut self) {
-        let (_, stop, task) = self.running.take().unwrap();
-        stop.cancel();
-        task.await.unwrap();
+        let life = self.running.take().unwrap();
+        life.stop.cancel();
+        life.task.await.unwrap();
+        // A write that was under way may hold the file for a moment longer.
+        let deadline = Instant::now() + PATIENCE;
+        while Arc::strong_count(&life.store) > 1 {
+            assert!(Instant::now() < deadline, "somebody still holds the store");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    pub fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.running.as_ref().unwrap().store)
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.running.as_ref().unwrap().0.current()
+        self.running.as_ref().unwrap().board.current()
     }
 
     /// The exposition at this moment.

@@ -10,7 +10,7 @@ pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot) {
     requests(out, snapshot);
     overflow(out, snapshot);
     let storage = &snapshot.storage;
-    out.family(&c::STORAGE_UP).sample(&[], f64::from(u8::from(storage.up)));
+    out.family(&c::STORAGE_UP).sample(&[], f64::from(u8::from(storage.up())));
     out.family(&c::STORAGE_FAILURES).sample(&[], count(storage.failures));
     out.family(&c::RELOAD_SUCCESSFUL).sample(&[], f64::from(u8::from(snapshot.reload.successful)));
     out.family(&c::RELOAD_TIME).sample(&[], seconds(snapshot.reload.last_success));
