@@ -10,7 +10,8 @@ use chrono::{Days, SecondsFormat};
 use tokio::net::TcpListener;
 
 use super::serve::Running;
-use super::{AppError, Surroundings, signals};
+use super::signals::Signals;
+use super::{AppError, Surroundings};
 use crate::config::{Config, Flags};
 use crate::simulator::{Options, Simulator};
 
@@ -23,6 +24,7 @@ pub async fn demo(
     environment: Vec<(OsString, OsString)>,
     around: &Surroundings,
 ) -> Result<(), AppError> {
+    let signals = Signals::hear()?;
     let cannot = |error: std::io::Error| AppError::System(format!("the simulator cannot listen on loopback: {error}"));
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(cannot)?;
     let vendors = format!("http://{}", listener.local_addr().map_err(cannot)?);
@@ -84,10 +86,10 @@ pub async fn demo(
         config.process.telemetry_path,
     );
     let site = Arc::clone(&running.site);
-    let listening = signals::listen(stop, move || {
+    let listening = signals.obey(stop, move || {
         let site = Arc::clone(&site);
         tokio::task::spawn_blocking(move || site.reload());
-    })?;
+    });
     let outcome = running.run().await;
     listening.abort();
     let _ = vendor.await;

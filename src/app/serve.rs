@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::build::App;
-use super::{AppError, Surroundings, signals};
+use super::signals::Signals;
+use super::{AppError, Surroundings};
 use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::http::{Limits, Options, Server, Site, Web, WebhookOptions, WebhookServer};
@@ -245,12 +246,13 @@ impl Running {
 /// # Errors
 /// See [`AppError`].
 pub async fn serve(config: &Config, around: &Surroundings) -> Result<(), AppError> {
+    let signals = Signals::hear()?;
     let running = Running::start(config, around).await?;
     let site = Arc::clone(&running.site);
-    let listening = signals::listen(running.stop_token(), move || {
+    let listening = signals.obey(running.stop_token(), move || {
         let site = Arc::clone(&site);
         tokio::task::spawn_blocking(move || site.reload());
-    })?;
+    });
     let outcome = running.run().await;
     listening.abort();
     outcome

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{AppError, Surroundings, signals};
+use super::signals::Signals;
+use super::{AppError, Surroundings};
 use crate::simulator::{Options, Pace, Simulator};
 
 /// Flags of `simulate`.
@@ -33,6 +34,7 @@ pub struct SimulateFlags {
 /// # Errors
 /// If it cannot listen.
 pub async fn simulate(flags: &SimulateFlags, around: &Surroundings) -> Result<(), AppError> {
+    let signals = Signals::hear()?;
     let cannot = |error: std::io::Error| {
         AppError::System(format!("--simulator.listen-address: cannot listen on {}: {error}", flags.listen))
     };
@@ -52,7 +54,7 @@ pub async fn simulate(flags: &SimulateFlags, around: &Surroundings) -> Result<()
     let simulator = Simulator::new(options);
     println!("  RIGHTFOOT_BATCH_IDS={}", simulator.batch_ids().join(","));
     let stop = CancellationToken::new();
-    let listening = signals::listen(stop.clone(), || {})?;
+    let listening = signals.obey(stop.clone(), || {});
     simulator.serve(listener, stop.cancelled_owned()).await;
     listening.abort();
     Ok(())

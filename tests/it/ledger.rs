@@ -101,6 +101,7 @@ async fn a_restated_report_is_held_back_and_never_invents_money() {
     rig.stop().await;
     rig.start().await;
     assert_eq!((rig.value(DEBIT), rig.value(HELD)), (Some(50.0), Some(20.0)), "restored");
+    rig.until("the first poll of the new life", |rig| rig.source("up", "consumption") == Some(1.0)).await;
     spend(&rig, 25);
     rig.poll(&["consumption"]).await;
     rig.until("the report was read", |rig| rig.value(DEBIT) == Some(55.0)).await;

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod configuration;
+mod crash;
 mod dashboards;
 mod deployments;
 mod documentation;
