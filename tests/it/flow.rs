@@ -1,0 +1,199 @@
+//! The main job through its door: reports in, exposition out.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use wallet_exporter::clock::Clock as _;
+use wallet_exporter::metrics::{Format, catalog, render};
+use wallet_exporter::money::Usd;
+use wallet_exporter::simulator::{CANARIES, CANARY_CARD_LAST4, CardEvent, Fault, NewRow, Operation};
+
+use crate::rig::Rig;
+
+async fn busy() -> Rig {
+    let mut rig = Rig::new().await;
+    let now = rig.clock.now();
+    rig.vendors.set_balance(Usd::parse("42.5000").unwrap());
+    for number in 0..10 {
+        let moment = now - TimeDelta::minutes(number);
+        rig.vendors.spend(moment, "api_request", "/api/v1/address/verify", Usd::parse("0.1").unwrap());
+    }
+    rig.vendors.spend(now - TimeDelta::days(1), "list_builder_ui", "", Usd::parse("12.3456").unwrap());
+    rig.vendors.top_up(Usd::from_cents(10_000));
+    rig.vendors.refund(Usd::from_cents(2_500));
+    rig.vendors.card(&CardEvent::failed(Usd::from_cents(5_000)));
+    rig.vendors.card(&CardEvent::pending(Usd::from_cents(7_500)));
+    let batch = rig.vendors.new_batch(
+        Some("8ac1f4a6-1234-4abc-9d3e-001122334455"),
+        false,
+        "customer_ref",
+        vec![
+            NewRow::success("Bank of America", 284_351),
+            NewRow::success("Wells \"Fargo\", N.A.\nNewport", -150),
+            NewRow::failed("Wells Fargo", "NO_MATCH"),
+        ],
+    );
+    rig.set("RIGHTFOOT_BATCH_IDS", &batch);
+    rig.set("BATCHDATA_COUNT_SINCE", "2026-05-01");
+    rig.set("RIGHTFOOT_COUNT_SINCE", "2026-05-01");
+    rig.set("BATCHDATA_WARNING_BALANCE_USD", "50");
+    rig.set("BATCHDATA_CRITICAL_BALANCE_USD", "10");
+    rig
+}
+
+/// The exposition without what differs from run to run.
+fn stable(text: &str) -> String {
+    let differs = [
+        "wallet_exporter_vendor_request_duration",
+        "wallet_exporter_build_info",
+        "_last_poll_duration_",
+        "_next_attempt_",
+    ];
+    let kept = text.lines().filter(|line| !differs.iter().any(|name| line.contains(name)));
+    kept.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_exposition_is_as_it_was_approved() {
+    let mut rig = busy().await;
+    rig.start().await;
+    rig.first_polls().await;
+    insta::assert_snapshot!(stable(&rig.metrics()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_formats_carry_the_same_samples() {
+    let mut rig = busy().await;
+    rig.start().await;
+    rig.first_polls().await;
+    let (rendered, _) = render(&rig.snapshot(), rig.clock.now());
+    let samples = |format| -> Vec<String> {
+        rendered.to_text(format).lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+    };
+    assert_eq!(samples(Format::Text), samples(Format::OpenMetrics));
+    let known = |name: &str| catalog::ALL.iter().any(|family| name.starts_with(family.name));
+    for sample in samples(Format::Text) {
+        assert!(known(&sample), "{sample} is in no family of the catalog");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_the_first_answer_nothing_is_claimed() {
+    let mut rig = busy().await;
+    for operation in
+        [Operation::Balance, Operation::ConsumptionReport, Operation::CreditCardTransactions, Operation::BalancesCsv]
+    {
+        rig.vendors.fault(operation, Fault::NoReply, None);
+    }
+    rig.start().await;
+    rig.first_polls().await;
+    let metrics = rig.metrics();
+    for absent in [
+        "batchdata_wallet_balance_usd",
+        "batchdata_wallet_period_debit_usd",
+        "batchdata_card_transactions_pending",
+        "rightfoot_batches",
+        "rightfoot_open_balance_checks",
+        "wallet_exporter_source_last_success",
+    ] {
+        assert!(!metrics.contains(&format!("\n{absent}")), "{absent} is not known yet");
+    }
+    assert_eq!(
+        rig.value(r#"batchdata_wallet_debit_usd_total{account="default"}"#),
+        Some(0.0),
+        "nothing is counted yet"
+    );
+    assert_eq!(
+        rig.value(r#"rightfoot_balance_checks_total{account="default",status="success",submitted_via="api"}"#),
+        Some(0.0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_personal_data_and_no_secret_leaves_the_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = busy().await;
+    rig.set("STORAGE_PATH", directory.path().to_str().unwrap());
+    rig.start().await;
+    rig.first_polls().await;
+    // A failing look, too: errors are where such things leak.
+    rig.vendors.fault(Operation::BalancesCsv, Fault::CutInRecord, Some(1));
+    rig.vendors.fault(Operation::CreditCardTransactions, Fault::CutInRecord, Some(1));
+    rig.clock.advance(Duration::from_secs(120));
+    rig.poll(&["batches", "card_transactions"]).await;
+    let metrics = rig.metrics();
+    let status = serde_json::to_string(&rig.snapshot().status(rig.clock.now())).unwrap();
+    rig.stop().await;
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        files.extend(std::fs::read(entry.unwrap().path()).unwrap());
+    }
+    assert!(files.len() > 10_000, "the ledger was written");
+    let holds =
+        |haystack: &[u8], needle: &str| haystack.windows(needle.len()).any(|window| window == needle.as_bytes());
+    let secrets = [rig.settings["BATCHDATA_API_TOKEN"].as_str(), rig.settings["RIGHTFOOT_API_KEY"].as_str()];
+    for needle in CANARIES.iter().copied().chain(secrets) {
+        assert!(!metrics.contains(needle), "{needle} is in the metrics");
+        assert!(!status.contains(needle), "{needle} is in the status");
+        assert!(!holds(&files, needle), "{needle} is on the disk");
+    }
+    for column in ["last4", "phone", "creator"] {
+        assert!(!holds(&files, column), "the schema has a {column}");
+    }
+    assert!(!metrics.contains(CANARY_CARD_LAST4), "the card's digits are in the metrics");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_hangs_changes_nothing_for_the_others() {
+    let mut rig = busy().await;
+    rig.limits.total = Duration::from_secs(30);
+    rig.vendors.fault(Operation::ConsumptionReport, Fault::Hang, None);
+    rig.start().await;
+    for source in ["balance", "card_transactions", "batches"] {
+        rig.until("the others were polled", |rig| rig.source("up", source) == Some(1.0)).await;
+    }
+    rig.poll(&["balance", "card_transactions"]).await;
+    assert_eq!(rig.source("up", "consumption"), None, "it still hangs");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_throttled_token_waits_as_long_as_it_is_told() {
+    let mut rig = busy().await;
+    rig.set("BATCHDATA_BALANCE_INTERVAL", "1m");
+    rig.start().await;
+    rig.first_polls().await;
+    rig.vendors.fault(Operation::Balance, Fault::throttled(Some("600")), Some(1));
+    rig.poll(&["balance"]).await;
+    assert_eq!(rig.source("failing=rate_limited", "balance"), Some(1.0));
+    rig.vendors.clear_requests();
+    rig.clock.advance(Duration::from_secs(590));
+    rig.until("the other vendor's source goes on", |rig| {
+        rig.vendors.requests().iter().any(|seen| seen.operation == Some(Operation::BalancesCsv))
+    })
+    .await;
+    let wallet =
+        |rig: &Rig| rig.vendors.requests().iter().filter(|seen| seen.operation != Some(Operation::BalancesCsv)).count();
+    assert_eq!(wallet(&rig), 0, "every source of the token waits; the other vendor's goes on");
+    rig.clock.advance(Duration::from_secs(15));
+    rig.until("the token's sources go on", |rig| rig.source("up", "balance") == Some(1.0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_secret_is_used_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    let mut rig = busy().await;
+    std::fs::write(&file, "revoked\n").unwrap();
+    let good = rig.settings.remove("BATCHDATA_API_TOKEN").unwrap();
+    rig.set("BATCHDATA_API_TOKEN_FILE", file.to_str().unwrap());
+    rig.start().await;
+    rig.first_polls().await;
+    assert_eq!(rig.source("failing=unauthorized", "balance"), Some(1.0));
+    std::fs::write(&file, good).unwrap();
+    // Well before the slow retry of a permanent failure.
+    rig.clock.advance(Duration::from_secs(6));
+    rig.until("the new secret is used", |rig| {
+        ["balance", "consumption", "card_transactions"].iter().all(|source| rig.source("up", source) == Some(1.0))
+    })
+    .await;
+}
