@@ -224,7 +224,12 @@ impl Ledger {
         });
         let first_report = self.covered.is_none();
         let mut moved: BTreeMap<Series, Usd> = BTreeMap::new();
-        let mut date = report.from;
+        // A day that was known and may have been forgotten would look new, and count twice.
+        let forgotten = self.covered.map(|(first, last)| (first, Ledger::kept_from(last)));
+        let mut date = match forgotten {
+            Some((first, kept)) if report.from >= first => report.from.max(kept),
+            _ => report.from,
+        };
         while date <= report.to {
             let day = self.fold(date, report, &mut changes);
             let nothing = Day::new();

@@ -15,3 +15,4 @@ mod rig;
 mod serving;
 mod simulator;
 mod vendor;
+mod webhook;

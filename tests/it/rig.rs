@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,7 @@ pub struct Rig {
 struct Life {
     board: Arc<Board>,
     store: Arc<Store>,
+    webhook: Option<SocketAddr>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -113,8 +115,9 @@ impl Rig {
         };
         let running = Running::start(&config, &around).await?;
         let (board, store, stop) = (Arc::clone(&running.board), Arc::clone(&running.store), running.stop_token());
+        let webhook = running.addresses.webhook;
         let task = tokio::spawn(async move { running.run().await.unwrap() });
-        self.running = Some(Life { board, store, stop, task });
+        self.running = Some(Life { board, store, webhook, stop, task });
         Ok(())
     }
 
@@ -128,6 +131,11 @@ impl Rig {
             assert!(Instant::now() < deadline, "somebody still holds the store");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    /// Where the webhook listens, if it is open.
+    pub fn webhook(&self) -> Option<SocketAddr> {
+        self.running.as_ref().unwrap().webhook
     }
 
     pub fn store(&self) -> Arc<Store> {

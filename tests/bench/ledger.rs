@@ -1,0 +1,96 @@
+//! One poll's work on the ledger, on disk: a ledger of one day beside one of five years, in turns.
+//!
+//! Prints: time of plan and commit of a steady report, the file's size, and the time to read the ledger at a start.
+
+#![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs, reason = "a bench")]
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Days, NaiveDate};
+use wallet_exporter::domain::consumption::{BaseLine, Ledger};
+use wallet_exporter::money::Usd;
+use wallet_exporter::store::{AccountId, ConsumptionCommit, Store, Success};
+use wallet_exporter::vendor::{ConsumptionReport, DayConsumption, Flow, Source, Vendor};
+
+const POLLS: u32 = 200;
+
+fn report(from: NaiveDate, to: NaiveDate, step: i64) -> ConsumptionReport {
+    let mut days = std::collections::BTreeMap::new();
+    let mut date = from;
+    while date <= to {
+        let amount = Usd::from_ten_thousandths(1_000_000 + step);
+        let flow = Flow { debit: amount, credit: Usd::ZERO };
+        let by_origin = (0..5).map(|origin| (format!("origin_{origin}"), flow)).collect();
+        let by_path = (0..10).map(|path| (format!("/api/v1/path/{path}"), amount)).collect();
+        days.insert(date, DayConsumption { total: flow, by_origin, by_path });
+        date = date + Days::new(1);
+    }
+    ConsumptionReport { from, to, days }
+}
+
+struct Case {
+    directory: tempfile::TempDir,
+    store: Store,
+    account: AccountId,
+    ledger: Ledger,
+    spent: Duration,
+}
+
+impl Case {
+    fn new(days: u64, today: NaiveDate) -> Case {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(Some(directory.path()), DateTime::UNIX_EPOCH).unwrap();
+        let account = store.account(Vendor::BatchData, "default").unwrap();
+        let mut case =
+            Case { directory, store, account, ledger: Ledger::new(BaseLine::FirstReport), spent: Duration::ZERO };
+        let mut date = today - Days::new(days - 1);
+        while date <= today {
+            let end = (date + Days::new(300)).min(today);
+            case.poll(&report(date, end, 0));
+            date = end + Days::new(1);
+        }
+        case.spent = Duration::ZERO;
+        case
+    }
+
+    fn poll(&mut self, report: &ConsumptionReport) {
+        let begun = Instant::now();
+        let changes = self.ledger.plan(report);
+        let success = Success {
+            account: self.account,
+            source: Source::Consumption,
+            at: DateTime::UNIX_EPOCH,
+            count_since: DateTime::UNIX_EPOCH,
+            configured_since: None,
+            answer: None,
+        };
+        let commit = ConsumptionCommit { success: &success, changes: &changes, born: &[], full_read_on: None };
+        self.store.commit_consumption(&commit).unwrap();
+        self.ledger.commit(changes);
+        self.spent += begun.elapsed();
+    }
+}
+
+fn main() {
+    let today: NaiveDate = "2026-05-19".parse().unwrap();
+    let mut cases = [("1 day", Case::new(1, today)), ("5 years", Case::new(5 * 365 + 1, today))];
+    for step in 1..=POLLS {
+        for (_, case) in &mut cases {
+            let (from, to) = case.ledger.wanted(today, false);
+            case.poll(&report(from, to, i64::from(step)));
+        }
+    }
+    println!("{:<10} {:>16} {:>14} {:>16}", "ledger", "a poll", "file", "read at start");
+    for (name, case) in cases {
+        let begun = Instant::now();
+        let restored = case.store.ledger(case.account, BaseLine::FirstReport).unwrap();
+        let read = begun.elapsed();
+        assert!(restored.is_some());
+        let Case { directory, store, spent, .. } = case;
+        // Closing writes the log back into the file.
+        drop(store);
+        let size = std::fs::metadata(directory.path().join("wallet-exporter.db")).unwrap().len();
+        let poll = spent.as_secs_f64() * 1e3 / f64::from(POLLS);
+        println!("{name:<10} {poll:>13.3} ms {:>11.2} MB {:>13.2} ms", size as f64 / 1e6, read.as_secs_f64() * 1e3);
+    }
+}
