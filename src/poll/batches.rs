@@ -4,6 +4,9 @@
 //! batch settles and that is durable. Invariant: a batch is counted once; a settled one is not downloaded again; a pass
 //! with nothing due succeeds.
 
+mod outcome;
+mod shown;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,19 +15,20 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::export::{Download, Findings, ask};
+use outcome::Applied;
+use shown::newest;
+
+use super::export::{Download, Findings, Stray, ask};
 use super::keeper::Keeper;
 use super::roster::{Roster, is_unconfirmed};
 use super::source::Poller;
 use crate::domain::batches::{Batch, BatchState, Pace};
 use crate::domain::checks::{BIRTH_KEY, CheckTotals, birth_key};
-use crate::domain::tally::{Export, StatusCounts, Tally};
-use crate::snapshot::{ChecksView, NewestBatch};
+use crate::domain::tally::Export;
+use crate::snapshot::NewestBatch;
 use crate::store::{BatchesCommit, StoreError, Success};
-use crate::vendor::{Fault, Reason, Rightfoot, RowReject, Source};
+use crate::vendor::{Fault, Reason, Rightfoot, Source};
 
-/// Batches that have series of their own.
-const SHOWN: u32 = 20;
 /// Old ids are forgotten this often.
 const FORGET_EVERY: Duration = Duration::from_secs(24 * 3_600);
 
@@ -55,7 +59,7 @@ pub struct BatchesPoller {
     followed: BTreeMap<Uuid, Batch>,
     settled: u64,
     totals: CheckTotals,
-    stray: BTreeMap<RowReject, u64>,
+    stray: Stray,
     listed: BTreeSet<Uuid>,
     list_version: u64,
     newest: Vec<NewestBatch>,
@@ -88,7 +92,7 @@ impl BatchesPoller {
             followed: followed.collect(),
             settled: restored.settled,
             totals: restored.totals,
-            stray: BTreeMap::new(),
+            stray: Stray::new(),
             listed: BTreeSet::new(),
             list_version: 0,
             newest: Vec::new(),
@@ -109,39 +113,6 @@ impl BatchesPoller {
     #[must_use]
     pub fn known_series() -> [String; 1] {
         [BIRTH_KEY.to_owned()]
-    }
-
-    /// What is known now.
-    #[must_use]
-    pub fn view(&self) -> ChecksView {
-        let mut states: BTreeMap<BatchState, u64> = BatchState::ALL.into_iter().map(|state| (state, 0)).collect();
-        let mut open_rows = StatusCounts::new();
-        let mut needing_care = Vec::new();
-        let mut oldest_open: Option<DateTime<Utc>> = None;
-        for batch in self.followed.values() {
-            *states.entry(batch.state).or_default() += 1;
-            for (key, rows) in batch.tally.iter().flat_map(|tally| &tally.all) {
-                *open_rows.entry(*key).or_default() += rows;
-            }
-            if batch.state != BatchState::Open {
-                needing_care.push((batch.id, batch.state, batch.first_seen));
-            }
-            if batch.state != BatchState::Abandoned {
-                oldest_open = Some(oldest_open.map_or(batch.first_seen, |oldest| oldest.min(batch.first_seen)));
-            }
-        }
-        states.insert(BatchState::Settled, self.settled);
-        needing_care.sort_by_key(|(id, _, first_seen)| (*first_seen, *id));
-        needing_care.truncate(usize::try_from(SHOWN).unwrap_or_default());
-        ChecksView {
-            totals: self.totals.clone(),
-            count_since: self.count_since,
-            open_rows,
-            states,
-            newest: self.newest.clone(),
-            oldest_open,
-            needing_care,
-        }
     }
 
     /// Takes up ids that are listed and not known; drops those that left the list. What they counted stays.
@@ -246,49 +217,6 @@ impl BatchesPoller {
         Err(fault)
     }
 
-    /// Applies what was found to copies of the batches.
-    fn apply(&self, findings: Findings, now: DateTime<Utc>, totals: &mut CheckTotals) -> Applied {
-        let mut applied = Applied::default();
-        for (id, tally) in findings.answered {
-            let Some(mut batch) = self.followed.get(&id).cloned() else { continue };
-            let met = batch.tally.as_ref().map(|tally| tally.rejected.clone()).unwrap_or_default();
-            count_rejected(&met, &tally.rejected, totals, &mut applied);
-            if batch.looked(tally, now, self.pace) {
-                applied.settled.push(id);
-            }
-            applied.batches.insert(id, batch);
-        }
-        for (id, fault) in findings.refused.iter().chain(&findings.failed) {
-            let Some(mut batch) = self.followed.get(id).cloned() else { continue };
-            if findings.refused.contains_key(id) {
-                if batch.state != BatchState::Unavailable {
-                    tracing::warn!(batch_id = %id, error = %fault, "batch is unavailable; the others go on");
-                }
-                batch.refused(now);
-            } else {
-                if batch.state != BatchState::Failing {
-                    tracing::warn!(batch_id = %id, error = %fault, "batch keeps failing; the others go on");
-                }
-                batch.failed(now, self.pace);
-            }
-            applied.batches.insert(*id, batch);
-        }
-        for id in findings.missed {
-            let Some(mut batch) = self.followed.get(&id).cloned() else { continue };
-            batch.missed(now, self.pace);
-            applied.batches.insert(id, batch);
-        }
-        count_rejected(&self.stray, &findings.stray, totals, &mut applied);
-        applied.stray = findings.stray;
-        let tallies: Vec<&Tally> =
-            applied.settled.iter().filter_map(|id| applied.batches.get(id)?.tally.as_ref()).collect();
-        if !tallies.is_empty() {
-            applied.totals_changed = true;
-            applied.institutions = totals.settle(tallies.iter().copied());
-        }
-        applied
-    }
-
     async fn keep(&mut self, applied: &mut Applied, totals: CheckTotals, now: DateTime<Utc>, since: DateTime<Utc>) {
         let success = Success {
             account: self.keeper.account,
@@ -357,55 +285,6 @@ impl BatchesPoller {
         let listed = &self.listed;
         self.followed.retain(|id, batch| batch.next_look.is_some() || listed.contains(id));
     }
-}
-
-/// Changes that are not durable yet.
-#[derive(Debug, Default)]
-struct Applied {
-    batches: BTreeMap<Uuid, Batch>,
-    settled: Vec<Uuid>,
-    stray: BTreeMap<RowReject, u64>,
-    institutions: Vec<String>,
-    totals_changed: bool,
-}
-
-/// A rejected row is counted when it is first met, not at each look.
-fn count_rejected(
-    met: &BTreeMap<RowReject, u64>,
-    rows: &BTreeMap<RowReject, u64>,
-    totals: &mut CheckTotals,
-    applied: &mut Applied,
-) {
-    for (reason, rows) in rows {
-        let fresh = rows.saturating_sub(met.get(reason).copied().unwrap_or_default());
-        if fresh > 0 {
-            *totals.rejected.entry(*reason).or_default() += fresh;
-            applied.totals_changed = true;
-        }
-    }
-}
-
-/// The batches with the newest results: from memory while they are open, from the store's cache once they have settled.
-fn newest(keeper: &Keeper, followed: &BTreeMap<Uuid, Batch>) -> Result<Vec<NewestBatch>, StoreError> {
-    let mut times: BTreeMap<Uuid, DateTime<Utc>> =
-        keeper.store().newest_batches(keeper.account, SHOWN)?.into_iter().collect();
-    for batch in followed.values() {
-        if let Some(newest) = batch.tally.as_ref().and_then(|tally| tally.newest) {
-            times.insert(batch.id, newest);
-        }
-    }
-    let mut order: Vec<(Uuid, DateTime<Utc>)> = times.into_iter().collect();
-    order.sort_by_key(|(id, time)| (std::cmp::Reverse(*time), *id));
-    order.truncate(usize::try_from(SHOWN).unwrap_or_default());
-    let mut shown = Vec::new();
-    for (id, time) in order {
-        let counts = match followed.get(&id).and_then(|batch| batch.tally.as_ref()) {
-            Some(tally) => Some(Arc::new(tally.all.clone())),
-            None => keeper.store().finished_tally(keeper.account, id)?,
-        };
-        shown.extend(counts.map(|counts| (id, counts, time)));
-    }
-    Ok(shown)
 }
 
 #[async_trait]

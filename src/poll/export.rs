@@ -31,6 +31,9 @@ pub trait Download: Send + Sync {
     async fn download(&self, ids: &[Uuid], sink: &mut Export) -> Result<(), Fault>;
 }
 
+/// Rejected rows that name no batch that was asked for, by the first batch of the request that brought them.
+pub type Stray = BTreeMap<Uuid, BTreeMap<RowReject, u64>>;
+
 /// What a pass learnt.
 #[derive(Debug, Default)]
 pub struct Findings {
@@ -42,8 +45,8 @@ pub struct Findings {
     pub failed: BTreeMap<Uuid, Fault>,
     /// Ids about which nothing was learnt.
     pub missed: Vec<Uuid>,
-    /// Rejected rows that name no batch that was asked for.
-    pub stray: BTreeMap<RowReject, u64>,
+    /// Rejected rows that name no batch that was asked for, of every request that was answered.
+    pub stray: Stray,
     /// Why nothing at all was learnt, if so.
     pub fault: Option<Fault>,
 }
@@ -89,8 +92,8 @@ pub async fn ask(download: &dyn Download, due: &[Uuid], since: DateTime<Utc>, pe
             Ok(()) => {
                 failures_in_a_row = 0;
                 findings.answered.extend(export.tallies);
-                for (reason, rows) in export.stray {
-                    *findings.stray.entry(reason).or_default() += rows;
+                if let Some(first) = ids.first() {
+                    findings.stray.insert(*first, export.stray);
                 }
             }
             Err(fault) if is_about_the_vendor(&fault) => {
