@@ -194,11 +194,16 @@ fn header(out: &mut Vec<u8>, name: &str, spec: &FamilySpec, escaped: &[u8]) {
     for part in [b"# HELP ".as_slice(), name.as_bytes(), b" "] {
         out.extend_from_slice(part);
     }
-    for &byte in spec.help.as_bytes() {
-        match byte {
-            b'\n' => out.extend_from_slice(b"\\n"),
-            _ if escaped.contains(&byte) => out.extend_from_slice(&[b'\\', byte]),
-            _ => out.push(byte),
+    // Hardly any help text has anything to escape, and this runs for every answer.
+    if memchr::memchr3(b'\\', b'\n', b'"', spec.help.as_bytes()).is_none() {
+        out.extend_from_slice(spec.help.as_bytes());
+    } else {
+        for &byte in spec.help.as_bytes() {
+            match byte {
+                b'\n' => out.extend_from_slice(b"\\n"),
+                _ if escaped.contains(&byte) => out.extend_from_slice(&[b'\\', byte]),
+                _ => out.push(byte),
+            }
         }
     }
     for part in [b"\n# TYPE ".as_slice(), name.as_bytes(), b" ", spec.kind.word().as_bytes(), b"\n"] {
