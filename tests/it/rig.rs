@@ -23,7 +23,7 @@ use wallet_exporter::store::Store;
 use wallet_exporter::vendor::Limits;
 
 /// How long a condition may take to come true before a test fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Rig {
     pub clock: ManualClock,
