@@ -449,7 +449,7 @@ async fn memory_stays_bounded_through_a_gigabyte_and_through_two_hundred_full_ba
     vendors.fault(csv, wallet_exporter::simulator::Fault::Repeat { bytes: 200 << 20 }, Some(1));
     let flood = wallet_exporter::simulator::Fault::Flood { bytes: 1 << 30 };
     vendors.fault(wallet_exporter::simulator::Operation::Balance, flood, Some(2));
-    let exporter = Exporter::start(&settings);
+    let mut exporter = Exporter::start(&settings);
     let deadline = Instant::now() + 5 * PATIENCE;
     let value = |metrics: &str, series: &str| -> Option<f64> {
         metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
@@ -472,4 +472,13 @@ async fn memory_stays_bounded_through_a_gigabyte_and_through_two_hundred_full_ba
         std::thread::sleep(Duration::from_millis(50));
     }
     assert!(highest < 96.0 * 1024.0 * 1024.0, "{highest} bytes");
+    // Everything that has left this process, after good answers and broken ones.
+    let left =
+        [exporter.get("/metrics").1, exporter.get("/").1, exporter.get("/api/v1/status").1, exporter.get("/nowhere").1];
+    exporter.child.kill().unwrap();
+    let log = exporter.log.lock().unwrap().clone();
+    let secrets = ["sim-batchdata-token", "rf_live_simulator"];
+    for needle in wallet_exporter::simulator::CANARIES.iter().copied().chain(secrets) {
+        assert!(left.iter().chain([&log]).all(|text| !text.contains(needle)), "{needle} has left the process");
+    }
 }

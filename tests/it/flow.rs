@@ -197,3 +197,24 @@ async fn a_changed_secret_is_used_at_once() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dates_that_the_vendors_clock_refuses_are_asked_for_once_more_with_its_own() {
+    let mut rig = busy().await;
+    // Noon here, late on the day before there.
+    rig.vendors.set_clock_offset(TimeDelta::hours(-13));
+    rig.vendors.clear_requests();
+    rig.start().await;
+    rig.until("the report was read", |rig| rig.source("up", "consumption").is_some()).await;
+    assert_eq!(rig.source("up", "consumption"), Some(1.0));
+    let requests = rig.vendors.requests();
+    let reports: Vec<_> = requests.iter().filter(|seen| seen.operation == Some(Operation::ConsumptionReport)).collect();
+    let ends: Vec<&str> = reports
+        .iter()
+        .filter_map(|seen| seen.query.iter().find(|(name, _)| name == "end_date"))
+        .map(|(_, day)| day.as_str())
+        .collect();
+    // The first may know the vendor's clock already, from another source's answer.
+    assert!(ends == ["2026-05-18"] || ends == ["2026-05-19", "2026-05-18"], "{ends:?}");
+    assert_eq!(rig.value(r#"batchdata_wallet_period_debit_usd{account="default",period="today"}"#), Some(12.3456));
+}
