@@ -31,6 +31,8 @@ pub async fn demo(
     let options = Options::demo(Arc::clone(&around.clock));
     let (token, key) = (options.batchdata_token.clone(), options.rightfoot_key.clone());
     let simulator = Simulator::new(options);
+    // One batch is on its way from the first moment; the simulator's own begin every few minutes.
+    simulator.fill(&simulator.batch(Vec::new()), 40);
 
     let now = around.clock.now();
     let since = now.date_naive().checked_sub_days(Days::new(30)).unwrap_or(now.date_naive());
