@@ -38,6 +38,8 @@ CONF
 wanted=()
 [ -x "$tools/bin/docker-compose" ] || wanted+=(docker-compose)
 [ -x "$tools/bin/kubectl" ] || wanted+=(kubectl)
+# The newest Prometheus and Alertmanager beside the stable suite's: what is served and shipped must suit both.
+[ -x "$tools/newer/usr/bin/promtool" ] || wanted+=(prometheus promtool prometheus-alertmanager)
 if [ ${#wanted[@]} -gt 0 ]; then
     newer_suite "${wanted[@]}"
     ln -sf "$tools/newer/usr/libexec/docker/cli-plugins/docker-compose" "$tools/bin/docker-compose"
@@ -59,6 +61,7 @@ if ! command -v systemd-analyze > /dev/null; then
     "${as_root[@]}" apt-get -qq install -y --no-install-recommends systemd > /dev/null
 fi
 
+"$tools/newer/usr/bin/prometheus" --version | sed -n 1p
 "$tools/bin/docker-compose" version
 "$tools/bin/kubectl" version --client | sed -n 1p
 "$tools/bin/hadolint" --version
