@@ -4,6 +4,7 @@
 //! stood still, that gauges kept their value and vanished at `max_age`, that the other sources went on, how many
 //! requests one attempt costs, and that recovery needs nobody.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Timelike as _};
@@ -369,4 +370,53 @@ async fn one_foreign_batch_never_blinds_the_others_and_all_refused_is_a_failure(
         None,
         "no batch changes state"
     );
+}
+
+/// What is wrong before a request can be made: every source says `connect`, and no vendor sees a token.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vendor_that_cannot_be_reached_is_connect_for_every_source() {
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    let rig = Rig::new().await;
+    let certificate = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let key = rustls_pki_types::PrivatePkcs8KeyDer::from(certificate.signing_key.serialize_der()).into();
+    let server = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.cert.der().clone()], key)
+        .unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let untrusted = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    tokio::spawn(rig.vendors.clone().serve_tls(listener, Arc::new(server), std::future::pending()));
+    for (name, url) in [
+        ("refused connection", closed.as_str()),
+        ("a name that does not resolve", "https://vendor.invalid"),
+        ("a certificate of an unknown authority", untrusted.as_str()),
+    ] {
+        let mut rig = Rig::new().await;
+        let batch = rig.vendors.batch(vec![NewRow::success("Chase", 100)]);
+        rig.set("RIGHTFOOT_BATCH_IDS", &batch);
+        rig.limits.connect = Duration::from_secs(20);
+        rig.limits.total = Duration::from_secs(20);
+        let right = rig.settings["BATCHDATA_BASE_URL"].clone();
+        rig.set("BATCHDATA_BASE_URL", url);
+        rig.set("RIGHTFOOT_BASE_URL", url);
+        rig.start().await;
+        rig.first_polls().await;
+        for (source, _) in SOURCES {
+            assert_eq!(rig.source("up", source), Some(0.0), "{name}: {source}");
+            assert_eq!(rig.source("failing=connect", source), Some(1.0), "{name}: {source}");
+            assert_eq!(rig.value(gauge(source)), None, "{name}: {source}");
+        }
+        rig.stop().await;
+        rig.set("BATCHDATA_BASE_URL", &right);
+        rig.set("RIGHTFOOT_BASE_URL", &right);
+        rig.start().await;
+        rig.first_polls().await;
+        assert!(SOURCES.iter().all(|(source, _)| rig.source("up", source) == Some(1.0)), "{name}: nothing was lost");
+    }
+    assert!(rig.vendors.requests().is_empty(), "no token went to a host that could not show who it is");
 }

@@ -378,3 +378,51 @@ async fn a_new_series_shows_nothing_for_the_hold_and_a_restart_inside_it_begins_
     rig.start().await;
     assert_eq!(rig.value(path), Some(3.0), "restored series show their values at once");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_that_leave_the_list_keep_what_they_counted_and_return_as_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("ids");
+    let mut rig = rig_at(directory.path()).await;
+    rig.set("BATCHDATA_SOURCES", "balance");
+    rig.set("RIGHTFOOT_COUNT_SINCE", "2026-05-01");
+    rig.set("RIGHTFOOT_BATCH_IDS_FILE", list.to_str().unwrap());
+    let ids: Vec<String> = (0..300).map(|_| rig.vendors.batch(vec![NewRow::success("Chase", 100)])).collect();
+    std::fs::write(&list, ids.join("\n")).unwrap();
+    rig.clock.advance(Duration::from_secs(24 * 3_600));
+    rig.start().await;
+    rig.first_polls().await;
+    let checks = r#"rightfoot_balance_checks_total{account="default",status="success",submitted_via="api"}"#;
+    let state =
+        |rig: &Rig, state: &str| rig.value(&format!(r#"rightfoot_batches{{account="default",state="{state}"}}"#));
+    for _ in 0..30 {
+        if state(&rig, "settled") == Some(300.0) {
+            break;
+        }
+        rig.poll(&["batches"]).await;
+    }
+    assert_eq!((rig.value(checks), state(&rig, "settled")), (Some(300.0), Some(300.0)));
+    // An open one leaves and returns, too; a line that is no id costs that line alone.
+    let open = rig.vendors.batch(Vec::new());
+    std::fs::write(&list, format!("not an id\n{open}\n")).unwrap();
+    rig.clock.advance(Duration::from_secs(6));
+    rig.until("the new list is taken up", |rig| state(rig, "open") == Some(1.0)).await;
+    assert_eq!(rig.value(checks), Some(300.0), "what has left keeps what it counted");
+    std::fs::write(&list, ids.join("\n")).unwrap();
+    rig.clock.advance(Duration::from_secs(6));
+    rig.until("the old list is taken up", |rig| state(rig, "open") == Some(0.0)).await;
+    rig.vendors.clear_requests();
+    rig.stop().await;
+    rig.start().await;
+    for _ in 0..3 {
+        rig.poll(&["batches"]).await;
+    }
+    assert_eq!((rig.value(checks), state(&rig, "settled")), (Some(300.0), Some(300.0)), "the same batches");
+    assert!(
+        rig.vendors.requests().iter().all(|seen| seen.operation != Some(Operation::BalancesCsv)),
+        "hundreds of settled batches cost a pass nothing"
+    );
+    let shown =
+        rig.metrics().lines().filter(|line| line.starts_with("rightfoot_batch_last_result_timestamp_seconds{")).count();
+    assert_eq!(shown, 20);
+}
