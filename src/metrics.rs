@@ -2,7 +2,7 @@
 //!
 //! Flows in: a snapshot and the time. Flows out: both text formats, plain and compressed, ready to be served.
 //! Invariant: facts are built as families on each change, never kept in long-lived gauges that would have to be cleaned
-//! of vanished labels. This is the only home of the prometheus crate and the only place where money becomes a float.
+//! of vanished labels. This is the only place where money becomes a float.
 
 pub mod appendix;
 pub mod body;

@@ -76,10 +76,10 @@ fn each_crate_has_one_home() {
         ("rusqlite::", &["store"]),
         ("moka::", &["store"]),
         ("envy::", &["config"]),
-        ("prometheus::", &["metrics"]),
+        ("procfs::", &["metrics"]),
         ("bcrypt::", &["http"]),
         ("clap::", &["config", "app", "main"]),
-        ("axum::", &["http", "simulator"]),
+        ("hyper::", &["http", "simulator"]),
         ("hyper_util::", &["http", "simulator"]),
         ("tracing_subscriber::", &["telemetry"]),
     ];
