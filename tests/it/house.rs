@@ -79,7 +79,7 @@ fn each_crate_has_one_home() {
         ("procfs::", &["metrics"]),
         ("bcrypt::", &["http"]),
         ("clap::", &["config", "app", "main"]),
-        ("hyper::", &["http", "simulator"]),
+        ("hyper::", &["http", "simulator", "vendor"]),
         ("hyper_util::", &["http", "simulator"]),
         ("tracing_subscriber::", &["telemetry"]),
     ];
