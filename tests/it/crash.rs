@@ -444,7 +444,7 @@ async fn memory_stays_bounded_through_a_gigabyte_and_through_two_hundred_full_ba
         ("RIGHTFOOT_BATCH_IDS", &ids),
     ]);
     let csv = wallet_exporter::simulator::Operation::BalancesCsv;
-    vendors.fault(csv, wallet_exporter::simulator::Fault::Repeat { bytes: 200 << 20 }, Some(1));
+    vendors.fault(csv, wallet_exporter::simulator::Fault::Repeat { bytes: 1 << 30 }, Some(1));
     let flood = wallet_exporter::simulator::Fault::Flood { bytes: 1 << 30 };
     vendors.fault(wallet_exporter::simulator::Operation::Balance, flood, Some(2));
     let mut exporter = Exporter::start(&settings);

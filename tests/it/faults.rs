@@ -116,7 +116,12 @@ fn of_source(source: &str) -> Vec<(&'static str, Fault, &'static str)> {
 }
 
 async fn healthy() -> Rig {
+    healthy_at("none").await
+}
+
+async fn healthy_at(storage: &str) -> Rig {
     let mut rig = Rig::new().await;
+    rig.set("STORAGE_PATH", storage);
     rig.limits.pages = 20;
     let now = rig.clock.now();
     rig.vendors.set_balance(Usd::from_cents(4_250));
@@ -372,51 +377,77 @@ async fn one_foreign_batch_never_blinds_the_others_and_all_refused_is_a_failure(
     );
 }
 
-/// What is wrong before a request can be made: every source says `connect`, and no vendor sees a token.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_vendor_that_cannot_be_reached_is_connect_for_every_source() {
-    let closed = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        format!("http://{}", listener.local_addr().unwrap())
-    };
-    let rig = Rig::new().await;
-    let certificate = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let key = rustls_pki_types::PrivatePkcs8KeyDer::from(certificate.signing_key.serialize_der()).into();
+/// A TLS listener of the vendor's, with a certificate for `name` that ends on the first of January of `year`.
+async fn tls(rig: &Rig, name: &str, year: i32) -> (String, rustls_pki_types::CertificateDer<'static>) {
+    let mut parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    parameters.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    parameters.not_after = rcgen::date_time_ymd(year, 1, 1);
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let certificate = parameters.self_signed(&pair).unwrap().der().clone();
+    let key = rustls_pki_types::PrivatePkcs8KeyDer::from(pair.serialize_der()).into();
     let server = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.cert.der().clone()], key)
+        .with_single_cert(vec![certificate.clone()], key)
         .unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let untrusted = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let address = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     tokio::spawn(rig.vendors.clone().serve_tls(listener, Arc::new(server), std::future::pending()));
+    (address, certificate)
+}
+
+/// What is wrong before a request can be made, for every source at once: the vendor was well in an earlier life, cannot
+/// be reached in this one, and is well again in the next. No token goes to a host that cannot show who it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vendor_that_cannot_be_reached_is_connect_for_every_source() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = healthy_at(directory.path().to_str().unwrap()).await;
+    rig.limits.connect = Duration::from_secs(20);
+    rig.limits.total = Duration::from_secs(20);
+    let stranger = Rig::new().await;
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    let (unknown, _) = tls(&stranger, "localhost", 2090).await;
+    let (wrong_name, trusted) = tls(&stranger, "elsewhere.invalid", 2090).await;
+    let (expired, also_trusted) = tls(&stranger, "localhost", 2021).await;
+    rig.roots = vec![trusted, also_trusted];
+    let right = rig.settings["BATCHDATA_BASE_URL"].clone();
     for (name, url) in [
         ("refused connection", closed.as_str()),
         ("a name that does not resolve", "https://vendor.invalid"),
-        ("a certificate of an unknown authority", untrusted.as_str()),
+        ("a certificate of an unknown authority", unknown.as_str()),
+        ("a certificate of another name", wrong_name.as_str()),
+        ("an expired certificate", expired.as_str()),
     ] {
-        let mut rig = Rig::new().await;
-        let batch = rig.vendors.batch(vec![NewRow::success("Chase", 100)]);
-        rig.set("RIGHTFOOT_BATCH_IDS", &batch);
-        rig.limits.connect = Duration::from_secs(20);
-        rig.limits.total = Duration::from_secs(20);
-        let right = rig.settings["BATCHDATA_BASE_URL"].clone();
+        let gauges = SOURCES.map(|(source, _)| rig.value(gauge(source)));
+        let successes = SOURCES.map(|(source, _)| rig.source("last_success_timestamp_seconds", source));
+        assert!(gauges.iter().chain(&successes).all(Option::is_some), "{name}: healthy before");
+        rig.stop().await;
         rig.set("BATCHDATA_BASE_URL", url);
         rig.set("RIGHTFOOT_BASE_URL", url);
         rig.start().await;
-        rig.first_polls().await;
+        rig.until("every source has tried", |rig| SOURCES.iter().all(|(source, _)| rig.source("up", source).is_some()))
+            .await;
         for (source, _) in SOURCES {
             assert_eq!(rig.source("up", source), Some(0.0), "{name}: {source}");
             assert_eq!(rig.source("failing=connect", source), Some(1.0), "{name}: {source}");
-            assert_eq!(rig.value(gauge(source)), None, "{name}: {source}");
         }
+        assert_eq!(SOURCES.map(|(source, _)| rig.value(gauge(source))), gauges, "{name}: gauges are kept");
+        let still = SOURCES.map(|(source, _)| rig.source("last_success_timestamp_seconds", source));
+        assert_eq!(still, successes, "{name}: the last successes stand still");
+        rig.clock.advance(Duration::from_secs(3_700));
+        assert!(SOURCES.iter().all(|(source, _)| rig.value(gauge(source)).is_none()), "{name}: gauges vanish");
         rig.stop().await;
         rig.set("BATCHDATA_BASE_URL", &right);
         rig.set("RIGHTFOOT_BASE_URL", &right);
         rig.start().await;
-        rig.first_polls().await;
-        assert!(SOURCES.iter().all(|(source, _)| rig.source("up", source) == Some(1.0)), "{name}: nothing was lost");
+        rig.until("every source is well again", |rig| {
+            SOURCES.iter().all(|(source, _)| rig.source("up", source) == Some(1.0))
+        })
+        .await;
     }
-    assert!(rig.vendors.requests().is_empty(), "no token went to a host that could not show who it is");
+    assert!(stranger.vendors.requests().is_empty(), "no request and no token reached the strangers");
 }

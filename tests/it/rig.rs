@@ -30,6 +30,8 @@ pub struct Rig {
     pub vendors: Simulator,
     pub settings: BTreeMap<String, String>,
     pub limits: Limits,
+    /// Certificates to trust beside the system's.
+    pub roots: Vec<rustls_pki_types::CertificateDer<'static>>,
     running: Option<Life>,
     end: CancellationToken,
 }
@@ -90,6 +92,7 @@ impl Rig {
             vendors,
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             limits,
+            roots: Vec::new(),
             running: None,
             end,
         }
@@ -109,9 +112,9 @@ impl Rig {
         let around = Surroundings {
             clock: Arc::new(self.clock.clone()),
             limits: self.limits,
+            extra_roots: self.roots.clone(),
             seed: Some(7),
             drain: Duration::from_millis(200),
-            ..Surroundings::default()
         };
         let running = Running::start(&config, &around).await?;
         let (board, store, stop) = (Arc::clone(&running.board), Arc::clone(&running.store), running.stop_token());
