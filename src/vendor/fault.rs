@@ -135,9 +135,9 @@ impl Fault {
             Reason::Redirect => Some("check the base URL: redirects are never followed".to_owned()),
             Reason::ClientError if self.status == Some(404) => Some("check the base URL".to_owned()),
             Reason::Connect => Some("check the base URL, DNS, the proxy and the CA certificates".to_owned()),
-            Reason::Decode | Reason::Implausible | Reason::TooLarge => {
-                Some("the vendor's answer is not what its documentation says; see docs on this reason".to_owned())
-            }
+            Reason::Decode | Reason::Implausible | Reason::TooLarge => Some(
+                "the answer is not what the vendor documents: look for a newer exporter, or tell the vendor".to_owned(),
+            ),
             _ => None,
         }
     }

@@ -469,7 +469,7 @@ async fn memory_stays_bounded_through_a_gigabyte_and_through_two_hundred_full_ba
         assert!(Instant::now() < deadline, "open {open}, balance {balance:?}\n{}", exporter.log.lock().unwrap());
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert!(highest < 96.0 * 1024.0 * 1024.0, "{highest} bytes");
+    assert!(highest < 48.0 * 1024.0 * 1024.0, "{highest} bytes");
     // Everything that has left this process, after good answers and broken ones.
     let left =
         [exporter.get("/metrics").1, exporter.get("/").1, exporter.get("/api/v1/status").1, exporter.get("/nowhere").1];

@@ -69,3 +69,23 @@ fn the_readmes_links_lead_somewhere() {
     }
     assert!(links > 0);
 }
+
+#[test]
+fn the_readmes_queries_parse_and_name_what_exists() {
+    let block = README.split("```promql\n").nth(1).unwrap().split("```").next().unwrap();
+    let queries: Vec<&str> = block.split("\n\n").collect();
+    assert_eq!(queries.len(), 3);
+    for query in queries {
+        promql_parser::parser::parse(query).unwrap_or_else(|fault| panic!("{query}: {fault}"));
+        let words = query
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .flat_map(|line| line.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_'));
+        let metrics: Vec<&str> =
+            words.filter(|word| word.starts_with("batchdata_") || word.starts_with("rightfoot_")).collect();
+        assert!(!metrics.is_empty());
+        for metric in metrics {
+            assert!(families().iter().any(|family| family.name == metric), "{metric} is not served");
+        }
+    }
+}
