@@ -56,6 +56,8 @@ pub enum Pace {
     Quiet,
     /// Spend every few seconds, card events every few minutes, a batch every three minutes.
     Demo,
+    /// The same spend; a card payment takes minutes, a batch begins every seven hours and fills for two and a half.
+    Everyday,
 }
 
 /// How a simulator is made.
@@ -143,7 +145,12 @@ impl Simulator {
     #[must_use]
     pub fn new(options: Options) -> Simulator {
         let now = options.clock.now().timestamp();
-        let world = World::new(options.seed, now, options.history_days, options.pace == Pace::Demo);
+        let habits = match options.pace {
+            Pace::Quiet => None,
+            Pace::Demo => Some(life::DEMO),
+            Pace::Everyday => Some(life::EVERYDAY),
+        };
+        let world = World::new(options.seed, now, options.history_days, habits);
         let state = State {
             world,
             faults: Queue::default(),

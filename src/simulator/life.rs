@@ -40,6 +40,43 @@ const CURVE: [u32; 24] = [
     660,
 ];
 
+/// How quickly the vendors' side of life goes by. Spend is the same at every pace.
+#[derive(Clone, Copy)]
+pub(super) struct Habits {
+    /// A pending top-up ends after this many seconds.
+    settles_after: i64,
+    /// Somebody uses the card by hand at most once in this many seconds,
+    card_every: i64,
+    /// and of 1,000 such moments these are top-ups, failed ones and refunds.
+    card_chances: [u32; 3],
+    /// A batch begins each time this many seconds have passed,
+    batch_every: i64,
+    /// has this many rows,
+    batch_rows: (u32, u32),
+    /// and has all of them after this many seconds.
+    batch_fills: i64,
+}
+
+/// There is something to see every minute.
+pub(super) const DEMO: Habits = Habits {
+    settles_after: 30,
+    card_every: 60,
+    card_chances: [250, 100, 50],
+    batch_every: 180,
+    batch_rows: (40, 160),
+    batch_fills: 80,
+};
+
+/// A fortnight is as a customer's fortnight is.
+pub(super) const EVERYDAY: Habits = Habits {
+    settles_after: 20 * 60,
+    card_every: HOUR,
+    card_chances: [0, 6, 6],
+    batch_every: 7 * HOUR,
+    batch_rows: (150, 700),
+    batch_fills: 150 * 60,
+};
+
 /// Subjects of chance.
 const SPEND: u64 = 1;
 const CARD: u64 = 2;
@@ -81,14 +118,14 @@ pub(super) fn history(world: &mut World, from: i64, until: i64) {
         if at.rem_euclid(7 * HOUR) == 0 && chance.happens(80) {
             let planned = chance.between(60, 400);
             let id = open_batch(world, at + 60, planned);
-            fill(world, &id, at + 60 + i64::from(planned), true);
+            fill(world, &id, at + 60 + i64::from(planned), None);
         }
         at += HOUR;
     }
 }
 
 /// What happens in the slot that begins at `at`.
-pub(super) fn slot(world: &mut World, at: i64) {
+pub(super) fn slot(world: &mut World, habits: &Habits, at: i64) {
     let seed = world.seed;
     let mut chance = Chance::at(seed, SPEND, at);
     if chance.happens(busy(seed, at).max(350)) {
@@ -97,23 +134,26 @@ pub(super) fn slot(world: &mut World, at: i64) {
             world.wallet.spend(at, origin, path, *price * i64::from(chance.between(1, 2)));
         }
     }
-    settle_pending(world, at);
+    settle_pending(world, at - habits.settles_after, at);
     refill(world, at, PENDING);
-    if at.rem_euclid(60) == 0 {
+    if at.rem_euclid(habits.card_every) == 0 {
         let mut chance = Chance::at(seed, CARD, at);
-        match chance.below(100) {
-            0..=24 => card(world, at, i64::from(chance.between(1, 4)) * 25 * DOLLAR, PENDING),
-            25..=34 => card(world, at, 100 * DOLLAR, FAILED),
-            35..=39 => card(world, at, -10 * DOLLAR, PAID),
-            _ => {}
+        let [top_up, failed, refund] = habits.card_chances;
+        let drawn = chance.below(1_000);
+        if drawn < top_up {
+            card(world, at, i64::from(chance.between(1, 4)) * 25 * DOLLAR, PENDING);
+        } else if drawn < top_up + failed {
+            card(world, at, 100 * DOLLAR, FAILED);
+        } else if drawn < top_up + failed + refund {
+            card(world, at, -10 * DOLLAR, PAID);
         }
     }
-    grow_batches(world, at);
+    grow_batches(world, habits, at);
 }
 
-/// A pending top-up is paid half a minute later; one in ten fails.
-fn settle_pending(world: &mut World, at: i64) {
-    let due = (at - 30) * 1_000_000;
+/// A pending top-up of `made_by` or before is paid; one in ten fails.
+fn settle_pending(world: &mut World, made_by: i64, at: i64) {
+    let due = made_by * 1_000_000;
     let pending: Vec<i64> = world
         .cards
         .newest_first()
@@ -155,13 +195,14 @@ fn card(world: &mut World, at: i64, credits: Units, status: i64) {
 }
 
 /// A new batch now and then, and rows for those that are open.
-fn grow_batches(world: &mut World, at: i64) {
+fn grow_batches(world: &mut World, habits: &Habits, at: i64) {
     let open: Vec<String> = world.own_open.clone();
     for id in open {
-        fill(world, &id, at, false);
+        fill(world, &id, at, Some(habits.batch_fills));
     }
-    if at.rem_euclid(180) == 0 {
-        let planned = Chance::at(world.seed, BATCH, at).between(40, 160);
+    if at.rem_euclid(habits.batch_every) == 0 {
+        let (fewest, most) = habits.batch_rows;
+        let planned = Chance::at(world.seed, BATCH, at).between(fewest, most);
         open_batch(world, at, planned);
     }
 }
@@ -183,17 +224,21 @@ fn open_batch(world: &mut World, at: i64, planned: u32) -> String {
     id
 }
 
-/// Gives a batch the rows that it has by now; it takes about 80 seconds.
-fn fill(world: &mut World, id: &str, at: i64, at_once: bool) {
-    const SECONDS: i64 = 80;
+/// Gives a batch the rows that it has by now, if it takes that many seconds to fill; else all at once.
+fn fill(world: &mut World, id: &str, at: i64, seconds: Option<i64>) {
     let Some(batch) = world.batches.find(id) else { return };
     let (created, planned) = (batch.created, batch.planned);
     let have = u32::try_from(batch.rows.len()).unwrap_or(u32::MAX);
-    let age = (at - created).clamp(0, SECONDS);
-    let due = if at_once { planned } else { u32::try_from(i64::from(planned) * age / SECONDS).unwrap_or(0) };
+    let due = match seconds {
+        Some(seconds) => {
+            let age = (at - created).clamp(0, seconds);
+            u32::try_from(i64::from(planned) * age / seconds).unwrap_or(0)
+        }
+        None => planned,
+    };
     let seed = world.seed;
-    let rows = (have..due)
-        .map(|place| believable(seed, created, place, if at_once { created + i64::from(place) } else { at }));
+    let recorded = |place: u32| if seconds.is_none() { created + i64::from(place) } else { at };
+    let rows = (have..due).map(|place| believable(seed, created, place, recorded(place)));
     world.batches.add_rows(id, rows, at);
     if due >= planned {
         world.complete(id, at);

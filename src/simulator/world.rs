@@ -10,7 +10,7 @@ use super::amount::Units;
 use super::batches::{Batch, Batches};
 use super::cards::{Card, Cards, PAID};
 use super::chance::Chance;
-use super::life;
+use super::life::{self, Habits};
 use super::wallet::Wallet;
 
 /// A batch's completion that its webhook has to tell.
@@ -37,12 +37,13 @@ pub(super) struct World {
     pub(super) revoked: BTreeSet<String>,
     /// Up to when everything has happened.
     reached: i64,
-    alive: bool,
+    /// How things happen by themselves, if they do.
+    habits: Option<Habits>,
 }
 
 impl World {
-    /// A world that begins at `now`; `alive` if things happen in it by themselves.
-    pub(super) fn new(seed: u64, now: i64, history_days: u32, alive: bool) -> World {
+    /// A world that begins at `now`; with habits, things happen in it by themselves.
+    pub(super) fn new(seed: u64, now: i64, history_days: u32, habits: Option<Habits>) -> World {
         let mut world = World {
             seed,
             wallet: Wallet::default(),
@@ -54,13 +55,13 @@ impl World {
             refused: BTreeMap::new(),
             revoked: BTreeSet::new(),
             reached: now,
-            alive,
+            habits,
         };
         let this_hour = now - now.rem_euclid(3_600);
         if history_days > 0 {
             let today = now - now.rem_euclid(86_400);
             life::history(&mut world, today - i64::from(history_days) * 86_400, this_hour);
-            if alive {
+            if habits.is_some() {
                 world.reached = this_hour;
                 // What was told before the simulator began need not be told now.
                 world.advance(now);
@@ -75,10 +76,10 @@ impl World {
         if now <= self.reached {
             return;
         }
-        if self.alive {
+        if let Some(habits) = self.habits {
             let mut at = self.reached - self.reached.rem_euclid(life::SLOT) + life::SLOT;
             while at <= now {
-                life::slot(self, at);
+                life::slot(self, &habits, at);
                 at += life::SLOT;
             }
         }

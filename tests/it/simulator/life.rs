@@ -101,3 +101,24 @@ async fn a_year_of_history_is_quick_to_ask_for() {
     assert!(answer.body.len() > 4_000_000, "{}", answer.body.len());
     eprintln!("{} bytes in {:?}", answer.body.len(), began.elapsed());
 }
+
+#[tokio::test]
+async fn an_everyday_day_is_a_customers_day() {
+    let running = start(NOW, |options| {
+        options.pace = Pace::Everyday;
+        options.history_days = 60;
+    })
+    .await;
+    let before = running.simulator.truth();
+    running.clock.advance(Duration::from_secs(4 * 86_400));
+    let after = running.simulator.truth();
+    // The model's own pace before this moment, a weekend in it or not.
+    let day = (before.total.debit.to_string().parse::<f64>().unwrap()) / 60.0;
+    let spent = (after.total.debit - before.total.debit).to_string().parse::<f64>().unwrap() / 4.0;
+    assert!((day / 2.0..day * 2.0).contains(&spent), "{spent} a day after {day}");
+    let cards = |truth: &wallet_exporter::simulator::Truth| truth.cards.iter().map(|card| card.count).sum::<u64>();
+    assert!((1..12).contains(&(cards(&after) - cards(&before))), "{:?}", after.cards);
+    let batches = after.batches.len() - before.batches.len();
+    assert!((12..=15).contains(&batches), "{batches} batches");
+    assert!(after.batches.iter().filter(|batch| !batch.complete).count() <= 1, "they fill within hours");
+}
