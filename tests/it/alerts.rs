@@ -5,7 +5,7 @@
 
 mod end_to_end;
 mod notifications;
-mod rules;
+pub mod rules;
 mod servers;
 mod sink;
 mod tools;

@@ -2,6 +2,7 @@
 
 mod board;
 mod drawn;
+mod labels;
 mod query;
 
 use std::collections::BTreeSet;

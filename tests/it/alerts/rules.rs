@@ -76,6 +76,12 @@ pub fn alerts() -> Vec<(String, Rule)> {
     rules().into_iter().filter_map(|rule| rule.alert.clone().map(|name| (name, rule))).collect()
 }
 
+/// Every rule's name and expression.
+pub fn expressions() -> Vec<(String, String)> {
+    let name = |rule: &Rule| rule.alert.clone().or_else(|| rule.record.clone()).unwrap_or_default();
+    rules().into_iter().map(|rule| (name(&rule), rule.expr)).collect()
+}
+
 fn case_files() -> Vec<PathBuf> {
     let folder = std::fs::read_dir(shipped("deploy/prometheus/tests")).expect("the cases");
     let mut files: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
