@@ -60,6 +60,8 @@ export async function openStudio(modules, output) {
       await page.setViewport({ width: 1600, height });
       await page.goto(`http://127.0.0.1:${server.address().port}/`);
       await page.waitForFunction('window.finished === true', { timeout: 60_000 });
+      // Icons arrive one by one.
+      await page.waitForNetworkIdle({ idleTime: 100, timeout: 60_000 });
       const findings = await page.evaluate('window.findings');
       await page.screenshot({ path: picture, fullPage: true });
       await page.close();

@@ -256,6 +256,41 @@ function inspect() {
   }
 }
 
+const PATIENCE = 30_000;
+const QUIET_FRAMES = 3;
+const nextFrame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+
+function painted(canvas) {
+  if (!canvas.width || !canvas.height) return false;
+  return canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((byte) => byte !== 0);
+}
+
+/** Whether a chart has been painted, a table has its rows. */
+function shown(panel) {
+  const element = document.querySelector(`[data-panel="${panel.id}"]`);
+  if (panel.type === 'table') return element.querySelectorAll('[role="row"]').length > 1;
+  const canvas = element.querySelector('canvas');
+  return canvas !== null && painted(canvas);
+}
+
+/** Charts and tables lay themselves out over a few frames: waits until all of them show something and nothing moves. */
+async function settled(drawn) {
+  let changes = 0;
+  new MutationObserver((seen) => (changes += seen.length)).observe(document.body, { attributes: true, characterData: true, childList: true, subtree: true });
+  const waiting = new Set(drawn.filter(({ panel, data }) => ['timeseries', 'table'].includes(panel.type) && data.some((frame) => frame.length > 0)).map(({ panel }) => panel));
+  const deadline = performance.now() + PATIENCE;
+  for (let quiet = 0, before = -1; quiet < QUIET_FRAMES || waiting.size > 0; before = changes) {
+    if (performance.now() > deadline) {
+      for (const panel of waiting) problem(panel, 'never showed its data');
+      if (waiting.size === 0) findings.problems.push('the page never came to rest');
+      return;
+    }
+    await nextFrame();
+    for (const panel of waiting) if (shown(panel)) waiting.delete(panel);
+    quiet = changes === before ? quiet + 1 : 0;
+  }
+}
+
 async function main() {
   const drawn = [];
   for (const each of panels) drawn.push({ panel: each.panel, data: await prepare(each) });
@@ -271,9 +306,8 @@ async function main() {
       </div>
     </ThemeContext.Provider>,
   );
-  // Charts and tables lay themselves out over a few frames; fonts and icons arrive meanwhile.
   await document.fonts.ready;
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await settled(drawn);
   inspect();
 }
 
