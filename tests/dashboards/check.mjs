@@ -1,24 +1,24 @@
 // Flows in: the shipped dashboards and a history. Flows out: `OUTPUT/<name>.png`, `OUTPUT/<name>.txt` (what each panel
 // showed) and the problems, one a line; the exit code is 1 if there are any.
-// Always holds: every query of every panel was run on a real Prometheus, every panel was drawn by Grafana's components.
+// Always holds: every query of every panel was run on a real Prometheus, and on a second one where PROMETHEUS_NEWEST names
+// it; every panel was drawn by Grafana's components.
 //
-// usage: node check.mjs MODULES OUTPUT [HISTORY.om]   (MODULES holds node_modules; without HISTORY one is generated)
+// usage: node check.mjs MODULES OUTPUT HISTORY.om   (MODULES holds node_modules; the history's end is about now)
 
 import fs from 'node:fs';
 import path from 'node:path';
 import { openStudio } from './draw.mjs';
-import { writeHistory } from './history.mjs';
-import { startPrometheus } from './prometheus.mjs';
-import { instant, runDashboard } from './queries.mjs';
+import { fill, startPrometheus } from './prometheus.mjs';
+import { runDashboard } from './queries.mjs';
 import { openSchema } from './schema.mjs';
 
 const HERE = import.meta.dirname;
 const BOARDS = path.join(HERE, '../../grafana/dashboards');
 const TOLERANCE = 0.02;
 
-const [modules, output, given] = process.argv.slice(2).map((argument) => path.resolve(argument));
-if (!output) {
-  console.error('usage: node check.mjs MODULES OUTPUT [HISTORY.om]');
+const [modules, output, history] = process.argv.slice(2).map((argument) => path.resolve(argument));
+if (!history) {
+  console.error('usage: node check.mjs MODULES OUTPUT HISTORY.om');
   process.exit(64);
 }
 
@@ -26,9 +26,8 @@ const started = Date.now();
 const note = (text) => console.log(`${((Date.now() - started) / 1000).toFixed(1)} s  ${text}`);
 const problems = [];
 const allowedEmpty = JSON.parse(fs.readFileSync(path.join(HERE, 'expected-empty.json'), 'utf8'));
-const unusedAllowance = new Set(Object.keys(allowedEmpty));
 
-function judgeAnswers({ dashboard, panels, annotations, variables }) {
+function judgeAnswers({ dashboard, panels, annotations, variables }, unusedAllowance) {
   for (const { panel, answers } of panels)
     for (const { target, expression, result, error } of answers) {
       const key = `${dashboard.uid}/${panel.title}/${target.refId}`;
@@ -66,39 +65,52 @@ const judge = openSchema(modules);
 for (const { dashboard } of dashboards) problems.push(...judge(dashboard));
 note(`${dashboards.length} dashboards checked against Grafana's types`);
 
-let history = given;
-if (!history) {
-  history = path.join(output, 'history.om');
-  writeHistory(history, Math.floor(Date.now() / 1000));
-  note('history written');
+/** Runs everything on one Prometheus. Returns what each dashboard showed. */
+async function ask(program, blocks) {
+  const prometheus = await startPrometheus(program, blocks, path.join(output, 'prometheus'));
+  try {
+    note(`Prometheus ${prometheus.version} filled and running, alerts fire`);
+    // Not before the alerts that have just fired.
+    const end = Math.ceil(Date.now() / 1000);
+    const unusedAllowance = new Set(Object.keys(allowedEmpty));
+    const results = [];
+    for (const { name, dashboard } of dashboards) {
+      const result = await runDashboard(prometheus.url, dashboard, end);
+      judgeAnswers(result, unusedAllowance);
+      const instances = result.variables.find((variable) => variable.name === 'instance').found.sort();
+      if (instances.length < 2) problems.push(`${dashboard.uid}: one replica is no test of two`);
+      judgeReplicas(result, await runDashboard(prometheus.url, dashboard, end, { instance: instances[0] }));
+      const queries = result.panels.reduce((total, { answers }) => total + answers.length, 0);
+      note(`${name}: ${result.panels.length} panels, ${queries} queries`);
+      results.push({ name, result });
+    }
+    for (const key of unusedAllowance) problems.push(`${key} is on the list of empty queries but has data or does not exist`);
+    return results;
+  } finally {
+    await prometheus.stop();
+  }
 }
-const prometheus = await startPrometheus(history, path.join(output, 'prometheus'));
-let studio;
+
+const blocks = path.join(output, 'blocks');
+fill(history, blocks);
+note('blocks made');
+const results = await ask('prometheus', blocks);
+if (process.env.PROMETHEUS_NEWEST) await ask(process.env.PROMETHEUS_NEWEST, blocks);
+fs.rmSync(blocks, { recursive: true });
+
+const studio = await openStudio(modules, output);
 try {
-  note('Prometheus filled and running');
-  studio = await openStudio(modules, output);
   note('page bundled');
-  const now = Math.floor(Date.now() / 1000);
-  const newest = await instant(prometheus.url, 'max(max_over_time(timestamp(wallet_exporter_build_info)[400d:1m]))', now + 60).catch(() => []);
-  const end = newest.length ? Number(newest[0].value[1]) : now;
-  for (const { name, dashboard } of dashboards) {
-    const result = await runDashboard(prometheus.url, dashboard, end);
-    judgeAnswers(result);
-    const instances = result.variables.find((variable) => variable.name === 'instance').found.sort();
-    if (instances.length > 1) judgeReplicas(result, await runDashboard(prometheus.url, dashboard, end, { instance: instances[0] }));
-    const queries = result.panels.reduce((total, { answers }) => total + answers.length, 0);
+  for (const { name, result } of results) {
     const findings = await studio.draw(result, path.join(output, `${name}.png`));
-    problems.push(...findings.problems.map((text) => `${dashboard.uid} panel ${text}`));
+    problems.push(...findings.problems.map((text) => `${result.dashboard.uid} panel ${text}`));
     const shown = result.panels.map(({ panel }) => `${panel.id} ${panel.title}: ${(findings.shown[panel.id] ?? []).join(' | ')}`);
     fs.writeFileSync(path.join(output, `${name}.txt`), `${shown.join('\n')}\n`);
-    note(`${name}: ${result.panels.length} panels, ${queries} queries`);
+    note(`${name} drawn`);
   }
 } finally {
-  await studio?.close();
-  await prometheus.stop();
+  await studio.close();
 }
-for (const key of unusedAllowance) problems.push(`${key} is on the list of empty queries but has data or does not exist`);
-if (!given) fs.rmSync(history);
 for (const text of problems) console.log(`PROBLEM ${text}`);
 note(`${problems.length} problems`);
 process.exitCode = problems.length > 0 ? 1 : 0;

@@ -2,8 +2,11 @@
 
 mod board;
 mod drawn;
+mod history;
 mod labels;
 mod query;
+mod recorder;
+mod story;
 
 use std::collections::BTreeSet;
 

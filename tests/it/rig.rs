@@ -1,7 +1,7 @@
-//! The exporter and a quiet simulator in this process, on one clock that only the test moves.
+//! The exporter and a simulator in this process, on one clock that only the test moves.
 //!
 //! Flows in: orders to the simulator, moves of the clock. Flows out: what `/metrics` shows. Invariant: time passes only
-//! by `advance`, but for the limits of single requests, which run on real time and are short here.
+//! by moves of the clock, but for the limits of single requests, which run on real time and are short here.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -33,6 +33,7 @@ pub struct Rig {
     /// Certificates to trust beside the system's.
     pub roots: Vec<rustls_pki_types::CertificateDer<'static>>,
     running: Option<Life>,
+    vendor_address: String,
     end: CancellationToken,
 }
 
@@ -40,6 +41,7 @@ pub struct Rig {
 struct Life {
     board: Arc<Board>,
     store: Arc<Store>,
+    web: SocketAddr,
     webhook: Option<SocketAddr>,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -63,21 +65,36 @@ impl Rig {
     pub async fn new() -> Rig {
         let clock = ManualClock::new(at("2026-05-19T12:00:00Z"));
         let options = Options::quiet(Arc::new(clock.clone()));
-        let (token, key) = (options.batchdata_token.clone(), options.rightfoot_key.clone());
+        Rig::with(clock, options).await
+    }
+
+    /// Both vendors as the options say, which look at this clock; no exporter yet.
+    pub async fn with(clock: ManualClock, options: Options) -> Rig {
         let vendors = Simulator::new(options);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let end = CancellationToken::new();
         tokio::spawn(vendors.clone().serve(listener, end.clone().cancelled_owned()));
+        Rig::at(clock, vendors, address, end)
+    }
+
+    /// A place for another exporter on the same vendors and the same clock.
+    pub fn beside(&self) -> Rig {
+        Rig::at(self.clock.clone(), self.vendors.clone(), self.vendor_address.clone(), CancellationToken::new())
+    }
+
+    fn at(clock: ManualClock, vendors: Simulator, address: String, end: CancellationToken) -> Rig {
+        let secrets = Options::quiet(Arc::new(clock.clone()));
         let settings = [
             ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"),
             ("STORAGE_PATH", "none"),
             ("METRICS_BIRTH_HOLD", "0s"),
-            ("BATCHDATA_API_TOKEN", &token),
+            ("BATCHDATA_API_TOKEN", &secrets.batchdata_token),
             ("BATCHDATA_BASE_URL", &address),
-            ("RIGHTFOOT_API_KEY", &key),
+            ("RIGHTFOOT_API_KEY", &secrets.rightfoot_key),
             ("RIGHTFOOT_BASE_URL", &address),
         ];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let limits = Limits {
             connect: Duration::from_millis(500),
             total: Duration::from_millis(900),
@@ -87,15 +104,7 @@ impl Rig {
             csv_bytes: 4 * 1024 * 1024,
             ..Limits::default()
         };
-        Rig {
-            clock,
-            vendors,
-            settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-            limits,
-            roots: Vec::new(),
-            running: None,
-            end,
-        }
+        Rig { clock, vendors, settings, limits, roots: Vec::new(), running: None, vendor_address: address, end }
     }
 
     pub fn set(&mut self, name: &str, value: &str) {
@@ -118,9 +127,9 @@ impl Rig {
         };
         let running = Running::start(&config, &around).await?;
         let (board, store, stop) = (Arc::clone(&running.board), Arc::clone(&running.store), running.stop_token());
-        let webhook = running.addresses.webhook;
+        let (web, webhook) = (running.addresses.web, running.addresses.webhook);
         let task = tokio::spawn(async move { running.run().await.unwrap() });
-        self.running = Some(Life { board, store, webhook, stop, task });
+        self.running = Some(Life { board, store, web, webhook, stop, task });
         Ok(())
     }
 
@@ -134,6 +143,11 @@ impl Rig {
             assert!(Instant::now() < deadline, "somebody still holds the store");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    /// Where the exporter listens, while it runs.
+    pub fn web(&self) -> Option<SocketAddr> {
+        self.running.as_ref().map(|life| life.web)
     }
 
     /// Where the webhook listens, if it is open.

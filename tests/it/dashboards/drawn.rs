@@ -1,6 +1,9 @@
 //! Every dashboard run on a real Prometheus filled with 14 days, checked against Grafana's published types and drawn by
 //! Grafana's own components into `target/dashboards/*.png`.
 //!
+//! Flows in: the dashboards, the rules, and the fortnight of [`history`]. Flows out: what `check.mjs` says about them.
+//! Always holds: both Prometheus versions are asked where `PROMETHEUS_NEWEST` names the second.
+//!
 //! Needs promtool, prometheus, Chromium, node and npm. Absent tools skip the test with a line on stderr, and fail it
 //! where `CI=true`.
 
@@ -12,6 +15,8 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+use super::history;
 
 fn runs(program: &str) -> bool {
     Command::new(program)
@@ -44,8 +49,8 @@ fn packages(harness: &Path, modules: &Path) -> Result<(), String> {
     fs::write(&mark, lock).map_err(|fault| fault.to_string())
 }
 
-#[test]
-fn every_query_answers_and_every_panel_is_drawn() {
+#[tokio::test(flavor = "multi_thread")]
+async fn every_query_answers_and_every_panel_is_drawn() {
     let required = std::env::var("CI").is_ok_and(|value| value == "true");
     let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
     let tools = ["node", "npm", "prometheus", "promtool", chromium.as_str()];
@@ -64,9 +69,15 @@ fn every_query_answers_and_every_panel_is_drawn() {
         eprintln!("SKIPPED: dashboards not drawn, {fault}");
         return;
     }
-    let report = Command::new("node").arg(harness.join("check.mjs")).arg(&modules).arg(&output).output().unwrap();
+    let history = output.join("history.om");
+    history::write(&history).await;
+    let mut check = Command::new("node");
+    check.arg(harness.join("check.mjs")).arg(&modules).arg(&output).arg(&history);
+    let report = check.output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&report.stdout), String::from_utf8_lossy(&report.stderr));
-    assert!(report.status.success(), "{said}");
+    assert!(report.status.success(), "{}\n{said}", history.display());
+    // Large; a failed check leaves it to look at.
+    fs::remove_file(&history).unwrap();
     for name in ["balance-checks", "exporter", "spend", "wallet"] {
         let picture = output.join(format!("{name}.png"));
         assert!(
