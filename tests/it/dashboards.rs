@@ -2,8 +2,10 @@
 
 mod board;
 mod drawn;
+mod firing;
 mod history;
 mod labels;
+mod lint;
 mod query;
 mod recorder;
 mod story;

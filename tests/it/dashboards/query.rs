@@ -1,6 +1,7 @@
 //! Flows in: a query as it stands in a dashboard. Flows out: its selectors, and whether each is inside `rate` or
 //! `increase`. Always holds: a query that Prometheus could not parse fails the test with its text.
 
+use promql_parser::label::Matcher;
 use promql_parser::parser::{self, Expr, VectorSelector};
 
 /// One `name{matchers}` of a query.
@@ -8,11 +9,17 @@ pub struct Selector {
     pub name: String,
     pub matchers: Vec<(String, String)>,
     pub in_rate: bool,
+    parsed: Vec<Matcher>,
 }
 
 impl Selector {
     pub fn matcher(&self, label: &str) -> Option<&str> {
         self.matchers.iter().find(|(name, _)| name == label).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether all its matchers on this label accept this value.
+    pub fn accepts(&self, label: &str, value: &str) -> bool {
+        self.parsed.iter().filter(|matcher| matcher.name == label).all(|matcher| matcher.is_match(value))
     }
 
     fn new(selector: &VectorSelector, in_rate: bool) -> Self {
@@ -21,6 +28,7 @@ impl Selector {
             name: selector.name.clone().unwrap_or_default(),
             matchers: matchers.iter().map(|matcher| (matcher.name.clone(), matcher.value.clone())).collect(),
             in_rate,
+            parsed: matchers.clone(),
         }
     }
 }
