@@ -4,6 +4,7 @@
 //! and of a parser for what those do not look at. Invariant: nothing here knows a rule that the shipped files do not hold.
 
 mod end_to_end;
+mod inhibitions;
 mod notifications;
 pub mod rules;
 mod servers;

@@ -6,6 +6,7 @@ mod firing;
 mod history;
 mod labels;
 mod lint;
+pub mod live;
 mod query;
 mod recorder;
 mod story;

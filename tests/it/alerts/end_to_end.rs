@@ -1,18 +1,21 @@
 //! A wallet's life, as those on call hear of it: simulator, exporter, Prometheus, Alertmanager, inbox.
 //!
-//! Flows in: what happens to the wallet. Flows out: which notifications arrive, in which words, and that they end.
+//! Flows in: what happens to the wallet. Flows out: which notifications arrive, in which words, and that they end; and
+//! what the dashboards show of it.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use wallet_exporter::clock::{Clock as _, SystemClock};
 use wallet_exporter::money::Usd;
-use wallet_exporter::simulator::{CardEvent, ErrorBody, Fault, Operation, Options, Simulator};
+use wallet_exporter::simulator::{CardEvent, ErrorBody, Fault, NewRow, Operation, Options, Simulator};
 
-use super::servers::{Running, alertmanager, exporter, free_port, get, prometheus};
+use super::servers::{Running, alertmanager, batch_ids, exporter, free_port, get, prometheus};
 use super::sink::{Message, Sink};
 use super::tools::versions;
+use crate::dashboards::live::{Query, every_query_answers};
 
 /// Far more than any step takes; a step that needs it has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,6 +26,9 @@ struct Stage {
     sink: Sink,
     prometheus: u16,
     alertmanager: u16,
+    /// The batch that settles in the beginning.
+    batch: String,
+    watched_since: DateTime<Utc>,
     folder: tempfile::TempDir,
     /// Dropped, and so ended, with the stage.
     _processes: Vec<Running>,
@@ -38,6 +44,11 @@ impl Stage {
         tokio::spawn(simulator.clone().serve(listener, std::future::pending()));
         simulator.card(&CardEvent::paid(dollars(500)));
         simulator.set_balance(dollars(500));
+
+        let mut rows = vec![NewRow::success("Chase", 120_000); 40];
+        rows.extend(["NO_MATCH", "RETRIEVAL_FAILED"].map(|status| NewRow::failed("Truist", status)));
+        let batch = simulator.batch(rows);
+        std::fs::write(batch_ids(folder.path()), &batch).expect("a file is written");
 
         let token = folder.path().join("token");
         std::fs::write(&token, "first-token\n").expect("a file is written");
@@ -55,6 +66,8 @@ impl Stage {
             sink,
             prometheus: prometheus_port,
             alertmanager: alertmanager_port,
+            batch,
+            watched_since: SystemClock.now(),
             folder,
             _processes: processes,
         }
@@ -101,8 +114,21 @@ impl Stage {
     }
 
     fn query(&self, query: &str) -> Vec<Value> {
+        self.ask("query?", query)
+    }
+
+    /// As a panel asks: now, or over the time since the beginning.
+    fn show(&self, query: &Query) -> Vec<Value> {
+        if query.instant {
+            return self.query(&query.expression);
+        }
+        let (start, end) = (self.watched_since.timestamp(), SystemClock.now().timestamp());
+        self.ask(&format!("query_range?start={start}&end={end}&step=1&"), &query.expression)
+    }
+
+    fn ask(&self, how: &str, query: &str) -> Vec<Value> {
         let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let answer = get(self.prometheus, &format!("/api/v1/query?query={encoded}"));
+        let answer = get(self.prometheus, &format!("/api/v1/{how}query={encoded}"));
         let value: Value = serde_json::from_str(&answer.expect("Prometheus answers")).expect("JSON");
         value["data"]["result"].as_array().cloned().unwrap_or_default()
     }
@@ -144,6 +170,7 @@ async fn the_right_people_hear_of_it_in_plain_words_and_hear_when_it_is_over() {
     for (prometheus, alertmanager) in versions("prometheus").iter().zip(&alertmanagers) {
         let stage = Stage::start(prometheus, alertmanager).await;
         live(&stage).await;
+        shown(&stage).await;
     }
 }
 
@@ -225,6 +252,24 @@ async fn live(stage: &Stage) {
     stage.paged("resolved", "WalletBalanceWithheld", unknown).await;
     stage.until("page: critical resolved", || resolved(stage, &["WalletBalanceCritical"])).await;
     stage.until("all is quiet", || stage.query("ALERTS{alertstate=\"firing\"}").is_empty()).await;
+}
+
+/// The dashboards have something to show of all this, and of a few things more.
+async fn shown(stage: &Stage) {
+    let simulator = &stage.simulator;
+    simulator.spend(SystemClock.now(), "list_builder_ui", "/api/v1/property/skip-trace", dollars(20));
+    simulator.card(&CardEvent::pending(dollars(100)));
+    // The list of batches gets one that stays empty and one of another team; then the vendor fails.
+    let list = [stage.batch.clone(), simulator.batch(Vec::new()), simulator.foreign_batch()].join("\n");
+    std::fs::write(batch_ids(stage.folder.path()), list).expect("a file is written");
+    let fires = "ALERTS{alertname=\"BalanceCheckBatchUnavailable\", alertstate=\"firing\"}";
+    stage.until("a batch is unavailable", || !stage.query(fires).is_empty()).await;
+    simulator.fault(Operation::BalancesCsv, Fault::status(503), None);
+    let fails = "wallet_exporter_source_failing{source=\"batches\", reason=\"server_error\"} == 1";
+    stage.until("the batches fail", || !stage.query(fails).is_empty()).await;
+
+    let watched = (SystemClock.now() - stage.watched_since).to_std().expect("time goes on");
+    every_query_answers(watched, |query| stage.show(query)).await;
 }
 
 /// Whether the newest page on each of these alerts says that it is over.

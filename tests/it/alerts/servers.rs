@@ -28,10 +28,21 @@ pub fn free_port() -> u16 {
 
 /// The body of a GET; none if nobody answers, or with other than 200.
 pub fn get(port: u16, path: &str) -> Option<String> {
+    request(port, &format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"))
+}
+
+/// Posts JSON; whether the answer is 200.
+pub fn post(port: u16, path: &str, json: &str) -> bool {
+    let length = json.len();
+    let head = format!("POST {path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {length}");
+    request(port, &format!("{head}\r\n\r\n{json}")).is_some()
+}
+
+fn request(port: u16, text: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     // HTTP/1.0: the body ends with the connection, in no chunks.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").ok()?;
+    stream.write_all(text.as_bytes()).ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
@@ -44,7 +55,12 @@ fn start(command: &mut Command, log: &Path) -> Running {
     Running(command.stdin(Stdio::null()).stdout(file).stderr(errors).spawn().expect("the program starts"))
 }
 
-/// The exporter, polling every second and forgetting after eight.
+/// The file of batch ids that the exporter reads.
+pub fn batch_ids(folder: &Path) -> PathBuf {
+    folder.join("batch-ids")
+}
+
+/// The exporter, polling every second; what it knows of the wallet it forgets after eight.
 pub fn exporter(folder: &Path, port: u16, vendor: u16, token: &Path) -> Running {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wallet-exporter"));
     command
@@ -61,7 +77,15 @@ pub fn exporter(folder: &Path, port: u16, vendor: u16, token: &Path) -> Running 
         .env("BATCHDATA_MAX_AGE", "8s")
         .env("BATCHDATA_WARNING_BALANCE_USD", "150")
         .env("BATCHDATA_CRITICAL_BALANCE_USD", "50")
-        .env("BATCHDATA_REQUESTS_PER_MINUTE", "3000");
+        .env("BATCHDATA_REQUESTS_PER_MINUTE", "3000")
+        .env("RIGHTFOOT_API_KEY", "rf_live_simulator")
+        .env("RIGHTFOOT_BASE_URL", format!("http://127.0.0.1:{vendor}"))
+        .env("RIGHTFOOT_BATCH_IDS_FILE", batch_ids(folder))
+        .env("RIGHTFOOT_COUNT_SINCE", "2020-01-01")
+        .env("RIGHTFOOT_INTERVAL", "1s")
+        .env("RIGHTFOOT_SETTLE_AFTER", "4s")
+        .env("RIGHTFOOT_WEBHOOK_SECRET", "0123456789abcdef0123456789abcdef")
+        .env("WEBHOOK_LISTEN_ADDRESS", format!("127.0.0.1:{}", free_port()));
     start(&mut command, &folder.join("exporter.log"))
 }
 
