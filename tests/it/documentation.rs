@@ -71,6 +71,18 @@ fn the_readmes_links_lead_somewhere() {
 }
 
 #[test]
+fn the_files_in_the_readmes_commands_are_there() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let blocks = README.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let words = blocks.flat_map(|block| block.split(|letter: char| letter.is_whitespace() || letter == '='));
+    let files: Vec<&str> = words.filter(|word| word.starts_with("deploy/") || word.starts_with("tests/")).collect();
+    assert!(files.len() >= 4, "the search found hardly anything: {files:?}");
+    for file in files {
+        assert!(root.join(file).is_file(), "a command in the README names {file}, which is not there");
+    }
+}
+
+#[test]
 fn the_readmes_queries_parse_and_name_what_exists() {
     let block = README.split("```promql\n").nth(1).unwrap().split("```").next().unwrap();
     let queries: Vec<&str> = block.split("\n\n").collect();
