@@ -41,17 +41,17 @@ function judgeAnswers({ dashboard, panels, annotations, variables }, unusedAllow
   for (const { name, found } of variables) if (found.length === 0) problems.push(`${dashboard.uid}: variable ${name} finds nothing`);
 }
 
-/** Money of two replicas that tell the same must be the money of one. */
-function judgeReplicas(both, one) {
-  const first = (answer) => answer.result.map(({ value }) => Number(value[1])).sort((left, right) => left - right);
+/** Money of two replicas is the money of one of them: of the one that has polled last, or counted longest. */
+function judgeReplicas(both, each) {
+  const sorted = (answer) => answer.result.map(({ value }) => Number(value[1])).sort((left, right) => left - right);
   both.panels.forEach(({ panel, answers }, at) => {
     if (!panel.fieldConfig?.defaults?.unit?.startsWith('currency')) return;
     answers.forEach((answer, index) => {
       if (!answer.target.instant) return;
-      const alone = first(one.panels[at].answers[index]);
-      first(answer).forEach((value, position) => {
-        const difference = Math.abs(value - alone[position]);
-        if (!(difference <= Math.abs(value) * TOLERANCE)) problems.push(`${both.dashboard.uid}/${panel.title}/${answer.target.refId}: ${value} with two replicas, ${alone[position]} with one`);
+      const alone = each.map((one) => sorted(one.panels[at].answers[index]));
+      sorted(answer).forEach((value, position) => {
+        const same = alone.some((values) => Math.abs(value - values[position]) <= Math.abs(value) * TOLERANCE);
+        if (!same) problems.push(`${both.dashboard.uid}/${panel.title}/${answer.target.refId}: ${value} with two replicas, ${alone.map((values) => values[position]).join(' and ')} with one`);
       });
     });
   });
@@ -79,7 +79,7 @@ async function ask(program, blocks) {
       judgeAnswers(result, unusedAllowance);
       const instances = result.variables.find((variable) => variable.name === 'instance').found.sort();
       if (instances.length < 2) problems.push(`${dashboard.uid}: one replica is no test of two`);
-      judgeReplicas(result, await runDashboard(prometheus.url, dashboard, end, { instance: instances[0] }));
+      judgeReplicas(result, await Promise.all(instances.map((instance) => runDashboard(prometheus.url, dashboard, end, { instance }))));
       const queries = result.panels.reduce((total, { answers }) => total + answers.length, 0);
       note(`${name}: ${result.panels.length} panels, ${queries} queries`);
       results.push({ name, result });

@@ -149,6 +149,10 @@ impl Story {
                 let trouble = NewRow::failed("Wells Fargo", "RETRIEVAL_FAILED");
                 let id = self.vendors.batch(vec![trouble; 160]);
                 self.vendors.fill(&id, 120);
+                // Two rows of the next export cannot be read.
+                let change = CsvChange::SetInRow(2, "Balance".to_owned(), "12,5".to_owned());
+                let changes = vec![change, CsvChange::RaggedShort(5)];
+                self.vendors.fault(Operation::BalancesCsv, Fault::Csv { changes }, Some(1));
                 // The vendor tells twice, as it sometimes does.
                 self.vendors.complete(&id);
                 self.vendors.complete(&id);
@@ -186,11 +190,6 @@ impl Story {
             if self.comes(now, moment) {
                 order(operation, fault, Some(times));
             }
-        }
-        if self.comes(now, minutes(335)) {
-            let change = |row, text: &str| CsvChange::SetInRow(row, "Balance".to_owned(), text.to_owned());
-            let changes = vec![change(2, "12,5"), CsvChange::RaggedShort(5)];
-            order(Operation::BalancesCsv, Fault::Csv { changes }, Some(1));
         }
         // Somebody takes a permission from the token, and gives it back.
         for (moment, granted) in [(minutes(144), false), (minutes(108), true)] {
