@@ -27,12 +27,18 @@ const note = (text) => console.log(`${((Date.now() - started) / 1000).toFixed(1)
 const problems = [];
 const allowedEmpty = JSON.parse(fs.readFileSync(path.join(HERE, 'expected-empty.json'), 'utf8'));
 
-function judgeAnswers({ dashboard, panels, annotations, variables }, unusedAllowance) {
+/** Just after midnight UTC nothing was spent yet on the same day of last week, so there is nothing to compare with. */
+function tooEarly({ expression }, end) {
+  return end % 86_400 < 15 * 60 && expression.includes('period="today"');
+}
+
+function judgeAnswers({ dashboard, end, panels, annotations, variables }, unusedAllowance) {
   for (const { panel, answers } of panels)
-    for (const { target, expression, result, error } of answers) {
+    for (const answer of answers) {
+      const { target, expression, result, error } = answer;
       const key = `${dashboard.uid}/${panel.title}/${target.refId}`;
       if (error) problems.push(`${key}: ${error}\n    ${expression}`);
-      else if (result.length === 0 && !unusedAllowance.delete(key)) problems.push(`${key}: no data\n    ${expression}`);
+      else if (result.length === 0 && !tooEarly(answer, end) && !unusedAllowance.delete(key)) problems.push(`${key}: no data\n    ${expression}`);
       const numbers = result.flatMap((series) => (series.values ?? [series.value]).map(([, value]) => Number(value)));
       if (numbers.some((number) => !Number.isFinite(number))) problems.push(`${key}: NaN or Inf\n    ${expression}`);
     }
