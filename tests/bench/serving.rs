@@ -1,16 +1,18 @@
 //! Processor time of a server for one scrape over loopback, ours beside its rivals, in one run, taking turns.
 //!
-//! Each server is a process of its own (this program started again, or a Debian package where it is installed), so its
-//! processor time is read from `/proc/<pid>/task/*/schedstat`, in nanoseconds. One keep-alive connection asks in a loop.
+//! One keep-alive connection asks in a loop. Needs `wrk` and `curl`; node exporter and pushgateway join where they are
+//! installed. Resident memory is read before and after the load.
 #![allow(clippy::disallowed_methods, reason = "the bans are for the program")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+mod rivals;
+
+use std::io::Write as _;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus::{Encoder as _, GaugeVec, Opts, Registry, TextEncoder};
+use rivals::{Rival, need};
 use tokio_util::sync::CancellationToken;
 use wallet_exporter::http::{Options, Server, Site};
 use wallet_exporter::metrics::{Appendix, Encoder, FamilySpec, Format, Kind, Rendered};
@@ -136,112 +138,6 @@ async fn serve(kind: &str, series: u32) {
     axum::serve(listener, router).await.unwrap();
 }
 
-/// A server process, ended on drop.
-struct Rival {
-    name: String,
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Drop for Rival {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Rival {
-    fn own(kind: &str, series: u32) -> Rival {
-        let program = std::env::current_exe().unwrap();
-        let mut child =
-            Command::new(program).args(["serve", kind, &series.to_string()]).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Rival { name: kind.to_owned(), child, address: line.trim().parse().unwrap() }
-    }
-
-    /// A Debian package's server; none if it is not installed.
-    fn package(program: &str) -> Option<Rival> {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let child = Command::new(program)
-            .arg(format!("--web.listen-address={address}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < deadline, "{program} does not listen");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Some(Rival { name: program.to_owned(), child, address })
-    }
-
-    fn cpu(&self) -> Duration {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let spent = tasks.filter_map(|task| {
-            let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-            text.split(' ').next()?.parse::<u64>().ok()
-        });
-        Duration::from_nanos(spent.sum())
-    }
-
-    fn resident(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
-    }
-
-    /// Asks for `time`; processor time of one answer, and its size.
-    fn measure(&self, gzip: bool, time: Duration) -> (Duration, u64) {
-        let mut stream = BufReader::with_capacity(1 << 18, TcpStream::connect(self.address).unwrap());
-        let encoding = if gzip { "Accept-Encoding: gzip\r\n" } else { "" };
-        let request = format!("GET /metrics HTTP/1.1\r\nHost: bench\r\n{encoding}\r\n");
-        let mut size = ask(&mut stream, &request);
-        let (before, began, mut asked) = (self.cpu(), Instant::now(), 0);
-        while began.elapsed() < time || asked < 3 {
-            size = ask(&mut stream, &request);
-            asked += 1;
-        }
-        ((self.cpu() - before) / asked, size)
-    }
-}
-
-/// One request and its answer; the answer's size.
-fn ask(stream: &mut BufReader<TcpStream>, request: &str) -> u64 {
-    stream.get_mut().write_all(request.as_bytes()).unwrap();
-    let (mut length, mut chunked, mut line) = (0, false, String::new());
-    loop {
-        line.clear();
-        stream.read_line(&mut line).unwrap();
-        let header = line.trim().to_ascii_lowercase();
-        if header.is_empty() {
-            break;
-        }
-        if let Some(value) = header.strip_prefix("content-length: ") {
-            length = value.parse().unwrap();
-        }
-        chunked |= header == "transfer-encoding: chunked";
-    }
-    let skip = |stream: &mut BufReader<TcpStream>, count: u64| {
-        std::io::copy(&mut stream.take(count), &mut std::io::sink()).unwrap();
-    };
-    if !chunked {
-        skip(stream, length);
-        return length;
-    }
-    loop {
-        line.clear();
-        stream.read_line(&mut line).unwrap();
-        let size = u64::from_str_radix(line.trim(), 16).unwrap();
-        skip(stream, size + 2);
-        length += size;
-        if size == 0 {
-            return length;
-        }
-    }
-}
-
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     if let [_, verb, kind, series] = arguments.as_slice()
@@ -251,33 +147,38 @@ fn main() {
         runtime.block_on(serve(kind, series.parse().unwrap()));
         return;
     }
-    println!("{:<28} {:>8} {:>6} {:>12} {:>12} {:>9}", "server", "series", "gzip", "bytes", "us/answer", "RSS MiB");
+    need("wrk");
+    need("curl");
+    println!("{:<26} {:>8} {:>6} {:>10} {:>10} {:>16}", "server", "series", "gzip", "bytes", "us/answer", "MiB, then after");
     for series in [90, 10_000, 100_000] {
-        let mut rivals: Vec<Rival> = ["ours", "bare", "registry"].map(|kind| Rival::own(kind, series)).into();
+        let mut rivals: Vec<Rival> = ["ours", "bare", "registry"]
+            .map(|kind| {
+                let mut command = Command::new(std::env::current_exe().unwrap());
+                Rival::announced(kind, command.args(["serve", kind, &series.to_string()]))
+            })
+            .into();
         if series == 10_000
             && let Some(gateway) = Rival::package("prometheus-pushgateway")
         {
-            let body = rendered(series).to_text(Format::Text);
-            let mut stream = BufReader::new(TcpStream::connect(gateway.address).unwrap());
-            let length = body.len();
-            let push = format!("POST /metrics/job/x HTTP/1.1\r\nHost: b\r\nContent-Length: {length}\r\n\r\n{body}");
-            ask(&mut stream, &push);
+            gateway.push(&rendered(series).to_text(Format::Text));
             rivals.push(gateway);
         }
         if series == 90 {
             rivals.extend(Rival::package("prometheus-node-exporter"));
         }
         for gzip in [false, true] {
+            let sizes: Vec<u64> = rivals.iter().map(|rival| rival.size(gzip)).collect();
+            let before: Vec<f64> = rivals.iter().map(Rival::resident).collect();
             // The least of several turns: what other work on the machine adds is never negative.
-            let mut least = vec![(Duration::MAX, 0); rivals.len()];
+            let mut least = vec![Duration::MAX; rivals.len()];
             for _ in 0..5 {
                 for (rival, least) in rivals.iter().zip(&mut least) {
-                    *least = (*least).min(rival.measure(gzip, Duration::from_millis(400)));
+                    *least = (*least).min(rival.measure(gzip, 1));
                 }
             }
-            for (rival, (cpu, size)) in rivals.iter().zip(least) {
+            for (((rival, cpu), size), before) in rivals.iter().zip(least).zip(sizes).zip(before) {
                 println!(
-                    "{:<28} {series:>8} {gzip:>6} {size:>12} {:>12.1} {:>9.1}",
+                    "{:<26} {series:>8} {gzip:>6} {size:>10} {:>10.1} {before:>9.1} {:>6.1}",
                     rival.name,
                     cpu.as_secs_f64() * 1e6,
                     rival.resident()
