@@ -49,7 +49,7 @@ impl Appendix {
             Format::Text => cached.text,
             Format::OpenMetrics => cached.openmetrics,
         };
-        let mut encoder = Encoder::new();
+        let mut encoder = Encoder::small();
         fresh(&mut encoder);
         let (text, mut openmetrics) = encoder.finish_small();
         let fresh = match format {
@@ -74,7 +74,7 @@ impl Appendix {
 
 impl Cached {
     fn read(now: Instant) -> Cached {
-        let mut encoder = Encoder::new();
+        let mut encoder = Encoder::small();
         process::write(&mut encoder);
         let (text, openmetrics) = encoder.finish_small();
         let mut deflater = Deflater::default();

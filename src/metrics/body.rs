@@ -38,21 +38,57 @@ impl Deflater {
     }
 
     pub(super) fn deflate(&mut self, plain: &[u8]) -> Bytes {
-        // Level 1: the text repeats itself so much that higher levels cost several times as much for a few per cent.
-        let state = self.0.get_or_insert_with(|| Compress::new(Compression::fast(), false));
+        if plain.len() <= NOT_WORTH_DEFLATING {
+            let mut out = BytesMut::with_capacity(plain.len() + STORED_HEADER);
+            put_stored(&mut out, plain, false);
+            return out.freeze();
+        }
+        let state = match &mut self.0 {
+            Some(state) => {
+                // Forgets what was before. A full flush would do the same after the last segment, too, in vain.
+                state.reset();
+                state
+            }
+            // Level 1: the text repeats itself so much that higher levels cost several times as much for a few per cent.
+            None => self.0.insert(Compress::new(Compression::fast(), false)),
+        };
         let mut out = Vec::with_capacity(plain.len() / 8 + 128);
-        let start = state.total_in();
         loop {
-            let done = usize::try_from(state.total_in() - start).unwrap_or(usize::MAX);
+            let done = usize::try_from(state.total_in()).unwrap_or(usize::MAX);
             let rest = plain.get(done..).unwrap_or_default();
-            // A full flush forgets what was before it. Room left in the output means that it has ended. Compressing
-            // into memory that grows cannot fail.
-            let _ = state.compress_vec(rest, &mut out, FlushCompress::Full);
+            // A flush ends on a byte. Room left in the output means that it has ended. Compressing into memory that
+            // grows cannot fail.
+            let _ = state.compress_vec(rest, &mut out, FlushCompress::Sync);
             if out.len() < out.capacity() {
                 out.shrink_to_fit();
                 return Bytes::from(out);
             }
             out.reserve(out.len() / 2 + 128);
+        }
+    }
+}
+
+/// Up to this size a segment, mostly the HELP and TYPE of a large family, is stored as it is: getting the compressor
+/// ready costs more than the bytes.
+const NOT_WORTH_DEFLATING: usize = 256;
+/// Bytes in front of a stored block.
+const STORED_HEADER: usize = 5;
+/// The longest stored block.
+const LONGEST_STORED: usize = 65_535;
+
+/// Puts text into a deflate stream as it is, in one block or as many as it needs.
+fn put_stored(out: &mut BytesMut, text: &[u8], last: bool) {
+    let mut rest = text;
+    loop {
+        let (block, after) = rest.split_at(rest.len().min(LONGEST_STORED));
+        let length = u16::try_from(block.len()).unwrap_or(u16::MAX);
+        out.put_u8(u8::from(last && after.is_empty()));
+        out.put_u16_le(length);
+        out.put_u16_le(!length);
+        out.put_slice(block);
+        rest = after;
+        if rest.is_empty() {
+            return;
         }
     }
 }
@@ -94,8 +130,6 @@ pub struct Reply {
 
 /// Magic, deflate, no flags, no time, no extra flags, unknown system.
 const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-/// The longest stored block.
-const LONGEST_STORED: usize = 65_535;
 
 impl Rendered {
     pub(super) fn new(text: Vec<Segment>, openmetrics: Vec<Segment>) -> Rendered {
@@ -170,22 +204,10 @@ impl Pieces {
     /// The end of a gzip answer: the cached part as it was compressed, the fresh part stored, then check sum and length
     /// of the whole text.
     fn gzip_tail(&self, tail: &Tail) -> Bytes {
-        let stored = tail.fresh.len() + 5 * (tail.fresh.len() / LONGEST_STORED + 1);
+        let stored = tail.fresh.len() + STORED_HEADER * (tail.fresh.len() / LONGEST_STORED + 1);
         let mut out = BytesMut::with_capacity(tail.cached_deflated.len() + stored + 8);
         out.put_slice(&tail.cached_deflated);
-        let mut rest = tail.fresh.as_slice();
-        loop {
-            let (block, after) = rest.split_at(rest.len().min(LONGEST_STORED));
-            let length = u16::try_from(block.len()).unwrap_or(u16::MAX);
-            out.put_u8(u8::from(after.is_empty()));
-            out.put_u16_le(length);
-            out.put_u16_le(!length);
-            out.put_slice(block);
-            rest = after;
-            if rest.is_empty() {
-                break;
-            }
-        }
+        put_stored(&mut out, &tail.fresh, true);
         let mut crc = self.crc.clone();
         crc.update(&tail.cached);
         crc.update(&tail.fresh);

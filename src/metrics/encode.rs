@@ -12,16 +12,20 @@ use super::body::{Deflater, Format, Rendered, Segment};
 use super::family::{FamilySpec, HistogramValue, Kind};
 use super::number::{write_bound, write_count, write_value};
 
-/// A family's samples up to this size are copied into both formats, which keeps a small exposition in one piece;
-/// above it they are kept once. 100 families of this size would cost 3 MiB twice.
-const COPIED: usize = 32 * 1024;
+/// A family's samples up to this size are copied into both formats, which keeps most families in one piece; above it
+/// they are kept, and compressed, once.
+const COPIED: usize = 4 * 1024;
 /// Size of the pieces in which large families are kept. Pieces of one size let the allocator use the room of an old
 /// exposition for the next one.
 const PIECE: usize = 256 * 1024;
+/// Room beyond a piece for the line, or the histogram, that fills it.
+const SPARE: usize = 32 * 1024;
 
 /// Takes samples, gives a [`Rendered`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Encoder {
+    /// From this size on a family's samples are kept once.
+    copied: usize,
     text: Writing,
     openmetrics: Writing,
     /// Sample lines of the open family that are in neither format yet.
@@ -67,11 +71,35 @@ struct Open {
     seen: HashSet<Vec<u8>>,
 }
 
+impl Default for Encoder {
+    fn default() -> Encoder {
+        Encoder::new()
+    }
+}
+
 impl Encoder {
     /// An empty exposition.
     #[must_use]
     pub fn new() -> Encoder {
-        Encoder::default()
+        Encoder::copying(COPIED)
+    }
+
+    /// For what is appended to each answer: one piece in each format.
+    pub(super) fn small() -> Encoder {
+        Encoder::copying(usize::MAX)
+    }
+
+    fn copying(copied: usize) -> Encoder {
+        Encoder {
+            copied,
+            text: Writing::default(),
+            openmetrics: Writing::default(),
+            lines: Vec::new(),
+            open: None,
+            shared: Vec::new(),
+            #[cfg(debug_assertions)]
+            names: HashSet::new(),
+        }
     }
 
     /// Begins a family. Each family is begun once.
@@ -137,10 +165,10 @@ impl Encoder {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// The text of both formats as it is so far, for what is appended to each answer.
+    /// The text of both formats as it is so far, of an encoder for what is appended.
     pub(super) fn finish_small(mut self) -> (Vec<u8>, Vec<u8>) {
         self.close();
-        debug_assert!(self.text.pieces.is_empty(), "what is appended must be small");
+        debug_assert!(self.text.pieces.is_empty(), "only an encoder for what is appended keeps one piece");
         (self.text.own, self.openmetrics.own)
     }
 
@@ -152,7 +180,7 @@ impl Encoder {
         if !open.announced {
             announce(open.spec, &mut self.text, &mut self.openmetrics);
         }
-        if self.lines.len() >= COPIED {
+        if self.lines.len() >= self.copied {
             return self.share_lines();
         }
         self.text.own.extend_from_slice(&self.lines);
@@ -166,22 +194,28 @@ impl Encoder {
         if !open.announced {
             open.announced = true;
             announce(open.spec, &mut self.text, &mut self.openmetrics);
-            // The buffer has just outgrown the copied size; from here on it has room for a whole piece.
-            self.lines.reserve_exact((PIECE + COPIED).saturating_sub(self.lines.len()));
+            // The buffer has just outgrown the copied size; from here on it has room for a whole piece, and for the
+            // line that is one too many.
+            self.lines.reserve_exact((PIECE + SPARE).saturating_sub(self.lines.len()));
         }
         if self.lines.len() >= PIECE {
             self.share_lines();
-            self.lines.reserve_exact(PIECE + COPIED);
+            self.lines.reserve_exact(PIECE + SPARE);
         }
     }
 
-    /// Makes the lines a segment of both formats.
+    /// Makes the lines a segment of both formats. A whole piece is given away as it is; a smaller one is copied, so
+    /// that it does not keep the room of a whole one.
     fn share_lines(&mut self) {
         self.text.cut();
         self.openmetrics.cut();
         self.text.pieces.push(Piece::Shared(self.shared.len()));
         self.openmetrics.pieces.push(Piece::Shared(self.shared.len()));
-        self.shared.push(Bytes::from(std::mem::take(&mut self.lines)));
+        if self.lines.len() >= PIECE {
+            return self.shared.push(Bytes::from(std::mem::take(&mut self.lines)));
+        }
+        self.shared.push(Bytes::copy_from_slice(&self.lines));
+        self.lines.clear();
     }
 }
 
@@ -335,7 +369,7 @@ impl Family<'_> {
         }
         #[cfg(not(debug_assertions))]
         let _ = labels;
-        if self.encoder.lines.len() >= COPIED {
+        if self.encoder.lines.len() >= self.encoder.copied {
             self.encoder.settle();
         }
     }

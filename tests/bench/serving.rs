@@ -149,7 +149,10 @@ fn main() {
     }
     need("wrk");
     need("curl");
-    println!("{:<26} {:>8} {:>6} {:>10} {:>10} {:>16}", "server", "series", "gzip", "bytes", "us/answer", "MiB, then after");
+    println!(
+        "{:<26} {:>8} {:>6} {:>10} {:>10} {:>16}",
+        "server", "series", "gzip", "bytes", "us/answer", "MiB, then after"
+    );
     for series in [90, 10_000, 100_000] {
         let mut rivals: Vec<Rival> = ["ours", "bare", "registry"]
             .map(|kind| {
