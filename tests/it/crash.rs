@@ -323,6 +323,40 @@ async fn commands_end_with_their_codes() {
     assert_eq!(run(&["--help"], &[]).0, 0);
 }
 
+/// Both names, in a second process for each, as a process's environment is its own.
+#[test]
+fn a_proxy_is_asked_for_a_tunnel_unless_the_vendor_is_excepted() {
+    for (excepted, asked) in [("elsewhere.invalid", true), ("vendor.invalid", false)] {
+        let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", proxy.local_addr().unwrap());
+        let heads = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&heads);
+        std::thread::spawn(move || {
+            for stream in proxy.incoming() {
+                let mut stream = stream.unwrap();
+                let mut head = vec![0; 4096];
+                let read = stream.read(&mut head).unwrap_or(0);
+                kept.lock().unwrap().push_str(&String::from_utf8_lossy(&head[..read]));
+                let _ = stream.write_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
+            }
+        });
+        let settings = [
+            ("BATCHDATA_API_TOKEN", "a-token-for-the-vendor-alone"),
+            ("BATCHDATA_BASE_URL", "https://vendor.invalid"),
+            ("HTTPS_PROXY", address.as_str()),
+            ("NO_PROXY", excepted),
+        ];
+        let (code, out, errors) = run(&["check", "--online"], &settings);
+        assert_eq!(code, 1, "{out}{errors}");
+        assert!(out.contains("connect"), "{out}");
+        let heads = heads.lock().unwrap().clone();
+        assert_eq!(heads.starts_with("CONNECT vendor.invalid:443 HTTP/1.1\r\n"), asked, "{heads:?}");
+        assert_eq!(heads.is_empty(), !asked, "{heads:?}");
+        // The token travels inside the tunnel only.
+        assert!(!heads.contains("a-token"), "{heads}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_source_that_fails_is_logged_once_and_once_again_when_it_recovers() {
     let directory = tempfile::tempdir().unwrap();

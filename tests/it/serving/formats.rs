@@ -170,10 +170,34 @@ fn check_all_encodings(rendered: &Rendered) {
 #[test]
 fn every_size_is_the_same_in_gzip() {
     // Around the sizes at which a family is kept apart, and at which a piece is full.
-    for series in [1, 500, 600, 650, 700, 4_000, 5_000, 6_000, 20_000] {
+    for series in [0, 1, 3, 60, 70, 80, 90, 500, 650, 4_000, 5_000, 6_000, 20_000] {
         check_all_encodings(&large(series).finish());
     }
     check_all_encodings(&Rendered::empty());
+}
+
+/// Readers of other makes, each with its own inflate, and strict: one member, a right check sum, nothing behind it.
+#[test]
+fn other_readers_read_the_gzip() {
+    let python = "import sys, zlib\ndata = sys.stdin.buffer.read()\nreader = zlib.decompressobj(31)\n\
+                  text = reader.decompress(data)\nassert reader.eof and not reader.unused_data\n\
+                  sys.stdout.buffer.write(text)";
+    let node = "process.stdout.write(require('zlib').gunzipSync(require('fs').readFileSync(0)))";
+    for (program, arguments) in [("gzip", vec!["-dc"]), ("python3", vec!["-c", python]), ("node", vec!["-e", node])] {
+        let Some(program) = tools::find(program) else { continue };
+        for series in [0, 20, 300, 6_000] {
+            let rendered = large(series).finish();
+            for format in [Format::Text, Format::OpenMetrics] {
+                let appendix = Appendix::default();
+                let now = Instant::now();
+                let plain = bytes(&appendix.reply(&rendered, format, false, now, |_| {}));
+                let zipped = bytes(&appendix.reply(&rendered, format, true, now, |_| {}));
+                let output = tools::with_input(&program, &arguments, &zipped);
+                assert!(output.status.success(), "{}: {}", program.display(), output.err());
+                assert!(output.stdout == plain, "{} reads something else at {series}", program.display());
+            }
+        }
+    }
 }
 
 #[test]

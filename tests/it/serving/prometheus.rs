@@ -5,11 +5,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use hyper::header::{ACCEPT, HeaderMap, HeaderName};
 use rcgen::ExtendedKeyUsagePurpose;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wallet_exporter::http::negotiate;
+use wallet_exporter::metrics::Format;
 
-use super::fixture::{FakeSite, ask, options, serve, small, until};
+use super::fixture::{FakeSite, LONG, ask, options, serve, small, until};
+use super::negotiation::{PROMETHEUS_2_42, PROMETHEUS_3};
 use super::tools::{self, Background};
 use super::web_config::{Authority, TLS, hash, serve_with};
 
@@ -82,6 +86,51 @@ async fn text_only(of: SocketAddr) -> SocketAddr {
         }
     });
     address
+}
+
+/// A target that keeps the head of the first request that it gets.
+async fn listening_in() -> (SocketAddr, tokio::sync::oneshot::Receiver<String>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (send, head) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.unwrap());
+        }
+        let _ = send.send(String::from_utf8(head).unwrap());
+    });
+    (address, head)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_prometheus_sends_is_what_these_tests_assume() {
+    for binary in binaries() {
+        let (target, head) = listening_in().await;
+        let folder = TempDir::new().unwrap();
+        let config = format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: any\n  \
+             static_configs: [{{targets: ['{target}']}}]\n"
+        );
+        let (_prometheus, _) = run(&binary, folder.path(), &config);
+        let head = tokio::time::timeout(LONG, head).await.expect("it scrapes").unwrap();
+        let mut headers = HeaderMap::new();
+        for (name, value) in head.lines().filter_map(|line| line.split_once(": ")) {
+            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        assert_eq!(negotiate::format(&headers), Format::OpenMetrics, "{head}");
+        assert!(negotiate::gzip(&headers), "{head}");
+        let version = tools::run(&binary, &["--version"]);
+        let version = version.out() + &version.err();
+        let accept = headers[ACCEPT].to_str().unwrap();
+        match version.split("version ").nth(1).unwrap_or_default() {
+            version if version.starts_with("2.42.") => assert_eq!(accept, PROMETHEUS_2_42),
+            version if version.starts_with("3.5.") => assert_eq!(accept, PROMETHEUS_3),
+            // Another one may say it in other words, as long as it gets what it wants.
+            _ => {}
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

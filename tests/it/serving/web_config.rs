@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rcgen::{CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use tempfile::TempDir;
@@ -162,6 +163,66 @@ async fn passwords_and_headers() {
             assert_eq!(answer.header("x-frame-options"), "sameorigin");
             assert_eq!(answer.header("www-authenticate").starts_with("Basic "), code == 401);
         }
+    }
+}
+
+/// A server with one user whose password costs this much to check.
+async fn guarded(cost: u32) -> Running {
+    let hash = bcrypt::hash("correct horse", cost).unwrap();
+    serve_with(&Authority::new().config(&format!("basic_auth_users:\n  alice: {hash}\n"))).await
+}
+
+#[tokio::test]
+async fn an_unknown_user_costs_as_much_as_a_wrong_password() {
+    let running = guarded(8).await;
+    let mut least = [Duration::MAX; 2];
+    for round in 0..5 {
+        for (least, user) in least.iter_mut().zip(["alice", "bob"]) {
+            // Another password each time, as rejections are remembered.
+            let credentials = basic(user, &format!("wrong {round}"));
+            let began = Instant::now();
+            let answer = ask(running.address, "GET", "/metrics", &[("Authorization", &credentials)], b"").await;
+            *least = (*least).min(began.elapsed());
+            assert_eq!(answer.code, 401);
+        }
+    }
+    let [known, unknown] = least;
+    // Without the work an answer takes a hundredth of this; other work on the machine only adds.
+    assert!(unknown * 2 > known && known * 2 > unknown, "known {known:?}, unknown {unknown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_is_turned_away_and_does_not_keep_those_out_who_were_let_in() {
+    let running = guarded(11).await;
+    let address = running.address;
+    let alice = basic("alice", "correct horse");
+    assert_eq!(ask(address, "GET", "/metrics", &[("Authorization", &alice)], b"").await.code, 200);
+    let (send, mut answers) = tokio::sync::mpsc::unbounded_channel();
+    let guesses: Vec<_> = (0..60)
+        .map(|number| {
+            let send = send.clone();
+            tokio::spawn(async move {
+                let guess = basic("alice", &format!("guess {number}"));
+                let _ = send.send(ask(address, "GET", "/metrics", &[("Authorization", &guess)], b"").await);
+            })
+        })
+        .collect();
+    // One is checked and 31 wait; the others do not.
+    let mut busy = 0;
+    while busy < 20 {
+        let answer = answers.recv().await.unwrap();
+        match answer.code {
+            503 => assert_eq!(answer.header("retry-after"), "1"),
+            code => assert_eq!(code, 401),
+        }
+        busy += usize::from(answer.code == 503);
+    }
+    // While the rest waits, credentials that were checked before go past the queue.
+    let began = Instant::now();
+    assert_eq!(ask(address, "GET", "/metrics", &[("Authorization", &alice)], b"").await.code, 200);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    for guess in guesses {
+        guess.abort();
     }
 }
 

@@ -2,16 +2,19 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wallet_exporter::config::secret::Secret;
-use wallet_exporter::http::{WebhookOptions, WebhookServer};
+use wallet_exporter::http::{Limits, WebhookOptions, WebhookServer};
 use wallet_exporter::poll::inbox::{Inbox, NotDurable, Received};
 
-use super::fixture::ask;
+use super::fixture::{LONG, ask};
 
 const SECRET: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
 const EVENT: &str = r#"{"event_uuid":"f47ac10b-58cc-4372-a567-0e02b2c3d479","type":"BALANCE_BATCH_COMPLETED","batch_id":"5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83"}"#;
@@ -51,9 +54,15 @@ impl Inbox for FakeInbox {
 }
 
 async fn start() -> (SocketAddr, Arc<FakeInbox>) {
+    start_with(|_| {}).await
+}
+
+async fn start_with(change: impl FnOnce(&mut Limits)) -> (SocketAddr, Arc<FakeInbox>) {
     let inbox = Arc::new(FakeInbox { answer: Mutex::new(Ok(Received::Accepted)), heard: Mutex::default() });
     let secret = Secret::fixed(SecretString::from(SECRET.to_owned()));
-    let server = WebhookServer::bind(WebhookOptions::new("127.0.0.1:0".to_owned(), secret)).await.unwrap();
+    let mut options = WebhookOptions::new("127.0.0.1:0".to_owned(), secret);
+    change(&mut options.limits);
+    let server = WebhookServer::bind(options).await.unwrap();
     let address = server.local_addr();
     tokio::spawn(server.run(Arc::clone(&inbox) as Arc<dyn Inbox>, Arc::default(), CancellationToken::new()));
     (address, inbox)
@@ -149,6 +158,58 @@ async fn large_events_are_refused() {
     let answer = super::fixture::raw(address, request.as_bytes()).await;
     assert!(answer.starts_with(b"HTTP/1.1 413 "), "{}", String::from_utf8_lossy(&answer));
     assert!(inbox.heard().is_empty());
+}
+
+/// What is left on a connection until the server ends it.
+async fn rest(mut stream: TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    let _ = tokio::time::timeout(LONG, stream.read_to_end(&mut rest)).await.expect("the server ends the connection");
+    rest
+}
+
+#[tokio::test]
+async fn heads_are_bounded_in_time_and_size() {
+    let (address, inbox) = start_with(|limits| limits.headers = Duration::from_millis(200)).await;
+    let silent = TcpStream::connect(address).await.unwrap();
+    let mut half = TcpStream::connect(address).await.unwrap();
+    half.write_all(b"POST /webhooks/rightfoot/").await.unwrap();
+    assert!(rest(silent).await.is_empty());
+    assert!(rest(half).await.is_empty());
+    let long = format!("POST {} HTTP/1.1\r\nHost: t\r\nX: {}\r\n\r\n", path(), "x".repeat(64 * 1024));
+    let many = format!("POST {} HTTP/1.1\r\nHost: t\r\n{}\r\n", path(), "X: y\r\n".repeat(100));
+    for head in [long, many] {
+        assert!(super::fixture::raw(address, head.as_bytes()).await.starts_with(b"HTTP/1.1 431 "));
+    }
+    assert!(inbox.heard().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_that_stops_on_the_way_ends_the_connection() {
+    let (address, inbox) = start_with(|limits| limits.stalled = Duration::from_millis(200)).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!("POST {} HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n", path(), EVENT.len());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&EVENT.as_bytes()[..20]).await.unwrap();
+    assert!(!rest(stream).await.starts_with(b"HTTP/1.1 200"));
+    assert!(!inbox.heard().iter().any(|heard| heard.starts_with("completed")));
+}
+
+#[tokio::test]
+async fn at_the_limit_the_longest_idle_connection_goes_first() {
+    let (address, inbox) = start_with(|limits| limits.connections = 2).await;
+    let request = format!("POST {} HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{EVENT}", path(), EVENT.len());
+    let mut connections = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        connections.push(stream);
+    }
+    // The first one is ended, and nothing of the others is lost.
+    rest(connections.remove(0)).await;
+    assert_eq!(inbox.heard().len(), 3);
 }
 
 #[tokio::test]
