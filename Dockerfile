@@ -1,4 +1,4 @@
-# Flows in: the manifest, the lock file and src. Flows out: an image with the program, the libraries that it links, the
+# Flows in: the manifest, the lock file, src, and the README, which the program serves. Flows out: an image with the program, the libraries that it links, the
 # certificate authorities and nothing else: no shell, no package manager, no user but the number it runs as.
 FROM docker.io/library/rust:1-slim-bookworm AS build
 SHELL ["/bin/bash", "-o", "errexit", "-o", "pipefail", "-c"]
@@ -13,7 +13,7 @@ RUN mkdir -p src tests/it \
  && touch src/lib.rs \
  && cargo build --release --locked --bin wallet-exporter
 
-COPY build.rs ./
+COPY README.md build.rs ./
 COPY src src
 ARG GIT_REVISION=""
 # touch: the copied files keep their dates, and cargo would take an older file for one that it has built already.

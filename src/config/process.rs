@@ -89,7 +89,7 @@ pub struct Process {
 }
 
 /// Paths that the telemetry path must not hide.
-const TAKEN: [&str; 4] = ["/", "/api/v1/status", "/-/healthy", "/-/ready"];
+const TAKEN: [&str; 6] = ["/", "/api/v1/status", "/documentation", "/-/healthy", "/-/ready", "/-/reload"];
 
 pub(super) fn check(flags: &Flags, raw: RawProcess, faults: &mut Faults) -> Process {
     let pick = |name: &'static str, flag: &Option<String>, twin: Option<String>, default: &str| match (flag, twin) {

@@ -59,7 +59,7 @@ fn render(status: &Status, telemetry_path: &str, still: bool) -> String {
         out,
         "<nav aria-label=\"Endpoints\"><ul>\n<li><a href=\"{}\">Metrics</a></li>\n\
          <li><a href=\"/api/v1/status\">Status as JSON</a></li>\n<li><a href=\"/-/healthy\">Health</a></li>\n\
-         <li><a href=\"/-/ready\">Readiness</a></li>\n</ul></nav>\n</header>\n<main>",
+         <li><a href=\"/-/ready\">Readiness</a></li>\n<li><a href=\"/documentation\">Documentation</a></li>\n</ul></nav>\n</header>\n<main>",
         escape(telemetry_path)
     );
     warnings(&mut out, status);
@@ -85,7 +85,7 @@ fn render(status: &Status, telemetry_path: &str, still: bool) -> String {
         }
     );
     out.push_str(
-        "<p>Documentation: the README that came with this version lists every metric and variable; \
+        "<p>The <a href=\"/documentation\">documentation</a> of this version lists every metric and variable; \
          <code>wallet-exporter --help</code> lists the flags.</p>\n</footer>\n</body>\n</html>\n",
     );
     out

@@ -18,6 +18,8 @@ pub enum Handler {
     Page,
     /// The state as JSON.
     Status,
+    /// The README.
+    Documentation,
     /// Liveness and readiness.
     Health,
     /// The reload.
@@ -28,10 +30,11 @@ pub enum Handler {
     Other,
 }
 
-const HANDLERS: [(Handler, &str); 7] = [
+const HANDLERS: [(Handler, &str); 8] = [
     (Handler::Metrics, "metrics"),
     (Handler::Page, "page"),
     (Handler::Status, "status"),
+    (Handler::Documentation, "documentation"),
     (Handler::Health, "health"),
     (Handler::Reload, "reload"),
     (Handler::Webhook, "webhook"),

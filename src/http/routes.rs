@@ -25,9 +25,13 @@ use crate::metrics::Appendix;
 
 const PAGE: &str = "/";
 const STATUS: &str = "/api/v1/status";
+const DOCUMENTATION: &str = "/documentation";
 const HEALTHY: &str = "/-/healthy";
 const READY: &str = "/-/ready";
 const RELOAD: &str = "/-/reload";
+
+/// What explains every metric and variable of this version. No address outside is needed to read it.
+const README: &str = include_str!("../../README.md");
 
 /// The routes of the exposition's server.
 pub(super) struct Routes {
@@ -52,7 +56,7 @@ impl Routes {
 
     /// Whether the exposition can be served at this path.
     pub(super) fn serves_at(path: &str) -> bool {
-        path.starts_with('/') && ![PAGE, STATUS, HEALTHY, READY, RELOAD].contains(&path)
+        path.starts_with('/') && ![PAGE, STATUS, DOCUMENTATION, HEALTHY, READY, RELOAD].contains(&path)
     }
 
     fn route(&self, path: &str) -> Handler {
@@ -60,6 +64,7 @@ impl Routes {
             _ if path == self.options.telemetry_path => Handler::Metrics,
             PAGE => Handler::Page,
             STATUS => Handler::Status,
+            DOCUMENTATION => Handler::Documentation,
             HEALTHY | READY => Handler::Health,
             RELOAD => Handler::Reload,
             _ => Handler::Other,
@@ -82,6 +87,7 @@ impl Routes {
                 page::answer(&self.site.status(), &self.options.telemetry_path, still)
             }
             Handler::Status => self.status(),
+            Handler::Documentation => sentence(StatusCode::OK, README),
             Handler::Health if request.uri().path() == HEALTHY => sentence(StatusCode::OK, "Healthy.\n"),
             Handler::Health if self.site.ready() && !self.shutdown.is_cancelled() => {
                 sentence(StatusCode::OK, "Ready.\n")

@@ -94,6 +94,7 @@ async fn healthy() {
         "the first successful poll",
         "href=\"/metrics\"",
         "href=\"/api/v1/status\"",
+        "href=\"/documentation\"",
         "Version 0.1.0 (revision abcdef123456)",
         "http-equiv=\"refresh\"",
     ] {

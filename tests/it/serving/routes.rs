@@ -19,6 +19,8 @@ async fn paths_and_methods() {
         ("DELETE", "/", 405, "GET, HEAD"),
         ("GET", "/api/v1/status", 200, ""),
         ("PUT", "/api/v1/status", 405, "GET, HEAD"),
+        ("GET", "/documentation", 200, ""),
+        ("POST", "/documentation", 405, "GET, HEAD"),
         ("GET", "/-/healthy", 200, ""),
         ("GET", "/-/ready", 200, ""),
         ("POST", "/-/healthy", 405, "GET, HEAD"),
@@ -38,9 +40,32 @@ async fn paths_and_methods() {
 }
 
 #[tokio::test]
+async fn every_address_of_the_readme_answers() {
+    let readme = include_str!("../../../README.md");
+    let section = readme.split("## Addresses\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let running = serve(Options { enable_lifecycle: true, ..options() }, FakeSite::new(small())).await;
+    let mut asked = 0;
+    for line in section.lines() {
+        let Some(cell) = line.strip_prefix("| `").and_then(|rest| rest.split('`').next()) else { continue };
+        let (method, path) = cell.split_once(' ').unwrap();
+        assert_eq!(ask(running.address, method, path, &[], b"").await.code, 200, "{cell}");
+        asked += 1;
+    }
+    assert_eq!(asked, 7);
+}
+
+#[tokio::test]
+async fn the_documentation_is_the_readme_of_this_version() {
+    let answer = get(start().await.address, "/documentation").await;
+    assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    assert!(answer.text() == readme);
+}
+
+#[tokio::test]
 async fn head_answers_as_get_without_the_body() {
     let running = start().await;
-    for path in ["/metrics", "/", "/api/v1/status", "/-/healthy", "/-/ready", "/nowhere"] {
+    for path in ["/metrics", "/", "/api/v1/status", "/documentation", "/-/healthy", "/-/ready", "/nowhere"] {
         let get = get(running.address, path).await;
         let head = ask(running.address, "HEAD", path, &[], b"").await;
         assert_eq!(head.code, get.code, "{path}");
