@@ -201,6 +201,44 @@ async fn sigterm_and_sigint_end_it_in_order() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_ready_once_every_source_was_tried_or_restored() {
+    use wallet_exporter::simulator::{Fault, Operation};
+    let directory = tempfile::tempdir().unwrap();
+    let (vendors, address) = vendors().await;
+    let settings = settings(directory.path(), &address);
+    let until_ready = |exporter: &Exporter| {
+        let deadline = Instant::now() + PATIENCE;
+        while exporter.get("/-/ready").0 != 200 {
+            assert!(Instant::now() < deadline, "never ready");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    // One source hangs: the others have answered, and still it is not ready.
+    vendors.fault(Operation::Balance, Fault::Hang, None);
+    let mut exporter = Exporter::start(&settings);
+    let deadline = Instant::now() + PATIENCE;
+    while exporter.get("/metrics").1.matches("\nwallet_exporter_source_up{").count() < 2 {
+        assert!(Instant::now() < deadline, "the other two sources are not up");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(exporter.get("/-/ready").0, 503);
+    exporter.signal("-TERM");
+    assert_eq!(exporter.wait(), 0);
+
+    vendors.clear_faults(None);
+    let mut exporter = Exporter::start(&settings);
+    until_ready(&exporter);
+    exporter.signal("-TERM");
+    assert_eq!(exporter.wait(), 0);
+
+    // Nothing answers any more, but everything is remembered.
+    for operation in [Operation::Balance, Operation::ConsumptionReport, Operation::CreditCardTransactions] {
+        vendors.fault(operation, Fault::Hang, None);
+    }
+    until_ready(&Exporter::start(&settings));
+}
+
 /// Runs to its end; exit code, standard output, standard error.
 fn run(arguments: &[&str], settings: &[(&str, &str)]) -> (i32, String, String) {
     let output = command(settings).args(arguments).stdout(Stdio::piped()).output().unwrap();
