@@ -33,7 +33,7 @@ RUN install -D target/release/wallet-exporter /image/usr/local/bin/wallet-export
 FROM scratch
 COPY --from=build /image /
 # SQLITE_TMPDIR: a large sort may want a temporary file, and the root is meant to be mounted read-only.
-# MALLOC_ARENA_MAX is glibc's: a heap for each of six threads that hardly allocate wastes most of a megabyte.
+# MALLOC_ARENA_MAX is glibc's: two heaps do for six threads that hardly allocate, and save up to a megabyte.
 ENV WEB_LISTEN_ADDRESS=0.0.0.0:10700 \
     WEBHOOK_LISTEN_ADDRESS=0.0.0.0:10701 \
     STORAGE_PATH=/data \
