@@ -11,6 +11,8 @@ mod flow;
 mod house;
 mod laws;
 mod ledger;
+mod lifecycle;
+mod program;
 mod rig;
 mod serving;
 mod simulator;
