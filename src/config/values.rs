@@ -11,33 +11,49 @@ use uuid::Uuid;
 
 use crate::money::Usd;
 
-/// Reads `30s`, `5m` or `1h`.
+/// The units of a duration, the largest first, in seconds.
+const UNITS: [(char, u64); 5] = [('w', 7 * 86_400), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+
+/// Longer than anything here can last, and far from where sums of times overflow.
+const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
+
+/// Reads `30s`, `5m`, `1m30s`, `1d` and the like, as Prometheus writes durations.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "write a whole number and a unit, such as 30s, 5m or 1h".to_owned();
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let factor = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        _ => return Err(wrong()),
-    };
-    let number = text.strip_suffix(unit).unwrap_or_default();
-    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+    let wrong = || "write a duration such as 30s, 5m, 1h30m or 1d: whole numbers, each with its unit".to_owned();
+    let (mut rest, mut seconds) = (text, 0_u64);
+    for (unit, factor) in UNITS {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, after) = rest.split_at(digits);
+        let Some(after) = after.strip_prefix(unit) else { continue };
+        let number = number.parse::<u64>().map_err(|error| match error.kind() {
+            std::num::IntErrorKind::PosOverflow => too_long(),
+            _ => wrong(),
+        })?;
+        seconds = seconds.saturating_add(number.saturating_mul(factor));
+        rest = after;
+    }
+    if text.is_empty() || !rest.is_empty() {
         return Err(wrong());
     }
-    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)?;
-    Ok(Duration::from_secs(seconds))
+    let duration = Duration::from_secs(seconds);
+    if duration > LONGEST { Err(too_long()) } else { Ok(duration) }
 }
 
-/// A duration as it is written in the configuration.
+fn too_long() -> String {
+    format!("write a duration of at most {} (10 years)", written(LONGEST))
+}
+
+/// A duration as it is written in the configuration; like Prometheus, in weeks or days only where nothing is left over.
 pub(super) fn written(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0 => "0s".to_owned(),
-        _ if seconds.is_multiple_of(3_600) => format!("{}h", seconds / 3_600),
-        _ if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
-        _ => format!("{seconds}s"),
+    let mut rest = duration.as_secs();
+    let mut text = String::new();
+    for (unit, factor) in UNITS {
+        if rest >= factor && (factor < 86_400 || rest.is_multiple_of(factor)) {
+            text.push_str(&format!("{}{unit}", rest / factor));
+            rest %= factor;
+        }
     }
+    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 /// A duration between two bounds, inclusive.
@@ -160,14 +176,48 @@ mod tests {
 
     #[test]
     fn durations() {
-        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
-        assert_eq!(duration("1h"), Ok(Duration::from_secs(3_600)));
-        for text in ["", "s", "5", "5 m", "-5m", "5d", "1.5h", "99999999999999999999h", "ü"] {
+        for (text, seconds) in [
+            ("30s", 30),
+            ("5m", 300),
+            ("1h", 3_600),
+            ("1m30s", 90),
+            ("1d", 86_400),
+            ("1w", 7 * 86_400),
+            ("1w2d3h4m5s", 788_645),
+            ("90m", 5_400),
+            ("0s", 0),
+            ("3650d", 315_360_000),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text:?}");
+        }
+        for text in ["", "s", "5", "5 m", "-5m", "1.5h", "1s1m", "1m1m", "1m30", "m30s", "1y", "5ms", "ü", "1h ü"] {
+            assert!(duration(text).unwrap_err().starts_with("write a duration such as"), "{text:?}");
+        }
+        for text in ["3651d", "3650d1s", "9999999999h", "99999999999999999999h", "18446744073709551615w1w"] {
             assert!(duration(text).is_err(), "{text:?}");
         }
-        for text in ["0s", "30s", "90s", "5m", "1h", "36h"] {
-            assert_eq!(duration(&written(duration(text).unwrap())), duration(text));
+        assert!(duration("9999999999h").unwrap_err().contains("at most 3650d (10 years)"));
+    }
+
+    #[test]
+    fn a_duration_is_written_as_it_is_read() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (30, "30s"),
+            (90, "1m30s"),
+            (3_600, "1h"),
+            (5_400, "1h30m"),
+            (36 * 3_600, "36h"),
+            (86_400, "1d"),
+            (7 * 86_400, "1w"),
+            (8 * 86_400, "8d"),
+            (90_061, "25h1m1s"),
+        ] {
+            assert_eq!(written(Duration::from_secs(seconds)), text);
+        }
+        for seconds in (0..400_000).step_by(37) {
+            let value = Duration::from_secs(seconds);
+            assert_eq!(duration(&written(value)), Ok(value));
         }
     }
 

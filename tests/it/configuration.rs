@@ -168,3 +168,27 @@ fn missing_thresholds_and_missing_ids_are_warned_of() {
         "{warnings}"
     );
 }
+
+#[test]
+fn durations_are_those_of_prometheus_and_have_an_end() {
+    let token = ("BATCHDATA_API_TOKEN", SECRET);
+    let wallet = |pairs: &[(&str, &str)]| load(&[&[token], pairs].concat()).unwrap().batchdata.unwrap();
+    let seconds = Duration::from_secs;
+    assert_eq!(wallet(&[("BATCHDATA_MAX_AGE", "1d12h")]).max_age, seconds(36 * 3_600));
+    assert_eq!(wallet(&[("BATCHDATA_MAX_AGE", "3650d")]).max_age, seconds(3_650 * 86_400));
+    assert_eq!(wallet(&[("BATCHDATA_BALANCE_INTERVAL", "1m30s")]).sources[0], (Source::Balance, seconds(90)));
+    let key = ("RIGHTFOOT_API_KEY", SECRET);
+    for (secret, name) in [(token, "BATCHDATA_MAX_AGE"), (key, "RIGHTFOOT_MAX_AGE")] {
+        let fault = load(&[secret, (name, "9999999999h")]).unwrap_err().to_string();
+        assert!(fault.contains(name) && fault.contains("at most 3650d"), "{fault}");
+        assert!(!fault.contains("9999999999"), "{fault}");
+    }
+    // At least twice every interval.
+    for (pairs, name) in [
+        ([token, ("BATCHDATA_CARD_INTERVAL", "1d"), ("BATCHDATA_MAX_AGE", "1d23h59m59s")], "BATCHDATA_MAX_AGE"),
+        ([key, ("RIGHTFOOT_INTERVAL", "1h"), ("RIGHTFOOT_MAX_AGE", "1h59m")], "RIGHTFOOT_MAX_AGE"),
+    ] {
+        assert_eq!(faults(&pairs), [name]);
+        assert!(load(&pairs).unwrap_err().to_string().contains("twice"));
+    }
+}
