@@ -68,7 +68,7 @@ impl App {
             around,
             store: Arc::new(store),
             board: Arc::new(Board::new(snapshot)),
-            hold: config.process.birth_hold,
+            hold: config.process.start_at_zero,
             tasks: Vec::new(),
             keepers: Vec::new(),
             secrets: Vec::new(),

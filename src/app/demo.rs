@@ -67,8 +67,8 @@ pub async fn demo(
     let unset = |name: &str| !variables.iter().any(|(found, value)| found == name && !value.is_empty());
     let mut flags = flags.clone();
     flags.storage_path.get_or_insert_with(|| "none".to_owned());
-    if unset("METRICS_BIRTH_HOLD") {
-        flags.metrics_birth_hold.get_or_insert_with(|| "4s".to_owned());
+    if unset("METRICS_START_AT_ZERO") {
+        flags.metrics_start_at_zero.get_or_insert_with(|| "4s".to_owned());
     }
     let config = Config::load(&flags, variables, now)?;
     crate::telemetry::start(config.process.log_level, config.process.log_format);

@@ -13,7 +13,7 @@ use crate::vendor::{Fault, Operation, Vendor};
 fn in_memory(config: &Config) -> Config {
     let mut config = config.clone();
     config.process.storage = None;
-    config.process.birth_hold = std::time::Duration::ZERO;
+    config.process.start_at_zero = std::time::Duration::ZERO;
     config
 }
 

@@ -30,9 +30,9 @@ pub struct Flags {
     /// Directory of the ledger; none keeps nothing on disk [env: STORAGE_PATH] [default: ./data]
     #[arg(long = "storage.path", value_name = "DIRECTORY", global = true)]
     pub storage_path: Option<String>,
-    /// How long a new counter series shows 0, at least twice the scrape interval [env: METRICS_BIRTH_HOLD] [default: 2m]
-    #[arg(long = "metrics.birth-hold", value_name = "DURATION", global = true)]
-    pub metrics_birth_hold: Option<String>,
+    /// How long a new counter series shows 0, at least twice the scrape interval [env: METRICS_START_AT_ZERO] [default: 2m]
+    #[arg(long = "metrics.start-at-zero", value_name = "DURATION", global = true)]
+    pub metrics_start_at_zero: Option<String>,
     /// error, warn, info, debug or trace [env: LOG_LEVEL] [default: info]
     #[arg(long = "log.level", value_name = "LEVEL", global = true)]
     pub log_level: Option<String>,
@@ -50,7 +50,7 @@ pub(super) struct RawProcess {
     web_enable_lifecycle: Option<String>,
     webhook_listen_address: Option<String>,
     storage_path: Option<String>,
-    metrics_birth_hold: Option<String>,
+    metrics_start_at_zero: Option<String>,
     log_level: Option<String>,
     log_format: Option<String>,
 }
@@ -81,7 +81,7 @@ pub struct Process {
     /// The directory of the ledger; `None` keeps nothing on disk.
     pub storage: Option<PathBuf>,
     /// How long a new counter series shows 0.
-    pub birth_hold: Duration,
+    pub start_at_zero: Duration,
     /// The least severe level that is logged.
     pub log_level: tracing::level_filters::LevelFilter,
     /// How log lines are written.
@@ -102,7 +102,7 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, faults: &mut Faults) -> Proc
         pick("webhook.listen-address", &flags.webhook_listen_address, raw.webhook_listen_address, "127.0.0.1:10701");
     let path = pick("web.telemetry-path", &flags.web_telemetry_path, raw.web_telemetry_path, "/metrics");
     let storage = pick("storage.path", &flags.storage_path, raw.storage_path, "./data");
-    let hold = pick("metrics.birth-hold", &flags.metrics_birth_hold, raw.metrics_birth_hold, "2m");
+    let hold = pick("metrics.start-at-zero", &flags.metrics_start_at_zero, raw.metrics_start_at_zero, "2m");
     let level = pick("log.level", &flags.log_level, raw.log_level, "info");
     let format = pick("log.format", &flags.log_format, raw.log_format, "text");
 
@@ -120,7 +120,7 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, faults: &mut Faults) -> Proc
         faults.add(name, "write a path such as /metrics, not one that the page or the health checks use");
     }
     let (name, hold) = hold;
-    let birth_hold =
+    let start_at_zero =
         values::duration_within(&hold, Duration::ZERO, Duration::from_secs(3_600)).unwrap_or_else(|remedy| {
             faults.add(name, remedy);
             Duration::ZERO
@@ -158,7 +158,7 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, faults: &mut Faults) -> Proc
         enable_lifecycle: flags.web_enable_lifecycle || lifecycle,
         webhook_listen,
         storage: (storage.1 != "none").then(|| PathBuf::from(storage.1)),
-        birth_hold,
+        start_at_zero,
         log_level,
         log_format,
     }

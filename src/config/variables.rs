@@ -29,7 +29,11 @@ pub const VARIABLES: &[Variable] = &[
     variable("WEB_ENABLE_LIFECYCLE", "false", "`true` allows `POST /-/reload`"),
     variable("WEBHOOK_LISTEN_ADDRESS", "127.0.0.1:10701", "address of the webhook, opened only with a webhook secret"),
     variable("STORAGE_PATH", "./data", "directory of the ledger; `none` keeps nothing on disk"),
-    variable("METRICS_BIRTH_HOLD", "2m", "how long a new counter series shows 0; at least twice the scrape interval"),
+    variable(
+        "METRICS_START_AT_ZERO",
+        "2m",
+        "how long a new counter series shows 0; at least twice the scrape interval",
+    ),
     variable("LOG_LEVEL", "info", "`error`, `warn`, `info`, `debug` or `trace`"),
     variable("LOG_FORMAT", "text", "`text` or `json`"),
     variable("BATCHDATA_API_TOKEN", "", "bearer token with the three wallet permissions; turns BatchData on"),

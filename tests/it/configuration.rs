@@ -35,7 +35,7 @@ fn one_secret_is_enough_and_defaults_are_as_documented() {
     assert_eq!((wallet.max_age, wallet.requests_per_minute), (minutes(60), 300));
     assert!(config.rightfoot.is_none());
     assert_eq!(config.process.listen, "127.0.0.1:10700");
-    assert_eq!(config.process.birth_hold, minutes(2));
+    assert_eq!(config.process.start_at_zero, minutes(2));
     assert_eq!(config.process.storage.unwrap().to_str(), Some("./data"));
 }
 
@@ -191,4 +191,13 @@ fn durations_are_those_of_prometheus_and_have_an_end() {
         assert_eq!(faults(&pairs), [name]);
         assert!(load(&pairs).unwrap_err().to_string().contains("twice"));
     }
+}
+
+#[test]
+fn the_flag_start_at_zero_wins_over_its_variable() {
+    let pairs = [("BATCHDATA_API_TOKEN", SECRET), ("METRICS_START_AT_ZERO", "5m")];
+    assert_eq!(load(&pairs).unwrap().process.start_at_zero, Duration::from_secs(300));
+    let flags = Flags { metrics_start_at_zero: Some("1m30s".to_owned()), ..Flags::default() };
+    let pairs = pairs.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    assert_eq!(Config::load(&flags, pairs, now()).unwrap().process.start_at_zero, Duration::from_secs(90));
 }

@@ -355,7 +355,7 @@ async fn a_full_disk_and_a_read_only_one_stop_counters_and_lose_nothing() {
 async fn a_new_series_shows_nothing_for_the_hold_and_a_restart_inside_it_begins_it_again() {
     let directory = tempfile::tempdir().unwrap();
     let mut rig = rig_at(directory.path()).await;
-    rig.set("METRICS_BIRTH_HOLD", "2m");
+    rig.set("METRICS_START_AT_ZERO", "2m");
     rig.start().await;
     rig.first_polls().await;
     rig.clock.advance(Duration::from_secs(200));

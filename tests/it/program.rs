@@ -146,7 +146,7 @@ pub fn settings<'a>(storage: &'a Path, address: &'a str) -> Vec<(&'a str, &'a st
     vec![
         ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"),
         ("STORAGE_PATH", storage.to_str().unwrap()),
-        ("METRICS_BIRTH_HOLD", "0s"),
+        ("METRICS_START_AT_ZERO", "0s"),
         ("BATCHDATA_API_TOKEN", "sim-batchdata-token"),
         ("BATCHDATA_BASE_URL", address),
         ("BATCHDATA_CONSUMPTION_INTERVAL", "1s"),

@@ -88,7 +88,7 @@ impl Rig {
         let settings = [
             ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"),
             ("STORAGE_PATH", "none"),
-            ("METRICS_BIRTH_HOLD", "0s"),
+            ("METRICS_START_AT_ZERO", "0s"),
             ("BATCHDATA_API_TOKEN", &secrets.batchdata_token),
             ("BATCHDATA_BASE_URL", &address),
             ("RIGHTFOOT_API_KEY", &secrets.rightfoot_key),

@@ -67,7 +67,7 @@ pub fn exporter(folder: &Path, port: u16, vendor: u16, token: &Path) -> Running 
         .arg("serve")
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
         .arg(format!("--storage.path={}", folder.join("state").display()))
-        .arg("--metrics.birth-hold=4s")
+        .arg("--metrics.start-at-zero=4s")
         .env_clear()
         .env("BATCHDATA_API_TOKEN_FILE", token)
         .env("BATCHDATA_BASE_URL", format!("http://127.0.0.1:{vendor}"))

@@ -48,7 +48,7 @@ impl Replica {
             ("RIGHTFOOT_BATCH_IDS_FILE", ids.to_str().unwrap()),
             ("RIGHTFOOT_WEBHOOK_SECRET", WEBHOOK_SECRET),
             ("WEBHOOK_LISTEN_ADDRESS", "127.0.0.1:0"),
-            ("METRICS_BIRTH_HOLD", "2m"),
+            ("METRICS_START_AT_ZERO", "2m"),
             ("BATCHDATA_WARNING_BALANCE_USD", "400"),
             ("BATCHDATA_CRITICAL_BALANCE_USD", "100"),
         ] {
