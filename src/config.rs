@@ -6,6 +6,7 @@
 
 mod batchdata;
 mod faults;
+mod file;
 pub mod ids_file;
 mod process;
 mod rightfoot;
@@ -21,6 +22,7 @@ use chrono::{DateTime, Utc};
 
 pub use batchdata::BatchData;
 pub use faults::Faults;
+pub use file::FileFault;
 pub use process::{Flags, LogFormat, Process};
 pub use rightfoot::Rightfoot;
 pub use variables::{VARIABLES, Variable};

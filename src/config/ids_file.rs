@@ -3,13 +3,14 @@
 //! Flows in: a text file, one UUID a line, `#` comments. Flows out: the ids, and the numbers of the lines that are not
 //! ids. Invariant: one bad line costs that line alone; no message repeats what stands in it.
 
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use uuid::Uuid;
 
+use super::file::{self, FileFault};
+
 /// Enough for a million ids; a larger file is some other file.
-const LARGEST: u64 = 40 * 1024 * 1024;
+const LARGEST_KIB: u64 = 40 * 1024;
 
 /// What a file of ids holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,35 +21,12 @@ pub struct BatchIds {
     pub bad_lines: Vec<usize>,
 }
 
-/// Why the file cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum IdsFault {
-    /// Opening or reading failed.
-    #[error("cannot read {path}: {kind}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's word for it.
-        kind: std::io::ErrorKind,
-    },
-    /// Far too large.
-    #[error("{0} is larger than 40 MiB")]
-    TooLarge(PathBuf),
-}
-
 /// Reads the file.
 ///
 /// # Errors
 /// If it cannot be read as a whole; a line that is not an id is no error.
-pub fn read(path: &Path) -> Result<BatchIds, IdsFault> {
-    let unreadable = |error: std::io::Error| IdsFault::Read { path: path.to_owned(), kind: error.kind() };
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if u64::try_from(bytes.len()).is_ok_and(|size| size > LARGEST) {
-        return Err(IdsFault::TooLarge(path.to_owned()));
-    }
-    Ok(parse(&bytes))
+pub fn read(path: &Path) -> Result<BatchIds, FileFault> {
+    Ok(parse(&file::read(path, LARGEST_KIB)?))
 }
 
 fn parse(bytes: &[u8]) -> BatchIds {

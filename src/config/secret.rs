@@ -11,8 +11,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::file::{self, FileFault};
+
 /// Longer than any credential; a larger file is some other file.
-const LONGEST_SECRET: u64 = 64 * 1024;
+const LARGEST_KIB: u64 = 64;
 
 /// A secret that may change while the program runs.
 #[derive(Clone)]
@@ -35,23 +37,15 @@ pub enum Refresh {
 /// Why a secret's file cannot be used. Names the file, never what is in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretFault {
-    /// Opening or reading failed.
-    #[error("cannot read {path}: {kind}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's word for it.
-        kind: std::io::ErrorKind,
-    },
+    /// It cannot be read.
+    #[error(transparent)]
+    File(#[from] FileFault),
     /// Empty, or nothing but a line end.
     #[error("{0} is empty")]
     Empty(PathBuf),
     /// Not text that can stand in a header.
     #[error("{0} does not hold one line of printable ASCII")]
     NotOneLine(PathBuf),
-    /// Far too large.
-    #[error("{0} is larger than 64 KiB")]
-    TooLarge(PathBuf),
 }
 
 impl Secret {
@@ -109,15 +103,8 @@ pub fn is_sendable(value: &str) -> bool {
 }
 
 fn read(path: &Path) -> Result<SecretString, SecretFault> {
-    let unreadable = |error: std::io::Error| SecretFault::Read { path: path.to_owned(), kind: error.kind() };
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    if size > LONGEST_SECRET {
-        return Err(SecretFault::TooLarge(path.to_owned()));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => SecretFault::NotOneLine(path.to_owned()),
-        kind => SecretFault::Read { path: path.to_owned(), kind },
-    })?;
+    let bytes = file::read(path, LARGEST_KIB)?;
+    let text = String::from_utf8(bytes).map_err(|_| SecretFault::NotOneLine(path.to_owned()))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {

@@ -1,10 +1,13 @@
 //! Configuration through its door: what is set goes in, a checked configuration or all faults at once come out.
 
 use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use wallet_exporter::config::{Config, Faults, Flags, VARIABLES};
+use wallet_exporter::config::secret::{Refresh, SecretFault};
+use wallet_exporter::config::{Config, Faults, FileFault, Flags, VARIABLES};
 use wallet_exporter::vendor::Source;
 
 const SECRET: &str = "tok-CANARY-8f2b";
@@ -200,4 +203,73 @@ fn the_flag_start_at_zero_wins_over_its_variable() {
     let flags = Flags { metrics_start_at_zero: Some("1m30s".to_owned()), ..Flags::default() };
     let pairs = pairs.map(|(name, value)| (OsString::from(name), OsString::from(value)));
     assert_eq!(Config::load(&flags, pairs, now()).unwrap().process.start_at_zero, Duration::from_secs(90));
+}
+
+fn fifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+/// The result of something that must not block.
+fn in_time<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, result) = std::sync::mpsc::channel();
+    std::thread::spawn(move || done.send(what()));
+    result.recv_timeout(Duration::from_secs(60)).expect("it does not block")
+}
+
+#[test]
+fn only_regular_files_are_read_and_a_fifo_blocks_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    fifo(Path::new(&path("fifo")));
+    let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+    std::os::unix::fs::symlink(path("fifo"), path("link to a fifo")).unwrap();
+    for irregular in [path("fifo"), path("link to a fifo"), path("socket"), path(""), "/dev/zero".to_owned()] {
+        for variable in ["BATCHDATA_API_TOKEN_FILE", "RIGHTFOOT_WEBHOOK_SECRET_FILE", "RIGHTFOOT_BATCH_IDS_FILE"] {
+            let (file, mut pairs) = (irregular.clone(), vec![]);
+            if variable.starts_with("RIGHTFOOT") {
+                pairs.push(("RIGHTFOOT_API_KEY", SECRET.to_owned()));
+            }
+            let fault = in_time(move || {
+                pairs.push((variable, file));
+                let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                load(&pairs).unwrap_err().to_string()
+            });
+            assert!(fault.contains("1 fault:") && fault.contains(variable), "{fault}");
+            assert!(fault.contains("is not a regular file"), "{fault}");
+        }
+    }
+
+    // A link to a regular file is how Kubernetes mounts secrets.
+    std::fs::write(path("token"), "first").unwrap();
+    std::os::unix::fs::symlink(path("token"), path("link")).unwrap();
+    let secret = load(&[("BATCHDATA_API_TOKEN_FILE", &path("link"))]).unwrap().batchdata.unwrap().token;
+    std::fs::remove_file(path("link")).unwrap();
+    fifo(Path::new(&path("link")));
+    let fault = SecretFault::File(FileFault::NotRegular(path("link").into()));
+    assert_eq!(in_time(move || secret.refresh()), Refresh::Unreadable(fault));
+}
+
+#[test]
+fn a_file_that_is_far_too_large_is_a_fault() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    let name = path.to_str().unwrap();
+    for (bytes, fits) in [(64 * 1024, true), (64 * 1024 + 1, false)] {
+        std::fs::write(&path, "x".repeat(bytes)).unwrap();
+        let loaded = load(&[("BATCHDATA_API_TOKEN_FILE", name)]);
+        assert_eq!(loaded.is_ok(), fits);
+        assert!(fits || loaded.unwrap_err().to_string().contains("is larger than 64 KiB"));
+    }
+    for (bytes, fits) in [(40 << 20, true), ((40 << 20) + 1, false)] {
+        std::fs::write(&path, "\n".repeat(bytes)).unwrap();
+        let loaded = load(&[("RIGHTFOOT_API_KEY", SECRET), ("RIGHTFOOT_BATCH_IDS_FILE", name)]);
+        assert_eq!(loaded.is_ok(), fits);
+        assert!(fits || loaded.unwrap_err().to_string().contains("is larger than 40960 KiB"));
+    }
+    // The file system says that these hold nothing.
+    let endless = Path::new("/proc/kallsyms");
+    if std::fs::read(endless).is_ok_and(|bytes| bytes.len() > 64 * 1024) {
+        let fault = load(&[("BATCHDATA_API_TOKEN_FILE", endless.to_str().unwrap())]).unwrap_err().to_string();
+        assert!(fault.contains("is larger than 64 KiB"), "{fault}");
+    }
 }
