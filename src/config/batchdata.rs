@@ -76,7 +76,7 @@ fn sources(text: &str) -> Result<Vec<Source>, String> {
 
 /// Checks the section; `None` if the vendor is off or faulty.
 pub(super) fn check(raw: RawBatchData, today: NaiveDate, faults: &mut Faults) -> Option<BatchData> {
-    let token = section::secret("BATCHDATA_API_TOKEN", raw.api_token, raw.api_token_file, faults, |_| None);
+    let token = section::secret("BATCHDATA_API_TOKEN", raw.api_token, raw.api_token_file, faults, values::credential);
     let account = section::value("BATCHDATA_ACCOUNT", raw.account, "default", faults, values::account);
     let base_url =
         section::value("BATCHDATA_BASE_URL", raw.base_url, "https://api.batchdata.com", faults, values::base_url);

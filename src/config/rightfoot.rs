@@ -62,7 +62,7 @@ pub struct Rightfoot {
 
 /// Checks the section; `None` if the vendor is off or faulty.
 pub(super) fn check(raw: RawRightfoot, now: DateTime<Utc>, faults: &mut Faults) -> Option<Rightfoot> {
-    let key = section::secret("RIGHTFOOT_API_KEY", raw.api_key, raw.api_key_file, faults, |_| None);
+    let key = section::secret("RIGHTFOOT_API_KEY", raw.api_key, raw.api_key_file, faults, values::credential);
     let account = section::value("RIGHTFOOT_ACCOUNT", raw.account, "default", faults, values::account);
     let base_url =
         section::value("RIGHTFOOT_BASE_URL", raw.base_url, "https://api.rightfoot.com", faults, values::base_url);
@@ -92,10 +92,13 @@ pub(super) fn check(raw: RawRightfoot, now: DateTime<Utc>, faults: &mut Faults) 
     }
     let requests_per_minute =
         section::value("RIGHTFOOT_REQUESTS_PER_MINUTE", raw.requests_per_minute, "300", faults, values::per_minute);
-    let webhook_secret =
-        section::secret("RIGHTFOOT_WEBHOOK_SECRET", raw.webhook_secret, raw.webhook_secret_file, faults, |text| {
-            (!values::is_webhook_secret(text)).then_some("write 32 to 128 of A-Z, a-z, 0-9, _ and -")
-        });
+    let webhook_secret = section::secret(
+        "RIGHTFOOT_WEBHOOK_SECRET",
+        raw.webhook_secret,
+        raw.webhook_secret_file,
+        faults,
+        values::webhook_secret,
+    );
     Some(Rightfoot {
         key: key?,
         account: account?,

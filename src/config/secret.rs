@@ -1,8 +1,8 @@
 //! A secret and where it comes from.
 //!
 //! Flows in: a value from the environment, or a file that is read again when asked. Flows out: the current secret, to
-//! the vendor client alone. Invariant: the value is never printed, logged or compared in a message; an unreadable file
-//! leaves the last secret in place.
+//! the vendor client alone. Invariant: the value is never printed, logged or compared in a message; a file that
+//! cannot be used leaves the last secret in place, and what is read later is held to the same rule as at first.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,14 @@ use super::file::{self, FileFault};
 /// Longer than any credential; a larger file is some other file.
 const LARGEST_KIB: u64 = 64;
 
+/// What a secret must be made of, beside being sendable; the error says what to write.
+pub type Rule = fn(&str) -> Result<(), &'static str>;
+
 /// A secret that may change while the program runs.
 #[derive(Clone)]
 pub struct Secret {
     current: Arc<ArcSwap<SecretString>>,
-    file: Option<Arc<Path>>,
+    file: Option<(Arc<Path>, Rule)>,
 }
 
 /// What reading a secret's file again brought.
@@ -46,6 +49,14 @@ pub enum SecretFault {
     /// Not text that can stand in a header.
     #[error("{0} does not hold one line of printable ASCII")]
     NotOneLine(PathBuf),
+    /// Against the secret's rule.
+    #[error("{path} does not hold such a secret: {remedy}")]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// What to write.
+        remedy: &'static str,
+    },
 }
 
 impl Secret {
@@ -55,13 +66,13 @@ impl Secret {
         Secret { current: Arc::new(ArcSwap::from_pointee(value)), file: None }
     }
 
-    /// A secret from a file.
+    /// A secret from a file, held to the rule now and whenever the file is read again.
     ///
     /// # Errors
-    /// If the file cannot be read now.
-    pub fn from_file(path: &Path) -> Result<Secret, SecretFault> {
-        let value = read(path)?;
-        Ok(Secret { current: Arc::new(ArcSwap::from_pointee(value)), file: Some(path.into()) })
+    /// If the file cannot be used now.
+    pub fn from_file(path: &Path, rule: Rule) -> Result<Secret, SecretFault> {
+        let value = read(path, rule)?;
+        Ok(Secret { current: Arc::new(ArcSwap::from_pointee(value)), file: Some((path.into(), rule)) })
     }
 
     /// The secret as it stands.
@@ -73,13 +84,13 @@ impl Secret {
     /// The file that it comes from.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
+        self.file.as_ref().map(|(path, _)| &**path)
     }
 
     /// Reads the file again.
     pub fn refresh(&self) -> Refresh {
-        let Some(path) = self.file() else { return Refresh::Unchanged };
-        match read(path) {
+        let Some((path, rule)) = &self.file else { return Refresh::Unchanged };
+        match read(path, *rule) {
             Err(fault) => Refresh::Unreadable(fault),
             Ok(value) if value.expose_secret() == self.current.load().expose_secret() => Refresh::Unchanged,
             Ok(value) => {
@@ -92,7 +103,7 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Secret").field("file", &self.file).finish_non_exhaustive()
+        formatter.debug_struct("Secret").field("file", &self.file()).finish_non_exhaustive()
     }
 }
 
@@ -102,7 +113,7 @@ pub fn is_sendable(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| (0x21..=0x7e).contains(&byte))
 }
 
-fn read(path: &Path) -> Result<SecretString, SecretFault> {
+fn read(path: &Path, rule: Rule) -> Result<SecretString, SecretFault> {
     let bytes = file::read(path, LARGEST_KIB)?;
     let text = String::from_utf8(bytes).map_err(|_| SecretFault::NotOneLine(path.to_owned()))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
@@ -113,5 +124,6 @@ fn read(path: &Path) -> Result<SecretString, SecretFault> {
     if !is_sendable(line) {
         return Err(SecretFault::NotOneLine(path.to_owned()));
     }
+    rule(line).map_err(|remedy| SecretFault::Unfit { path: path.to_owned(), remedy })?;
     Ok(SecretString::from(line.to_owned()))
 }

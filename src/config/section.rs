@@ -8,7 +8,7 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use super::faults::Faults;
-use super::secret::{Secret, is_sendable};
+use super::secret::{Rule, Secret, SecretFault, is_sendable};
 
 /// Reads `X` or `X_FILE`.
 pub(super) fn secret(
@@ -16,7 +16,7 @@ pub(super) fn secret(
     value: Option<String>,
     file: Option<String>,
     faults: &mut Faults,
-    fits: impl Fn(&str) -> Option<&'static str>,
+    rule: Rule,
 ) -> Option<Secret> {
     match (value, file) {
         (None, None) => None,
@@ -31,24 +31,20 @@ pub(super) fn secret(
                 faults.add(name, "write one line of printable ASCII without spaces");
                 return None;
             }
-            if let Some(remedy) = fits(line) {
+            if let Err(remedy) = rule(line) {
                 faults.add(name, remedy);
                 return None;
             }
             Some(Secret::fixed(SecretString::from(line.to_owned())))
         }
-        (None, Some(file)) => match Secret::from_file(Path::new(&file)) {
-            Ok(secret) => {
-                use secrecy::ExposeSecret as _;
-                if let Some(remedy) = fits(secret.current().expose_secret()) {
-                    faults.add(format!("{name}_FILE"), remedy);
-                    return None;
-                }
-                Some(secret)
-            }
+        (None, Some(file)) => match Secret::from_file(Path::new(&file), rule) {
+            Ok(secret) => Some(secret),
             Err(fault) => {
-                faults
-                    .add(format!("{name}_FILE"), format!("{fault}: name a readable file that holds the secret alone"));
+                let remedy = match fault {
+                    SecretFault::Unfit { .. } => fault.to_string(),
+                    _ => format!("{fault}: name a readable file that holds the secret alone"),
+                };
+                faults.add(format!("{name}_FILE"), remedy);
                 None
             }
         },

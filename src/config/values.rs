@@ -151,10 +151,16 @@ pub(super) fn uuids(text: &str) -> Result<Vec<Uuid>, String> {
     Ok(ids)
 }
 
-/// What the webhook's secret may be made of.
-pub(super) fn is_webhook_secret(text: &str) -> bool {
-    (32..=128).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+/// The vendors do not say what their credentials are made of.
+pub(super) fn credential(_: &str) -> Result<(), &'static str> {
+    Ok(())
+}
+
+/// The webhook's secret, which is a part of a path.
+pub(super) fn webhook_secret(text: &str) -> Result<(), &'static str> {
+    let fits = (32..=128).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    if fits { Ok(()) } else { Err("write 32 to 128 of A-Z, a-z, 0-9, _ and -") }
 }
 
 /// `127.0.0.1:10700`, `[::1]:10700`, `localhost:10700`, or `:10700` for every address.

@@ -273,3 +273,26 @@ fn a_file_that_is_far_too_large_is_a_fault() {
         assert!(fault.contains("is larger than 64 KiB"), "{fault}");
     }
 }
+
+#[test]
+fn a_webhook_secret_that_changes_is_held_to_the_rule_of_the_start() {
+    use secrecy::ExposeSecret as _;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    let write = |content: &str| std::fs::write(&path, content).unwrap();
+    let pairs = [("RIGHTFOOT_API_KEY", SECRET), ("RIGHTFOOT_WEBHOOK_SECRET_FILE", path.to_str().unwrap())];
+    write("x");
+    let fault = load(&pairs).unwrap_err().to_string();
+    assert!(fault.contains("RIGHTFOOT_WEBHOOK_SECRET_FILE") && fault.contains("32 to 128"), "{fault}");
+    let (first, second) = ("a".repeat(32), "b".repeat(128));
+    write(&first);
+    let secret = load(&pairs).unwrap().rightfoot.unwrap().webhook_secret.unwrap();
+    for bad in ["x", &"c".repeat(31), &"c".repeat(129), &format!("{first}/"), "", "two\nlines"] {
+        write(bad);
+        assert!(matches!(secret.refresh(), Refresh::Unreadable(_)), "{bad:?}");
+        assert_eq!(secret.current().expose_secret(), first, "{bad:?}");
+    }
+    write(&format!("{second}\n"));
+    assert_eq!(secret.refresh(), Refresh::Changed);
+    assert_eq!(secret.current().expose_secret(), second);
+}

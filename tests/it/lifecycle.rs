@@ -107,6 +107,37 @@ async fn a_signal_or_a_request_reloads_and_a_bad_file_keeps_what_was_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_secret_that_is_none_is_refused_while_running_with_one_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_vendors, address) = vendors().await;
+    let file = directory.path().join("secret");
+    std::fs::write(&file, "0123456789abcdef0123456789abcdef").unwrap();
+    let storage = directory.path().join("data");
+    let mut settings = settings(&storage, &address);
+    settings.extend([
+        ("RIGHTFOOT_API_KEY", "rf_live_simulator"),
+        ("RIGHTFOOT_BASE_URL", address.as_str()),
+        ("RIGHTFOOT_WEBHOOK_SECRET_FILE", file.to_str().unwrap()),
+        ("WEBHOOK_LISTEN_ADDRESS", "127.0.0.1:0"),
+        ("WEB_ENABLE_LIFECYCLE", "true"),
+    ]);
+    let mut exporter = Exporter::start(&settings);
+    std::fs::write(&file, "x").unwrap();
+    for _ in 0..3 {
+        let answer = exporter.ask("POST", "/-/reload");
+        assert!(answer.starts_with("HTTP/1.1 500 ") && answer.contains("RIGHTFOOT_WEBHOOK_SECRET_FILE"), "{answer}");
+    }
+    std::fs::write(&file, "fedcba9876543210fedcba9876543210").unwrap();
+    assert!(exporter.ask("POST", "/-/reload").starts_with("HTTP/1.1 200 "));
+    exporter.signal("-TERM");
+    exporter.wait();
+    exporter.until_logged("stopped");
+    let log = exporter.log.lock().unwrap();
+    assert_eq!(log.matches("32 to 128 of A-Z").count(), 1, "{log}");
+    assert!(log.contains("the secret has changed"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commands_end_with_their_codes() {
     let (vendors, address) = vendors().await;
     vendors.set_balance(Usd::from_cents(4_250));

@@ -183,7 +183,7 @@ async fn another_secret_in_the_file_is_used_at_the_next_request() {
     std::fs::write(&path, "first\n").unwrap();
     let fake = Fake::always(good(Operation::Balance)).await;
     let mut settings = settings(fake.url());
-    settings.secret = Secret::from_file(&path).unwrap();
+    settings.secret = Secret::from_file(&path, |_| Ok(())).unwrap();
     let secret = settings.secret.clone();
     let client = BatchData::new(settings).unwrap();
     client.balance().await.unwrap();
