@@ -4,8 +4,10 @@
 //! other only through what is handed to them here.
 
 mod build;
+mod check;
 mod demo;
 mod once;
+mod output;
 mod serve;
 mod signals;
 mod simulate;
@@ -20,8 +22,10 @@ use crate::store::{OpenError, StoreError};
 use crate::vendor::{BuildError, Limits};
 
 pub use build::App;
+pub use check::check;
 pub use demo::demo;
 pub use once::{check_online, dump};
+pub use output::print;
 pub use serve::{Addresses, Running, serve};
 pub use simulate::{SimulateFlags, simulate};
 

@@ -27,6 +27,8 @@ pub use process::{Flags, LogFormat, Process};
 pub use rightfoot::Rightfoot;
 pub use variables::{VARIABLES, Variable};
 
+use crate::names::Vendor;
+
 /// A checked configuration.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -37,6 +39,32 @@ pub struct Config {
     pub batchdata: Option<BatchData>,
     /// The Rightfoot account, if it is on.
     pub rightfoot: Option<Rightfoot>,
+}
+
+/// A configuration as far as it could be read, for `check`, which looks for more faults than are in it.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The process's own settings; a faulty one has its default.
+    pub process: Process,
+    /// The base lines that are configured.
+    pub base_lines: Vec<BaseLine>,
+    /// What is wrong with it.
+    pub faults: Faults,
+    batchdata: Option<BatchData>,
+    rightfoot: Option<Rightfoot>,
+}
+
+/// From when on an account's counters are to count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseLine {
+    /// `BATCHDATA_COUNT_SINCE` or `RIGHTFOOT_COUNT_SINCE`.
+    pub variable: &'static str,
+    /// Whose.
+    pub vendor: Vendor,
+    /// The label `account`.
+    pub account: String,
+    /// What it says, as the storage keeps it.
+    pub since: String,
 }
 
 /// The environment as it is, for [`Config::load`].
@@ -58,6 +86,39 @@ impl Process {
     }
 }
 
+impl Draft {
+    /// Checks flags and variables. `now` judges dates that lie in the future.
+    #[must_use]
+    pub fn read(flags: &Flags, variables: impl IntoIterator<Item = (OsString, OsString)>, now: DateTime<Utc>) -> Draft {
+        let mut faults = Faults::default();
+        let known = strings(variables, &mut faults);
+        let process = process::check(flags, section(&known, "", &mut faults), &mut faults);
+        let wallet: batchdata::RawBatchData = section(&known, BATCHDATA, &mut faults);
+        let account: rightfoot::RawRightfoot = section(&known, RIGHTFOOT, &mut faults);
+        let base_lines = wallet.base_line().into_iter().chain(account.base_line()).collect();
+        let batchdata = batchdata::check(wallet, now.date_naive(), &mut faults);
+        let rightfoot = rightfoot::check(account, now, &mut faults);
+        orphans(&known, BATCHDATA, "BATCHDATA_API_TOKEN", &mut faults);
+        orphans(&known, RIGHTFOOT, "RIGHTFOOT_API_KEY", &mut faults);
+        if faults.is_empty() && batchdata.is_none() && rightfoot.is_none() {
+            faults.add(
+                "BATCHDATA_API_TOKEN, RIGHTFOOT_API_KEY",
+                "set at least one of them (or its _FILE), or try `wallet-exporter demo`, which needs none",
+            );
+        }
+        Draft { process, base_lines, faults, batchdata, rightfoot }
+    }
+
+    /// The configuration, if it has no fault.
+    ///
+    /// # Errors
+    /// All faults together.
+    pub fn finish(self) -> Result<Config, Faults> {
+        let Draft { process, faults, batchdata, rightfoot, .. } = self;
+        if faults.is_empty() { Ok(Config { process, batchdata, rightfoot }) } else { Err(faults) }
+    }
+}
+
 impl Config {
     /// Checks flags and variables. `now` judges dates that lie in the future.
     ///
@@ -68,20 +129,7 @@ impl Config {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         now: DateTime<Utc>,
     ) -> Result<Config, Faults> {
-        let mut faults = Faults::default();
-        let known = strings(variables, &mut faults);
-        let process = process::check(flags, section(&known, "", &mut faults), &mut faults);
-        let batchdata = batchdata::check(section(&known, BATCHDATA, &mut faults), now.date_naive(), &mut faults);
-        let rightfoot = rightfoot::check(section(&known, RIGHTFOOT, &mut faults), now, &mut faults);
-        orphans(&known, BATCHDATA, "BATCHDATA_API_TOKEN", &mut faults);
-        orphans(&known, RIGHTFOOT, "RIGHTFOOT_API_KEY", &mut faults);
-        if faults.is_empty() && batchdata.is_none() && rightfoot.is_none() {
-            faults.add(
-                "BATCHDATA_API_TOKEN, RIGHTFOOT_API_KEY",
-                "set at least one of them (or its _FILE), or try `wallet-exporter demo`, which needs none",
-            );
-        }
-        if faults.is_empty() { Ok(Config { process, batchdata, rightfoot }) } else { Err(faults) }
+        Draft::read(flags, variables, now).finish()
     }
 
     /// What deserves a word although it is no fault.

@@ -3,6 +3,7 @@
 //! Flows in: arguments and the environment. Flows out: an exit code: 0 fine, 1 failed while running, 64 wrong usage or
 //! configuration.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -77,10 +78,15 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("wallet-exporter: {error}");
+            complain(&format!("wallet-exporter: {error}"));
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// Says it on standard error. Where nobody reads that, there is nobody to tell; `eprintln!` would panic.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
@@ -94,17 +100,14 @@ async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
         }
         Some(Command::Demo) => app::demo(&arguments.flags, config::environment(), &around).await?,
         Some(Command::Check { online }) => {
-            let config = load()?;
-            for warning in config.warnings() {
-                eprintln!("warning: {warning}");
+            let (config, warnings) = app::check(&arguments.flags, config::environment(), &around)?;
+            for warning in warnings {
+                complain(&format!("warning: {warning}"));
             }
-            if let Some(file) = &config.process.web_config {
-                wallet_exporter::http::Web::load(Some(file)).map_err(wallet_exporter::http::ServeFault::from)?;
-            }
-            println!("the configuration is valid");
+            app::print("the configuration is valid\n")?;
             if online {
                 let (table, fine) = app::check_online(&config, &around).await?;
-                print!("{table}");
+                app::print(&table)?;
                 return Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
         }
@@ -112,13 +115,13 @@ async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
             let config = load()?;
             wallet_exporter::telemetry::start(config.process.log_level, config.process.log_format);
             let (exposition, fine) = app::dump(&config, &around).await?;
-            print!("{exposition}");
+            app::print(&exposition)?;
             return Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Some(Command::Healthcheck) => {
             let process = Process::load(&arguments.flags, config::environment())?;
             if let Err(reason) = wallet_exporter::healthcheck::ask(&process) {
-                eprintln!("{reason}");
+                complain(&reason);
                 return Ok(ExitCode::FAILURE);
             }
         }

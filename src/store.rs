@@ -9,6 +9,7 @@ mod births;
 mod cards;
 mod consumption;
 mod open;
+mod peek;
 mod sources;
 mod tallies;
 mod text;
@@ -24,6 +25,7 @@ pub use batches::{BatchesCommit, RestoredBatches};
 pub use cards::RestoredCards;
 pub use consumption::ConsumptionCommit;
 pub use open::{FILE_NAME, MovedAside, OpenError};
+pub use peek::{StoredSince, configured_since};
 pub use sources::StoredSource;
 
 /// A row of the table `account`.

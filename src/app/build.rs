@@ -166,7 +166,8 @@ impl Builder<'_> {
             let stored = self.store.source(keeper.account, source)?;
             if source != Source::Balance {
                 let configured = config.count_since.map(|day| day.to_string());
-                self.faults.check_since("BATCHDATA_COUNT_SINCE", configured.as_deref(), stored.as_ref());
+                let kept = stored.as_ref().map(|stored| stored.configured_since.as_deref());
+                self.faults.check_since("BATCHDATA_COUNT_SINCE", configured.as_deref(), kept);
             }
             Ok(stored)
         };
@@ -236,7 +237,8 @@ impl Builder<'_> {
         let keeper = self.keeper(Vendor::Rightfoot, &config.account)?;
         let stored = self.store.source(keeper.account, Source::Batches)?;
         let configured = config.count_since.map(|since: DateTime<Utc>| since.to_rfc3339());
-        self.faults.check_since("RIGHTFOOT_COUNT_SINCE", configured.as_deref(), stored.as_ref());
+        let kept = stored.as_ref().map(|stored| stored.configured_since.as_deref());
+        self.faults.check_since("RIGHTFOOT_COUNT_SINCE", configured.as_deref(), kept);
         let log = Arc::new(RequestLog::of([Operation::BalancesCsv]));
         let settings = self.settings(&config.base_url, &config.key, config.requests_per_minute, &log);
         let client = Rightfoot::new(settings);
@@ -280,22 +282,5 @@ impl Builder<'_> {
             });
         }
         Ok(roster)
-    }
-}
-
-impl Faults {
-    /// A base line that moved would make counters lie: it is kept with the counts.
-    fn check_since(&mut self, name: &str, configured: Option<&str>, stored: Option<&StoredSource>) {
-        let Some(stored) = stored else { return };
-        let Some(configured) = configured else { return };
-        if stored.configured_since.as_deref() != Some(configured) && !self.names().any(|found| found == name) {
-            let kept = match &stored.configured_since {
-                Some(kept) => format!("set it back to {kept}, or unset it"),
-                None => "unset it".to_owned(),
-            };
-            let remedy =
-                format!("the storage counts from another time on: {kept}; to count anew, name a fresh --storage.path");
-            self.add(name, remedy);
-        }
     }
 }

@@ -80,13 +80,13 @@ pub async fn demo(
     let stop = running.stop_token();
     let vendor = tokio::spawn(simulator.serve(listener, stop.clone().cancelled_owned()));
     let web = running.addresses.web;
-    println!(
-        "wallet-exporter demo, started {}\n\n  page      http://{web}/\n  metrics   http://{web}{}\n  vendors   {vendors}/_simulator/truth\n\nTry, in another shell:\n\n  curl -s http://{web}{} | grep ^batchdata_wallet_balance\n  watch -n 2 \"curl -s http://{web}{} | grep -E '^(batchdata_wallet_(balance|debit)_usd|rightfoot_batches|batchdata_card_transactions_total)'\"\n\nCtrl-C ends it; nothing is kept unless --storage.path names a directory.",
+    super::print(&format!(
+        "wallet-exporter demo, started {}\n\n  page      http://{web}/\n  metrics   http://{web}{}\n  vendors   {vendors}/_simulator/truth\n\nTry, in another shell:\n\n  curl -s http://{web}{} | grep ^batchdata_wallet_balance\n  watch -n 2 \"curl -s http://{web}{} | grep -E '^(batchdata_wallet_(balance|debit)_usd|rightfoot_batches|batchdata_card_transactions_total)'\"\n\nCtrl-C ends it; nothing is kept unless --storage.path names a directory.\n",
         now.to_rfc3339_opts(SecondsFormat::Secs, true),
         config.process.telemetry_path,
         config.process.telemetry_path,
         config.process.telemetry_path,
-    );
+    ))?;
     let site = Arc::clone(&running.site);
     let listening = signals.obey(stop, move || {
         let site = Arc::clone(&site);

@@ -48,11 +48,15 @@ pub async fn simulate(flags: &SimulateFlags, around: &Surroundings) -> Result<()
         webhook: flags.webhook_url.clone(),
         ..options
     };
-    println!("simulator: http://{address}");
-    println!("  BATCHDATA_BASE_URL=http://{address} BATCHDATA_API_TOKEN={}", options.batchdata_token);
-    println!("  RIGHTFOOT_BASE_URL=http://{address} RIGHTFOOT_API_KEY={}", options.rightfoot_key);
+    let (token, key) = (options.batchdata_token.clone(), options.rightfoot_key.clone());
     let simulator = Simulator::new(options);
-    println!("  RIGHTFOOT_BATCH_IDS={}", simulator.batch_ids().join(","));
+    super::print(&format!(
+        "simulator: http://{address}\n  \
+         BATCHDATA_BASE_URL=http://{address} BATCHDATA_API_TOKEN={token}\n  \
+         RIGHTFOOT_BASE_URL=http://{address} RIGHTFOOT_API_KEY={key}\n  \
+         RIGHTFOOT_BATCH_IDS={}\n",
+        simulator.batch_ids().join(",")
+    ))?;
     let stop = CancellationToken::new();
     let listening = signals.obey(stop.clone(), || {});
     simulator.serve(listener, stop.cancelled_owned()).await;

@@ -9,9 +9,9 @@ use url::Url;
 
 use super::faults::Faults;
 use super::secret::Secret;
-use super::{section, values};
+use super::{BaseLine, section, values};
 use crate::money::Usd;
-use crate::names::Source;
+use crate::names::{Source, Vendor};
 
 /// The variables, as envy fills them.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
@@ -55,6 +55,19 @@ pub struct BatchData {
     pub requests_per_minute: u32,
 }
 
+impl RawBatchData {
+    /// The base line, if the wallet is on and its date can be read, whatever else is wrong.
+    pub(super) fn base_line(&self) -> Option<BaseLine> {
+        self.api_token.as_ref().or(self.api_token_file.as_ref())?;
+        Some(BaseLine {
+            variable: "BATCHDATA_COUNT_SINCE",
+            vendor: Vendor::BatchData,
+            account: self.account.as_deref().unwrap_or(values::DEFAULT_ACCOUNT).to_owned(),
+            since: values::date(self.count_since.as_deref()?).ok()?.to_string(),
+        })
+    }
+}
+
 const SOURCES: &str = "balance,consumption,card_transactions";
 
 fn sources(text: &str) -> Result<Vec<Source>, String> {
@@ -77,7 +90,7 @@ fn sources(text: &str) -> Result<Vec<Source>, String> {
 /// Checks the section; `None` if the vendor is off or faulty.
 pub(super) fn check(raw: RawBatchData, today: NaiveDate, faults: &mut Faults) -> Option<BatchData> {
     let token = section::secret("BATCHDATA_API_TOKEN", raw.api_token, raw.api_token_file, faults, values::credential);
-    let account = section::value("BATCHDATA_ACCOUNT", raw.account, "default", faults, values::account);
+    let account = section::value("BATCHDATA_ACCOUNT", raw.account, values::DEFAULT_ACCOUNT, faults, values::account);
     let base_url =
         section::value("BATCHDATA_BASE_URL", raw.base_url, "https://api.batchdata.com", faults, values::base_url);
     let chosen = section::value("BATCHDATA_SOURCES", raw.sources, SOURCES, faults, sources);

@@ -17,6 +17,22 @@ impl Faults {
         self.found.push((name.into(), remedy.into()));
     }
 
+    /// Compares a `*_COUNT_SINCE` with the one that a source of the storage has counted from, if it has succeeded before:
+    /// a base line that moved would make its counters lie.
+    pub fn check_since(&mut self, name: &str, configured: Option<&str>, stored: Option<Option<&str>>) {
+        let (Some(configured), Some(kept)) = (configured, stored) else { return };
+        if kept == Some(configured) || self.names().any(|found| found == name) {
+            return;
+        }
+        let kept = match kept {
+            Some(kept) => format!("set it back to {kept}, or unset it"),
+            None => "unset it".to_owned(),
+        };
+        let remedy =
+            format!("the storage counts from another time on: {kept}; to count anew, name a fresh --storage.path");
+        self.add(name, remedy);
+    }
+
     /// Whether nothing was found.
     #[must_use]
     pub fn is_empty(&self) -> bool {

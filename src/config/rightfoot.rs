@@ -12,7 +12,8 @@ use uuid::Uuid;
 use super::faults::Faults;
 use super::ids_file;
 use super::secret::Secret;
-use super::{section, values};
+use super::{BaseLine, section, values};
+use crate::names::Vendor;
 
 /// The variables, as envy fills them.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
@@ -60,10 +61,23 @@ pub struct Rightfoot {
     pub webhook_secret: Option<Secret>,
 }
 
+impl RawRightfoot {
+    /// The base line, if the account is on and its date can be read, whatever else is wrong.
+    pub(super) fn base_line(&self) -> Option<BaseLine> {
+        self.api_key.as_ref().or(self.api_key_file.as_ref())?;
+        Some(BaseLine {
+            variable: "RIGHTFOOT_COUNT_SINCE",
+            vendor: Vendor::Rightfoot,
+            account: self.account.as_deref().unwrap_or(values::DEFAULT_ACCOUNT).to_owned(),
+            since: values::date_or_time(self.count_since.as_deref()?).ok()?.to_rfc3339(),
+        })
+    }
+}
+
 /// Checks the section; `None` if the vendor is off or faulty.
 pub(super) fn check(raw: RawRightfoot, now: DateTime<Utc>, faults: &mut Faults) -> Option<Rightfoot> {
     let key = section::secret("RIGHTFOOT_API_KEY", raw.api_key, raw.api_key_file, faults, values::credential);
-    let account = section::value("RIGHTFOOT_ACCOUNT", raw.account, "default", faults, values::account);
+    let account = section::value("RIGHTFOOT_ACCOUNT", raw.account, values::DEFAULT_ACCOUNT, faults, values::account);
     let base_url =
         section::value("RIGHTFOOT_BASE_URL", raw.base_url, "https://api.rightfoot.com", faults, values::base_url);
     let batch_ids = section::value("RIGHTFOOT_BATCH_IDS", raw.batch_ids, "", faults, values::uuids);

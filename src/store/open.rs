@@ -15,7 +15,7 @@ use super::{Store, StoreError, batches};
 
 /// The file's name in the storage directory.
 pub const FILE_NAME: &str = "wallet-exporter.db";
-const LOCK_NAME: &str = "wallet-exporter.lock";
+pub(super) const LOCK_NAME: &str = "wallet-exporter.lock";
 
 /// Marks the file as ours: "WLTX".
 const APPLICATION_ID: u32 = 0x574c_5458;
@@ -136,13 +136,13 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
     }
 }
 
-enum Judgement {
+pub(super) enum Judgement {
     Fine,
     Damaged(String),
 }
 
 /// Looks at the header before SQLite touches the file. `ours` if the directory has our lock file since before.
-fn judge(path: &Path, ours: bool) -> Result<Judgement, OpenError> {
+pub(super) fn judge(path: &Path, ours: bool) -> Result<Judgement, OpenError> {
     let mut header = Vec::new();
     match File::open(path) {
         Ok(file) => {

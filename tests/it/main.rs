@@ -1,6 +1,7 @@
 //! The integration tests, one binary so that linking is paid once.
 
 mod alerts;
+mod check;
 mod configuration;
 mod crash;
 mod dashboards;
@@ -12,6 +13,7 @@ mod house;
 mod laws;
 mod ledger;
 mod lifecycle;
+mod output;
 mod program;
 mod rig;
 mod serving;

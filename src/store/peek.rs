@@ -1,0 +1,69 @@
+//! A look at the storage of an exporter that may be running, or may not start.
+//!
+//! Flows in: a directory. Flows out: from when on each source there counts. Invariant: nothing is written, neither the
+//! file nor SQLite's two beside it, and nobody is waited for.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+use url::Url;
+
+use super::open::{FILE_NAME, Judgement, LOCK_NAME, judge};
+use super::{OpenError, StoreError};
+
+/// A source that has succeeded before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredSince {
+    /// The vendor's label value.
+    pub vendor: String,
+    /// The label `account`.
+    pub account: String,
+    /// The source's label value.
+    pub source: String,
+    /// `*_COUNT_SINCE` as it was configured when counting began.
+    pub configured: Option<String>,
+}
+
+/// Reads from when on each source of a storage counts; empty where there is none, or a damaged one, which counts anew.
+///
+/// # Errors
+/// If the file is not one of this version, or cannot be read.
+pub fn configured_since(directory: &Path) -> Result<Vec<StoredSince>, OpenError> {
+    let path = directory.join(FILE_NAME);
+    let known = directory.join(LOCK_NAME).exists();
+    if !path.exists() || matches!(judge(&path, known)?, Judgement::Damaged(_)) {
+        return Ok(Vec::new());
+    }
+    read(&path).map_err(|source| OpenError::Sqlite { path, source: StoreError::Sqlite(source) })
+}
+
+fn read(path: &Path) -> Result<Vec<StoredSince>, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(address(path)?.as_str(), flags)?;
+    let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version == 0 {
+        // The process that made the file did not get as far as making the tables.
+        return Ok(Vec::new());
+    }
+    let mut statement = connection.prepare(
+        "SELECT vendor, name, source, configured_since FROM source JOIN account ON account.id = source.account",
+    )?;
+    let rows = statement.query_map([], |row| {
+        Ok(StoredSince { vendor: row.get(0)?, account: row.get(1)?, source: row.get(2)?, configured: row.get(3)? })
+    })?;
+    rows.collect()
+}
+
+/// The file as SQLite is told to open it. Where a log has something in it, the log is read with its index, if a running
+/// process keeps one, and without it otherwise. An ordinary reader would make both files, so where there is no log, the
+/// file is said not to change.
+fn address(path: &Path) -> Result<Url, rusqlite::Error> {
+    let invalid = || rusqlite::Error::InvalidPath(path.to_owned());
+    let absolute = std::path::absolute(path).map_err(|_| invalid())?;
+    let mut url = Url::from_file_path(absolute).map_err(|()| invalid())?;
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let logged = std::fs::metadata(PathBuf::from(log)).is_ok_and(|log| log.len() > 0);
+    url.set_query(Some(if logged { "readonly_shm=1" } else { "immutable=1" }));
+    Ok(url)
+}

@@ -1,0 +1,124 @@
+//! `check`: the faults that `serve` would find, all at once, and not a byte written.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::program::{Exporter, run, settings, vendors};
+
+/// Name, content and time of every file.
+fn files(directory: &Path) -> BTreeMap<String, (Vec<u8>, SystemTime)> {
+    std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let changed = entry.metadata().unwrap().modified().unwrap();
+            (entry.file_name().into_string().unwrap(), (std::fs::read(entry.path()).unwrap(), changed))
+        })
+        .collect()
+}
+
+/// What the listed faults are about.
+fn named(errors: &str) -> Vec<&str> {
+    errors.lines().filter_map(|line| line.strip_prefix("  ")?.split_once(':')).map(|(name, _)| name).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_lists_faults_of_every_kind_at_once_whether_or_not_the_exporter_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = directory.path().join("data");
+    let (vendors, address) = vendors().await;
+    let batch = vendors.batch(vec![wallet_exporter::simulator::NewRow::success("Chase", 100)]);
+    let web = directory.path().join("web.yml");
+    std::fs::write(&web, "basic_auth_user: {}\n").unwrap();
+    let mut settings = settings(&storage, &address);
+    settings.extend([
+        ("RIGHTFOOT_API_KEY", "rf_live_simulator"),
+        ("RIGHTFOOT_BASE_URL", address.as_str()),
+        ("RIGHTFOOT_BATCH_IDS", batch.as_str()),
+    ]);
+    let with = |more: &[(&'static str, &'static str)]| [&settings, more].concat();
+    let since = |wallet: &'static str, checks: &'static str| {
+        with(&[("BATCHDATA_COUNT_SINCE", wallet), ("RIGHTFOOT_COUNT_SINCE", checks)])
+    };
+    let counted = since("2026-05-01", "2026-05-02");
+    let mut moved = since("2026-05-03", "2026-05-02T00:00:01Z");
+    moved.extend([("WEB_CONFIG_FILE", web.to_str().unwrap()), ("LOG_LEVEL", "loud"), ("BATCHDATA_MAX_AGE", "1s")]);
+    let web_and_values = ["LOG_LEVEL", "BATCHDATA_MAX_AGE", "WEB_CONFIG_FILE"];
+
+    let judge = |when: &str| {
+        let (code, out, errors) = run(&["check"], &counted);
+        assert_eq!((code, out.as_str()), (0, "the configuration is valid\n"), "{when}: {errors}");
+        assert!(!errors.contains("no *_COUNT_SINCE was compared"), "{when}: {errors}");
+        let (code, _, errors) = run(&["check"], &moved);
+        assert_eq!(code, 64, "{when}");
+        let mut found = named(&errors);
+        found.sort_unstable();
+        let mut expected = [&web_and_values[..], &["BATCHDATA_COUNT_SINCE", "RIGHTFOOT_COUNT_SINCE"]].concat();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{when}: {errors}");
+        assert!(errors.contains("set it back to 2026-05-01,"), "{when}: {errors}");
+        assert!(errors.contains("set it back to 2026-05-02T00:00:00+00:00,"), "{when}: {errors}");
+    };
+
+    let (code, _, errors) = run(&["check"], &moved);
+    assert_eq!((code, named(&errors).len()), (64, 3), "without a storage: {errors}");
+    assert!(!storage.exists(), "check makes no storage");
+
+    let mut exporter = Exporter::start(&counted);
+    exporter.until_ready();
+    judge("while it runs");
+    exporter.signal("-KILL");
+    exporter.wait();
+    assert!(storage.join("wallet-exporter.db-wal").exists(), "it was killed before it could tidy up");
+    let before = files(&storage);
+    judge("after it was killed");
+    assert_eq!(files(&storage), before);
+
+    let mut exporter = Exporter::start(&counted);
+    exporter.until_ready();
+    exporter.signal("-TERM");
+    exporter.wait();
+    let before = files(&storage);
+    judge("after it has ended");
+    assert_eq!(files(&storage), before);
+
+    // What `serve` itself says of it.
+    let (code, _, errors) = run(&[], &since("2026-05-03", "2026-05-02"));
+    assert_eq!((code, named(&errors)), (64, vec!["BATCHDATA_COUNT_SINCE"]), "{errors}");
+}
+
+#[test]
+fn check_leaves_a_file_that_is_not_ours_and_says_so_with_the_other_faults() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = directory.path().to_str().unwrap();
+    let settings = [("BATCHDATA_API_TOKEN", "token"), ("STORAGE_PATH", storage), ("LOG_LEVEL", "loud")];
+    let file = directory.path().join("wallet-exporter.db");
+    let pragmas = "PRAGMA application_id = 0x574c5458; PRAGMA user_version = 9999; CREATE TABLE t (x);";
+    for (sql, words) in [("CREATE TABLE t (x);", "not written by this program"), (pragmas, "schema version 9999")] {
+        rusqlite::Connection::open(&file).unwrap().execute_batch(sql).unwrap();
+        let before = files(directory.path());
+        let (code, _, errors) = run(&["check"], &settings);
+        assert_eq!(code, 64);
+        assert_eq!(named(&errors), ["LOG_LEVEL", "--storage.path"], "{errors}");
+        assert!(errors.contains(words) && errors.matches("--storage.path").count() == 1, "{errors}");
+        assert_eq!(files(directory.path()), before);
+        std::fs::remove_file(&file).unwrap();
+    }
+}
+
+#[test]
+fn check_judges_a_storage_that_it_cannot_read_by_a_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = [("BATCHDATA_API_TOKEN", "token"), ("STORAGE_PATH", directory.path().to_str().unwrap())];
+    // The mark is ours, the tables are not there.
+    let file = directory.path().join("wallet-exporter.db");
+    let pragmas = "PRAGMA application_id = 0x574c5458; PRAGMA user_version = 1;";
+    rusqlite::Connection::open(file).unwrap().execute_batch(pragmas).unwrap();
+    let (code, out, errors) = run(&["check"], &settings);
+    assert_eq!((code, out.as_str()), (0, "the configuration is valid\n"));
+    assert!(
+        errors.contains("warning: the storage cannot be read, so no *_COUNT_SINCE was compared with it: "),
+        "{errors}"
+    );
+}

@@ -1,0 +1,67 @@
+//! What is printed, and what happens where nobody reads it.
+
+use std::io::BufRead as _;
+use std::process::{Output, Stdio};
+
+use crate::program::{Exporter, command, settings, vendors};
+
+/// A pipe whose reader has gone, as `head` goes.
+fn unread() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_has_seen_enough_is_no_failure() {
+    let (_vendors, address) = vendors().await;
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), &address);
+    let run = |arguments: &[&str], out: Stdio, errors: Stdio| -> Output {
+        command(&settings).args(arguments).stdout(out).stderr(errors).output().unwrap()
+    };
+    for arguments in [&["check"][..], &["check", "--online"], &["dump"], &["--help"]] {
+        let output = run(arguments, unread(), Stdio::piped());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {errors}");
+        assert!(!errors.contains("panic"), "{arguments:?}: {errors}");
+        assert_eq!(run(arguments, unread(), unread()).status.code(), Some(0), "{arguments:?}, both closed");
+    }
+    // A fault keeps its code although nobody can be told.
+    assert_eq!(run(&["check", "--storage.path=none", "--log.level=loud"], unread(), unread()).status.code(), Some(64));
+
+    if let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") {
+        let output = run(&["check"], full.into(), Stdio::piped());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(errors.contains("cannot write to standard output"), "{errors}");
+    }
+}
+
+/// journald, restarted, closes the pipe that a service logs to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_serves_on_when_nobody_reads_its_log() {
+    let (vendors, address) = vendors().await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = settings(directory.path(), &address);
+    settings.push(("WEB_ENABLE_LIFECYCLE", "true"));
+    let mut child = command(&settings).spawn().unwrap();
+    let mut lines = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    let address = loop {
+        assert!(lines.read_line(&mut line).unwrap() > 0, "it ended: {line}");
+        if let Some(address) = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next()) {
+            break address.parse().unwrap();
+        }
+    };
+    drop(lines);
+    let mut exporter = Exporter { child, address, log: std::sync::Arc::default() };
+    exporter.until_ready();
+    assert!(exporter.ask("POST", "/-/reload").starts_with("HTTP/1.1 200 "), "a reload logs a line");
+    // So does a source that fails, in a task of its own.
+    vendors.set_permission(wallet_exporter::simulator::Operation::Balance, false);
+    let down = "wallet_exporter_source_up{account=\"default\",vendor=\"batchdata\",source=\"balance\"} 0\n";
+    exporter.until("the failure shows", |exporter| exporter.get("/metrics").1.contains(down));
+    exporter.signal("-TERM");
+    assert_eq!(exporter.wait(), 0);
+}
