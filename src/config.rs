@@ -157,6 +157,7 @@ impl Config {
                     .to_owned(),
             );
         }
+        warnings.extend(self.rightfoot.as_ref().and_then(|account| account.batch_ids_warning.clone()));
         warnings
     }
 }

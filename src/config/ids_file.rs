@@ -21,6 +21,22 @@ pub struct BatchIds {
     pub bad_lines: Vec<usize>,
 }
 
+impl BatchIds {
+    /// What is wrong with the file, if something is.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let shown: Vec<String> = self.bad_lines.iter().take(20).map(ToString::to_string).collect();
+        let more = self.bad_lines.len() - shown.len();
+        let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let lines = shown.join(", ");
+        match self.bad_lines.len() {
+            0 => None,
+            1 => Some(format!("RIGHTFOOT_BATCH_IDS_FILE: line {lines} is not a batch id and is skipped")),
+            _ => Some(format!("RIGHTFOOT_BATCH_IDS_FILE: lines {lines}{rest} are not batch ids and are skipped")),
+        }
+    }
+}
+
 /// Reads the file.
 ///
 /// # Errors

@@ -47,6 +47,8 @@ pub struct Rightfoot {
     pub batch_ids: Vec<Uuid>,
     /// A file with more of them.
     pub batch_ids_file: Option<PathBuf>,
+    /// What is wrong with that file although it can be used.
+    pub batch_ids_warning: Option<String>,
     /// From when on rows are counted, if it was set.
     pub count_since: Option<DateTime<Utc>>,
     /// How often open batches are polled.
@@ -82,11 +84,14 @@ pub(super) fn check(raw: RawRightfoot, now: DateTime<Utc>, faults: &mut Faults) 
         section::value("RIGHTFOOT_BASE_URL", raw.base_url, "https://api.rightfoot.com", faults, values::base_url);
     let batch_ids = section::value("RIGHTFOOT_BATCH_IDS", raw.batch_ids, "", faults, values::uuids);
     let batch_ids_file = raw.batch_ids_file.map(PathBuf::from);
-    if let Some(path) = &batch_ids_file
-        && let Err(fault) = ids_file::read(path)
-    {
-        faults.add("RIGHTFOOT_BATCH_IDS_FILE", format!("{fault}: name a readable file with one batch id a line"));
-    }
+    let batch_ids_warning = match batch_ids_file.as_deref().map(ids_file::read) {
+        None => None,
+        Some(Ok(found)) => found.warning(),
+        Some(Err(fault)) => {
+            faults.add("RIGHTFOOT_BATCH_IDS_FILE", format!("{fault}: name a readable file with one batch id a line"));
+            None
+        }
+    };
     let count_since = section::optional("RIGHTFOOT_COUNT_SINCE", raw.count_since, faults, values::date_or_time);
     if count_since.is_some_and(|since| since > now) {
         faults.add("RIGHTFOOT_COUNT_SINCE", "write a UTC date or time that is not in the future");
@@ -119,6 +124,7 @@ pub(super) fn check(raw: RawRightfoot, now: DateTime<Utc>, faults: &mut Faults) 
         base_url: base_url?,
         batch_ids: batch_ids?,
         batch_ids_file,
+        batch_ids_warning,
         count_since,
         interval: interval?,
         settle_after: settle_after?,

@@ -122,3 +122,36 @@ fn check_judges_a_storage_that_it_cannot_read_by_a_warning() {
         "{errors}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn malformed_lines_in_the_file_of_batch_ids_are_warned_of_by_their_numbers() {
+    let directory = tempfile::tempdir().unwrap();
+    let (vendors, address) = vendors().await;
+    let batch = vendors.batch(vec![wallet_exporter::simulator::NewRow::success("Chase", 100)]);
+    let file = directory.path().join("ids");
+    std::fs::write(&file, format!("# ours\nCANARY-one\n{batch}\n\nCANARY-two # three\n")).unwrap();
+    let storage = directory.path().join("data");
+    let mut settings = settings(&storage, &address);
+    settings.extend([
+        ("RIGHTFOOT_API_KEY", "rf_live_simulator"),
+        ("RIGHTFOOT_BASE_URL", address.as_str()),
+        ("RIGHTFOOT_BATCH_IDS_FILE", file.to_str().unwrap()),
+    ]);
+    let words = "RIGHTFOOT_BATCH_IDS_FILE: lines 2, 5 are not batch ids and are skipped";
+    let (code, _, errors) = run(&["check"], &settings);
+    assert_eq!(code, 0, "{errors}");
+    assert!(errors.contains(&format!("warning: {words}\n")) && !errors.contains("CANARY"), "{errors}");
+
+    let exporter = Exporter::start(&settings);
+    exporter.until_ready();
+    assert!(exporter.get("/").1.contains(&format!("<li>{words}</li>")));
+    let status: serde_json::Value = serde_json::from_str(&exporter.get("/api/v1/status").1).unwrap();
+    let warnings: Vec<&str> = status["warnings"].as_array().unwrap().iter().filter_map(|text| text.as_str()).collect();
+    assert!(warnings.contains(&words), "{warnings:?}");
+
+    std::fs::write(&file, format!("{batch}\n{}", "x\n".repeat(30))).unwrap();
+    let (_, _, errors) = run(&["check"], &settings);
+    assert!(errors.contains("lines 2, 3, ") && errors.contains(", 21 and 10 more are not batch ids"), "{errors}");
+    std::fs::write(&file, format!("{batch}\n")).unwrap();
+    assert!(!run(&["check"], &settings).2.contains("RIGHTFOOT_BATCH_IDS_FILE"));
+}
