@@ -23,7 +23,7 @@ use crate::vendor::{BuildError, Limits};
 
 pub use build::App;
 pub use check::check;
-pub use demo::demo;
+pub use demo::{Demo, demo};
 pub use once::{check_online, dump};
 pub use output::print;
 pub use serve::{Addresses, Running, serve};

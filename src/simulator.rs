@@ -71,7 +71,9 @@ pub struct Options {
     pub batchdata_token: String,
     /// The key that the balance checks accept.
     pub rightfoot_key: String,
-    /// How many days before today the wallet's history begins; 0 for an empty wallet.
+    /// When things begin to happen by themselves; now if absent, and never later. The same moment gives the same world.
+    pub began: Option<DateTime<Utc>>,
+    /// How many days before the beginning the wallet's history begins; 0 for an empty wallet.
     pub history_days: u32,
     /// Whether anything happens by itself.
     pub pace: Pace,
@@ -96,6 +98,7 @@ impl Options {
             clock,
             batchdata_token: "sim-batchdata-token".to_owned(),
             rightfoot_key: "rf_live_simulator".to_owned(),
+            began: None,
             history_days: 0,
             pace: Pace::Quiet,
             webhook: None,
@@ -141,7 +144,7 @@ struct Answer {
 }
 
 impl Simulator {
-    /// A simulator whose history has just ended at the clock's present.
+    /// A simulator in which everything has happened up to the clock's present.
     #[must_use]
     pub fn new(options: Options) -> Simulator {
         let now = options.clock.now().timestamp();
@@ -150,7 +153,13 @@ impl Simulator {
             Pace::Demo => Some(life::DEMO),
             Pace::Everyday => Some(life::EVERYDAY),
         };
-        let world = World::new(options.seed, now, options.history_days, habits);
+        let world = World::new(
+            options.seed,
+            options.began.map_or(now, |began| began.timestamp()),
+            now,
+            options.history_days,
+            habits,
+        );
         let state = State {
             world,
             faults: Queue::default(),

@@ -4,16 +4,35 @@
 //! of the user's own vendor settings is used, and nothing leaves the machine.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 
-use chrono::{Days, SecondsFormat};
+use chrono::{DateTime, DurationRound as _, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use super::serve::Running;
 use super::signals::Signals;
 use super::{AppError, Surroundings};
 use crate::config::{Config, Flags};
 use crate::simulator::{Options, Simulator};
+use crate::store;
+
+const ACCOUNT: &str = "demo";
+
+/// How long before its first start the demo counts from.
+const COUNTED: TimeDelta = TimeDelta::days(30);
+
+/// How far back a later start goes through the simulator's life again, second by second. What is older is its history.
+const LIVED: TimeDelta = TimeDelta::days(3);
+
+/// A demo that runs.
+pub struct Demo {
+    /// The exporter.
+    pub running: Running,
+    vendors: JoinHandle<()>,
+    greeting: String,
+}
 
 /// Runs the demo until a signal. `environment` is the process's own.
 ///
@@ -25,75 +44,125 @@ pub async fn demo(
     around: &Surroundings,
 ) -> Result<(), AppError> {
     let signals = Signals::hear()?;
-    let cannot = |error: std::io::Error| AppError::System(format!("the simulator cannot listen on loopback: {error}"));
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(cannot)?;
-    let vendors = format!("http://{}", listener.local_addr().map_err(cannot)?);
-    let options = Options::demo(Arc::clone(&around.clock));
-    let (token, key) = (options.batchdata_token.clone(), options.rightfoot_key.clone());
-    let simulator = Simulator::new(options);
-    // One batch is on its way from the first moment; the simulator's own begin every few minutes.
-    simulator.fill(&simulator.batch(Vec::new()), 40);
-
-    let now = around.clock.now();
-    let since = now.date_naive().checked_sub_days(Days::new(30)).unwrap_or(now.date_naive());
-    let secret = uuid::Uuid::new_v4().simple().to_string();
-    let mut variables: Vec<(OsString, OsString)> = environment
-        .into_iter()
-        .filter(|(name, _)| {
-            let name = name.to_string_lossy();
-            !name.starts_with("BATCHDATA_") && !name.starts_with("RIGHTFOOT_")
-        })
-        .collect();
-    let mut set = |name: &str, value: String| variables.push((name.into(), value.into()));
-    set("BATCHDATA_API_TOKEN", token);
-    set("BATCHDATA_ACCOUNT", "demo".to_owned());
-    set("BATCHDATA_BASE_URL", vendors.clone());
-    set("BATCHDATA_BALANCE_INTERVAL", "1s".to_owned());
-    set("BATCHDATA_CONSUMPTION_INTERVAL", "2s".to_owned());
-    set("BATCHDATA_CARD_INTERVAL", "3s".to_owned());
-    set("BATCHDATA_COUNT_SINCE", since.to_string());
-    set("BATCHDATA_WARNING_BALANCE_USD", "150".to_owned());
-    set("BATCHDATA_CRITICAL_BALANCE_USD", "50".to_owned());
-    set("RIGHTFOOT_API_KEY", key);
-    set("RIGHTFOOT_ACCOUNT", "demo".to_owned());
-    set("RIGHTFOOT_BASE_URL", vendors.clone());
-    set("RIGHTFOOT_BATCH_IDS", simulator.batch_ids().join(","));
-    set("RIGHTFOOT_COUNT_SINCE", since.to_string());
-    set("RIGHTFOOT_INTERVAL", "1s".to_owned());
-    set("RIGHTFOOT_SETTLE_AFTER", "4s".to_owned());
-    set("RIGHTFOOT_WEBHOOK_SECRET", secret.clone());
-    // What a demo wants, unless the user says otherwise: nothing on disk, and values that show at once. Only the flag
-    // can name a directory: the variable may be the real exporter's, whose ledger is none of the demo's business.
-    let unset = |name: &str| !variables.iter().any(|(found, value)| found == name && !value.is_empty());
-    let mut flags = flags.clone();
-    flags.storage_path.get_or_insert_with(|| "none".to_owned());
-    if unset("METRICS_START_AT_ZERO") {
-        flags.metrics_start_at_zero.get_or_insert_with(|| "4s".to_owned());
-    }
-    let config = Config::load(&flags, variables, now)?;
-    crate::telemetry::start(config.process.log_level, config.process.log_format);
-
-    let running = Running::start(&config, around).await?;
-    if let Some(address) = running.addresses.webhook {
-        simulator.set_webhook(Some(&format!("http://{address}/webhooks/rightfoot/{secret}")));
-    }
-    let stop = running.stop_token();
-    let vendor = tokio::spawn(simulator.serve(listener, stop.clone().cancelled_owned()));
-    let web = running.addresses.web;
-    super::print(&format!(
-        "wallet-exporter demo, started {}\n\n  page      http://{web}/\n  metrics   http://{web}{}\n  vendors   {vendors}/_simulator/truth\n\nTry, in another shell:\n\n  curl -s http://{web}{} | grep ^batchdata_wallet_balance\n  watch -n 2 \"curl -s http://{web}{} | grep -E '^(batchdata_wallet_(balance|debit)_usd|rightfoot_batches|batchdata_card_transactions_total)'\"\n\nCtrl-C ends it; nothing is kept unless --storage.path names a directory.\n",
-        now.to_rfc3339_opts(SecondsFormat::Secs, true),
-        config.process.telemetry_path,
-        config.process.telemetry_path,
-        config.process.telemetry_path,
-    ))?;
-    let site = Arc::clone(&running.site);
-    let listening = signals.obey(stop, move || {
+    let demo = Demo::start(flags, environment, around).await?;
+    super::print(&demo.greeting)?;
+    let site = Arc::clone(&demo.running.site);
+    let listening = signals.obey(demo.running.stop_token(), move || {
         let site = Arc::clone(&site);
         tokio::task::spawn_blocking(move || site.reload());
     });
-    let outcome = running.run().await;
+    let outcome = demo.run().await;
     listening.abort();
-    let _ = vendor.await;
     outcome
+}
+
+impl Demo {
+    /// Starts exporter and simulator. `environment` is the process's own.
+    ///
+    /// # Errors
+    /// See [`AppError`].
+    pub async fn start(
+        flags: &Flags,
+        environment: Vec<(OsString, OsString)>,
+        around: &Surroundings,
+    ) -> Result<Demo, AppError> {
+        let cannot =
+            |error: std::io::Error| AppError::System(format!("the simulator cannot listen on loopback: {error}"));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(cannot)?;
+        let address = format!("http://{}", listener.local_addr().map_err(cannot)?);
+        let now = around.clock.now();
+        let first_start = first_start(flags.storage_path.as_deref(), now);
+        let since = first_start - COUNTED;
+        let options = options(Options::demo(Arc::clone(&around.clock)), first_start, now);
+        let (token, key) = (options.batchdata_token.clone(), options.rightfoot_key.clone());
+        let simulator = Simulator::new(options);
+        // One batch is on its way from the first moment; the simulator's own begin every few minutes.
+        simulator.fill(&simulator.batch(Vec::new()), 40);
+
+        let secret = uuid::Uuid::new_v4().simple().to_string();
+        let mut variables: Vec<(OsString, OsString)> = environment
+            .into_iter()
+            .filter(|(name, _)| {
+                let name = name.to_string_lossy();
+                !name.starts_with("BATCHDATA_") && !name.starts_with("RIGHTFOOT_")
+            })
+            .collect();
+        let mut set = |name: &str, value: String| variables.push((name.into(), value.into()));
+        set("BATCHDATA_API_TOKEN", token);
+        set("BATCHDATA_ACCOUNT", ACCOUNT.to_owned());
+        set("BATCHDATA_BASE_URL", address.clone());
+        set("BATCHDATA_BALANCE_INTERVAL", "1s".to_owned());
+        set("BATCHDATA_CONSUMPTION_INTERVAL", "2s".to_owned());
+        set("BATCHDATA_CARD_INTERVAL", "3s".to_owned());
+        set("BATCHDATA_COUNT_SINCE", since.date_naive().to_string());
+        set("BATCHDATA_WARNING_BALANCE_USD", "150".to_owned());
+        set("BATCHDATA_CRITICAL_BALANCE_USD", "50".to_owned());
+        set("RIGHTFOOT_API_KEY", key);
+        set("RIGHTFOOT_ACCOUNT", ACCOUNT.to_owned());
+        set("RIGHTFOOT_BASE_URL", address.clone());
+        set("RIGHTFOOT_BATCH_IDS", simulator.batch_ids().join(","));
+        set("RIGHTFOOT_COUNT_SINCE", since.to_rfc3339());
+        set("RIGHTFOOT_INTERVAL", "1s".to_owned());
+        set("RIGHTFOOT_SETTLE_AFTER", "4s".to_owned());
+        set("RIGHTFOOT_WEBHOOK_SECRET", secret.clone());
+        // What a demo wants, unless the user says otherwise: nothing on disk, and values that show at once. Only the flag
+        // can name a directory: the variable may be the real exporter's, whose ledger is none of the demo's business.
+        let unset = |name: &str| !variables.iter().any(|(found, value)| found == name && !value.is_empty());
+        let mut flags = flags.clone();
+        flags.storage_path.get_or_insert_with(|| "none".to_owned());
+        if unset("METRICS_START_AT_ZERO") {
+            flags.metrics_start_at_zero.get_or_insert_with(|| "4s".to_owned());
+        }
+        let config = Config::load(&flags, variables, now)?;
+        crate::telemetry::start(config.process.log_level, config.process.log_format);
+
+        let running = Running::start(&config, around).await?;
+        if let Some(webhook) = running.addresses.webhook {
+            simulator.set_webhook(Some(&format!("http://{webhook}/webhooks/rightfoot/{secret}")));
+        }
+        let vendors = tokio::spawn(simulator.serve(listener, running.stop_token().cancelled_owned()));
+        let web = running.addresses.web;
+        let greeting = format!(
+            "wallet-exporter demo, started {}\n\n  page      http://{web}/\n  metrics   http://{web}{}\n  vendors   {address}/_simulator/truth\n\nTry, in another shell:\n\n  curl -s http://{web}{} | grep ^batchdata_wallet_balance\n  watch -n 2 \"curl -s http://{web}{} | grep -E '^(batchdata_wallet_(balance|debit)_usd|rightfoot_batches|batchdata_card_transactions_total)'\"\n\nCtrl-C ends it; nothing is kept unless --storage.path names a directory.\n",
+            now.to_rfc3339_opts(SecondsFormat::Secs, true),
+            config.process.telemetry_path,
+            config.process.telemetry_path,
+            config.process.telemetry_path,
+        );
+        Ok(Demo { running, vendors, greeting })
+    }
+
+    /// Runs until it is told to stop.
+    ///
+    /// # Errors
+    /// If a part ended unexpectedly.
+    pub async fn run(self) -> Result<(), AppError> {
+        let outcome = self.running.run().await;
+        let _ = self.vendors.await;
+        outcome
+    }
+}
+
+/// When the demo with this storage was started first. Its base line is kept there, and must not move.
+fn first_start(storage: Option<&str>, now: DateTime<Utc>) -> DateTime<Utc> {
+    let moment = |text: &str| {
+        let day = text.parse::<NaiveDate>().map(|day| day.and_time(NaiveTime::MIN).and_utc());
+        day.or_else(|_| text.parse::<DateTime<Utc>>()).ok()
+    };
+    let stored = storage.filter(|path| *path != "none").map(|path| store::configured_since(Path::new(path)));
+    // A storage that cannot be read is the exporter's to judge. The wallet's base line is cut to its day.
+    let since = stored.and_then(Result::ok).and_then(|stored| {
+        let ours = stored.iter().filter(|stored| stored.account == ACCOUNT);
+        ours.filter_map(|stored| moment(stored.configured.as_deref()?)).max()
+    });
+    let this_hour = now.duration_trunc(TimeDelta::hours(1)).unwrap_or(now);
+    since.map_or(this_hour, |since| since + COUNTED)
+}
+
+/// A simulator that was there at the first start and has lived on: the storage knows what it told then.
+fn options(demo: Options, first_start: DateTime<Utc>, now: DateTime<Utc>) -> Options {
+    let began = first_start.max(now - LIVED);
+    let more = (began.date_naive() - first_start.date_naive()).num_days();
+    let history_days = demo.history_days.saturating_add(u32::try_from(more).unwrap_or(0));
+    Options { began: Some(began), history_days, ..demo }
 }

@@ -135,12 +135,13 @@ impl Batches {
 
     /// The batch of an id, in whichever case the id is written.
     pub(super) fn find(&self, id: &str) -> Option<&Batch> {
-        self.all.iter().find(|batch| batch.id.eq_ignore_ascii_case(id))
+        // Mostly one of the newest is meant.
+        self.all.iter().rfind(|batch| batch.id.eq_ignore_ascii_case(id))
     }
 
     /// As [`Batches::find`], to change it.
     pub(super) fn find_mut(&mut self, id: &str) -> Option<&mut Batch> {
-        self.all.iter_mut().find(|batch| batch.id.eq_ignore_ascii_case(id))
+        self.all.iter_mut().rfind(|batch| batch.id.eq_ignore_ascii_case(id))
     }
 
     /// All of them.
@@ -150,7 +151,7 @@ impl Batches {
 
     /// Adds rows to a batch; false if there is no such batch.
     pub(super) fn add_rows(&mut self, id: &str, rows: impl IntoIterator<Item = NewRow>, now: i64) -> bool {
-        let Some(place) = self.all.iter().position(|batch| batch.id.eq_ignore_ascii_case(id)) else {
+        let Some(place) = self.all.iter().rposition(|batch| batch.id.eq_ignore_ascii_case(id)) else {
             return false;
         };
         let rows: Vec<Row> = rows

@@ -42,8 +42,9 @@ pub(super) struct World {
 }
 
 impl World {
-    /// A world that begins at `now`; with habits, things happen in it by themselves.
-    pub(super) fn new(seed: u64, now: i64, history_days: u32, habits: Option<Habits>) -> World {
+    /// A world as it is at `now`; with habits, things have happened in it by themselves since `began`.
+    pub(super) fn new(seed: u64, began: i64, now: i64, history_days: u32, habits: Option<Habits>) -> World {
+        let began = began.min(now);
         let mut world = World {
             seed,
             wallet: Wallet::default(),
@@ -54,15 +55,15 @@ impl World {
             own_open: Vec::new(),
             refused: BTreeMap::new(),
             revoked: BTreeSet::new(),
-            reached: now,
+            reached: began,
             habits,
         };
-        let this_hour = now - now.rem_euclid(3_600);
+        let first_hour = began - began.rem_euclid(3_600);
         if history_days > 0 {
-            let today = now - now.rem_euclid(86_400);
-            life::history(&mut world, today - i64::from(history_days) * 86_400, this_hour);
+            let first_day = began - began.rem_euclid(86_400);
+            life::history(&mut world, first_day - i64::from(history_days) * 86_400, first_hour);
             if habits.is_some() {
-                world.reached = this_hour;
+                world.reached = first_hour;
                 // What was told before the simulator began need not be told now.
                 world.advance(now);
             }

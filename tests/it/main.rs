@@ -5,6 +5,7 @@ mod check;
 mod configuration;
 mod crash;
 mod dashboards;
+mod demo;
 mod deployments;
 mod documentation;
 mod faults;
