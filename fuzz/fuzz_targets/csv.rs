@@ -32,7 +32,8 @@ fn read(start: &[u8], bytes: &[u8], piece: usize) -> (String, Told) {
             return (flaw.to_string(), told);
         }
     }
-    (format!("{:?}", export.finish()), told)
+    let outcome = export.finish(&mut told);
+    (format!("{outcome:?}"), told)
 }
 
 fuzz_target!(|bytes: &[u8]| {

@@ -56,22 +56,18 @@ impl Export {
     /// A [`Flaw`] of class `decode`, after which the export is over.
     pub fn push(&mut self, chunk: &[u8], sink: &mut dyn RowSink) -> Result<(), Flaw> {
         let outcome = self.splitter.push(chunk, &mut Feed { rows: &mut self.rows, sink });
-        // What was found first stands first.
-        match (self.rows.flaw.clone(), outcome) {
-            (Some(flaw), _) => Err(flaw),
-            (None, Err(TooLong)) => Err(Flaw::decode(format!("a record is longer than {LONGEST_RECORD} bytes"))),
-            (None, Ok(())) => Ok(()),
-        }
+        self.rows.judge(outcome)
     }
 
-    /// The bytes have ended.
+    /// The bytes have ended, all of them: the caller knows by the framing. The last record may lack its line end.
     ///
     /// # Errors
-    /// A [`Flaw`] of class `truncated` if they ended early (nothing at all came, or the last record has no line end), or
-    /// `decode` if there were rows and all of them were rejected.
-    pub fn finish(self) -> Result<ExportSummary, Flaw> {
-        if self.splitter.is_open() {
-            return Err(Flaw::truncated("the last record has no line end"));
+    /// A [`Flaw`] of class `truncated` if they ended early (nothing at all came, or within quotes), or `decode` if there
+    /// were rows and all of them were rejected.
+    pub fn finish(mut self, sink: &mut dyn RowSink) -> Result<ExportSummary, Flaw> {
+        let outcome = self.splitter.finish(&mut Feed { rows: &mut self.rows, sink });
+        if !self.rows.judge(outcome)? {
+            return Err(Flaw::truncated("a quote is still open at the end"));
         }
         if self.rows.columns.is_none() {
             return Err(Flaw::truncated("the body is empty, there is not even a header"));
@@ -134,6 +130,15 @@ impl Records for Feed<'_> {
 }
 
 impl Rows {
+    fn judge<T>(&self, outcome: Result<T, TooLong>) -> Result<T, Flaw> {
+        // What was found first stands first.
+        match (self.flaw.clone(), outcome) {
+            (Some(flaw), _) => Err(flaw),
+            (None, Err(TooLong)) => Err(Flaw::decode(format!("a record is longer than {LONGEST_RECORD} bytes"))),
+            (None, Ok(value)) => Ok(value),
+        }
+    }
+
     fn read(
         &mut self,
         columns: &Columns,

@@ -89,9 +89,11 @@ impl Splitter {
         }
     }
 
-    /// Whether the last record has not ended yet.
-    pub(super) fn is_open(&self) -> bool {
-        self.quoted.is_some() || !self.carry.is_empty()
+    /// The bytes have ended, and with them the last record, which needs no line end. Returns whether that is so: within
+    /// quotes a line end is text, and the record still open.
+    pub(super) fn finish(&mut self, records: &mut impl Records) -> Result<bool, TooLong> {
+        self.push(b"\n", records)?;
+        Ok(self.quoted.is_none())
     }
 
     /// Takes the next bytes.

@@ -45,7 +45,7 @@ impl Rightfoot {
         while let Some(chunk) = stream.chunk().await? {
             export.push(&chunk, sink).map_err(|flaw| about.flawed(flaw))?;
         }
-        export.finish().map_err(|flaw| about.flawed(flaw))
+        export.finish(sink).map_err(|flaw| about.flawed(flaw))
     }
 
     /// The vendor's clock, as its `Date` headers tell it: to the second, and never ahead of it.

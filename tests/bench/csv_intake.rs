@@ -89,7 +89,7 @@ fn ours(bytes: &[u8], ids: &[Uuid]) -> u64 {
     for chunk in bytes.chunks(CHUNK) {
         export.push(chunk, &mut tally).unwrap();
     }
-    export.finish().unwrap();
+    export.finish(&mut tally).unwrap();
     tally.result()
 }
 

@@ -41,6 +41,12 @@ fn body(text: &str) -> Fault {
     Fault::Body { content_type: "application/json".to_owned(), text: text.to_owned() }
 }
 
+/// An export whose one row is this.
+fn table(row: &str) -> Fault {
+    let text = format!("Authorizer ID,Batch ID,Institution,Phone,Zip,Balance,Status,Creator,Timestamp\n{row}");
+    Fault::Body { content_type: "text/csv; charset=utf-8".to_owned(), text }
+}
+
 fn json(code: u16) -> Fault {
     status(code, ErrorBody::Json)
 }
@@ -110,7 +116,7 @@ fn of_source(source: &str) -> Vec<(&'static str, Fault, &'static str)> {
             ("no framing", Fault::Unframed, "truncated"),
             ("missing column", Fault::csv(CsvChange::Drop("Status".to_owned())), "decode"),
             ("every row rejected", Fault::csv(CsvChange::Set("Timestamp".to_owned(), "soon".to_owned())), "decode"),
-            ("no final line end", Fault::csv(CsvChange::NoFinalNewline), "truncated"),
+            ("a quote that is never closed", table("\"authz"), "truncated"),
         ],
     }
 }
@@ -282,6 +288,7 @@ async fn harmless_oddities_are_successes_with_the_right_values() {
         ("batches", Operation::BalancesCsv, Fault::csv(CsvChange::Bom)),
         ("batches", Operation::BalancesCsv, Fault::csv(CsvChange::Crlf)),
         ("batches", Operation::BalancesCsv, Fault::csv(CsvChange::Reverse)),
+        ("batches", Operation::BalancesCsv, Fault::csv(CsvChange::NoFinalNewline)),
         ("batches", Operation::BalancesCsv, Fault::csv(CsvChange::Extra("Note".to_owned()))),
     ];
     for (source, operation, fault) in cases {

@@ -129,15 +129,41 @@ async fn headers_that_do_not_fit() {
 }
 
 #[tokio::test]
-async fn an_export_without_its_last_line_end_is_truncated() {
+async fn the_last_record_needs_no_line_end_where_the_framing_is_complete() {
+    let good = row("12.50", "SUCCESS");
+    let quoted = good.replace("2026-05-17T19:24:12+00:00", "\"2026-05-17T19:24:12+00:00\"");
+    for last in [good.clone(), format!("{good}\r"), quoted] {
+        let body = format!("{HEADER}\n{good}\n{last}");
+        let chunked = Reply::raw(head("200 OK", &["Content-Type: text/csv", "Transfer-Encoding: chunked"]))
+            .then(Step::Send(chunk(&body.as_bytes()[..body.len() - 3])))
+            .then(Step::Send(chunk(&body.as_bytes()[body.len() - 3..])))
+            .then(Step::Send(b"0\r\n\r\n".to_vec()));
+        for reply in [Reply::csv(&body), chunked] {
+            let fake = Fake::always(reply).await;
+            let mut rows = Rows::default();
+            let summary = Rightfoot::new(settings(fake.url())).unwrap().balances_csv(&[batch()], &mut rows).await;
+            let summary = summary.unwrap();
+            assert_eq!((summary.rows, summary.rejected), (2, 0), "{last:?}");
+            assert_eq!(rows.taken, [PLAIN, PLAIN], "{last:?}");
+        }
+    }
+    let (outcome, rows) = export(HEADER).await;
+    assert_eq!((outcome.unwrap(), rows), ((0, 0), Rows::default()), "a header alone");
+    // One that was cut by the vendor itself is a row of another shape.
+    let (outcome, rows) = export(format!("{HEADER}\n{good}\n{}", &good[..20])).await;
+    assert_eq!((outcome.unwrap(), rows.rejected), ((1, 1), vec![(RowReject::Columns, None)]));
+}
+
+#[tokio::test]
+async fn an_export_that_ends_within_quotes_or_before_its_header_is_truncated() {
     let good = row("3.75", "SUCCESS");
     for body in [
-        format!("{HEADER}\n{good}"),
         format!("{HEADER}\n{good}\n\"{}", &good[..20]),
         format!("{HEADER}\n{good}\n\"\n"),
-        HEADER.to_owned(),
+        format!("{HEADER}\n{good}\n{},\"", &good[..20]),
         "\u{feff}".to_owned(),
         "\n\n".to_owned(),
+        String::new(),
     ] {
         let (outcome, _) = export(&body).await;
         assert_eq!(outcome.unwrap_err().reason, Reason::Truncated, "{body:?}");

@@ -35,7 +35,8 @@ fn read(bytes: &[u8], lengths: &[usize]) -> (Result<(u64, u64), Flaw>, All) {
             return (Err(flaw), all);
         }
     }
-    (export.finish().map(|summary| (summary.rows, summary.rejected)), all)
+    let outcome = export.finish(&mut all);
+    (outcome.map(|summary| (summary.rows, summary.rejected)), all)
 }
 
 /// Bytes that mean something in a CSV, and some that do not.
@@ -75,8 +76,22 @@ proptest! {
     }
 
     #[test]
-    fn an_export_holds_the_records_that_the_csv_crate_reads(tail in csv_like()) {
-        let bytes = [HEADER.as_bytes(), b"\n", &tail, b"\n"].concat();
+    fn an_export_is_the_same_with_and_without_its_last_line_end(
+        tail in csv_like(),
+        with_header in prop::bool::weighted(0.9),
+        lengths in prop::collection::vec(1_usize..40, 1..8),
+    ) {
+        let mut bytes = if with_header { format!("{HEADER}\n").into_bytes() } else { Vec::new() };
+        bytes.extend(tail);
+        let without = read(&bytes, &lengths);
+        for end in ["\n", "\r\n"] {
+            prop_assert_eq!(&read(&[&bytes, end.as_bytes()].concat(), &lengths), &without);
+        }
+    }
+
+    #[test]
+    fn an_export_holds_the_records_that_the_csv_crate_reads(tail in csv_like(), end in prop_oneof![Just(""), Just("\n")]) {
+        let bytes = [HEADER.as_bytes(), b"\n", &tail, end.as_bytes()].concat();
         let (outcome, all) = read(&bytes, &[7]);
         // An open quote at the end is `truncated`; the csv crate would take the rest for a field.
         if !matches!(&outcome, Err(flaw) if flaw.reason.as_str() == "truncated") {
