@@ -83,6 +83,87 @@ async fn three_walks_are_enough() {
     assert_eq!(pages, [1, 2, 1, 2, 1, 2]);
 }
 
+/// A vendor with this listing, newest first. `order` says which row a page of a size shows at a place of the listing.
+async fn listing(
+    ids: Vec<i64>,
+    largest: usize,
+    order: impl Fn(usize, usize) -> usize + Send + Sync + 'static,
+) -> (Result<Vec<i64>, Fault>, Vec<(usize, usize)>) {
+    let fake = Fake::script(move |seen| {
+        let number = |name| seen.parameter(name).unwrap().parse::<usize>().unwrap();
+        let (current, size) = (number("page"), number("per_page").min(largest));
+        let places = (current - 1) * size..(current * size).min(ids.len());
+        let rows: Vec<String> = places.map(|place| card(ids[order(place, size)])).collect();
+        let last = ids.len().div_ceil(size).max(1);
+        let (current, last) = (u32::try_from(current).unwrap(), u32::try_from(last).unwrap());
+        Reply::json(page(&rows, current, last, ids.len() as u64))
+    })
+    .await;
+    let outcome = call(Operation::CreditCardTransactions, settings(fake.url())).await;
+    let number = |seen: &super::fake::Seen, name: &str| seen.parameter(name).unwrap().parse().unwrap();
+    let asked = fake.seen().iter().map(|seen| (number(seen, "page"), number(seen, "per_page"))).collect();
+    let ids = outcome
+        .map(|told| told.split("id: ").skip(1).map(|rest| rest.split(',').next().unwrap().parse().unwrap()).collect());
+    (ids, asked)
+}
+
+fn up_to(count: i64) -> Vec<i64> {
+    (1..=count).collect()
+}
+
+#[tokio::test]
+async fn a_card_that_is_listed_twice_is_taken_once_a_second_walk_agrees() {
+    // Beside itself, across the border of two pages, and far from itself.
+    for (first, second) in [(10, 11), (99, 100), (10, 180)] {
+        let mut ids: Vec<i64> = up_to(249).into_iter().rev().collect();
+        ids.insert(second, ids[first]);
+        let (found, asked) = listing(ids, 100, |place, _| place).await;
+        assert_eq!(found.unwrap(), up_to(249), "{first}, {second}");
+        assert_eq!(asked, [(1, 100), (2, 100), (3, 100), (1, 99), (2, 99), (3, 99)]);
+    }
+    let (found, asked) = listing(vec![2, 1, 1], 100, |place, _| place).await;
+    assert_eq!((found.unwrap(), asked), (vec![1, 2], vec![(1, 100), (1, 99)]), "all on one page");
+}
+
+#[tokio::test]
+async fn a_row_that_is_lost_for_one_that_comes_twice_is_noticed() {
+    // Rows of one moment, sorted anew for each page: a page begins with the last row of the one before.
+    let unsorted = |place: usize, size: usize| if place > 0 && place.is_multiple_of(size) { place - 1 } else { place };
+    let (found, asked) = listing(up_to(250), 100, unsorted).await;
+    assert_eq!(found.unwrap(), up_to(250), "pages of another size lose other rows");
+    assert_eq!(asked.len(), 6);
+    // Where the size of the pages cannot be chosen, nothing tells a row that was lost.
+    let (found, asked) = listing(up_to(250), 50, unsorted).await;
+    assert_eq!(found.unwrap_err().reason, Reason::Implausible);
+    assert_eq!(asked.len(), 15);
+    // The second page in place of the third.
+    let stuck = |place: usize, size: usize| if place / size == 2 { place - size } else { place };
+    let (found, _) = listing(up_to(300), 100, stuck).await;
+    assert_eq!(found.unwrap_err().reason, Reason::Truncated);
+    // The first page in place of every page.
+    let (found, _) = listing(up_to(300), 100, |place, size| place % size).await;
+    assert!(found.is_err());
+    // 1 moves to the front while the pages are read: 3 comes twice, and 1 not at all. It is found by the next walk.
+    let script: &[(&[i64], u32, u64)] = &[(&[4, 3], 2, 4), (&[3, 2], 2, 4), (&[1, 4], 2, 4), (&[3, 2], 2, 4)];
+    let (ids, pages) = walk(script).await;
+    assert_eq!((ids.unwrap(), pages), (vec![1, 2, 3, 4], vec![1, 2, 1, 2]));
+}
+
+#[tokio::test]
+async fn a_listing_that_changes_on_every_walk_is_truncated_and_says_what_happened() {
+    let script: &[(&[i64], u32, u64)] =
+        &[(&[1], 2, 5), (&[2], 2, 6), (&[3], 2, 7), (&[4], 2, 8), (&[5], 2, 9), (&[6], 2, 10)];
+    let (ids, pages) = walk(script).await;
+    let fault = ids.unwrap_err();
+    assert_eq!(fault.reason, Reason::Truncated);
+    assert_eq!(fault.detail, "the listing changed while it was read: 6 of 10 transactions seen after 3 walks");
+    assert_eq!(pages, [1, 2, 1, 2, 1, 2]);
+    // `total` stands still, and yet each walk brings other rows.
+    let script: &[(&[i64], u32, u64)] = &[(&[1, 2], 1, 9), (&[3, 4], 1, 9), (&[5, 6], 1, 9)];
+    let fault = walk(script).await.0.unwrap_err();
+    assert_eq!((fault.reason, fault.detail.contains("6 of 9 transactions")), (Reason::Truncated, true), "{fault}");
+}
+
 #[tokio::test]
 async fn an_endless_listing_is_given_up() {
     let fake = Fake::script(|seen| {
