@@ -54,7 +54,7 @@ async fn killed_at_any_moment_it_never_shows_less_than_before_nor_more_than_was_
     assert!(risen > 10, "the kills fell between {risen} writes only");
     let exporter = Exporter::start(&settings);
     exporter.until("the debit is what was spent", |exporter| (exporter.counters()[DEBIT] - spent()).abs() < 1e-9);
-    let paid = r#"batchdata_card_credits_usd_total{account="default",kind="top_up",status="paid",card_brand="visa"}"#;
+    let paid = r#"batchdata_card_amount_usd_total{account="default",kind="top_up",status="paid",card_brand="visa"}"#;
     exporter.until("the card's credits are what was spent", |exporter| {
         (exporter.counters().get(paid).copied().unwrap_or_default() - spent()).abs() < 1e-9
     });

@@ -241,7 +241,7 @@ async fn a_pending_card_is_followed_to_its_end_and_counted_once() {
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
     };
-    assert_eq!(total(&rig, "refund", "paid", "credits_usd"), 15.0);
+    assert_eq!(total(&rig, "refund", "paid", "amount_usd"), 15.0);
     assert_eq!(total(&rig, "top_up", "paid", "transactions"), 0.0);
     assert!(rig.value(r#"batchdata_card_oldest_pending_timestamp_seconds{account="default"}"#).is_some());
     // Days later, with many others in between, and after a restart.
@@ -258,14 +258,14 @@ async fn a_pending_card_is_followed_to_its_end_and_counted_once() {
     for _ in 0..4 {
         rig.poll(&["card_transactions"]).await;
     }
-    assert_eq!(total(&rig, "top_up", "paid", "credits_usd"), 340.0);
+    assert_eq!(total(&rig, "top_up", "paid", "amount_usd"), 340.0);
     rig.vendors.set_card_status(id, Some(2));
     rig.clock.advance(Duration::from_secs(24 * 3_600));
     for _ in 0..3 {
         rig.poll(&["card_transactions"]).await;
     }
     assert_eq!(total(&rig, "top_up", "failed", "transactions"), 1.0, "once under failed, too");
-    assert_eq!(total(&rig, "top_up", "paid", "credits_usd"), 340.0, "leaving a state uncounts nothing");
+    assert_eq!(total(&rig, "top_up", "paid", "amount_usd"), 340.0, "leaving a state uncounts nothing");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
