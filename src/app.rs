@@ -12,14 +12,16 @@ mod serve;
 mod signals;
 mod simulate;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Faults;
+use crate::poll::keeper::StorageWork;
 use crate::store::{OpenError, StoreError};
-use crate::vendor::{BuildError, Limits};
+use crate::vendor::{BuildError, Limits, Transport};
 
 pub use build::App;
 pub use check::check;
@@ -29,13 +31,17 @@ pub use output::print;
 pub use serve::{Addresses, Running, serve};
 pub use simulate::{SimulateFlags, simulate};
 
-/// What surrounds the application; tests put other things in.
+/// What the application depends on; tests put other things in.
 #[derive(Clone)]
-pub struct Surroundings {
+pub struct Dependencies {
     /// Time.
     pub clock: SharedClock,
     /// Limits of requests to the vendors.
     pub limits: Limits,
+    /// What sends the requests to the vendors; the network if absent.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// Where work on the storage is done.
+    pub storage_work: StorageWork,
     /// Certificates to trust beside the system's.
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// Makes chance repeat, where it is set.
@@ -44,11 +50,13 @@ pub struct Surroundings {
     pub drain: Duration,
 }
 
-impl Default for Surroundings {
-    fn default() -> Surroundings {
-        Surroundings {
+impl Default for Dependencies {
+    fn default() -> Dependencies {
+        Dependencies {
             clock: SystemClock::shared(),
             limits: Limits::default(),
+            transport: None,
+            storage_work: StorageWork::Threads,
             extra_roots: Vec::new(),
             seed: None,
             drain: Duration::from_secs(10),
@@ -96,6 +104,7 @@ impl AppError {
     pub fn exit_code(&self) -> u8 {
         match self {
             AppError::Config(_)
+            | AppError::Open(OpenError::Newer { .. })
             | AppError::Serve(crate::http::ServeFault::Web(_) | crate::http::ServeFault::Path(_)) => 64,
             _ => 1,
         }

@@ -1,11 +1,13 @@
-//! Time, injected.
+//! Time, injected: the wall clock and the boot clock.
 //!
-//! Flows in: the machine's clock, or a test's. Flows out: "now" and "wake me then" for everything that asks.
-//! Invariant: no other module reads the wall clock or sleeps by it, so a test moves all of them by moving one.
+//! Flows in: the machine's clocks, or a test's. Flows out: "now" on both, and "wake me then" on the boot clock.
+//! Invariant: no other module reads a clock or sleeps. Schedules, ages and pauses run on the boot clock, which no step of
+//! the wall clock moves and which counts suspend; the wall clock only dates what is exported and stored.
 
 use std::future::Future;
+use std::ops::{Add, Sub};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,12 +16,105 @@ use tokio::sync::watch;
 /// What a clock's sleep returns.
 pub type Sleep<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// A source of wall-clock time.
+/// A reading of `CLOCK_BOOTTIME`, in nanoseconds since boot. Negative for what happened before the boot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BootTime(i64);
+
+impl BootTime {
+    /// A reading of so many nanoseconds.
+    #[must_use]
+    pub const fn from_nanos(nanos: i64) -> BootTime {
+        BootTime(nanos)
+    }
+
+    /// Nanoseconds since boot.
+    #[must_use]
+    pub const fn as_nanos(self) -> i64 {
+        self.0
+    }
+
+    /// Time since `earlier`, zero if that lies ahead.
+    #[must_use]
+    pub fn since(self, earlier: BootTime) -> Duration {
+        Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or_default())
+    }
+
+    /// `self - other`, with its sign.
+    #[must_use]
+    pub fn minus(self, other: BootTime) -> TimeDelta {
+        TimeDelta::nanoseconds(self.0.saturating_sub(other.0))
+    }
+
+    /// The reading that lies `by` after this one; before, if that is negative.
+    #[must_use]
+    pub fn shifted(self, by: TimeDelta) -> BootTime {
+        let nanos = by.num_nanoseconds().unwrap_or(if by < TimeDelta::zero() { i64::MIN } else { i64::MAX });
+        BootTime(self.0.saturating_add(nanos))
+    }
+}
+
+impl Add<Duration> for BootTime {
+    type Output = BootTime;
+    fn add(self, duration: Duration) -> BootTime {
+        BootTime(self.0.saturating_add(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl Sub<Duration> for BootTime {
+    type Output = BootTime;
+    fn sub(self, duration: Duration) -> BootTime {
+        BootTime(self.0.saturating_sub(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)))
+    }
+}
+
+/// The same moment on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The wall clock, UTC.
+    pub wall: DateTime<Utc>,
+    /// The boot clock.
+    pub boot: BootTime,
+}
+
+/// A smaller difference between the clocks is the time between reading the one and the other.
+const STEP: TimeDelta = TimeDelta::seconds(1);
+
+impl Moment {
+    /// A moment that was stored as wall-clock time alone, seen from `self`.
+    #[must_use]
+    pub fn at_wall(self, wall: DateTime<Utc>) -> Moment {
+        Moment { wall, boot: self.boot.shifted(wall - self.wall) }
+    }
+
+    /// A moment on the boot clock, seen from `self`.
+    #[must_use]
+    pub fn at_boot(self, boot: BootTime) -> Moment {
+        Moment { wall: self.wall + boot.minus(self.boot), boot }
+    }
+
+    /// When this was, by the wall clock as it goes at `now`: a clock that was set since does not move what it dated.
+    #[must_use]
+    pub fn by_clock_of(self, now: Moment) -> DateTime<Utc> {
+        let step = (now.wall - self.wall) - now.boot.minus(self.boot);
+        if step.abs() < STEP { self.wall } else { self.wall + step }
+    }
+}
+
+/// The machine's clocks.
 pub trait Clock: Send + Sync + 'static {
-    /// The current time, UTC.
+    /// The wall clock, UTC.
     fn now(&self) -> DateTime<Utc>;
-    /// Completes once `now()` has reached `deadline`; at once if it already has.
-    fn sleep_until(&self, deadline: DateTime<Utc>) -> Sleep<'_>;
+    /// The boot clock.
+    fn boot(&self) -> BootTime;
+    /// Names the boot that the boot clock counts from; empty if it cannot be told.
+    fn boot_id(&self) -> String;
+    /// Completes once `boot()` has reached `deadline`; at once if it already has.
+    fn sleep_until(&self, deadline: BootTime) -> Sleep<'_>;
+
+    /// Both clocks.
+    fn moment(&self) -> Moment {
+        Moment { wall: self.now(), boot: self.boot() }
+    }
 }
 
 /// A clock that many may hold.
@@ -37,19 +132,19 @@ pub fn since(later: DateTime<Utc>, earlier: DateTime<Utc>) -> Duration {
     (later - earlier).to_std().unwrap_or_default()
 }
 
-/// The machine's clock.
+/// The machine's clocks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl SystemClock {
-    /// A shared handle on the machine's clock.
+    /// A shared handle on the machine's clocks.
     #[must_use]
     pub fn shared() -> SharedClock {
         Arc::new(SystemClock)
     }
 }
 
-/// The wall clock may jump (suspend, NTP) while a timer runs on the monotonic one: no nap is longer than this.
+/// tokio's timers stand still while the machine is suspended and the boot clock does not: no nap is longer than this.
 const LONGEST_NAP: Duration = Duration::from_secs(15);
 
 impl Clock for SystemClock {
@@ -58,10 +153,32 @@ impl Clock for SystemClock {
         Utc::now()
     }
 
-    fn sleep_until(&self, deadline: DateTime<Utc>) -> Sleep<'_> {
+    #[cfg(target_os = "linux")]
+    fn boot(&self) -> BootTime {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        BootTime(time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec))
+    }
+
+    /// Elsewhere the monotonic clock, counted from its first reading.
+    #[cfg(not(target_os = "linux"))]
+    fn boot(&self) -> BootTime {
+        static FIRST: OnceLock<std::time::Instant> = OnceLock::new();
+        BootTime::default() + FIRST.get_or_init(std::time::Instant::now).elapsed()
+    }
+
+    fn boot_id(&self) -> String {
+        static ID: OnceLock<String> = OnceLock::new();
+        ID.get_or_init(|| {
+            let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+            id.trim().to_owned()
+        })
+        .clone()
+    }
+
+    fn sleep_until(&self, deadline: BootTime) -> Sleep<'_> {
         Box::pin(async move {
             loop {
-                let left = since(deadline, self.now());
+                let left = deadline.since(self.boot());
                 if left.is_zero() {
                     return;
                 }
@@ -71,40 +188,82 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when it is told to: for tests, and for simulations that must repeat.
+/// Clocks that move only when they are told to: for tests, and for simulations that must repeat.
 #[derive(Clone, Debug)]
 pub struct ManualClock {
-    now: Arc<watch::Sender<DateTime<Utc>>>,
+    now: Arc<watch::Sender<Moment>>,
 }
 
 impl ManualClock {
-    /// A clock that stands at `start`.
+    /// Clocks that stand at `start`, a day after the boot.
     #[must_use]
     pub fn new(start: DateTime<Utc>) -> ManualClock {
-        ManualClock { now: Arc::new(watch::Sender::new(start)) }
+        let boot = BootTime::default() + Duration::from_secs(24 * 3_600);
+        ManualClock { now: Arc::new(watch::Sender::new(Moment { wall: start, boot })) }
     }
 
-    /// Moves to `to`; backwards, too, as real clocks sometimes do.
-    pub fn set(&self, to: DateTime<Utc>) {
-        self.now.send_replace(to);
+    /// Lets time pass until the wall clock shows `to`, and wakes who is due. A time that has passed changes nothing.
+    pub fn pass_to(&self, to: DateTime<Utc>) {
+        self.advance(since(to, self.now()));
     }
 
-    /// Moves forward by `by` and wakes who is due.
+    /// Sets the wall clock, as an administrator or NTP does. No time passes.
+    pub fn step_to(&self, to: DateTime<Utc>) {
+        self.now.send_modify(|now| now.wall = to);
+    }
+
+    /// Lets time pass on both clocks and wakes who is due.
     pub fn advance(&self, by: Duration) {
-        self.now.send_modify(|now| *now += delta(by));
+        self.now.send_modify(|now| *now = Moment { wall: now.wall + delta(by), boot: now.boot + by });
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> DateTime<Utc> {
+        self.now.borrow().wall
+    }
+
+    fn boot(&self) -> BootTime {
+        self.now.borrow().boot
+    }
+
+    fn boot_id(&self) -> String {
+        "manual".to_owned()
+    }
+
+    fn moment(&self) -> Moment {
         *self.now.borrow()
     }
 
-    fn sleep_until(&self, deadline: DateTime<Utc>) -> Sleep<'_> {
+    fn sleep_until(&self, deadline: BootTime) -> Sleep<'_> {
         let mut receiver = self.now.subscribe();
         Box::pin(async move {
             // The sender lives as long as this clock, which the future borrows.
-            let _ = receiver.wait_for(|now| *now >= deadline).await;
+            let _ = receiver.wait_for(|now| now.boot >= deadline).await;
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_of_the_wall_clock_moves_what_it_dated_and_no_age() {
+        let clock = ManualClock::new(DateTime::UNIX_EPOCH);
+        let then = clock.moment();
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(then.by_clock_of(clock.moment()), then.wall);
+        clock.step_to(clock.now() - TimeDelta::hours(5));
+        let now = clock.moment();
+        assert_eq!(then.by_clock_of(now), now.wall - TimeDelta::seconds(60));
+        assert_eq!(now.boot.since(then.boot), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn the_boot_clock_of_this_machine_goes_forward() {
+        let first = SystemClock.boot();
+        assert!(first > BootTime::default());
+        assert!(SystemClock.boot() >= first);
     }
 }

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use wallet_exporter::app::{self, AppError, SimulateFlags, Surroundings};
+use wallet_exporter::app::{self, AppError, Dependencies, SimulateFlags};
 use wallet_exporter::config::{self, Config, Flags, Process, VARIABLES};
 
 /// Prometheus exporter for prepaid data-API wallets: when does the money run out, and where does it go?
@@ -90,7 +90,7 @@ fn complain(text: &str) {
 }
 
 async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
-    let around = Surroundings::default();
+    let around = Dependencies::default();
     let load = || Config::load(&arguments.flags, config::environment(), around.clock.now());
     match arguments.command {
         None | Some(Command::Serve) => {

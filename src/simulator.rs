@@ -18,6 +18,7 @@ mod fault;
 mod life;
 mod listener;
 mod log;
+mod respond;
 mod transmit;
 mod truth;
 mod wallet;
@@ -41,6 +42,7 @@ pub use batches::{
 pub use drive::{CardEvent, Part};
 pub use fault::{CsvChange, ErrorBody, Fault};
 pub use log::Seen;
+pub use respond::{Delivery, Responded};
 pub use truth::{BatchTruth, CardTruth, Flow, Truth};
 pub use wire::Operation;
 

@@ -1,30 +1,41 @@
 //! What must survive a restart: one SQLite file.
 //!
-//! Flows in: the domain's changes, one transaction a poll. Flows out: the state of an earlier life, once, at start.
+//! Flows in: the domain's changes, one transaction a poll. Flows out: the state of the previous run, once, at start.
 //! Invariant: a change is either wholly durable or not there; nothing personal and no secret has a column. This is the
-//! only home of SQLite. Without a directory the same code runs on a database in memory.
+//! only home of SQLite. Without a directory the same code runs on a database in memory. Where the directory cannot be
+//! written the store is frozen: the ledger is in memory and every write fails, until a probe finds that the file can be
+//! written.
 
 mod batches;
 mod births;
 mod cards;
 mod consumption;
+mod fault;
+mod frozen;
+mod migrations;
 mod open;
 mod peek;
 mod sources;
 mod tallies;
 mod text;
 
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use crate::clock::Moment;
 use crate::vendor::{Source, Vendor};
 
-pub use batches::{BatchesCommit, RestoredBatches};
-pub use cards::RestoredCards;
+pub use batches::{BatchesCommit, Noted, RestoredBatches};
 pub use consumption::ConsumptionCommit;
-pub use open::{FILE_NAME, MovedAside, OpenError};
+use fault::{ActiveFault, Injected};
+use frozen::Frozen;
+use open::OpenFile;
+
+pub use fault::{StorageFault, StorageFaultKind};
+pub use open::{FILE_NAME, OpenError, Renamed};
 pub use peek::{StoredSince, configured_since};
 pub use sources::StoredSource;
 
@@ -44,20 +55,36 @@ pub enum StoreError {
         /// The table.
         table: &'static str,
     },
+    /// The file could be read and not written when it was opened.
+    #[error("storage: the ledger is in memory and counters stand still until it can be written: {because}")]
+    Frozen {
+        /// Why it could not be written when that was last tried.
+        because: String,
+    },
+    /// The file is no longer what was opened.
+    #[error(
+        "storage: {path} was deleted or replaced while the exporter ran, so nothing is written: restart the exporter"
+    )]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
-/// A source's success, written in the same transaction as what it brought.
+/// A source as it is stored, in the same transaction as what its poll brought.
 #[derive(Clone, Debug)]
 pub struct Success {
     /// Whose.
     pub account: AccountId,
     /// Which source.
     pub source: Source,
-    /// When.
-    pub at: DateTime<Utc>,
-    /// From when on its counters count; kept from the first success.
+    /// When it succeeded; `None` leaves the last success as it was, because the poll learnt only a part.
+    pub at: Option<Moment>,
+    /// The boot that `at` counts from.
+    pub boot_id: String,
+    /// From when on its counters count.
     pub count_since: DateTime<Utc>,
-    /// `*_COUNT_SINCE` as it was configured then.
+    /// `*_COUNT_SINCE` as it was configured when counting began.
     pub configured_since: Option<String>,
     /// The answer, where it is not in tables of its own.
     pub answer: Option<String>,
@@ -68,18 +95,74 @@ pub type BirthRow = (String, DateTime<Utc>, bool);
 
 /// The store.
 pub struct Store {
-    connection: Mutex<Connection>,
+    state: Mutex<State>,
     durable: bool,
-    tallies: batches::Tallies,
-    /// Held for the life of the store: a second process must not write the same file.
-    _lock: Option<std::fs::File>,
+}
+
+struct State {
+    connection: Connection,
+    place: Place,
+    fault: Option<ActiveFault>,
+}
+
+/// Where the data is.
+enum Place {
+    /// Nowhere else: `--storage.path=none`.
+    Memory,
+    /// In the file.
+    File(OpenFile),
+    /// In memory, read from a file that cannot be written.
+    Frozen(Frozen),
 }
 
 impl Store {
-    /// Whether anything is kept on disk.
+    fn new(connection: Connection, place: Place) -> Store {
+        Store { durable: !matches!(place, Place::Memory), state: Mutex::new(State { connection, place, fault: None }) }
+    }
+
+    /// Whether a directory is configured.
     #[must_use]
     pub fn is_durable(&self) -> bool {
         self.durable
+    }
+
+    /// Whether the ledger is in memory because its file cannot be written.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        self.frozen_because().is_some()
+    }
+
+    /// Why the file cannot be written, if the store is frozen.
+    #[must_use]
+    pub fn frozen_because(&self) -> Option<String> {
+        match &self.state().place {
+            Place::Frozen(frozen) => Some(frozen.because.clone()),
+            Place::Memory | Place::File(_) => None,
+        }
+    }
+
+    /// Finds out whether the store can be written, and whether there is room. A frozen one is frozen no longer if so.
+    ///
+    /// # Errors
+    /// Why it cannot be written.
+    pub fn probe(&self) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if let Some(injected) = state.injected() {
+            return Err(injected.error.into());
+        }
+        let State { connection, place, .. } = &mut *state;
+        match place {
+            Place::Memory => Ok(()),
+            Place::File(file) => {
+                file.check_in_place()?;
+                Ok(fill(connection)?)
+            }
+            Place::Frozen(frozen) => {
+                let (opened, file) = frozen.reopen(connection)?;
+                (*connection, *place) = (opened, Place::File(file));
+                Ok(())
+            }
+        }
     }
 
     /// The id of an account, made on first sight.
@@ -87,7 +170,7 @@ impl Store {
     /// # Errors
     /// If it cannot be written.
     pub fn account(&self, vendor: Vendor, name: &str) -> Result<AccountId, StoreError> {
-        self.write(|tx| {
+        self.write_at_start(|tx| {
             tx.execute(
                 "INSERT INTO account (vendor, name) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
                 (vendor.as_str(), name),
@@ -101,41 +184,80 @@ impl Store {
         })
     }
 
-    /// Lets the database grow by at most so many pages from now on: how a test fills the disk.
-    ///
-    /// # Errors
-    /// If SQLite refuses.
-    pub fn limit_growth(&self, pages: Option<u32>) -> Result<(), StoreError> {
-        let connection = self.connection();
-        let now: u32 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
-        let most = pages.map_or(u32::MAX - 1, |pages| now + pages);
-        connection.pragma_update_and_check(None, "max_page_count", most, |_| Ok(()))?;
-        Ok(())
+    /// Lets reads and writes fail, or work again: how a test breaks the storage.
+    pub fn set_fault(&self, fault: Option<StorageFault>) {
+        self.state().fault = fault.map(ActiveFault::new);
     }
 
-    /// Refuses writes from now on, or takes them again: how a test makes the disk read-only.
-    ///
-    /// # Errors
-    /// If SQLite refuses.
-    pub fn set_read_only(&self, read_only: bool) -> Result<(), StoreError> {
-        self.connection().pragma_update(None, "query_only", read_only)?;
-        Ok(())
-    }
-
-    fn connection(&self) -> MutexGuard<'_, Connection> {
+    fn state(&self) -> MutexGuard<'_, State> {
         // A panic while holding it rolled its transaction back: the connection is as good as before.
-        self.connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let mut connection = self.connection();
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let value = work(&transaction)?;
-        transaction.commit()?;
-        Ok(value)
+        let mut state = self.state();
+        match &state.place {
+            Place::Frozen(frozen) => Err(StoreError::Frozen { because: frozen.because.clone() }),
+            Place::Memory | Place::File(_) => state.write(work),
+        }
+    }
+
+    /// Writes what exists before anything is counted. A store that cannot write it is frozen, keeps it in memory and
+    /// writes it later, so that the exporter can start.
+    fn write_at_start<T>(&self, work: impl Fn(&Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut state = self.state();
+        match state.write(&work) {
+            Err(StoreError::Sqlite(error)) if state.freeze(&error)? => state.write(&work),
+            outcome => outcome,
+        }
     }
 
     fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        work(&self.connection())
+        let mut state = self.state();
+        match state.injected() {
+            Some(injected) => Err(injected.error.into()),
+            None => work(&state.connection),
+        }
     }
+}
+
+impl State {
+    fn injected(&mut self) -> Option<Injected> {
+        self.fault.as_mut().and_then(ActiveFault::take)
+    }
+
+    /// Reads the file that cannot be written into memory. False if there is no such file.
+    fn freeze(&mut self, error: &rusqlite::Error) -> Result<bool, rusqlite::Error> {
+        let Place::File(file) = &mut self.place else { return Ok(false) };
+        let mut memory = Connection::open_in_memory()?;
+        migrations::copy(&self.connection, &mut memory, c"main")?;
+        self.place = Place::Frozen(Frozen::new(file, error));
+        self.connection = memory;
+        Ok(true)
+    }
+
+    fn write<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let at_commit = match self.injected() {
+            Some(injected) if !injected.at_commit => return Err(injected.error.into()),
+            injected => injected,
+        };
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let value = work(&transaction)?;
+        if let Some(injected) = at_commit {
+            return Err(injected.error.into());
+        }
+        if let Place::File(file) = &self.place {
+            file.check_in_place()?;
+        }
+        transaction.commit()?;
+        Ok(value)
+    }
+}
+
+/// Writes more than most writes need, and deletes it again, durably: after that there is room.
+fn fill(connection: &mut Connection) -> Result<(), rusqlite::Error> {
+    // Random bytes, because a file system may compress others to nothing.
+    connection.execute("INSERT OR REPLACE INTO probe (id, filler) VALUES (1, randomblob(256 * 1024))", [])?;
+    connection.execute("DELETE FROM probe", [])?;
+    Ok(())
 }

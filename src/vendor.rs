@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!  batchdata, rightfoot    one client per credential: which requests make up a report
-//!  http (+ head, cause)    sends, waits for a permit (credential), judges the transport
+//!  http (+ head, cause)    waits for a permit (credential, date), sends (transport), judges the answer
 //!  balance, consumption,   judge the body
 //!  cards, balances         (envelope, scalar, period; csv, timestamp)
 //! ```
@@ -15,8 +15,11 @@ mod fault;
 mod flaw;
 mod records;
 mod settings;
+mod state;
 mod credential;
+mod date;
 mod tls;
+mod transport;
 mod cause;
 mod head;
 mod http;
@@ -43,6 +46,8 @@ pub use records::{
 };
 pub use rightfoot::Rightfoot;
 pub use settings::{BuildError, ClientSettings, Limits, Observe, Unobserved};
+pub use state::CredentialState;
+pub use transport::{NoAnswer, Outgoing, Transport};
 
 /// The readers of bodies without the transport, for fuzzing and for benches.
 pub mod intake {

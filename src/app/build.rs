@@ -1,12 +1,14 @@
 //! A configuration becomes stores, clients, polls and a first snapshot.
 //!
-//! Invariant: nothing is fetched here; what an earlier life knew is on the board before anybody can ask.
+//! Invariant: nothing is fetched here; what the previous run knew is on the board before anybody can ask.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-use super::{AppError, Surroundings};
+use super::{AppError, Dependencies};
 use crate::clock::SharedClock;
 use crate::config::secret::Secret;
 use crate::config::{BatchData as WalletConfig, Config, Faults, Rightfoot as RightfootConfig};
@@ -15,6 +17,7 @@ use crate::poll::balance::{self, BalancePoller};
 use crate::poll::batches::{BatchesPoller, BatchesSettings};
 use crate::poll::cards::CardsPoller;
 use crate::poll::consumption::ConsumptionPoller;
+use crate::poll::inbox::Inbox;
 use crate::poll::keeper::Keeper;
 use crate::poll::roster::Roster;
 use crate::poll::schedule::Schedule;
@@ -49,17 +52,20 @@ impl App {
     ///
     /// # Errors
     /// See [`AppError`].
-    pub fn build(config: &Config, around: &Surroundings) -> Result<App, AppError> {
+    pub fn build(config: &Config, around: &Dependencies) -> Result<App, AppError> {
         let clock = Arc::clone(&around.clock);
-        let (store, moved) = Store::open(config.process.storage.as_deref(), clock.now())?;
-        if let Some(moved) = moved {
+        let (store, renamed) = Store::open(config.process.storage.as_deref(), clock.now())?;
+        if let Some(renamed) = renamed {
             tracing::error!(
-                moved_to = %moved.to.display(),
-                error = moved.because,
-                "the ledger was damaged and has been moved aside: counting starts from zero"
+                renamed_to = %renamed.to.display(),
+                error = renamed.because,
+                "the ledger was corrupt and has been renamed: counting starts from zero"
             );
         }
-        let mut snapshot = Snapshot::new(clock.now(), store.is_durable());
+        if let Some(error) = store.frozen_because() {
+            tracing::error!(error, "the ledger cannot be written: it is served from memory and counters stand still");
+        }
+        let mut snapshot = Snapshot::new(clock.moment(), store.is_durable());
         snapshot.warnings = config.warnings();
         for warning in &snapshot.warnings {
             tracing::warn!("{warning}");
@@ -97,8 +103,42 @@ impl App {
     }
 }
 
+impl App {
+    /// Starts the sources' polls and ends zero starts as they become due, until `stop`. Files are not watched by this.
+    pub fn start_polls(&mut self, polls: &mut JoinSet<&'static str>, stop: &CancellationToken) {
+        for keeper in std::mem::take(&mut self.keepers) {
+            let stop = stop.clone();
+            polls.spawn(async move {
+                tokio::select! { biased; () = stop.cancelled() => {} () = keeper.end_holds() => {} }
+                "the keeper"
+            });
+        }
+        for task in std::mem::take(&mut self.tasks) {
+            let stop = stop.clone();
+            polls.spawn(async move {
+                task.runner.run(task.poller, task.wake, stop).await;
+                "a poll"
+            });
+        }
+    }
+
+    /// Where the webhook's events go, if there is a Rightfoot account.
+    #[must_use]
+    pub fn inbox(&self) -> Option<Arc<dyn Inbox>> {
+        self.roster.as_ref().map(|(roster, _)| Arc::clone(roster) as Arc<dyn Inbox>)
+    }
+
+    /// Reads the files again that a running exporter watches.
+    ///
+    /// # Errors
+    /// The names of the variables whose files cannot be used.
+    pub fn read_files(&self) -> Result<(), String> {
+        self.watch.look()
+    }
+}
+
 struct Builder<'a> {
-    around: &'a Surroundings,
+    around: &'a Dependencies,
     store: Arc<Store>,
     board: Arc<Board>,
     hold: std::time::Duration,
@@ -112,8 +152,15 @@ impl Builder<'_> {
     fn keeper(&mut self, vendor: Vendor, account: &str) -> Result<Arc<Keeper>, AppError> {
         let clock = Arc::clone(&self.around.clock);
         let (board, store) = (Arc::clone(&self.board), Arc::clone(&self.store));
-        let keeper = Arc::new(Keeper::new(clock, board, store, (vendor, account), self.hold)?);
+        let keeper =
+            Arc::new(Keeper::new(clock, board, store, (vendor, account), self.hold, self.around.storage_work)?);
         self.keepers.push(Arc::clone(&keeper));
+        if let Some(error) = self.store.frozen_because() {
+            self.board.update(|snapshot| {
+                snapshot.storage.failing.insert((keeper.account, "start"));
+                snapshot.storage.last_error = Some(error);
+            });
+        }
         Ok(keeper)
     }
 
@@ -126,12 +173,13 @@ impl Builder<'_> {
             limits: self.around.limits,
             observer: Arc::clone(log) as Arc<dyn crate::vendor::Observe>,
             extra_roots: self.around.extra_roots.clone(),
+            transport: self.around.transport.clone(),
         }
     }
 
     /// Series that exist before anything is counted are born with the storage.
     fn bear(&self, keeper: &Keeper, keys: impl IntoIterator<Item = String>) -> Result<(), AppError> {
-        let rows = keeper.newborn(keys);
+        let rows = keeper.newborn(keys, false);
         self.store.bear(keeper.account, &rows)?;
         keeper.born(&rows);
         Ok(())
@@ -144,8 +192,11 @@ impl Builder<'_> {
         max_age: std::time::Duration,
         stored: Option<StoredSource>,
     ) -> Wake {
-        let (account, source) = (poller.account().to_owned(), poller.source());
-        let view = SourceView::new(&account, source, interval, max_age, stored.map(|stored| stored.last_success));
+        let (account, source) = (poller.keeper().name.clone(), poller.source());
+        let (now, boot_id) = (self.around.clock.moment(), self.around.clock.boot_id());
+        let known = stored.as_ref().is_some_and(|stored| stored.last_success.is_some());
+        let last_success = stored.and_then(|stored| stored.last_success(now, &boot_id));
+        let view = SourceView::new(&account, source, (interval, max_age), known, last_success, now.boot);
         self.board.update(|snapshot| snapshot.sources.push(view));
         let random = match self.around.seed {
             // Each source needs chances of its own even where they are to repeat.
@@ -157,6 +208,13 @@ impl Builder<'_> {
         let wake = Wake::default();
         self.tasks.push(Task { poller, runner, wake: Arc::clone(&wake) });
         wake
+    }
+
+    /// Whether what is stored of a source is too old, or of an age that cannot be told.
+    fn is_stale(&self, stored: Option<&StoredSource>, max_age: std::time::Duration) -> bool {
+        let (now, boot_id) = (self.around.clock.moment(), self.around.clock.boot_id());
+        let last = stored.map(|stored| stored.last_success(now, &boot_id));
+        last.is_some_and(|last| last.is_none_or(|last| now.boot.since(last.boot) > max_age))
     }
 
     fn wallet(&mut self, config: &WalletConfig) -> Result<(), AppError> {
@@ -175,7 +233,7 @@ impl Builder<'_> {
             (stored(Source::Balance)?, stored(Source::Consumption)?, stored(Source::CardTransactions)?);
         let log = Arc::new(RequestLog::of(config.sources.iter().map(|(source, _)| source.operation())));
         let settings = self.settings(&config.base_url, &config.token, config.requests_per_minute, &log);
-        let client = BatchData::new(settings);
+        let client = BatchData::new(settings, enabled(Source::Consumption));
         let client = Arc::new(client.map_err(|source| AppError::Client { variable: "BATCHDATA_BASE_URL", source })?);
         if enabled(Source::Consumption) {
             self.bear(&keeper, ConsumptionPoller::known_series())?;
@@ -198,7 +256,8 @@ impl Builder<'_> {
             let (client, keeper) = (Arc::clone(&client), Arc::clone(&keeper));
             let wake = match source {
                 Source::Consumption => {
-                    let poller = ConsumptionPoller::restore(client, Arc::clone(&keeper), config.count_since)?;
+                    let stale = self.is_stale(consumption.as_ref(), config.max_age);
+                    let poller = ConsumptionPoller::restore(client, Arc::clone(&keeper), config.count_since, stale)?;
                     let view = Arc::new(poller.view());
                     self.board.update(|snapshot| {
                         if let Some(wallet) = snapshot.wallet_mut(&config.account) {
@@ -208,7 +267,8 @@ impl Builder<'_> {
                     self.task(Box::new(poller), *interval, config.max_age, consumption.clone())
                 }
                 Source::CardTransactions => {
-                    let poller = CardsPoller::restore(client, Arc::clone(&keeper), config.count_since)?;
+                    let stale = self.is_stale(cards.as_ref(), config.max_age);
+                    let poller = CardsPoller::restore(client, Arc::clone(&keeper), config.count_since, stale)?;
                     let view = Arc::new(poller.view());
                     self.board.update(|snapshot| {
                         if let Some(wallet) = snapshot.wallet_mut(&config.account) {
@@ -228,7 +288,7 @@ impl Builder<'_> {
             variable: "BATCHDATA_API_TOKEN_FILE".to_owned(),
             secret: config.token.clone(),
             wakes,
-            on_change: Box::new(move || client.resume()),
+            on_change: Box::new(move || client.credential().resume()),
         });
         Ok(())
     }
@@ -271,7 +331,7 @@ impl Builder<'_> {
             variable: "RIGHTFOOT_API_KEY_FILE".to_owned(),
             secret: config.key.clone(),
             wakes: vec![wake],
-            on_change: Box::new(move || client.resume()),
+            on_change: Box::new(move || client.credential().resume()),
         });
         if let Some(secret) = &config.webhook_secret {
             self.secrets.push(WatchedSecret {

@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 
-use super::Surroundings;
+use super::Dependencies;
 use crate::config::{Config, Draft, Faults, Flags};
 use crate::http::Web;
 use crate::names::Source;
@@ -18,7 +18,7 @@ use crate::store::{OpenError, configured_since};
 pub fn check(
     flags: &Flags,
     environment: Vec<(OsString, OsString)>,
-    around: &Surroundings,
+    around: &Dependencies,
 ) -> Result<(Config, Vec<String>), Faults> {
     let mut draft = Draft::read(flags, environment, around.clock.now());
     let mut warnings = Vec::new();

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::serve::Running;
 use super::signals::Signals;
-use super::{AppError, Surroundings};
+use super::{AppError, Dependencies};
 use crate::config::{Config, Flags};
 use crate::simulator::{Options, Simulator};
 use crate::store;
@@ -41,7 +41,7 @@ pub struct Demo {
 pub async fn demo(
     flags: &Flags,
     environment: Vec<(OsString, OsString)>,
-    around: &Surroundings,
+    around: &Dependencies,
 ) -> Result<(), AppError> {
     let signals = Signals::hear()?;
     let demo = Demo::start(flags, environment, around).await?;
@@ -64,7 +64,7 @@ impl Demo {
     pub async fn start(
         flags: &Flags,
         environment: Vec<(OsString, OsString)>,
-        around: &Surroundings,
+        around: &Dependencies,
     ) -> Result<Demo, AppError> {
         let cannot =
             |error: std::io::Error| AppError::System(format!("the simulator cannot listen on loopback: {error}"));

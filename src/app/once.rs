@@ -4,7 +4,7 @@
 //! memory, whatever is configured.
 
 use super::build::App;
-use super::{AppError, Surroundings};
+use super::{AppError, Dependencies};
 use crate::config::Config;
 use crate::metrics::{Format, render};
 use crate::vendor::{Fault, Operation, Vendor};
@@ -31,10 +31,10 @@ async fn poll_all(app: &mut App) -> Vec<(Operation, Result<(), Fault>)> {
 ///
 /// # Errors
 /// If it cannot be set up.
-pub async fn dump(config: &Config, around: &Surroundings) -> Result<(String, bool), AppError> {
+pub async fn dump(config: &Config, around: &Dependencies) -> Result<(String, bool), AppError> {
     let mut app = App::build(&in_memory(config), around)?;
     let outcomes = poll_all(&mut app).await;
-    let (rendered, _) = render(&app.board.current(), app.clock.now());
+    let (rendered, _) = render(&app.board.current(), app.clock.moment());
     Ok((rendered.to_text(Format::Text), outcomes.iter().all(|(_, outcome)| outcome.is_ok())))
 }
 
@@ -42,7 +42,7 @@ pub async fn dump(config: &Config, around: &Surroundings) -> Result<(String, boo
 ///
 /// # Errors
 /// If it cannot be set up.
-pub async fn check_online(config: &Config, around: &Surroundings) -> Result<(String, bool), AppError> {
+pub async fn check_online(config: &Config, around: &Dependencies) -> Result<(String, bool), AppError> {
     let mut app = App::build(&in_memory(config), around)?;
     let outcomes = poll_all(&mut app).await;
     let asked_nothing =

@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
@@ -13,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::build::App;
 use super::signals::Signals;
-use super::{AppError, Surroundings};
-use crate::clock::SharedClock;
+use super::{AppError, Dependencies};
+use crate::clock::{BootTime, SharedClock};
 use crate::config::Config;
 use crate::http::{Limits, Options, Server, Site, Web, WebhookOptions, WebhookServer};
 use crate::metrics::{Rendered, render};
@@ -60,7 +61,7 @@ impl Site for Shown {
     }
 
     fn status(&self) -> Status {
-        self.board.current().status(self.clock.now())
+        self.board.current().status(self.clock.moment())
     }
 
     fn ready(&self) -> bool {
@@ -75,7 +76,7 @@ impl Site for Shown {
             (Err(web), Err(files)) => Err(format!("{web}; {files}")),
             (Err(fault), Ok(())) | (Ok(()), Err(fault)) => Err(fault),
         };
-        let now = self.clock.now();
+        let now = self.clock.moment();
         match &outcome {
             Ok(()) => tracing::info!("the configuration was reloaded"),
             Err(fault) => {
@@ -92,19 +93,28 @@ impl Site for Shown {
     }
 }
 
+/// How often it is checked whether the wall clock was set.
+const CLOCK_CHECK: Duration = Duration::from_secs(15);
+
 impl Shown {
-    fn render(&self) -> Option<chrono::DateTime<chrono::Utc>> {
-        let (rendered, expires) = render(&self.board.current(), self.clock.now());
+    fn render(&self) -> Option<BootTime> {
+        let (rendered, expires) = render(&self.board.current(), self.clock.moment());
         self.rendered.store(Arc::new(rendered));
         expires
     }
 
-    /// Renders at each change, and when a value becomes too old.
+    /// Renders at each change, when a value becomes too old, and when the wall clock was set: what it dated moves along.
     async fn keep_rendered(&self) {
         let mut changes = self.board.changes();
         loop {
             changes.mark_unchanged();
             let expires = self.render();
+            let rendered = self.clock.moment();
+            let stepped = async {
+                while rendered.by_clock_of(self.clock.moment()) == rendered.wall {
+                    self.clock.sleep_until(self.clock.boot() + CLOCK_CHECK).await;
+                }
+            };
             let expired = async {
                 match expires {
                     Some(moment) => self.clock.sleep_until(moment).await,
@@ -118,6 +128,7 @@ impl Shown {
                     }
                 }
                 () = expired => {}
+                () = stepped => {}
             }
         }
     }
@@ -128,8 +139,8 @@ impl Running {
     ///
     /// # Errors
     /// See [`AppError`].
-    pub async fn start(config: &Config, around: &Surroundings) -> Result<Running, AppError> {
-        let app = App::build(config, around)?;
+    pub async fn start(config: &Config, around: &Dependencies) -> Result<Running, AppError> {
+        let mut app = App::build(config, around)?;
         let server = Server::bind(Options {
             listen: config.process.listen.clone(),
             telemetry_path: config.process.telemetry_path.clone(),
@@ -169,7 +180,7 @@ impl Running {
             web: server.web(),
             watch: Arc::clone(&app.watch),
         });
-        // A scrape that comes first must see what an earlier life knew.
+        // A scrape that comes first must see what the previous run knew.
         shown.render();
         let site = Arc::clone(&shown) as Arc<dyn Site>;
         let stop = CancellationToken::new();
@@ -192,20 +203,7 @@ impl Running {
             tokio::select! { () = watch.run(clock) => {} () = ended => {} }
             "the watch on files"
         });
-        for keeper in app.keepers {
-            let ended = until(&stop);
-            polls.spawn(async move {
-                tokio::select! { () = keeper.end_holds() => {} () = ended => {} }
-                "the keeper"
-            });
-        }
-        for task in app.tasks {
-            let stop = stop.clone();
-            polls.spawn(async move {
-                task.runner.run(task.poller, task.wake, stop).await;
-                "a poll"
-            });
-        }
+        app.start_polls(&mut polls, &stop);
         Ok(Running { addresses, board: app.board, store: app.store, site, stop, polls, servers })
     }
 
@@ -245,7 +243,7 @@ impl Running {
 ///
 /// # Errors
 /// See [`AppError`].
-pub async fn serve(config: &Config, around: &Surroundings) -> Result<(), AppError> {
+pub async fn serve(config: &Config, around: &Dependencies) -> Result<(), AppError> {
     let signals = Signals::hear()?;
     let running = Running::start(config, around).await?;
     let site = Arc::clone(&running.site);

@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
-use super::{AppError, Surroundings};
+use super::{AppError, Dependencies};
 use crate::simulator::{Options, Pace, Simulator};
 
 /// Flags of `simulate`.
@@ -33,7 +33,7 @@ pub struct SimulateFlags {
 ///
 /// # Errors
 /// If it cannot listen.
-pub async fn simulate(flags: &SimulateFlags, around: &Surroundings) -> Result<(), AppError> {
+pub async fn simulate(flags: &SimulateFlags, around: &Dependencies) -> Result<(), AppError> {
     let signals = Signals::hear()?;
     let cannot = |error: std::io::Error| {
         AppError::System(format!("--simulator.listen-address: cannot listen on {}: {error}", flags.listen))

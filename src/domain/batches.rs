@@ -2,7 +2,8 @@
 //!
 //! Flows in: what a look at the batch showed, and the time. Flows out: its state, and when to look next.
 //! Invariant: a batch settles once, after two looks of this process at least five minutes apart agreed and it is old
-//! enough or was said to be complete before both; nothing that happened before a restart counts as a look.
+//! enough or was said to be complete before both; nothing that happened before a restart counts as a look. Ages and
+//! pauses are by the boot clock, the age of a row is by the vendor's.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::tally::Tally;
-use crate::clock::{delta, since};
+use crate::clock::{BootTime, Moment, since};
 
 /// Two looks that agree must be this far apart.
 const AGREEMENT: Duration = Duration::from_secs(5 * 60);
@@ -20,10 +21,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30 * 60);
 const ABANDON_AFTER: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// An abandoned or refused batch is looked at no more after this.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// A refused id is asked for once more this soon: one stray answer must not cost it an hour.
+const SECOND_LOOK: Duration = Duration::from_secs(30);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// Ids of settled and given-up batches are remembered this long.
+/// What a settled batch showed is kept this long after it settled, and an id that never settled this long after it was
+/// first seen, unless they are listed. That a batch has settled is kept for ever.
 pub const REMEMBERED: Duration = Duration::from_secs(400 * 24 * 3_600);
 
 /// How a batch stands.
@@ -86,21 +90,23 @@ pub struct Batch {
     /// How it stands.
     pub state: BatchState,
     /// When its id was first seen.
-    pub first_seen: DateTime<Utc>,
+    pub first_seen: Moment,
     /// Whether its id came by the webhook: then it stays on the list by itself.
     pub by_webhook: bool,
-    /// When a webhook said that it is complete.
-    pub completed_at: Option<DateTime<Utc>>,
+    /// When a webhook first said that it is complete.
+    pub completed_at: Option<Moment>,
     /// Whether the vendor has ever answered for it.
     pub confirmed: bool,
     /// Since when it has been refused.
-    pub refused_since: Option<DateTime<Utc>>,
+    pub refused_since: Option<Moment>,
     /// What the last good look showed.
     pub tally: Option<Tally>,
     /// When to look next; `None` for never.
-    pub next_look: Option<DateTime<Utc>>,
+    pub next_look: Option<BootTime>,
+    /// The last look of this process, whatever it showed.
+    pub last_look: Option<BootTime>,
     /// The first of this process's looks since which nothing has changed.
-    unchanged_since: Option<DateTime<Utc>>,
+    unchanged_since: Option<BootTime>,
     /// The last look's pause.
     pause: Duration,
 }
@@ -117,7 +123,7 @@ pub struct Pace {
 impl Batch {
     /// An id that was not known before.
     #[must_use]
-    pub fn new(id: Uuid, now: DateTime<Utc>) -> Batch {
+    pub fn new(id: Uuid, now: Moment) -> Batch {
         Batch {
             id,
             state: BatchState::Open,
@@ -127,22 +133,24 @@ impl Batch {
             confirmed: false,
             refused_since: None,
             tally: None,
-            next_look: Some(now),
+            next_look: Some(now.boot),
+            last_look: None,
             unchanged_since: None,
             pause: Duration::ZERO,
         }
     }
 
-    /// A webhook said that the batch is complete: looks from now on tell whether that is so.
-    pub fn completed(&mut self, now: DateTime<Utc>) {
+    /// A webhook said that the batch is complete: looks from then on tell whether that is so. Saying it again changes
+    /// nothing: whoever knows the webhook's secret must not be able to keep a batch from settling, or the vendor busy.
+    pub fn completed(&mut self, now: Moment) {
         self.by_webhook = true;
-        if self.state == BatchState::Settled {
+        if self.state == BatchState::Settled || self.completed_at.is_some() {
             return;
         }
-        self.completed_at = Some(self.completed_at.unwrap_or(now));
+        self.completed_at = Some(now);
         self.unchanged_since = None;
         self.pause = Duration::ZERO;
-        self.next_look = Some(now);
+        self.next_look = Some(now.boot);
         if self.state == BatchState::Abandoned {
             self.state = BatchState::Open;
         }
@@ -150,15 +158,22 @@ impl Batch {
 
     /// Whether it is due.
     #[must_use]
-    pub fn is_due(&self, now: DateTime<Utc>) -> bool {
+    pub fn is_due(&self, now: BootTime) -> bool {
         self.state != BatchState::Settled && self.next_look.is_some_and(|next| next <= now)
     }
 
-    /// A good look. Returns whether the batch settles by it.
-    pub fn looked(&mut self, tally: Tally, now: DateTime<Utc>, pace: Pace) -> bool {
+    /// Whether it is asked for alone: it was refused, or its export held rows that name no batch.
+    #[must_use]
+    pub fn is_asked_alone(&self) -> bool {
+        self.refused_since.is_some() || self.tally.as_ref().is_some_and(Tally::has_unattributed_rows)
+    }
+
+    /// A good look; `vendor_now` is the vendor's time. Returns whether the batch settles by it.
+    pub fn looked(&mut self, tally: Tally, now: BootTime, vendor_now: DateTime<Utc>, pace: Pace) -> bool {
         let unchanged = self.unchanged_since.is_some() && self.tally.as_ref() == Some(&tally);
         self.confirmed = true;
         self.refused_since = None;
+        self.last_look = Some(now);
         let empty = tally.rows() == 0;
         let newest = tally.newest;
         self.tally = Some(tally);
@@ -169,16 +184,18 @@ impl Batch {
         } else {
             pace.interval
         };
-        self.next_look = Some(now + delta(self.pause));
+        self.next_look = Some(now + self.pause);
         if empty {
             self.without_rows(now);
             return false;
         }
         self.state = BatchState::Open;
         let Some(agreed_since) = agreed_since else { return false };
-        let agreed = since(now, agreed_since) >= AGREEMENT.min(pace.settle_after);
-        let old = newest.is_some_and(|newest| since(now, newest) > pace.settle_after);
-        let said = self.completed_at.is_some_and(|completed| completed <= agreed_since);
+        let agreed = now.since(agreed_since) >= AGREEMENT.min(pace.settle_after);
+        // Rows whose time cannot be believed have no age; that nothing changed for so long says the same.
+        let old = newest.is_some_and(|newest| since(vendor_now, newest) > pace.settle_after)
+            || now.since(agreed_since) > pace.settle_after;
+        let said = self.completed_at.is_some_and(|completed| completed.boot <= agreed_since);
         if agreed && (old || said) {
             self.state = BatchState::Settled;
             self.next_look = None;
@@ -186,56 +203,65 @@ impl Batch {
         }
         // The look that can settle it comes as soon as the rule allows, not when the pause is over.
         if !agreed && (old || said) {
-            let earliest = agreed_since + delta(AGREEMENT.min(pace.settle_after));
+            let earliest = agreed_since + AGREEMENT.min(pace.settle_after);
             self.next_look = self.next_look.map(|next| next.min(earliest.max(now)));
         }
         false
     }
 
-    fn without_rows(&mut self, now: DateTime<Utc>) {
-        let age = since(now, self.first_seen);
+    fn without_rows(&mut self, now: BootTime) {
+        let age = now.since(self.first_seen.boot);
         if age >= ABANDON_AFTER {
             self.state = BatchState::Abandoned;
-            self.next_look = (age < GIVE_UP_AFTER).then(|| now + delta(DAY));
+            self.next_look = (age < GIVE_UP_AFTER).then(|| now + DAY);
         } else {
             self.state = BatchState::Open;
         }
     }
 
-    /// It alone was refused: asked again hourly for a day, then daily for thirty days.
-    pub fn refused(&mut self, now: DateTime<Utc>) {
+    /// It alone was refused: one second look soon, then hourly for a day, then daily for thirty days.
+    pub fn refused(&mut self, now: Moment, pace: Pace) {
+        let first = self.refused_since.is_none();
         let refused_since = *self.refused_since.get_or_insert(now);
-        self.state = BatchState::Unavailable;
+        self.last_look = Some(now.boot);
         self.unchanged_since = None;
-        let refused = since(now, refused_since);
+        if first {
+            self.next_look = Some(now.boot + pace.interval.min(SECOND_LOOK));
+            return;
+        }
+        self.state = BatchState::Unavailable;
+        let refused = now.boot.since(refused_since.boot);
         self.next_look = match refused {
-            _ if refused < DAY => Some(now + delta(HOUR)),
-            _ if refused < GIVE_UP_AFTER => Some(now + delta(DAY)),
+            _ if refused < DAY => Some(now.boot + HOUR),
+            _ if refused < GIVE_UP_AFTER => Some(now.boot + DAY),
             _ => None,
         };
     }
 
     /// It alone failed otherwise: asked again ever less often.
-    pub fn failed(&mut self, now: DateTime<Utc>, pace: Pace) {
+    pub fn failed(&mut self, now: BootTime, pace: Pace) {
         self.state = BatchState::Failing;
         self.unchanged_since = None;
+        self.last_look = Some(now);
         self.pause = (self.pause * 2).clamp(pace.interval, LONGEST_PAUSE.max(pace.interval));
-        self.next_look = Some(now + delta(self.pause));
+        self.next_look = Some(now + self.pause);
     }
 
-    /// It was asked for in vain, with others or while the vendor was down: nothing is known, so nothing changes.
-    pub fn missed(&mut self, now: DateTime<Utc>, pace: Pace) {
-        self.next_look = Some(now + delta(pace.interval));
+    /// It was due and not asked for, or in vain: nothing is known, so nothing changes.
+    pub fn missed(&mut self, now: BootTime, pace: Pace) {
+        self.next_look = Some(now + pace.interval);
     }
 
-    /// A batch of an earlier life. Looks from before do not count, and an open batch is due at once.
+    /// A batch of the previous run. Looks from before do not count; an open batch is due at once, any other within a day.
     #[must_use]
-    pub fn restored(mut self, now: DateTime<Utc>) -> Batch {
+    pub fn restored(mut self, now: BootTime) -> Batch {
         self.unchanged_since = None;
+        self.last_look = None;
         self.pause = Duration::ZERO;
-        if matches!(self.state, BatchState::Open | BatchState::Failing) {
-            self.next_look = Some(now);
-        }
+        self.next_look = match self.state {
+            BatchState::Open | BatchState::Failing => Some(now),
+            _ => self.next_look.map(|next| next.min(now + DAY)),
+        };
         self
     }
 }
@@ -251,6 +277,18 @@ mod tests {
         DateTime::UNIX_EPOCH + chrono::TimeDelta::minutes(minutes)
     }
 
+    fn boot(minutes: i64) -> BootTime {
+        BootTime::from_nanos(minutes * 60_000_000_000)
+    }
+
+    fn moment(minutes: i64) -> Moment {
+        Moment { wall: at(minutes), boot: boot(minutes) }
+    }
+
+    fn look(batch: &mut Batch, tally: Tally, minutes: i64) -> bool {
+        batch.looked(tally, boot(minutes), at(minutes), PACE)
+    }
+
     fn tally(rows: u64, newest: DateTime<Utc>) -> Tally {
         let mut tally = Tally { newest: Some(newest), ..Tally::default() };
         tally.all.insert((CheckStatus::Success, SubmittedVia::Api), rows);
@@ -259,84 +297,116 @@ mod tests {
 
     #[test]
     fn settles_after_two_looks_that_agree_once_it_is_old() {
-        let mut batch = Batch::new(Uuid::nil(), at(0));
-        assert!(!batch.looked(tally(3, at(-361)), at(0), PACE));
-        assert!(!batch.looked(tally(3, at(-361)), at(4), PACE));
-        assert!(batch.looked(tally(3, at(-361)), at(5), PACE));
-        assert!(!batch.is_due(at(1_000_000)));
+        let mut batch = Batch::new(Uuid::nil(), moment(0));
+        assert!(!look(&mut batch, tally(3, at(-361)), 0));
+        assert!(!look(&mut batch, tally(3, at(-361)), 4));
+        assert!(look(&mut batch, tally(3, at(-361)), 5));
+        assert!(!batch.is_due(boot(1_000_000)));
     }
 
     #[test]
     fn a_change_begins_anew() {
-        let mut batch = Batch::new(Uuid::nil(), at(0));
-        assert!(!batch.looked(tally(3, at(-400)), at(0), PACE));
-        assert!(!batch.looked(tally(4, at(-400)), at(6), PACE));
-        assert!(!batch.looked(tally(4, at(-400)), at(10), PACE));
-        assert!(batch.looked(tally(4, at(-400)), at(11), PACE));
+        let mut batch = Batch::new(Uuid::nil(), moment(0));
+        assert!(!look(&mut batch, tally(3, at(-400)), 0));
+        assert!(!look(&mut batch, tally(4, at(-400)), 6));
+        assert!(!look(&mut batch, tally(4, at(-400)), 10));
+        assert!(look(&mut batch, tally(4, at(-400)), 11));
     }
 
     #[test]
     fn young_rows_keep_it_open_unless_it_was_said_to_be_complete_before_both_looks() {
-        let mut batch = Batch::new(Uuid::nil(), at(0));
-        assert!(!batch.looked(tally(3, at(-1)), at(0), PACE));
-        assert!(!batch.looked(tally(3, at(-1)), at(30), PACE));
-        batch.completed(at(31));
-        assert!(batch.is_due(at(31)));
-        assert!(!batch.looked(tally(3, at(-1)), at(31), PACE), "the look before the webhook does not count");
-        assert_eq!(batch.next_look, Some(at(32)));
-        assert!(!batch.looked(tally(3, at(-1)), at(33), PACE));
-        assert_eq!(batch.next_look, Some(at(35)));
-        assert!(batch.looked(tally(3, at(-1)), at(36), PACE));
+        let mut batch = Batch::new(Uuid::nil(), moment(0));
+        assert!(!look(&mut batch, tally(3, at(-1)), 0));
+        assert!(!look(&mut batch, tally(3, at(-1)), 30));
+        batch.completed(moment(31));
+        assert!(batch.is_due(boot(31)));
+        assert!(!look(&mut batch, tally(3, at(-1)), 31), "the look before the webhook does not count");
+        assert_eq!(batch.next_look, Some(boot(32)));
+        assert!(!look(&mut batch, tally(3, at(-1)), 33));
+        assert_eq!(batch.next_look, Some(boot(35)));
+        assert!(look(&mut batch, tally(3, at(-1)), 36));
     }
 
     #[test]
     fn a_day_of_downtime_settles_nothing_on_the_first_look() {
-        let mut batch = Batch::new(Uuid::nil(), at(0));
-        assert!(!batch.looked(tally(3, at(-1)), at(0), PACE));
-        let mut batch = batch.restored(at(1_440));
-        assert!(!batch.looked(tally(3, at(-1)), at(1_440), PACE));
-        assert!(batch.looked(tally(3, at(-1)), at(1_445), PACE));
+        let mut batch = Batch::new(Uuid::nil(), moment(0));
+        assert!(!look(&mut batch, tally(3, at(-1)), 0));
+        let mut batch = batch.restored(boot(1_440));
+        assert!(!look(&mut batch, tally(3, at(-1)), 1_440));
+        assert!(look(&mut batch, tally(3, at(-1)), 1_445));
     }
 
     #[test]
     fn without_rows_it_is_abandoned_and_then_forgotten_unless_one_comes() {
-        let mut batch = Batch::new(Uuid::nil(), at(0));
+        let mut batch = Batch::new(Uuid::nil(), moment(0));
         let week = 7 * 24 * 60;
-        assert!(!batch.looked(Tally::default(), at(week - 1), PACE));
+        assert!(!look(&mut batch, Tally::default(), week - 1));
         assert_eq!(batch.state, BatchState::Open);
-        batch.looked(Tally::default(), at(week), PACE);
-        assert_eq!((batch.state, batch.next_look), (BatchState::Abandoned, Some(at(week + 24 * 60))));
-        batch.looked(Tally::default(), at(30 * 24 * 60), PACE);
+        look(&mut batch, Tally::default(), week);
+        assert_eq!((batch.state, batch.next_look), (BatchState::Abandoned, Some(boot(week + 24 * 60))));
+        look(&mut batch, Tally::default(), 30 * 24 * 60);
         assert_eq!((batch.state, batch.next_look), (BatchState::Abandoned, None));
-        batch.completed(at(31 * 24 * 60));
-        batch.looked(tally(1, at(0)), at(31 * 24 * 60), PACE);
+        batch.completed(moment(31 * 24 * 60));
+        look(&mut batch, tally(1, at(0)), 31 * 24 * 60);
         assert_eq!(batch.state, BatchState::Open);
     }
 
     #[test]
     fn a_refused_id_is_asked_hourly_then_daily_then_no_more() {
-        let mut batch = Batch::new(Uuid::nil(), at(0));
-        batch.refused(at(0));
-        assert_eq!(batch.next_look, Some(at(60)));
-        batch.refused(at(24 * 60));
-        assert_eq!(batch.next_look, Some(at(48 * 60)));
-        batch.refused(at(30 * 24 * 60));
+        let mut batch = Batch::new(Uuid::nil(), moment(0));
+        batch.refused(moment(0), PACE);
+        assert_eq!(
+            (batch.state, batch.next_look),
+            (BatchState::Open, Some(boot(0) + SECOND_LOOK)),
+            "it may be a stray"
+        );
+        batch.refused(moment(1), PACE);
+        assert_eq!((batch.state, batch.next_look), (BatchState::Unavailable, Some(boot(61))));
+        batch.refused(moment(24 * 60), PACE);
+        assert_eq!(batch.next_look, Some(boot(48 * 60)));
+        batch.refused(moment(30 * 24 * 60), PACE);
         assert_eq!(batch.next_look, None);
     }
 
     #[test]
     fn pauses_double_up_to_half_an_hour() {
-        let mut batch = Batch::new(Uuid::nil(), at(0));
-        let mut now = at(0);
+        let mut batch = Batch::new(Uuid::nil(), moment(0));
+        let mut now = 0;
         let mut pauses = Vec::new();
         for _ in 0..8 {
-            batch.looked(tally(1, now), now, PACE);
-            batch.tally = Some(tally(1, now));
-            let next = batch.next_look.unwrap();
-            pauses.push((next - now).num_minutes());
-            batch.tally = Some(tally(1, next));
+            // The rows are always young, so it stays open.
+            look(&mut batch, tally(1, at(now)), now);
+            let next = batch.next_look.unwrap().as_nanos() / 60_000_000_000;
+            pauses.push(next - now);
+            batch.tally = Some(tally(1, at(next)));
             now = next;
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
+    }
+
+    #[test]
+    fn a_repeated_webhook_changes_nothing() {
+        let mut batch = Batch::new(Uuid::nil(), moment(0));
+        batch.completed(moment(0));
+        assert!(!look(&mut batch, tally(3, at(-1)), 0));
+        for minute in 1..5 {
+            let before = batch.clone();
+            batch.completed(moment(minute));
+            assert_eq!(batch, before);
+            assert!(!look(&mut batch, tally(3, at(-1)), minute));
+        }
+        batch.completed(moment(5));
+        assert!(look(&mut batch, tally(3, at(-1)), 5));
+        batch.completed(moment(6));
+        assert_eq!(batch.state, BatchState::Settled);
+    }
+
+    #[test]
+    fn rows_from_the_future_settle_once_nothing_changed_for_long_enough() {
+        let mut batch = Batch::new(Uuid::nil(), moment(0));
+        let odd = Tally { newest: None, ..tally(3, at(0)) };
+        assert!(!look(&mut batch, odd.clone(), 0));
+        assert!(!look(&mut batch, odd.clone(), 360));
+        assert!(look(&mut batch, odd, 361));
     }
 }

@@ -7,9 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-
-use crate::clock::delta;
+use crate::clock::BootTime;
 
 /// Names a series, or a group that is always born together, within an account: `checks`, `path//api/v1/x`.
 pub type SeriesKey = String;
@@ -18,13 +16,13 @@ pub type SeriesKey = String;
 #[derive(Clone, Debug, Default)]
 pub struct Births {
     /// `None`: shown for good.
-    held: BTreeMap<SeriesKey, Option<DateTime<Utc>>>,
+    held: BTreeMap<SeriesKey, Option<BootTime>>,
 }
 
 impl Births {
-    /// Births of an earlier life: a hold that was not over begins again at `now`.
+    /// Births of the previous run: a hold that was not over begins again at `now`.
     #[must_use]
-    pub fn restored(births: impl IntoIterator<Item = (SeriesKey, bool)>, now: DateTime<Utc>) -> Births {
+    pub fn restored(births: impl IntoIterator<Item = (SeriesKey, bool)>, now: BootTime) -> Births {
         Births { held: births.into_iter().map(|(key, shown)| (key, (!shown).then_some(now))).collect() }
     }
 
@@ -35,7 +33,7 @@ impl Births {
     }
 
     /// A series is born; one that exists is left alone.
-    pub fn bear(&mut self, key: &str, now: DateTime<Utc>) {
+    pub fn bear(&mut self, key: &str, now: BootTime) {
         if !self.knows(key) {
             self.held.insert(key.to_owned(), Some(now));
         }
@@ -49,18 +47,18 @@ impl Births {
 
     /// The series whose hold is over and which are not shown yet.
     #[must_use]
-    pub fn due(&self, now: DateTime<Utc>, hold: Duration) -> Vec<SeriesKey> {
+    pub fn due(&self, now: BootTime, hold: Duration) -> Vec<SeriesKey> {
         self.held
             .iter()
-            .filter(|(_, born)| born.is_some_and(|born| born + delta(hold) <= now))
+            .filter(|(_, born)| born.is_some_and(|born| born + hold <= now))
             .map(|(key, _)| key.clone())
             .collect()
     }
 
     /// When the next hold is over.
     #[must_use]
-    pub fn next_due(&self, hold: Duration) -> Option<DateTime<Utc>> {
-        self.held.values().flatten().min().map(|born| *born + delta(hold))
+    pub fn next_due(&self, hold: Duration) -> Option<BootTime> {
+        self.held.values().flatten().min().map(|born| *born + hold)
     }
 
     /// Shows series for good.
@@ -78,17 +76,17 @@ mod tests {
     #[test]
     fn a_hold_that_was_cut_short_begins_again() {
         let hold = Duration::from_secs(120);
-        let start = DateTime::UNIX_EPOCH;
+        let start = BootTime::default();
         let mut births = Births::default();
         births.bear("x", start);
         assert!(!births.is_shown("x"));
-        assert!(births.due(start + delta(hold / 2), hold).is_empty());
-        assert_eq!(births.due(start + delta(hold), hold), ["x"]);
-        let later = start + delta(hold * 10);
+        assert!(births.due(start + hold / 2, hold).is_empty());
+        assert_eq!(births.due(start + hold, hold), ["x"]);
+        let later = start + hold * 10;
         let mut births = Births::restored([("x".to_owned(), false), ("y".to_owned(), true)], later);
         assert!(births.is_shown("y") && !births.is_shown("x"));
         assert!(births.due(later, hold).is_empty());
-        assert_eq!(births.next_due(hold), Some(later + delta(hold)));
+        assert_eq!(births.next_due(hold), Some(later + hold));
         births.show(&["x".to_owned()]);
         assert!(births.is_shown("x"));
     }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::labels::{Admissions, MOST_BRANDS, clean};
 use crate::money::Usd;
@@ -41,6 +41,9 @@ impl Kind {
 
 /// The states that are counted.
 pub const COUNTED: [CardStatus; 3] = [CardStatus::Paid, CardStatus::Failed, CardStatus::Unknown];
+
+/// No listing reaches further back than a year.
+const LISTED: TimeDelta = TimeDelta::days(368);
 
 /// What is remembered of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +103,9 @@ pub struct Pending {
 pub struct CardBook {
     /// History from this day on is counted at the first listing.
     since: Option<NaiveDate>,
-    listed: bool,
+    /// The first day of the first listing; `None` before it. What was made before is not the base line's, and is neither
+    /// listed nor counted.
+    listed_from: Option<NaiveDate>,
     counted: BTreeMap<CardKey, Counted>,
     costs: BTreeMap<String, Costs>,
     pending: BTreeMap<i64, Pending>,
@@ -119,6 +124,8 @@ pub struct CardChanges {
     pub costs: BTreeMap<String, Costs>,
     /// Brands admitted by this listing.
     pub brands: Vec<String>,
+    /// The first day of the first listing.
+    pub listed_from: Option<NaiveDate>,
     pending: BTreeMap<i64, Option<Pending>>,
     latest: BTreeMap<(Kind, CardStatus), DateTime<Utc>>,
     overflowing: BTreeSet<String>,
@@ -130,7 +137,7 @@ impl CardBook {
     pub fn new(since: Option<NaiveDate>) -> CardBook {
         CardBook {
             since,
-            listed: false,
+            listed_from: None,
             counted: BTreeMap::new(),
             costs: BTreeMap::new(),
             pending: BTreeMap::new(),
@@ -139,11 +146,11 @@ impl CardBook {
         }
     }
 
-    /// The book of an earlier life; `listed` if a listing had succeeded in it.
+    /// The book of the previous run.
     #[must_use]
     pub fn restored(
         since: Option<NaiveDate>,
-        listed: bool,
+        listed_from: Option<NaiveDate>,
         counted: BTreeMap<CardKey, Counted>,
         costs: BTreeMap<String, Costs>,
         brands: Vec<String>,
@@ -151,32 +158,35 @@ impl CardBook {
         latest: BTreeMap<(Kind, CardStatus), DateTime<Utc>>,
     ) -> CardBook {
         let brands = Admissions::restored(MOST_BRANDS, brands);
-        CardBook { since, listed, counted, costs, pending, latest, brands }
+        CardBook { since, listed_from, counted, costs, pending, latest, brands }
     }
 
-    /// Whether a listing has been taken.
+    /// The first day of the first listing; `None` before it.
     #[must_use]
-    pub fn is_listed(&self) -> bool {
-        self.listed
+    pub fn listed_from(&self) -> Option<NaiveDate> {
+        self.listed_from
     }
 
     /// What a complete listing of the transactions made in `range` (`None` for an open end) would change. `known` holds
-    /// what is remembered of the listed ids.
+    /// what is remembered of the listed ids; a time after `until` is not believed.
     #[must_use]
     pub fn plan(
         &self,
         listing: &[CardTransaction],
         known: &HashMap<i64, Known>,
-        range: (Option<NaiveDate>, Option<NaiveDate>),
+        range: (NaiveDate, Option<NaiveDate>),
+        until: DateTime<Utc>,
     ) -> CardChanges {
-        let mut changes = CardChanges { brands: self.newcomers(listing), ..CardChanges::default() };
+        let listed_from = self.listed_from.unwrap_or(range.0);
+        let brands = self.newcomers(listing);
+        let mut changes = CardChanges { brands, listed_from: Some(listed_from), ..CardChanges::default() };
         for transaction in listing {
-            let row = self.follow(transaction, known.get(&transaction.id), &mut changes);
+            let row = self.follow(transaction, known.get(&transaction.id), until, &mut changes);
             if known.get(&transaction.id) != Some(&row) {
                 changes.rows.insert(transaction.id, row);
             }
         }
-        self.forget_vanished(listing, range, &mut changes);
+        self.forget_vanished(listing, range, until, &mut changes);
         changes
     }
 
@@ -189,7 +199,13 @@ impl CardBook {
         self.brands.newcomers(&brands)
     }
 
-    fn follow(&self, transaction: &CardTransaction, known: Option<&Known>, changes: &mut CardChanges) -> Known {
+    fn follow(
+        &self,
+        transaction: &CardTransaction,
+        known: Option<&Known>,
+        until: DateTime<Utc>,
+        changes: &mut CardChanges,
+    ) -> Known {
         let name = clean(&transaction.card_brand);
         let brand = self.brands.fold(name, &changes.brands);
         if brand != name {
@@ -228,8 +244,10 @@ impl CardBook {
             changes.pending.insert(transaction.id, None);
         }
         if row.seen.insert(row.status) {
-            let latest = changes.latest.entry((kind, row.status)).or_insert(row.created_at);
-            *latest = (*latest).max(row.created_at);
+            if row.created_at <= until {
+                let latest = changes.latest.entry((kind, row.status)).or_insert(row.created_at);
+                *latest = (*latest).max(row.created_at);
+            }
             if self.counts(&row, known.is_some()) {
                 self.count(&row, changes);
             }
@@ -239,7 +257,11 @@ impl CardBook {
 
     /// At the first listing only what `since` opts into counts; from then on, everything that is seen anew.
     fn counts(&self, row: &Known, known: bool) -> bool {
-        known || self.listed || self.since.is_some_and(|since| row.created_at.date_naive() >= since)
+        let day = row.created_at.date_naive();
+        match self.listed_from {
+            Some(from) => known || day >= from,
+            None => self.since.is_some_and(|since| day >= since),
+        }
     }
 
     fn count(&self, row: &Known, changes: &mut CardChanges) {
@@ -257,18 +279,21 @@ impl CardBook {
         }
     }
 
-    /// A pending transaction that a complete listing of its day no longer shows is not pending any more.
+    /// A pending transaction that a complete listing of its day no longer shows is not pending any more, nor is one that
+    /// is too old to be listed.
     fn forget_vanished(
         &self,
         listing: &[CardTransaction],
-        (from, to): (Option<NaiveDate>, Option<NaiveDate>),
+        (from, to): (NaiveDate, Option<NaiveDate>),
+        until: DateTime<Utc>,
         changes: &mut CardChanges,
     ) {
         let listed: BTreeSet<i64> = listing.iter().map(|transaction| transaction.id).collect();
         for (id, pending) in &self.pending {
             let day = pending.created_at.date_naive();
-            let covered = from.is_none_or(|from| day >= from) && to.is_none_or(|to| day <= to);
-            if covered && !listed.contains(id) {
+            let covered = day >= from && to.is_none_or(|to| day <= to);
+            let lost = until - pending.created_at > LISTED;
+            if (covered || lost) && !listed.contains(id) {
                 changes.pending.insert(*id, None);
             }
         }
@@ -277,7 +302,7 @@ impl CardBook {
     /// Applies changes for good.
     pub fn commit(&mut self, changes: CardChanges) {
         self.note_overflow(&changes);
-        self.listed = true;
+        self.listed_from = changes.listed_from;
         self.counted.extend(changes.counted);
         self.costs.extend(changes.costs);
         self.brands.admit(changes.brands);
@@ -370,7 +395,7 @@ mod tests {
     }
 
     fn apply(book: &mut CardBook, rows: &mut HashMap<i64, Known>, listing: &[CardTransaction]) {
-        let changes = book.plan(listing, rows, (None, None));
+        let changes = book.plan(listing, rows, (NaiveDate::MIN, None), DateTime::UNIX_EPOCH + TimeDelta::days(1));
         rows.extend(changes.rows.clone());
         book.commit(changes);
     }

@@ -47,7 +47,7 @@ impl Default for CheckTotals {
 }
 
 impl CheckTotals {
-    /// The totals of an earlier life.
+    /// The totals of the previous run.
     #[must_use]
     pub fn restored(
         by_status: StatusCounts,

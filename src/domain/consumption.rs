@@ -18,7 +18,7 @@ use crate::vendor::{ConsumptionReport, Flow};
 /// Days back from the newest known day that are asked for again: the vendor answers at most 366 days at once.
 pub const REACH: u64 = 365;
 
-/// Days that are kept in memory: more than are ever asked for again.
+/// Days that are kept in memory: more than are usually asked for again. The store has all of them.
 const KEPT: u64 = 400;
 
 /// A counter of money.
@@ -131,7 +131,9 @@ pub struct Ledger {
     base: BaseLine,
     /// First and last day that reports have covered without a gap.
     covered: Option<(NaiveDate, NaiveDate)>,
+    /// Days from `loaded_from` on; those before are in the store alone.
     days: BTreeMap<NaiveDate, Day>,
+    loaded_from: NaiveDate,
     counters: BTreeMap<Series, HighWater>,
     origins: Admissions,
     paths: Admissions,
@@ -163,18 +165,19 @@ impl Ledger {
             base,
             covered: None,
             days: BTreeMap::new(),
+            loaded_from: NaiveDate::MIN,
             counters: BTreeMap::from(counters),
             origins: Admissions::new(MOST_NAMES),
             paths: Admissions::new(MOST_NAMES),
         }
     }
 
-    /// The ledger of an earlier life.
+    /// The ledger of the previous run, with its days from `loaded_from` on.
     #[must_use]
     pub fn restored(
         base: BaseLine,
         covered: Option<(NaiveDate, NaiveDate)>,
-        days: BTreeMap<NaiveDate, Day>,
+        (loaded_from, days): (NaiveDate, BTreeMap<NaiveDate, Day>),
         counters: BTreeMap<Series, HighWater>,
         origins: Vec<String>,
         paths: Vec<String>,
@@ -182,54 +185,61 @@ impl Ledger {
         let mut ledger = Ledger::new(base);
         ledger.covered = covered;
         ledger.days = days;
+        ledger.loaded_from = loaded_from;
         ledger.counters.extend(counters);
         ledger.origins = Admissions::restored(MOST_NAMES, origins);
         ledger.paths = Admissions::restored(MOST_NAMES, paths);
         ledger
     }
 
-    /// The earliest day that memory of this ledger must hold, given its newest day.
+    /// The earliest day that memory should hold, given the newest.
     #[must_use]
     pub fn kept_from(newest: NaiveDate) -> NaiveDate {
         newest.checked_sub_days(Days::new(KEPT)).unwrap_or(newest)
     }
 
-    /// The days to ask for on `today`: those that can still change, or, if `full`, as far back as the vendor answers.
-    /// A day that was forgotten is never asked for again, or it would count twice.
+    /// The days that a report of `from` and later needs from the store before it can be planned: from the first to before
+    /// the second.
+    #[must_use]
+    pub fn missing(&self, from: NaiveDate) -> Option<(NaiveDate, NaiveDate)> {
+        (from < self.loaded_from).then_some((from, self.loaded_from))
+    }
+
+    /// Days from the store, from `from` on to what was in memory already.
+    pub fn load(&mut self, from: NaiveDate, days: BTreeMap<NaiveDate, Day>) {
+        self.days.extend(days);
+        self.loaded_from = from;
+    }
+
+    /// The days to ask for on `today`: those that can still change, or, if `full`, as far back as the vendor answers, but
+    /// nothing before the base line's first day. Days of a gap are made up for, however long it was.
     #[must_use]
     pub fn wanted(&self, today: NaiveDate, full: bool) -> (NaiveDate, NaiveDate) {
         let back = |day: NaiveDate, days| day.checked_sub_days(Days::new(days)).unwrap_or(day);
+        let reach = back(today, REACH);
         let Some((first, last)) = self.covered else {
-            let reach = back(today, REACH);
             return match self.base {
                 BaseLine::Day(day) => (day.min(reach), today),
                 BaseLine::FirstReport => (reach, today),
             };
         };
-        // A clock may have stepped back since: nothing before the first known day is ever asked for.
+        // The vendor's clock may have gone back since.
         let today = today.max(first);
-        let known = last.min(today);
-        let from = if full { back(today, REACH).min(back(known, 1)) } else { back(known, 1) };
-        (from.max(first).max(back(last, KEPT - 1)).min(today), today)
+        let recent = back(last.min(today), 1);
+        let from = if full { reach.min(recent) } else { recent };
+        (from.max(first).min(today), today)
     }
 
-    /// What applying `report` would change.
+    /// What applying `report` would change; its [`Ledger::missing`] days must have been loaded.
     #[must_use]
     pub fn plan(&self, report: &ConsumptionReport) -> Changes {
         let (origins, paths) = self.newcomers(report);
         let mut changes = Changes { origins, paths, ..Changes::default() };
-        changes.covered = Some(match self.covered {
-            None => (report.from, report.to),
-            Some((first, last)) => (first.min(report.from), last.max(report.to)),
-        });
+        // A last day that the vendor's clock had never reached is taken back: what follows the report is asked for again.
+        changes.covered = Some((self.covered.map_or(report.from, |(first, _)| first.min(report.from)), report.to));
         let first_report = self.covered.is_none();
         let mut moved: BTreeMap<Series, Usd> = BTreeMap::new();
-        // A day that was known and may have been forgotten would look new, and count twice.
-        let forgotten = self.covered.map(|(first, last)| (first, Ledger::kept_from(last)));
-        let mut date = match forgotten {
-            Some((first, kept)) if report.from >= first => report.from.max(kept),
-            _ => report.from,
-        };
+        let mut date = report.from;
         while date <= report.to {
             let day = self.fold(date, report, &mut changes);
             let nothing = Day::new();
@@ -273,9 +283,12 @@ impl Ledger {
         self.counters.extend(changes.counters);
         self.days.extend(changes.days);
         self.covered = changes.covered;
-        if let Some((newest, _)) = self.days.last_key_value() {
-            let oldest = Ledger::kept_from(*newest);
-            self.days = self.days.split_off(&oldest);
+        if let Some((_, last)) = self.covered {
+            let oldest = Ledger::kept_from(last);
+            if oldest > self.loaded_from {
+                self.days = self.days.split_off(&oldest);
+                self.loaded_from = oldest;
+            }
         }
     }
 
@@ -285,12 +298,12 @@ impl Ledger {
         changes.overflowing_paths.iter().for_each(|name| self.paths.note_overflow(name));
     }
 
-    /// Debit and credit of a period, as if `pending` were applied; `None` if not all of its days are known.
+    /// Debit and credit of a period, as if `pending` were applied; `None` if not all of its days are known and in memory.
     #[must_use]
     pub fn period(&self, period: Period, today: NaiveDate, pending: Option<&Changes>) -> Option<Flow> {
         let covered = pending.and_then(|changes| changes.covered).or(self.covered)?;
         let (first, last) = period.days(today);
-        if first < covered.0 || last > covered.1 {
+        if first < covered.0.max(self.loaded_from) || last > covered.1 {
             return None;
         }
         let mut sum = Flow::default();

@@ -47,7 +47,7 @@ impl Admissions {
         Admissions { most, admitted: BTreeSet::new(), overflowing: HashSet::new() }
     }
 
-    /// Those that were admitted in an earlier life.
+    /// Those that were admitted in a previous run.
     #[must_use]
     pub fn restored(most: usize, names: impl IntoIterator<Item = String>) -> Admissions {
         Admissions { most, admitted: names.into_iter().collect(), overflowing: HashSet::new() }

@@ -91,7 +91,7 @@ pub struct Tally {
     pub institutions: BTreeMap<String, Institution>,
     /// Of those, the balances.
     pub histogram: Histogram,
-    /// The newest row.
+    /// The newest row, of those whose time is believed.
     pub newest: Option<DateTime<Utc>>,
     /// Rows that did not parse.
     pub rejected: BTreeMap<RowReject, u64>,
@@ -104,9 +104,17 @@ impl Tally {
         self.all.values().sum()
     }
 
-    fn add(&mut self, row: &CheckRow<'_>, since: DateTime<Utc>) {
+    /// Whether rows were rejected that name no batch, so that only an export of one batch can tell whose they are.
+    #[must_use]
+    pub fn has_unattributed_rows(&self) -> bool {
+        [RowReject::Columns, RowReject::BatchId].iter().any(|reason| self.rejected.contains_key(reason))
+    }
+
+    fn add(&mut self, row: &CheckRow<'_>, since: DateTime<Utc>, until: DateTime<Utc>) {
         *self.all.entry((row.status, row.via)).or_default() += 1;
-        self.newest = self.newest.max(Some(row.timestamp));
+        if row.timestamp <= until {
+            self.newest = self.newest.max(Some(row.timestamp));
+        }
         if row.timestamp < since {
             return;
         }
@@ -140,6 +148,7 @@ impl Tally {
 #[derive(Debug)]
 pub struct Export {
     since: DateTime<Utc>,
+    until: DateTime<Utc>,
     /// By batch; one that was asked for and has no row has an empty tally.
     pub tallies: BTreeMap<Uuid, Tally>,
     /// Rejected rows that name no batch that was asked for.
@@ -147,11 +156,13 @@ pub struct Export {
 }
 
 impl Export {
-    /// Ready for the rows of `batches`; rows before `since` are not counted.
+    /// Ready for the rows of `batches`; rows before `since` are not counted, and the time of those that lie after `until`
+    /// is not believed.
     #[must_use]
-    pub fn new(batches: &[Uuid], since: DateTime<Utc>) -> Export {
+    pub fn new(batches: &[Uuid], since: DateTime<Utc>, until: DateTime<Utc>) -> Export {
         Export {
             since,
+            until,
             tallies: batches.iter().map(|batch| (*batch, Tally::default())).collect(),
             stray: BTreeMap::new(),
         }
@@ -161,7 +172,7 @@ impl Export {
 impl RowSink for Export {
     fn row(&mut self, row: &CheckRow<'_>) {
         if let Some(tally) = self.tallies.get_mut(&row.batch_id) {
-            tally.add(row, self.since);
+            tally.add(row, self.since, self.until);
         }
     }
 

@@ -184,6 +184,10 @@ fn sources(out: &mut String, status: &Status, sources: &[SourceStatus]) {
             1 => "<p>1 failure</p>".to_owned(),
             many => format!("<p>{many} failures in a row</p>"),
         };
+        let paused = match source.paused_until {
+            Some(_) => "<p>paused: the vendor asked for fewer requests (HTTP 429)</p>",
+            None => "",
+        };
         let failure = source.last_failure.as_ref().map_or_else(
             || "none".to_owned(),
             |failure| {
@@ -206,7 +210,7 @@ fn sources(out: &mut String, status: &Status, sources: &[SourceStatus]) {
              <td role=\"cell\" data-label=\"Last failure\">{failure}</td></tr>",
             escape(&source.source),
             when(source.last_success, "never"),
-            when(source.next_attempt, "not planned"),
+            when(source.next_attempt, "not planned") + paused,
         );
     }
     out.push_str("</tbody>\n</table>\n");

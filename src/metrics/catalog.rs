@@ -77,6 +77,7 @@ families! {
     VENDOR_REQUESTS = counter("wallet_exporter_vendor_requests_total", &["account", "vendor", "operation", "code"], "Requests to the vendor by HTTP code; error if no answer came.");
     VENDOR_REQUEST_DURATION = histogram("wallet_exporter_vendor_request_duration_seconds", &["account", "vendor", "operation"], "How long requests to the vendor took.");
     SERIES_OVERFLOW = counter("wallet_exporter_series_overflow_total", &["account", "metric"], "Distinct label values that were folded into other.");
+    CLOCK_SKEW = gauge("wallet_exporter_clock_skew_seconds", &["account", "vendor"], "The vendor's clock minus this machine's, by the vendor's Date headers.");
     STORAGE_UP = gauge("wallet_exporter_storage_up", &[], "1 if the last write of each kind to the storage succeeded.");
     STORAGE_FAILURES = counter("wallet_exporter_storage_failures_total", &[], "Failed writes to the storage.");
     RELOAD_SUCCESSFUL = gauge("wallet_exporter_config_last_reload_successful", &[], "1 if the last reload of the configuration succeeded.");

@@ -8,32 +8,35 @@ mod rightfoot;
 mod sources;
 mod wallet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 use rust_decimal::prelude::ToPrimitive as _;
 
 use super::body::Rendered;
 use super::encode::Encoder;
+use crate::clock::{BootTime, Moment};
 use crate::money::Usd;
 use crate::snapshot::Snapshot;
 
 /// Renders `snapshot` as it is at `now`. The second value is when the same snapshot will have to be rendered anew
 /// because a value will have become too old.
 #[must_use]
-pub fn render(snapshot: &Snapshot, now: DateTime<Utc>) -> (Rendered, Option<DateTime<Utc>>) {
+pub fn render(snapshot: &Snapshot, now: Moment) -> (Rendered, Option<BootTime>) {
     let mut out = Encoder::new();
     wallet::write(&mut out, snapshot, now);
     rightfoot::write(&mut out, snapshot, now);
-    sources::write(&mut out, snapshot);
-    exporter::write(&mut out, snapshot);
-    (out.finish(), expires(snapshot, now))
+    sources::write(&mut out, snapshot, now);
+    exporter::write(&mut out, snapshot, now);
+    (out.finish(), expires(snapshot, now.boot))
 }
 
 /// The next moment at which something disappears.
-fn expires(snapshot: &Snapshot, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+fn expires(snapshot: &Snapshot, now: BootTime) -> Option<BootTime> {
     let ages = snapshot.sources.iter().filter_map(|source| {
         let last = source.last_success?;
         // Just beyond `max_age`: at exactly that age values are still shown.
-        Some(last + crate::clock::delta(source.max_age) + TimeDelta::milliseconds(1))
+        Some(last.boot + source.max_age + Duration::from_millis(1))
     });
     let midnights =
         snapshot.wallets.iter().filter_map(|wallet| Some(wallet.consumption.as_ref()?.periods.as_ref()?.valid_until));

@@ -11,7 +11,7 @@ use super::keeper::Keeper;
 use super::source::Poller;
 use crate::money::Usd;
 use crate::store::Success;
-use crate::vendor::{Balance, BatchData, Fault, Source};
+use crate::vendor::{Balance, BatchData, CredentialState, Fault, Source};
 
 /// Polls the balance.
 pub struct BalancePoller {
@@ -46,32 +46,28 @@ impl Poller for BalancePoller {
         Source::Balance
     }
 
-    fn account(&self) -> &str {
-        &self.keeper.name
+    fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
+    fn credential(&self) -> CredentialState<'_> {
+        self.client.credential()
     }
 
     async fn pass(&mut self) -> Result<(), Fault> {
         let balance = self.client.balance().await?;
-        let now = self.keeper.clock.now();
         let success = Success {
-            account: self.keeper.account,
-            source: Source::Balance,
-            at: now,
-            count_since: now,
-            configured_since: None,
+            count_since: self.client.credential().now(),
             answer: Some(written(&balance)),
+            ..self.keeper.success(Source::Balance)
         };
         // A gauge goes on whether or not it could be kept.
-        self.keeper.work("balance", move |store| store.succeed(&success, &[])).await;
+        self.keeper.work("balance", move |store| store.succeed(&success)).await;
         self.keeper.board.update(|snapshot| {
             if let Some(wallet) = snapshot.wallet_mut(&self.keeper.name) {
                 wallet.balance = Some(balance);
             }
         });
         Ok(())
-    }
-
-    fn pause(&self, until: DateTime<Utc>) {
-        self.client.pause(until);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Flows in: the merged list of ids, and exports of those that are due. Flows out: open tallies at once, counters when a
 //! batch settles and that is durable. Invariant: a batch is counted once; a settled one is not downloaded again; a pass
-//! with nothing due succeeds.
+//! with nothing due succeeds; what a pass learnt is kept whatever ended it.
 
 mod outcome;
 mod shown;
@@ -12,25 +12,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use outcome::Applied;
 use shown::newest;
 
-use super::export::{Download, Findings, Stray, ask};
+use super::export::{Download, Findings, IDS_PER_REQUEST, ask};
 use super::keeper::Keeper;
 use super::roster::{Roster, is_unconfirmed};
 use super::source::Poller;
+use crate::clock::BootTime;
 use crate::domain::batches::{Batch, BatchState, Pace};
 use crate::domain::checks::{BIRTH_KEY, CheckTotals, birth_key};
 use crate::domain::tally::Export;
 use crate::snapshot::NewestBatch;
-use crate::store::{BatchesCommit, StoreError, Success};
-use crate::vendor::{Fault, Reason, Rightfoot, Source};
+use crate::store::{BatchesCommit, StoreError};
+use crate::vendor::{CredentialState, Fault, Operation, Reason, Rightfoot, Source};
 
-/// Old ids are forgotten this often.
+/// Old details are forgotten this often.
 const FORGET_EVERY: Duration = Duration::from_secs(24 * 3_600);
+/// The time of a row that lies further ahead of the vendor's clock is not believed.
+const AHEAD: TimeDelta = TimeDelta::days(1);
+/// A base line that was taken by our clock is taken again if the vendor's turns out to be further from it.
+const SAME_BASE_LINE: TimeDelta = TimeDelta::minutes(1);
+/// How many batches are asked for to find out whether the vendor answers at all.
+const MOST_WITNESSES: u32 = 3;
 
 #[async_trait]
 impl Download for Rightfoot {
@@ -48,6 +55,19 @@ pub struct BatchesSettings {
     pub count_since: Option<DateTime<Utc>>,
 }
 
+/// From when on rows count.
+#[derive(Clone, Copy, Debug)]
+enum Base {
+    /// Configured, or kept from the previous run.
+    Fixed(DateTime<Utc>),
+    /// The first successful pass, which had nothing to ask for: its time by the vendor's clock is not known yet.
+    At(BootTime),
+    /// The same of the previous run, by this machine's clock of then.
+    Stored(DateTime<Utc>),
+    /// There was no successful pass yet.
+    Unknown,
+}
+
 /// Polls the batches.
 pub struct BatchesPoller {
     client: Arc<Rightfoot>,
@@ -55,20 +75,21 @@ pub struct BatchesPoller {
     roster: Arc<Roster>,
     pace: Pace,
     configured_since: Option<String>,
-    count_since: Option<DateTime<Utc>>,
+    base: Base,
     followed: BTreeMap<Uuid, Batch>,
     settled: u64,
     totals: CheckTotals,
-    stray: Stray,
+    /// Refused while nothing showed that the vendor answers anybody: what it means is not known yet.
+    suspects: BTreeSet<Uuid>,
     listed: BTreeSet<Uuid>,
     list_version: u64,
     newest: Vec<NewestBatch>,
     failures: u64,
-    forgot_at: DateTime<Utc>,
+    forgot_at: BootTime,
 }
 
 impl BatchesPoller {
-    /// Restores the batches of an earlier life.
+    /// Restores the batches of the previous run.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -79,33 +100,43 @@ impl BatchesPoller {
         settings: BatchesSettings,
     ) -> Result<BatchesPoller, StoreError> {
         let stored = keeper.store().source(keeper.account, Source::Batches)?;
-        let restored = keeper.store().batches(keeper.account)?;
-        let now = keeper.clock.now();
+        let now = keeper.clock.moment();
+        let restored = keeper.store().batches(keeper.account, now)?;
         let (listed, list_version) = roster.listed(0).unwrap_or_default();
-        let followed = restored.batches.into_iter().map(|batch| (batch.id, batch.restored(now)));
+        let was_answered = restored.settled > 0 || restored.batches.iter().any(|batch| batch.confirmed);
+        let base = match (settings.count_since, stored) {
+            (None, Some(stored)) if !was_answered && stored.configured_since.is_none() => {
+                Base::Stored(stored.count_since)
+            }
+            (_, Some(stored)) => Base::Fixed(stored.count_since),
+            (Some(since), None) => Base::Fixed(since),
+            (None, None) => Base::Unknown,
+        };
         let mut poller = BatchesPoller {
             client,
             roster,
             pace: settings.pace,
             configured_since: settings.count_since.map(|since| since.to_rfc3339()),
-            count_since: stored.map(|stored| stored.count_since).or(settings.count_since),
-            followed: followed.collect(),
+            base,
+            followed: restored.batches.into_iter().map(|batch| (batch.id, batch.restored(now.boot))).collect(),
             settled: restored.settled,
             totals: restored.totals,
-            stray: Stray::new(),
+            suspects: BTreeSet::new(),
             listed: BTreeSet::new(),
             list_version: 0,
             newest: Vec::new(),
             failures: 0,
-            forgot_at: now,
+            forgot_at: now.boot,
             keeper,
         };
-        let keeper = Arc::clone(&poller.keeper);
-        poller.merge(&listed, |id| keeper.store().batch(keeper.account, id))?;
-        poller.listed = listed;
-        poller.list_version = list_version;
-        poller.newest = newest(&keeper, &poller.followed)?;
-        poller.tell_unconfirmed();
+        let mut known = BTreeMap::new();
+        for id in poller.unknown(listed.iter().copied()) {
+            known.extend(poller.keeper.store().batch(poller.keeper.account, id, now)?.map(|batch| (id, batch)));
+        }
+        poller.take_up(listed.iter().copied(), &mut known);
+        poller.set_listed(listed, list_version);
+        poller.newest = newest(&poller.keeper, &poller.followed)?;
+        poller.report_unconfirmed();
         Ok(poller)
     }
 
@@ -115,125 +146,173 @@ impl BatchesPoller {
         [BIRTH_KEY.to_owned()]
     }
 
-    /// Takes up ids that are listed and not known; drops those that left the list. What they counted stays.
-    fn merge(
-        &mut self,
-        listed: &BTreeSet<Uuid>,
-        lookup: impl Fn(Uuid) -> Result<Option<Batch>, StoreError>,
-    ) -> Result<(), StoreError> {
-        let now = self.keeper.clock.now();
-        for id in listed.iter().filter(|id| !self.followed.contains_key(id)).copied().collect::<Vec<_>>() {
-            match lookup(id)? {
-                Some(batch) if batch.state == BatchState::Settled => {}
-                Some(batch) => {
-                    self.followed.insert(id, batch.restored(now));
-                }
-                None => {
-                    self.followed.insert(id, Batch::new(id, now));
-                }
-            }
-        }
-        self.followed.retain(|id, batch| batch.by_webhook || listed.contains(id));
-        Ok(())
+    fn unknown(&self, ids: impl IntoIterator<Item = Uuid>) -> Vec<Uuid> {
+        ids.into_iter().filter(|id| !self.followed.contains_key(id)).collect()
     }
 
+    /// Follows ids that are not followed yet; `known` is what the store knows of them. A settled one stays settled.
+    fn take_up(&mut self, ids: impl IntoIterator<Item = Uuid>, known: &mut BTreeMap<Uuid, Batch>) {
+        let now = self.keeper.clock.moment();
+        for id in self.unknown(ids) {
+            let batch = match known.remove(&id) {
+                Some(batch) if batch.state == BatchState::Settled => continue,
+                Some(batch) => batch.restored(now.boot),
+                None => Batch::new(id, now),
+            };
+            self.followed.insert(id, batch);
+        }
+    }
+
+    /// Drops those that left the list. What they counted stays.
+    fn set_listed(&mut self, listed: BTreeSet<Uuid>, version: u64) {
+        self.followed.retain(|id, batch| batch.by_webhook || listed.contains(id));
+        self.listed = listed;
+        self.list_version = version;
+    }
+
+    /// Takes up what the list and the webhook brought. Where the store cannot say which of the new ids have settled,
+    /// they wait for the next pass: taken as new, they would count twice.
     async fn take_news(&mut self) {
-        if let Some((listed, version)) = self.roster.listed(self.list_version) {
-            let account = self.keeper.account;
-            let fresh: Vec<Uuid> = listed.iter().filter(|id| !self.followed.contains_key(id)).copied().collect();
+        let list = self.roster.listed(self.list_version);
+        let completed = self.roster.completed();
+        let ids: BTreeSet<Uuid> =
+            list.iter().flat_map(|(ids, _)| ids).chain(completed.iter().map(|(id, _)| id)).copied().collect();
+        let fresh = self.unknown(ids.iter().copied());
+        let mut known = BTreeMap::new();
+        if !fresh.is_empty() {
+            let (account, now) = (self.keeper.account, self.keeper.clock.moment());
             let found = self.keeper.work("batch list", move |store| {
                 let mut found = BTreeMap::new();
                 for id in fresh {
-                    if let Some(batch) = store.batch(account, id)? {
-                        found.insert(id, batch);
-                    }
+                    found.extend(store.batch(account, id, now)?.map(|batch| (id, batch)));
                 }
                 Ok(found)
             });
-            // Without knowing which have settled, taking them up would count them twice: next time, then.
-            if let Some(found) = found.await
-                && self.merge(&listed, |id| Ok(found.get(&id).cloned())).is_ok()
-            {
-                self.listed = listed;
-                self.list_version = version;
-            }
+            let Some(found) = found.await else { return };
+            known = found;
         }
-        for (id, at) in self.roster.take_completed() {
-            let account = self.keeper.account;
-            if !self.followed.contains_key(&id) {
-                let known = self.keeper.work("batch list", move |store| store.batch(account, id)).await.flatten();
-                if known.as_ref().is_some_and(|batch| batch.state == BatchState::Settled) {
-                    continue;
-                }
-                self.followed.insert(id, known.unwrap_or_else(|| Batch::new(id, at)));
-            }
+        self.take_up(ids, &mut known);
+        self.roster.completed_were_taken(completed.len());
+        for (id, at) in completed {
             if let Some(batch) = self.followed.get_mut(&id) {
                 batch.completed(at);
             }
         }
+        if let Some((listed, version)) = list {
+            self.set_listed(listed, version);
+        }
     }
 
-    fn tell_unconfirmed(&self) {
+    fn report_unconfirmed(&self) {
         self.roster.set_unconfirmed(self.followed.values().filter(|batch| is_unconfirmed(batch)).map(|batch| batch.id));
     }
 
-    /// Those that are due; those that the vendor has answered for before come first, so that forged ids wait.
-    fn due(&self, now: DateTime<Utc>) -> Vec<Uuid> {
+    /// Those that are due, in groups of one request. Who was not looked at for longest comes first, so that a vendor
+    /// that answers only a few requests a minute answers for all in the end; ids that may be forged come last.
+    fn due(&self, now: BootTime) -> Vec<Vec<Uuid>> {
         let mut due: Vec<&Batch> = self.followed.values().filter(|batch| batch.is_due(now)).collect();
-        due.sort_by_key(|batch| (!batch.confirmed, is_unconfirmed(batch), batch.first_seen, batch.id));
-        due.into_iter().map(|batch| batch.id).collect()
+        due.sort_by_key(|batch| (is_unconfirmed(batch), batch.last_look, batch.first_seen.boot, batch.id));
+        let (alone, together): (Vec<&Batch>, Vec<&Batch>) = due.into_iter().partition(|batch| batch.is_asked_alone());
+        let together: Vec<Uuid> = together.into_iter().map(|batch| batch.id).collect();
+        let groups = together.chunks(IDS_PER_REQUEST).map(<[Uuid]>::to_vec);
+        groups.chain(alone.into_iter().map(|batch| vec![batch.id])).collect()
     }
 
-    /// Whether what was found speaks of the vendor rather than of single batches. If every id that was asked for was
-    /// refused or failed, an open batch that was not due is asked as a witness.
-    async fn judge(&self, findings: &mut Findings, since: DateTime<Utc>) -> Result<(), Fault> {
-        let Some(fault) = findings.fault.clone() else { return Ok(()) };
-        let asked: BTreeSet<Uuid> =
-            findings.refused.keys().chain(findings.failed.keys()).chain(&findings.missed).copied().collect();
-        let alone = findings.missed.is_empty();
-        let known_bad = |id: &Uuid| {
-            self.followed
-                .get(id)
-                .is_some_and(|batch| matches!(batch.state, BatchState::Unavailable | BatchState::Abandoned))
+    /// Asks for what is due, counting rows from the base line on. The first answers show how far our clock is from the
+    /// vendor's: a base line that was taken by ours alone is then taken anew.
+    async fn ask(&mut self, due: &[Vec<Uuid>]) -> Result<(Findings, DateTime<Utc>), Fault> {
+        let credential = self.client.credential();
+        let since = |base: Base| match base {
+            Base::Fixed(since) | Base::Stored(since) => since,
+            Base::At(boot) => credential.at(boot),
+            Base::Unknown => credential.now(),
         };
-        // Ids that are known to be refused say nothing new.
-        if alone && findings.failed.is_empty() && asked.iter().all(known_bad) && self.followed.len() > asked.len() {
-            return Ok(());
+        let persistent = self.failures >= 2;
+        let mut taken = since(self.base);
+        if matches!(self.base, Base::Unknown) {
+            self.base = Base::At(self.keeper.clock.boot());
         }
-        if alone && findings.failed.is_empty() && asked.iter().all(known_bad) && self.settled > 0 {
-            return Ok(());
+        let span = |since| (since, credential.now() + AHEAD);
+        let mut findings = Findings::default();
+        if !due.is_empty() {
+            findings = ask(self.client.as_ref(), due.to_vec(), span(taken), persistent).await;
         }
-        let witness = self
-            .followed
-            .values()
-            .find(|batch| batch.state == BatchState::Open && batch.confirmed && !asked.contains(&batch.id));
-        if alone && let Some(witness) = witness {
-            let answer = ask(self.client.as_ref(), &[witness.id], since, false).await;
-            if answer.fault.is_none() {
-                findings.answered.extend(answer.answered);
-                return Ok(());
+        if !findings.answered.is_empty() && !matches!(self.base, Base::Fixed(_)) {
+            if credential.is_unclear() {
+                let words = "the vendor's clock and this machine's disagree by more than an hour: counting begins once \
+                             a second answer agrees";
+                return Err(Fault::new(Operation::BalancesCsv, Reason::Implausible, words));
+            }
+            // If the clocks agree now, they did then.
+            let agree = credential.skew().is_none_or(|skew| skew.abs() <= SAME_BASE_LINE);
+            let by_vendor = match self.base {
+                Base::Stored(_) if !agree => credential.now(),
+                base => since(base),
+            };
+            if (by_vendor - taken).abs() > SAME_BASE_LINE {
+                taken = by_vendor;
+                findings = ask(self.client.as_ref(), due.to_vec(), span(taken), persistent).await;
             }
         }
+        Ok((findings, taken))
+    }
+
+    /// Whether what was refused or failed says something about single batches. If nothing was answered, batches that the
+    /// vendor has answered for before are asked as witnesses.
+    async fn judge(&mut self, findings: &mut Findings) -> Result<(), Fault> {
+        let Some(fault) = findings.fault.clone() else { return Ok(()) };
+        if !findings.answered.is_empty() {
+            return Err(fault);
+        }
+        let asked: BTreeSet<Uuid> = findings.refused.keys().chain(findings.failed.keys()).copied().collect();
+        let mut witnesses: Vec<Uuid> = self
+            .followed
+            .values()
+            .filter(|batch| batch.state == BatchState::Open && batch.confirmed && !asked.contains(&batch.id))
+            .map(|batch| batch.id)
+            .take(1)
+            .collect();
+        if witnesses.is_empty() && !asked.is_empty() {
+            let account = self.keeper.account;
+            let settled = self.keeper.work("batch list", move |store| store.settled_batches(account, MOST_WITNESSES));
+            witnesses = settled.await.unwrap_or_default();
+        }
+        if !asked.is_empty() {
+            for witness in witnesses {
+                if self.client.answers_for(witness).await.is_ok() {
+                    return Ok(());
+                }
+            }
+        }
+        let now = self.keeper.clock.boot();
+        for id in findings.refused.keys() {
+            self.suspects.insert(*id);
+            if let Some(batch) = self.followed.get_mut(id) {
+                batch.last_look = Some(now);
+            }
+        }
+        findings.refused.clear();
+        findings.failed.clear();
         Err(fault)
     }
 
-    async fn keep(&mut self, applied: &mut Applied, totals: CheckTotals, now: DateTime<Utc>, since: DateTime<Utc>) {
-        let success = Success {
-            account: self.keeper.account,
-            source: Source::Batches,
-            at: now,
-            count_since: since,
-            configured_since: self.configured_since.clone(),
-            answer: None,
-        };
+    async fn keep(&mut self, applied: &mut Applied, totals: CheckTotals, since: DateTime<Utc>, complete: bool) {
+        let mut success = self.keeper.success(Source::Batches);
+        success.count_since = since;
+        success.configured_since.clone_from(&self.configured_since);
+        let now = self.keeper.clock.moment();
+        if !complete {
+            success.at = None;
+        }
         let keys = totals.by_institution.keys().map(|name| birth_key(name));
-        let born = self.keeper.newborn(keys);
+        let born = self.keeper.newborn(BatchesPoller::known_series().into_iter().chain(keys), false);
         let changed: Vec<Batch> = applied.batches.values().cloned().collect();
         let (rows, institutions) = (born.clone(), applied.institutions.clone());
         let written = applied.totals_changed.then(|| totals.clone());
         let kept = self.keeper.work("batches", move |store| {
             store.commit_batches(&BatchesCommit {
                 success: &success,
+                now,
                 batches: &changed.iter().collect::<Vec<_>>(),
                 totals: written.as_ref(),
                 institutions: &institutions,
@@ -242,13 +321,9 @@ impl BatchesPoller {
         });
         if kept.await.is_some() {
             self.totals = totals;
-            self.stray = std::mem::take(&mut applied.stray);
-            self.count_since = Some(since);
             self.keeper.born(&born);
             self.settled += applied.settled.len() as u64;
-            for (id, batch) in std::mem::take(&mut applied.batches) {
-                self.followed.insert(id, batch);
-            }
+            self.followed.append(&mut applied.batches);
             for id in &applied.settled {
                 self.followed.remove(id);
             }
@@ -266,21 +341,20 @@ impl BatchesPoller {
                 let tally = batch.tally.take();
                 batch = before.clone();
                 batch.tally = tally;
-                batch.missed(now, self.pace);
+                batch.missed(now.boot, self.pace);
             }
             self.followed.insert(id, batch);
         }
     }
 
-    async fn forget(&mut self, now: DateTime<Utc>) {
-        if crate::clock::since(now, self.forgot_at) < FORGET_EVERY {
+    async fn forget(&mut self) {
+        let now = self.keeper.clock.moment();
+        if now.boot.since(self.forgot_at) < FORGET_EVERY {
             return;
         }
-        self.forgot_at = now;
-        let account = self.keeper.account;
-        if let Some(settled) = self.keeper.work("upkeep", move |store| store.forget_old(account, now)).await {
-            self.settled = self.settled.saturating_sub(settled);
-        }
+        self.forgot_at = now.boot;
+        let (account, listed) = (self.keeper.account, self.listed.clone());
+        self.keeper.work("upkeep", move |store| store.forget_details(account, &listed, now)).await;
         // What is not looked at any more has no place in memory; the store still knows its id.
         let listed = &self.listed;
         self.followed.retain(|id, batch| batch.next_look.is_some() || listed.contains(id));
@@ -293,52 +367,57 @@ impl Poller for BatchesPoller {
         Source::Batches
     }
 
-    fn account(&self) -> &str {
-        &self.keeper.name
+    fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
+    fn credential(&self) -> CredentialState<'_> {
+        self.client.credential()
     }
 
     async fn pass(&mut self) -> Result<(), Fault> {
         self.take_news().await;
-        let began = self.keeper.clock.now();
-        let since = self.count_since.unwrap_or_else(|| self.client.now());
-        let due = self.due(began);
-        let mut findings = if due.is_empty() {
-            Findings::default()
-        } else {
-            ask(self.client.as_ref(), &due, since, self.failures >= 2).await
-        };
-        let judged = self.judge(&mut findings, since).await;
-        let now = self.keeper.clock.now();
-        if let Err(fault) = judged {
-            // Nothing is known of any batch, so none changes; the source's own schedule decides when to look again.
-            self.failures += u64::from(fault.reason != Reason::RateLimited);
-            self.tell_unconfirmed();
-            return Err(fault);
+        let due = self.due(self.keeper.clock.boot());
+        let base = self.base;
+        let asked = self.ask(&due).await;
+        self.report_unconfirmed();
+        let (mut findings, since) = asked?;
+        let verdict = self.judge(&mut findings).await;
+        match &verdict {
+            Ok(()) => self.failures = 0,
+            Err(fault) => self.failures += u64::from(fault.reason != Reason::RateLimited),
         }
-        self.failures = 0;
-        let mut totals = self.totals.clone();
-        let mut applied = self.apply(findings, now, &mut totals);
-        self.keep(&mut applied, totals, now, since).await;
-        self.forget(now).await;
+        let answered = !findings.answered.is_empty();
+        if verdict.is_err() && !answered {
+            self.base = base;
+        } else {
+            let mut totals = self.totals.clone();
+            let mut applied = self.apply(findings, &due, verdict.is_ok(), &mut totals);
+            self.keep(&mut applied, totals, since, verdict.is_ok()).await;
+            if answered {
+                self.base = Base::Fixed(since);
+            }
+        }
+        self.forget().await;
         let (keeper, followed) = (Arc::clone(&self.keeper), self.followed.clone());
         if let Some(shown) = self.keeper.work("newest batches", move |_| newest(&keeper, &followed)).await {
             self.newest = shown;
         }
-        self.tell_unconfirmed();
-        let view = Arc::new(self.view());
+        self.report_unconfirmed();
+        let mut view = self.view();
+        if verdict.is_ok() {
+            view.count_since = Some(since);
+        }
         self.keeper.board.update(|snapshot| {
             if let Some(rightfoot) = snapshot.rightfoot_mut(&self.keeper.name) {
-                rightfoot.checks = view;
+                rightfoot.checks = Arc::new(view);
             }
         });
-        Ok(())
+        verdict
     }
 
-    fn wish(&self) -> Option<DateTime<Utc>> {
-        self.followed.values().filter_map(|batch| batch.next_look).min()
-    }
-
-    fn pause(&self, until: DateTime<Utc>) {
-        self.client.pause(until);
+    fn wish(&self, failed: bool) -> Option<BootTime> {
+        // After a failure the schedule alone decides.
+        self.followed.values().filter_map(|batch| batch.next_look).min().filter(|_| !failed)
     }
 }

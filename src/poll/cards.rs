@@ -12,17 +12,19 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 use super::keeper::Keeper;
 use super::source::Poller;
-use crate::clock::delta;
+use crate::clock::BootTime;
 use crate::domain::cards::{CardBook, CardChanges, birth_key};
 use crate::domain::consumption::REACH;
 use crate::snapshot::CardsView;
-use crate::store::{StoreError, Success};
-use crate::vendor::{BatchData, CardTransaction, Fault, Source};
+use crate::store::StoreError;
+use crate::vendor::{BatchData, CardTransaction, CredentialState, Fault, Reason, Source};
 
 /// A long listing that failed is tried again this much later.
 const FULL_RETRY: Duration = Duration::from_secs(3_600);
 /// A listing that reaches back to the oldest pending transaction must fit one page, with room for new ones.
 const ONE_PAGE: u64 = 60;
+/// The time of a transaction that lies further ahead of the vendor's clock is not believed.
+const AHEAD: TimeDelta = TimeDelta::days(1);
 /// One that has been pending for longer is looked at once a day only, by the full listing.
 const LONGEST_PENDING: TimeDelta = TimeDelta::days(30);
 
@@ -35,15 +37,17 @@ pub struct CardsPoller {
     count_since: Option<DateTime<Utc>>,
     last_listed: Option<NaiveDate>,
     full_on: Option<NaiveDate>,
-    full_not_before: DateTime<Utc>,
+    full_not_before: BootTime,
+    /// The stored book may be an older copy of one whose counters were served already: the first listing restores them.
+    stale: bool,
     passes: usize,
 }
 
-/// First and last day of a listing; open ends are `None`.
-type Range = (Option<NaiveDate>, Option<NaiveDate>);
+/// First and last day of a listing; `None` for an open end.
+type Range = (NaiveDate, Option<NaiveDate>);
 
 impl CardsPoller {
-    /// Restores the book of an earlier life.
+    /// Restores the book of the previous run; `stale` if its last success is long ago.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -51,6 +55,7 @@ impl CardsPoller {
         client: Arc<BatchData>,
         keeper: Arc<Keeper>,
         configured_since: Option<NaiveDate>,
+        stale: bool,
     ) -> Result<CardsPoller, StoreError> {
         let stored = keeper.store().source(keeper.account, Source::CardTransactions)?;
         let since = match &stored {
@@ -58,25 +63,26 @@ impl CardsPoller {
             None => configured_since,
         };
         let book = match &stored {
-            Some(_) => keeper.store().card_book(keeper.account, since, true)?,
+            Some(_) => keeper.store().card_book(keeper.account, since)?,
             None => CardBook::new(since),
         };
         let full_on = stored.as_ref().and_then(|stored| stored.answer.as_deref()?.parse().ok());
-        let now = keeper.clock.now();
+        let now = keeper.clock.boot();
         Ok(CardsPoller {
             client,
             book,
             configured_since: since,
             count_since: stored.as_ref().map(|stored| stored.count_since),
-            last_listed: stored.map(|stored| stored.last_success.date_naive()),
+            last_listed: stored.and_then(|stored| stored.last_success).map(|last| last.date_naive()),
             full_on,
             full_not_before: now,
+            stale,
             passes: 0,
             keeper,
         })
     }
 
-    /// What is known before the first pass of this life.
+    /// What is known before the first pass of this run.
     #[must_use]
     pub fn view(&self) -> CardsView {
         self.view_with(None)
@@ -84,7 +90,7 @@ impl CardsPoller {
 
     fn view_with(&self, unkept: Option<&CardChanges>) -> CardsView {
         CardsView {
-            listed: self.book.is_listed() || unkept.is_some(),
+            listed: self.book.listed_from().is_some() || unkept.is_some(),
             counted: self.book.counted().clone(),
             costs: self.book.costs().clone(),
             pending: self.book.pending(unkept).into_values().collect(),
@@ -98,14 +104,15 @@ impl CardsPoller {
     async fn range(&mut self, today: NaiveDate) -> (Range, bool) {
         let back = |day: NaiveDate, days| day.checked_sub_days(Days::new(days)).unwrap_or(day);
         let reach = back(today, REACH);
-        if !self.book.is_listed() {
+        let Some(first) = self.book.listed_from() else {
             let from = self.configured_since.map_or(reach, |since| since.min(reach));
-            return ((Some(from), None), true);
-        }
-        let now = self.keeper.clock.now();
+            return ((from, None), true);
+        };
+        let now = self.client.credential().now();
         let recent = back(self.last_listed.unwrap_or(today).min(today), 1);
-        if self.full_on != Some(today) && self.last_listed == Some(today) && now >= self.full_not_before {
-            return ((Some(reach.min(recent)), None), true);
+        let due = self.full_on != Some(today) && self.last_listed == Some(today);
+        if (self.stale || due) && self.keeper.clock.boot() >= self.full_not_before {
+            return ((reach.min(recent).max(first), None), true);
         }
         self.passes += 1;
         let mut older: Vec<NaiveDate> = self
@@ -118,17 +125,17 @@ impl CardsPoller {
             .collect();
         older.sort_unstable();
         older.dedup();
-        let Some(oldest) = older.first().copied() else { return ((Some(recent), None), false) };
+        let Some(oldest) = older.first().copied() else { return ((recent, None), false) };
         let account = self.keeper.account;
         let from = oldest.and_time(NaiveTime::MIN).and_utc();
         let rows = self.keeper.work("card list", move |store| store.cards_since(account, from)).await;
         if rows.is_some_and(|rows| rows <= ONE_PAGE) {
-            return ((Some(oldest), None), false);
+            return ((oldest, None), false);
         }
         // Too much lies between: recent days and the days of pending ones take turns.
         match older.get((self.passes / 2) % older.len()) {
-            Some(day) if self.passes.is_multiple_of(2) => ((Some(*day), Some(*day)), false),
-            _ => ((Some(recent), None), false),
+            Some(day) if self.passes.is_multiple_of(2) => ((*day, Some(*day)), false),
+            _ => ((recent, None), false),
         }
     }
 
@@ -136,30 +143,26 @@ impl CardsPoller {
         &mut self,
         listing: Vec<CardTransaction>,
         range: Range,
-        at: DateTime<Utc>,
         full_on: Option<NaiveDate>,
     ) -> Option<CardChanges> {
         let account = self.keeper.account;
         let ids: Vec<i64> = listing.iter().map(|transaction| transaction.id).collect();
         let known = self.keeper.work("card list", move |store| store.known_cards(account, ids)).await;
         let readable = known.is_some();
-        let changes = self.book.plan(&listing, &known.unwrap_or_default(), range);
+        let vendor_now = self.client.credential().now();
+        let changes = self.book.plan(&listing, &known.unwrap_or_default(), range, vendor_now + AHEAD);
         if !readable {
             return Some(changes);
         }
         let count_since = self.count_since.unwrap_or_else(|| match self.configured_since {
             Some(day) => day.and_time(NaiveTime::MIN).and_utc(),
-            None => at,
+            None => vendor_now,
         });
-        let success = Success {
-            account,
-            source: Source::CardTransactions,
-            at,
-            count_since,
-            configured_since: self.configured_since.map(|day| day.to_string()),
-            answer: full_on.map(|day| day.to_string()),
-        };
-        let born = self.keeper.newborn(changes.costs.keys().map(|brand| birth_key(brand)));
+        let mut success = self.keeper.success(Source::CardTransactions);
+        success.count_since = count_since;
+        success.configured_since = self.configured_since.map(|day| day.to_string());
+        success.answer = full_on.map(|day| day.to_string());
+        let born = self.keeper.newborn(changes.costs.keys().map(|brand| birth_key(brand)), self.stale);
         let (book, written, rows) = (self.book.clone(), changes.clone(), born.clone());
         let kept = self
             .keeper
@@ -183,25 +186,39 @@ impl Poller for CardsPoller {
         Source::CardTransactions
     }
 
-    fn account(&self) -> &str {
-        &self.keeper.name
+    fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
+    fn credential(&self) -> CredentialState<'_> {
+        self.client.credential()
     }
 
     async fn pass(&mut self) -> Result<(), Fault> {
-        let today = self.client.now().date_naive();
+        let today = self.client.credential().now().date_naive();
         let (range, full) = self.range(today).await;
-        let listing = match self.client.card_transactions(range.0, range.1).await {
+        let listing = match self.client.card_transactions(Some(range.0), range.1).await {
             Ok(listing) => listing,
             Err(fault) => {
-                if full && self.book.is_listed() {
-                    self.full_not_before = self.keeper.clock.now() + delta(FULL_RETRY);
+                // A short listing would not restore what an older copy of the storage lacks.
+                if full && !self.stale {
+                    self.full_not_before = self.keeper.clock.boot() + FULL_RETRY;
                 }
+                // It will not get smaller: a short one has to do.
+                self.stale &= fault.reason != Reason::TooLarge;
                 return Err(fault);
             }
         };
-        let now = self.keeper.clock.now();
+        if self.stale {
+            self.keeper.show_held("card/").await;
+        }
         let full_on = if full { Some(today) } else { self.full_on };
-        let unkept = self.keep(listing, range, now, full_on).await;
+        let unkept = self.keep(listing, range, full_on).await;
+        match unkept {
+            Some(_) if full => self.full_not_before = self.keeper.clock.boot() + FULL_RETRY,
+            None if full => self.stale = false,
+            _ => {}
+        }
         // Only a listing up to now moves the mark that the next one starts from; one that was not kept does not.
         if range.1.is_none() && unkept.is_none() {
             self.last_listed = Some(today);
@@ -215,7 +232,7 @@ impl Poller for CardsPoller {
         Ok(())
     }
 
-    fn pause(&self, until: DateTime<Utc>) {
-        self.client.pause(until);
+    fn is_stale(&self) -> bool {
+        self.stale
     }
 }

@@ -11,12 +11,12 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
 use super::keeper::{Keeper, midnight_after};
 use super::source::Poller;
-use crate::clock::delta;
+use crate::clock::BootTime;
 use crate::domain::consumption::{BaseLine, Changes, Ledger, REACH, Series};
 use crate::domain::periods::Period;
 use crate::snapshot::{ConsumptionView, Periods};
-use crate::store::{ConsumptionCommit, StoreError, Success};
-use crate::vendor::{BatchData, ConsumptionReport, Fault, Source};
+use crate::store::{ConsumptionCommit, StoreError};
+use crate::vendor::{BatchData, ConsumptionReport, CredentialState, Fault, Operation, Reason, Source};
 
 /// A long read that failed is tried again this much later; short reads go on meanwhile.
 const FULL_RETRY: Duration = Duration::from_secs(3_600);
@@ -26,6 +26,9 @@ const AFTER_MIDNIGHT: Duration = Duration::from_secs(2);
 /// Where the vendor still shows the old day after its midnight, the next pass comes this soon.
 const OLD_DAY_RETRY: Duration = Duration::from_secs(20);
 
+/// A second answer that agrees on the vendor's time counts this much after the first.
+const CLEARER: Duration = Duration::from_secs(60);
+
 /// Polls the consumption report.
 pub struct ConsumptionPoller {
     client: Arc<BatchData>,
@@ -34,13 +37,16 @@ pub struct ConsumptionPoller {
     configured_since: Option<NaiveDate>,
     count_since: Option<DateTime<Utc>>,
     full_read_on: Option<NaiveDate>,
-    full_not_before: DateTime<Utc>,
+    full_not_before: BootTime,
+    /// The stored ledger may be an older copy of one whose counters were served already: the first report restores them.
+    stale: bool,
     last_day: Option<NaiveDate>,
-    midnight: Option<DateTime<Utc>>,
+    /// The vendor's midnight, or when another answer may show which day it is.
+    look_again: Option<BootTime>,
 }
 
 impl ConsumptionPoller {
-    /// Restores the ledger of an earlier life.
+    /// Restores the ledger of the previous run; `stale` if its last success is long ago.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -48,6 +54,7 @@ impl ConsumptionPoller {
         client: Arc<BatchData>,
         keeper: Arc<Keeper>,
         configured_since: Option<NaiveDate>,
+        stale: bool,
     ) -> Result<ConsumptionPoller, StoreError> {
         let stored = keeper.store().source(keeper.account, Source::Consumption)?;
         let since = match &stored {
@@ -57,7 +64,7 @@ impl ConsumptionPoller {
         let base = since.map_or(BaseLine::FirstReport, BaseLine::Day);
         let restored = if stored.is_some() { keeper.store().ledger(keeper.account, base)? } else { None };
         let (ledger, full_read_on) = restored.unwrap_or_else(|| (Ledger::new(base), None));
-        let now = keeper.clock.now();
+        let now = keeper.clock.boot();
         Ok(ConsumptionPoller {
             client,
             ledger,
@@ -65,19 +72,20 @@ impl ConsumptionPoller {
             count_since: stored.map(|stored| stored.count_since),
             full_read_on,
             full_not_before: now,
+            stale,
             last_day: None,
-            midnight: None,
+            look_again: None,
             keeper,
         })
     }
 
-    /// What is known before the first pass of this life.
+    /// What is known before the first pass of this run.
     #[must_use]
     pub fn view(&self) -> ConsumptionView {
         let today = self.ledger.covered().map(|(_, last)| last);
-        let now = self.keeper.clock.now();
+        let now = self.keeper.clock.moment();
         // Without an answer yet, the vendor's clock is taken to be ours.
-        let periods = today.and_then(|day| self.periods(day, midnight_after(day, now, now)?, None));
+        let periods = today.and_then(|day| self.periods(day, midnight_after(day, now.wall, now.boot)?, None));
         self.view_with(periods)
     }
 
@@ -98,29 +106,42 @@ impl ConsumptionPoller {
         }
     }
 
-    fn periods(&self, day: NaiveDate, valid_until: DateTime<Utc>, changes: Option<&Changes>) -> Option<Periods> {
+    fn periods(&self, day: NaiveDate, valid_until: BootTime, changes: Option<&Changes>) -> Option<Periods> {
         let sums =
             Period::ALL.into_iter().filter_map(|period| Some((period, self.ledger.period(period, day, changes)?)));
         let sums: Vec<_> = sums.collect();
         (!sums.is_empty()).then_some(Periods { day, valid_until, sums })
     }
 
-    async fn read(&self, today: NaiveDate, full: bool) -> Result<ConsumptionReport, Fault> {
-        let (from, to) = self.ledger.wanted(today, full);
-        match self.fetch(from, to).await {
-            Err(fault) if fault.status == Some(422) => {
-                // The vendor judges dates by its own clock, which its answer has just shown.
-                let vendor_today = fault.server_time.map(|time| time.date_naive());
-                match vendor_today {
-                    Some(day) if day != today => {
-                        let (from, to) = self.ledger.wanted(day, full);
-                        self.fetch(from, to).await
-                    }
-                    _ => Err(fault),
-                }
-            }
-            other => other,
+    /// The report up to the vendor's day, and that day.
+    async fn read(&self, full: bool) -> Result<ConsumptionReport, Fault> {
+        let credential = self.client.credential();
+        let today = credential.now().date_naive();
+        let mut outcome = self.read_to(today, full).await;
+        // The vendor judges dates by its own clock, which its answer has just shown.
+        let shown = credential.now().date_naive();
+        let refused = outcome.as_ref().is_err_and(|fault| fault.status == Some(422));
+        // A base line must not end on the day before.
+        let first = outcome.is_ok() && self.ledger.covered().is_none();
+        if (refused || first) && shown != today {
+            outcome = self.read_to(shown, full).await;
         }
+        // A clock that has moved far is believed once the vendor takes its day, too.
+        let Some(day) = credential.candidate_day().filter(|day| *day != shown) else { return outcome };
+        match self.read_to(day, full).await {
+            Ok(report) => Ok(report),
+            Err(fault) => {
+                if fault.status == Some(422) {
+                    credential.day_refused();
+                }
+                outcome
+            }
+        }
+    }
+
+    async fn read_to(&self, day: NaiveDate, full: bool) -> Result<ConsumptionReport, Fault> {
+        let (from, to) = self.ledger.wanted(day, full);
+        self.fetch(from, to).await
     }
 
     /// Asks for a range in as few requests as the vendor's 366 days allow.
@@ -137,20 +158,26 @@ impl ConsumptionPoller {
         }
     }
 
-    async fn keep(&mut self, changes: Changes, at: DateTime<Utc>, full_read_on: Option<NaiveDate>) -> Option<Changes> {
+    /// Loads the days that the report covers and memory does not hold.
+    async fn load(&mut self, report: &ConsumptionReport) -> Option<()> {
+        if let Some((from, to)) = self.ledger.missing(report.from) {
+            let account = self.keeper.account;
+            let days = self.keeper.work("consumption days", move |store| store.days(account, from, to)).await?;
+            self.ledger.load(from, days);
+        }
+        Some(())
+    }
+
+    async fn keep(&mut self, changes: Changes, full_read_on: Option<NaiveDate>) -> Option<Changes> {
         let count_since = self.count_since.unwrap_or_else(|| match self.configured_since {
             Some(day) => day.and_time(NaiveTime::MIN).and_utc(),
-            None => at,
+            None => self.client.credential().now(),
         });
-        let success = Success {
-            account: self.keeper.account,
-            source: Source::Consumption,
-            at,
-            count_since,
-            configured_since: self.configured_since.map(|day| day.to_string()),
-            answer: None,
-        };
-        let born = self.keeper.newborn(changes.counters.keys().map(Series::key));
+        let mut success = self.keeper.success(Source::Consumption);
+        success.count_since = count_since;
+        success.configured_since = self.configured_since.map(|day| day.to_string());
+        let keys = ConsumptionPoller::known_series().into_iter().chain(changes.counters.keys().map(Series::key));
+        let born = self.keeper.newborn(keys, self.stale);
         let (written, rows) = (changes.clone(), born.clone());
         let kept = self.keeper.work("consumption", move |store| {
             store.commit_consumption(&ConsumptionCommit {
@@ -178,33 +205,59 @@ impl Poller for ConsumptionPoller {
         Source::Consumption
     }
 
-    fn account(&self) -> &str {
-        &self.keeper.name
+    fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
+    fn credential(&self) -> CredentialState<'_> {
+        self.client.credential()
     }
 
     async fn pass(&mut self) -> Result<(), Fault> {
-        let today = self.client.now().date_naive();
+        let today = self.client.credential().now().date_naive();
         let first = self.ledger.covered().is_none();
         // The day's first pass is a short one: it brings the sums back soon after midnight.
         let due = self.full_read_on != Some(today) && self.last_day == Some(today);
-        let full = first || (due && self.keeper.clock.now() >= self.full_not_before);
-        let report = match self.read(today, full).await {
+        let full = first || ((self.stale || due) && self.keeper.clock.boot() >= self.full_not_before);
+        let report = match self.read(full).await {
             Ok(report) => report,
             Err(fault) => {
-                if full && !first {
-                    self.full_not_before = self.keeper.clock.now() + delta(FULL_RETRY);
+                // A short report would not restore what an older copy of the storage lacks.
+                if full && !first && !self.stale {
+                    self.full_not_before = self.keeper.clock.boot() + FULL_RETRY;
                 }
+                // It will not get smaller: a short one has to do.
+                self.stale &= fault.reason != Reason::TooLarge;
                 return Err(fault);
             }
         };
+        let unclear = self.client.credential().is_unclear();
+        if (first || self.stale) && unclear {
+            let words = "the vendor's clock and this machine's disagree by more than an hour: counting begins once a \
+                         second answer agrees";
+            return Err(Fault::new(Operation::ConsumptionReport, Reason::Implausible, words));
+        }
         let day = report.to;
-        let (now, vendor_now) = (self.keeper.clock.now(), self.client.now());
+        if self.load(&report).await.is_none() {
+            // Without what was known of these days nothing can be counted; the next pass tries again.
+            return Ok(());
+        }
+        if self.stale {
+            self.keeper.show_held("consumption/").await;
+        }
         let changes = self.ledger.plan(&report);
         let full_read_on = if full { Some(day) } else { self.full_read_on };
-        let unkept = self.keep(changes, now, full_read_on).await;
+        let unkept = self.keep(changes, full_read_on).await;
+        match unkept {
+            Some(_) if full => self.full_not_before = self.keeper.clock.boot() + FULL_RETRY,
+            None if full => self.stale = false,
+            _ => {}
+        }
         self.last_day = Some(day);
-        self.midnight = midnight_after(day, vendor_now, now);
-        let periods = self.midnight.and_then(|midnight| self.periods(day, midnight, unkept.as_ref()));
+        let now = self.keeper.clock.boot();
+        let midnight = midnight_after(day, self.client.credential().now(), now).filter(|_| !unclear);
+        let periods = midnight.and_then(|midnight| self.periods(day, midnight, unkept.as_ref()));
+        self.look_again = Some(midnight.unwrap_or(now + CLEARER));
         let view = Arc::new(self.view_with(periods));
         self.keeper.board.update(|snapshot| {
             if let Some(wallet) = snapshot.wallet_mut(&self.keeper.name) {
@@ -214,13 +267,16 @@ impl Poller for ConsumptionPoller {
         Ok(())
     }
 
-    fn wish(&self) -> Option<DateTime<Utc>> {
-        let (midnight, now) = (self.midnight?, self.keeper.clock.now());
-        // A vendor whose clock still shows the old day is asked again soon, not at once.
-        Some(if midnight > now { midnight + delta(AFTER_MIDNIGHT) } else { now + delta(OLD_DAY_RETRY) })
+    fn is_stale(&self) -> bool {
+        self.stale
     }
 
-    fn pause(&self, until: DateTime<Utc>) {
-        self.client.pause(until);
+    fn wish(&self, failed: bool) -> Option<BootTime> {
+        let (look_again, now) = (self.look_again?, self.keeper.clock.boot());
+        match look_again > now {
+            true => Some(look_again + AFTER_MIDNIGHT),
+            // A vendor whose clock still shows the old day is asked again soon, not at once.
+            false => (!failed).then(|| now + OLD_DAY_RETRY),
+        }
     }
 }

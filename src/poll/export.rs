@@ -1,8 +1,9 @@
 //! Asking for many batches at once, and finding the bad one when the answer is no.
 //!
-//! Flows in: ids that are due. Flows out: a tally for each that the vendor answered, and which alone were refused or
-//! failed. Invariant: one bad id never blinds the others; the number of requests of one pass is bounded; what says
-//! nothing about a single id (a rejected key, a lost connection) ends the pass.
+//! Flows in: groups of ids that are due. Flows out: a tally for each that the vendor answered, and which alone were
+//! refused or failed. Invariant: one bad id never blinds the others; the number of requests of one pass is bounded; what
+//! was learnt stays learnt when something that says nothing about a single id (a rejected key, a lost connection) ends
+//! the pass.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,7 +12,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::domain::tally::{Export, Tally};
-use crate::vendor::{Fault, Reason, RowReject};
+use crate::vendor::{Fault, Reason};
 
 /// Ids in one request: 47 characters each, so that the URL stays well below the 8 KiB that servers commonly take.
 pub const IDS_PER_REQUEST: usize = 100;
@@ -31,8 +32,8 @@ pub trait Download: Send + Sync {
     async fn download(&self, ids: &[Uuid], sink: &mut Export) -> Result<(), Fault>;
 }
 
-/// Rejected rows that name no batch that was asked for, by the first batch of the request that brought them.
-pub type Stray = BTreeMap<Uuid, BTreeMap<RowReject, u64>>;
+/// Which rows count, and whose time is believed: those from the first to the second.
+pub type Span = (DateTime<Utc>, DateTime<Utc>);
 
 /// What a pass learnt.
 #[derive(Debug, Default)]
@@ -43,11 +44,7 @@ pub struct Findings {
     pub refused: BTreeMap<Uuid, Fault>,
     /// Ids that alone failed otherwise.
     pub failed: BTreeMap<Uuid, Fault>,
-    /// Ids about which nothing was learnt.
-    pub missed: Vec<Uuid>,
-    /// Rejected rows that name no batch that was asked for, of every request that was answered.
-    pub stray: Stray,
-    /// Why nothing at all was learnt, if so.
+    /// Why the pass ended early, or why nothing at all was answered.
     pub fault: Option<Fault>,
 }
 
@@ -63,74 +60,61 @@ fn is_about_the_vendor(fault: &Fault) -> bool {
     ) || (fault.reason == Reason::ClientError && !is_refusal(fault))
 }
 
-/// Asks for `due`. `persistent` if the same has failed before: then a failing request is taken apart even if nothing
+/// Asks for `groups`. `persistent` if the same has failed before: then a failing request is taken apart even if nothing
 /// else succeeds.
-pub async fn ask(download: &dyn Download, due: &[Uuid], since: DateTime<Utc>, persistent: bool) -> Findings {
+pub async fn ask(download: &dyn Download, groups: Vec<Vec<Uuid>>, span: Span, persistent: bool) -> Findings {
     let mut findings = Findings::default();
-    let mut waiting: VecDeque<Vec<Uuid>> = due.chunks(IDS_PER_REQUEST).map(<[Uuid]>::to_vec).collect();
+    let mut waiting: VecDeque<Vec<Uuid>> = groups.into();
     let mut failing: Vec<(Vec<Uuid>, Fault)> = Vec::new();
-    let mut requests = 0;
     let mut failures_in_a_row = 0;
-    loop {
-        let Some(ids) = waiting.pop_front() else {
+    for _ in 0..MOST_REQUESTS {
+        if waiting.is_empty() {
             // Something succeeded, so the vendor is there: what failed as a group is worth taking apart.
-            if (findings.answered.is_empty() && !persistent) || failing.is_empty() || failures_in_a_row >= HOPELESS {
+            if (findings.answered.is_empty() && !persistent) || failures_in_a_row >= HOPELESS {
                 break;
             }
-            for (ids, _) in failing.drain(..) {
-                waiting.extend(halves(&ids));
-            }
-            continue;
-        };
-        if requests >= MOST_REQUESTS {
-            findings.missed.extend(ids);
-            continue;
+            waiting.extend(failing.drain(..).flat_map(|(ids, _)| halves(&ids)));
         }
-        requests += 1;
-        let mut export = Export::new(&ids, since);
+        let Some(ids) = waiting.pop_front() else { break };
+        let mut export = Export::new(&ids, span.0, span.1);
+        let mut apart = |ids: &[Uuid]| halves(ids).into_iter().rev().for_each(|half| waiting.push_front(half));
         match download.download(&ids, &mut export).await {
             Ok(()) => {
                 failures_in_a_row = 0;
-                findings.answered.extend(export.tallies);
-                if let Some(first) = ids.first() {
-                    findings.stray.insert(*first, export.stray);
+                match ids.as_slice() {
+                    [id] => {
+                        // Whatever the only batch's export holds is the batch's.
+                        let tally = export.tallies.entry(*id).or_default();
+                        for (reason, rows) in &export.stray {
+                            *tally.rejected.entry(*reason).or_default() += rows;
+                        }
+                    }
+                    // Whose rows they are shows when the batches are asked for alone.
+                    ids if !export.stray.is_empty() => apart(ids),
+                    _ => {}
                 }
+                findings.answered.extend(export.tallies);
             }
             Err(fault) if is_about_the_vendor(&fault) => {
-                findings.missed.extend(ids);
-                findings.missed.extend(waiting.drain(..).flatten());
-                findings.missed.extend(failing.drain(..).flat_map(|(ids, _)| ids));
                 findings.fault = Some(fault);
                 return findings;
             }
             Err(fault) => {
                 let refusal = is_refusal(&fault);
+                failures_in_a_row += usize::from(!refusal);
                 match ids.as_slice() {
-                    [id] if refusal => {
-                        findings.refused.insert(*id, fault);
-                    }
-                    [id] => {
-                        failures_in_a_row += 1;
-                        findings.failed.insert(*id, fault);
-                    }
-                    _ if refusal => halves(&ids).into_iter().rev().for_each(|half| waiting.push_front(half)),
-                    _ if (persistent || !findings.answered.is_empty()) && failures_in_a_row < HOPELESS => {
-                        failures_in_a_row += 1;
-                        halves(&ids).into_iter().rev().for_each(|half| waiting.push_front(half));
-                    }
-                    _ => {
-                        failures_in_a_row += 1;
-                        failing.push((ids, fault));
-                    }
+                    [id] if refusal => drop(findings.refused.insert(*id, fault)),
+                    [id] => drop(findings.failed.insert(*id, fault)),
+                    ids if refusal => apart(ids),
+                    ids if (persistent || !findings.answered.is_empty()) && failures_in_a_row <= HOPELESS => apart(ids),
+                    _ => failing.push((ids, fault)),
                 }
             }
         }
     }
-    let fault = failing.first().map(|(_, fault)| fault.clone());
-    findings.missed.extend(failing.into_iter().flat_map(|(ids, _)| ids));
     if findings.answered.is_empty() {
-        let any = || findings.failed.values().chain(findings.refused.values()).next().cloned();
-        findings.fault = fault.or_else(any);
+        let group = failing.first().map(|(_, fault)| fault.clone());
+        findings.fault = group.or_else(|| findings.failed.values().chain(findings.refused.values()).next().cloned());
     }
     findings
 }
@@ -169,29 +153,31 @@ mod tests {
         }
     }
 
-    fn ids(count: u128) -> Vec<Uuid> {
-        (1..=count).map(Uuid::from_u128).collect()
+    const SPAN: Span = (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
+
+    fn groups(count: u128) -> Vec<Vec<Uuid>> {
+        (1..=count).map(Uuid::from_u128).collect::<Vec<_>>().chunks(IDS_PER_REQUEST).map(<[Uuid]>::to_vec).collect()
     }
 
     #[tokio::test]
     async fn one_foreign_id_never_blinds_the_others() {
         let vendor = Vendor { foreign: BTreeSet::from([Uuid::from_u128(17)]), ..Vendor::default() };
-        let findings = ask(&vendor, &ids(100), DateTime::UNIX_EPOCH, false).await;
+        let findings = ask(&vendor, groups(100), SPAN, false).await;
         assert_eq!(findings.answered.len(), 99);
         assert_eq!(findings.refused.keys().collect::<Vec<_>>(), [&Uuid::from_u128(17)]);
-        assert!(findings.fault.is_none() && findings.missed.is_empty());
+        assert!(findings.fault.is_none());
         assert!(vendor.requests.load(Ordering::Relaxed) <= 15);
     }
 
     #[tokio::test]
     async fn a_poisoned_batch_is_found_once_something_else_succeeds_or_it_persists() {
         let vendor = Vendor { poison: BTreeSet::from([Uuid::from_u128(17)]), ..Vendor::default() };
-        let findings = ask(&vendor, &ids(250), DateTime::UNIX_EPOCH, false).await;
+        let findings = ask(&vendor, groups(250), SPAN, false).await;
         assert_eq!(findings.answered.len(), 249);
         assert!(findings.failed.contains_key(&Uuid::from_u128(17)));
-        let findings = ask(&vendor, &ids(50), DateTime::UNIX_EPOCH, false).await;
+        let findings = ask(&vendor, groups(50), SPAN, false).await;
         assert_eq!(findings.fault.map(|fault| fault.reason), Some(Reason::ServerError));
-        let findings = ask(&vendor, &ids(50), DateTime::UNIX_EPOCH, true).await;
+        let findings = ask(&vendor, groups(50), SPAN, true).await;
         assert_eq!((findings.answered.len(), findings.failed.len()), (49, 1));
     }
 
@@ -201,7 +187,7 @@ mod tests {
             Reason::ALL.into_iter().filter(|reason| !matches!(reason, Reason::Forbidden | Reason::ClientError))
         {
             let vendor = Vendor { down: Some(reason), ..Vendor::default() };
-            let findings = ask(&vendor, &ids(1_000), DateTime::UNIX_EPOCH, true).await;
+            let findings = ask(&vendor, groups(1_000), SPAN, true).await;
             assert_eq!(findings.fault.map(|fault| fault.reason), Some(reason));
             assert!(findings.answered.is_empty());
             assert!(vendor.requests.load(Ordering::Relaxed) <= 30, "{reason}");
@@ -211,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn when_everything_is_refused_the_pass_says_so_within_its_bound() {
         let vendor = Vendor { down: Some(Reason::Forbidden), ..Vendor::default() };
-        let findings = ask(&vendor, &ids(1_000), DateTime::UNIX_EPOCH, false).await;
+        let findings = ask(&vendor, groups(1_000), SPAN, false).await;
         assert_eq!(findings.fault.map(|fault| fault.reason), Some(Reason::Forbidden));
         assert!(vendor.requests.load(Ordering::Relaxed) <= MOST_REQUESTS);
     }

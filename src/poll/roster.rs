@@ -9,23 +9,30 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use moka::sync::Cache;
 use uuid::Uuid;
 
 use super::inbox::{Inbox, NotDurable, Received};
 use super::keeper::Keeper;
 use super::source::Wake;
+use crate::clock::Moment;
 use crate::config::ids_file;
 use crate::domain::batches::{Batch, BatchState};
 use crate::snapshot::WebhookView;
+use crate::store::Noted;
 
 /// Ids that came by webhook and that the vendor has never answered for: a leaked secret fills no more than this.
 const MOST_UNCONFIRMED: usize = 1_000;
+
+/// Events that are known again when they are sent again. The vendor retries for half an hour, and a forgotten one only
+/// counts as accepted once more: what it says about the batch is known already.
+const REMEMBERED_EVENTS: u64 = 10_000;
 
 /// The list of batches.
 pub struct Roster {
     keeper: Arc<Keeper>,
     wake: Wake,
+    events: Cache<Uuid, ()>,
     state: Mutex<State>,
     file: Option<PathBuf>,
 }
@@ -38,7 +45,7 @@ struct State {
     unreadable: bool,
     version: u64,
     /// Said to be complete since the poll last looked; durable already.
-    completed: Vec<(Uuid, DateTime<Utc>)>,
+    completed: Vec<(Uuid, Moment)>,
     unconfirmed: HashSet<Uuid>,
 }
 
@@ -46,7 +53,8 @@ impl Roster {
     /// The list as configured; the file was read when the configuration was checked.
     #[must_use]
     pub fn new(keeper: Arc<Keeper>, wake: Wake, fixed: Vec<Uuid>, file: Option<PathBuf>) -> Roster {
-        let roster = Roster { keeper, wake, state: Mutex::new(State { fixed, version: 1, ..State::default() }), file };
+        let state = Mutex::new(State { fixed, version: 1, ..State::default() });
+        let roster = Roster { keeper, wake, events: Cache::new(REMEMBERED_EVENTS), state, file };
         roster.read_file();
         roster
     }
@@ -97,10 +105,15 @@ impl Roster {
         (state.version != seen).then(|| (state.fixed.iter().chain(&state.from_file).copied().collect(), state.version))
     }
 
-    /// What the webhook has said since the last call.
+    /// What the webhook has said and the poll has not taken yet.
     #[must_use]
-    pub fn take_completed(&self) -> Vec<(Uuid, DateTime<Utc>)> {
-        std::mem::take(&mut self.lock().completed)
+    pub fn completed(&self) -> Vec<(Uuid, Moment)> {
+        self.lock().completed.clone()
+    }
+
+    /// The first so many of [`Roster::completed`] were taken.
+    pub fn completed_were_taken(&self, count: usize) {
+        self.lock().completed.drain(..count);
     }
 
     /// Which webhook ids the vendor has not confirmed, as the poll knows them.
@@ -122,43 +135,34 @@ impl Roster {
 #[async_trait]
 impl Inbox for Roster {
     async fn completed(&self, event: Uuid, batch: Uuid) -> Result<Received, NotDurable> {
-        let (account, now) = (self.keeper.account, self.keeper.clock.now());
-        let full = {
-            let state = self.lock();
-            state.unconfirmed.len() >= MOST_UNCONFIRMED && !state.unconfirmed.contains(&batch)
-        };
-        let noted = self.keeper.work("webhook", move |store| {
-            if store.knows_event(event)? {
-                return Ok(Received::Duplicate);
-            }
-            let known = store.batch(account, batch)?;
-            if full && !known.as_ref().is_some_and(|batch| batch.confirmed) {
-                return Ok(Received::Full);
-            }
-            let mut row = known.unwrap_or_else(|| Batch::new(batch, now));
-            row.completed(now);
-            let fresh = store.note_completed(account, event, &row, now)?;
-            Ok(if fresh { Received::Accepted } else { Received::Duplicate })
-        });
-        let received = noted.await.ok_or(NotDurable)?;
-        match received {
-            Received::Accepted => {
-                let mut state = self.lock();
-                state.completed.push((batch, now));
-                state.unconfirmed.insert(batch);
-                drop(state);
-                self.count(|view| view.accepted += 1);
-                self.wake.notify_one();
-            }
-            Received::Duplicate => self.count(|view| view.duplicate += 1),
-            Received::Full => {
-                tracing::warn!(
-                    "too many webhook ids wait for the vendor's confirmation: check who knows the webhook's secret"
-                );
-                self.count(|view| view.ignored += 1);
-            }
+        if self.events.contains_key(&event) {
+            self.count(|view| view.duplicate += 1);
+            return Ok(Received::Duplicate);
         }
-        Ok(received)
+        let (account, now) = (self.keeper.account, self.keeper.clock.moment());
+        let room = {
+            let state = self.lock();
+            state.unconfirmed.len() < MOST_UNCONFIRMED || state.unconfirmed.contains(&batch)
+        };
+        let noted = self.keeper.work("webhook", move |store| store.note_completed(account, batch, room, now));
+        let noted = noted.await.ok_or(NotDurable)?;
+        if noted == Noted::NoRoom {
+            tracing::warn!(
+                "too many webhook ids wait for the vendor's confirmation: check who knows the webhook's secret"
+            );
+            self.count(|view| view.ignored += 1);
+            return Ok(Received::Full);
+        }
+        self.events.insert(event, ());
+        self.count(|view| view.accepted += 1);
+        if noted == Noted::New {
+            let mut state = self.lock();
+            state.unconfirmed.insert(batch);
+            state.completed.push((batch, now));
+            drop(state);
+            self.wake.notify_one();
+        }
+        Ok(Received::Accepted)
     }
 
     fn ignored(&self) {

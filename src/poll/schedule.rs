@@ -5,9 +5,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-
-use crate::clock::delta;
+use crate::clock::BootTime;
 use crate::vendor::{Fault, Reason};
 
 /// The longest pause of our own choosing.
@@ -38,14 +36,15 @@ impl Schedule {
     }
 
     /// After a success: the interval, a little more or less.
-    pub fn after_success(&mut self, now: DateTime<Utc>) -> DateTime<Utc> {
-        now + delta(self.interval.mul_f64(1.0 - JITTER + 2.0 * JITTER * self.random.f64()))
+    pub fn after_success(&mut self, now: BootTime) -> BootTime {
+        now + (self.interval.mul_f64(1.0 - JITTER + 2.0 * JITTER * self.random.f64()))
     }
 
     /// After a failure, the `failures`th in a row.
-    pub fn after_failure(&mut self, now: DateTime<Utc>, fault: &Fault, failures: u64) -> DateTime<Utc> {
-        let pause = if fault.reason.is_permanent() {
-            // Somebody has to act first, and acting (a new secret) wakes the source. Slow from the start.
+    pub fn after_failure(&mut self, now: BootTime, fault: &Fault, failures: u64) -> BootTime {
+        let pause = if fault.is_permanent() && failures > 1 {
+            // Somebody has to act first, and acting (a new secret) wakes the source. Slow, once a second try has shown
+            // that it was no stray answer.
             LONGEST_BACKOFF.mul_f64(0.5 + 0.5 * self.random.f64())
         } else {
             let first = if fault.reason == Reason::RateLimited { FIRST_BACKOFF_LIMITED } else { FIRST_BACKOFF };
@@ -56,7 +55,7 @@ impl Schedule {
         let asked = fault.retry_after.map(|asked| asked.min(LONGEST_RETRY_AFTER));
         // A little later than asked, never sooner: the vendor counts on its own clock.
         let asked = asked.map(|asked| asked + Duration::from_secs(1).mul_f64(self.random.f64()));
-        now + delta(pause.max(asked.unwrap_or_default()))
+        now + pause.max(asked.unwrap_or_default())
     }
 }
 
@@ -69,8 +68,8 @@ mod tests {
         let mut schedule = Schedule::new(Duration::from_secs(60), fastrand::Rng::with_seed(seed));
         let mut fault = Fault::new(Operation::Balance, reason, "");
         fault.retry_after = retry_after.map(Duration::from_secs);
-        let now = DateTime::UNIX_EPOCH;
-        (schedule.after_failure(now, &fault, failures) - now).to_std().unwrap()
+        let now = BootTime::default();
+        schedule.after_failure(now, &fault, failures).since(now)
     }
 
     #[test]
@@ -98,9 +97,10 @@ mod tests {
     }
 
     #[test]
-    fn permanent_failures_are_retried_slowly() {
+    fn permanent_failures_are_retried_slowly_after_one_quick_second_try() {
         for seed in 0..50 {
-            assert!(pause(Reason::Unauthorized, 1, None, seed) >= LONGEST_BACKOFF / 2);
+            assert!(pause(Reason::Unauthorized, 1, None, seed) <= FIRST_BACKOFF);
+            assert!(pause(Reason::Unauthorized, 2, None, seed) >= LONGEST_BACKOFF / 2);
         }
     }
 
@@ -108,7 +108,7 @@ mod tests {
     fn successes_keep_the_interval() {
         let mut schedule = Schedule::new(Duration::from_secs(100), fastrand::Rng::with_seed(1));
         for _ in 0..100 {
-            let pause = (schedule.after_success(DateTime::UNIX_EPOCH) - DateTime::UNIX_EPOCH).num_milliseconds();
+            let pause = schedule.after_success(BootTime::default()).since(BootTime::default()).as_millis();
             assert!((95_000..=105_000).contains(&pause));
         }
     }

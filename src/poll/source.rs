@@ -1,38 +1,44 @@
-//! The life of one source: wait, try, tell, again.
+//! The attempts of one source: wait, poll, publish, again.
 //!
-//! Flows in: ticks and wake-ups, which both say only "look again". Flows out: attempts, one at a time, and their ends on
-//! the board. Invariant: a source waits for no other; its state is logged when it changes, not at every failure.
+//! Flows in: ticks and wake-ups, which both say only "look again". Flows out: attempts, one at a time, and their outcomes
+//! in the snapshot. Invariant: a source waits for no other; the next attempt that is shown is the one that will be made,
+//! also while the credential is paused; its state is logged when it changes, not at every failure.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::keeper::Keeper;
 use super::schedule::Schedule;
-use crate::clock::{SharedClock, since};
+use crate::clock::{BootTime, Moment, SharedClock};
 use crate::snapshot::Board;
-use crate::vendor::{Fault, Reason, Source};
+use crate::vendor::{CredentialState, Fault, Reason, Source};
 
 /// One source's work.
 #[async_trait]
 pub trait Poller: Send {
     /// Which source it is.
     fn source(&self) -> Source;
-    /// The label `account`.
-    fn account(&self) -> &str;
+    /// The account's storage.
+    fn keeper(&self) -> &Keeper;
+    /// The credential that its requests use.
+    fn credential(&self) -> CredentialState<'_>;
     /// Looks, writes, publishes. The same full pass whatever woke it.
     ///
     /// # Errors
-    /// Why nothing was learnt.
+    /// Why nothing, or not all, was learnt.
     async fn pass(&mut self) -> Result<(), Fault>;
-    /// A time before which it wants to look again, if any.
-    fn wish(&self) -> Option<DateTime<Utc>> {
+    /// Whether a success has not yet restored what counters may have shown before.
+    fn is_stale(&self) -> bool {
+        false
+    }
+    /// When it wants to look again at the latest. After a failure only what is worth more than backing off.
+    fn wish(&self, failed: bool) -> Option<BootTime> {
+        let _ = failed;
         None
     }
-    /// Makes every source of the credential wait.
-    fn pause(&self, until: DateTime<Utc>);
 }
 
 /// Asks a source to look at once.
@@ -53,73 +59,109 @@ impl Runner {
     ///
     /// # Errors
     /// The attempt's fault, with the same time.
-    pub async fn attempt(&mut self, poller: &mut dyn Poller) -> (DateTime<Utc>, Result<(), Fault>) {
-        let (began, stopwatch) = (self.clock.now(), tokio::time::Instant::now());
+    pub async fn attempt(&mut self, poller: &mut dyn Poller) -> (BootTime, Result<(), Fault>) {
+        let began = self.clock.moment();
         let outcome = poller.pass().await;
-        let (now, took) = (self.clock.now(), stopwatch.elapsed());
-        let (account, source) = (poller.account().to_owned(), poller.source());
+        let now = self.clock.moment();
+        let (account, source) = (poller.keeper().name.clone(), poller.source());
         let before = self.board.current();
         let before = before.source(&account, source);
         let failures = before.map_or(0, |view| view.consecutive_failures) + u64::from(outcome.is_err());
         let next = match &outcome {
-            Ok(()) => {
-                let next = self.schedule.after_success(now);
-                poller.wish().map_or(next, |wish| next.min(wish.max(now)))
-            }
+            Ok(()) => self.schedule.after_success(now.boot),
             Err(fault) => {
-                let next = self.schedule.after_failure(now, fault, failures);
-                if fault.reason == Reason::RateLimited {
-                    poller.pause(next);
+                let next = self.schedule.after_failure(now.boot, fault, failures);
+                // Without a status the pause is on already: some other source's answer began it.
+                if fault.reason == Reason::RateLimited && fault.status.is_some() {
+                    poller.credential().pause(next);
                 }
                 next
             }
         };
-        tell(before.and_then(|view| view.failing_since), &outcome, source, &account, now);
+        let wish = poller.wish(outcome.is_err());
+        let next = wish.map_or(next, |wish| next.min(wish.max(now.boot)));
+        log_change(before.and_then(|view| view.failing_since), &outcome, source, &account, now);
+        let (skew, stale) = (poller.credential().skew(), poller.is_stale());
         self.board.update(|snapshot| {
             if let Some(view) = snapshot.source_mut(&account, source) {
-                view.ended(outcome.as_ref().copied(), began, now, took);
-                view.next_attempt = Some(next);
+                view.ended(outcome.as_ref().copied(), began, now);
+                view.stale_at_start &= outcome.is_err() || stale;
+                view.vendor_clock = skew.map(|skew| Moment { wall: now.wall + skew, boot: now.boot });
+                view.next_attempt = Some(now.at_boot(next));
             }
         });
+        poller.keeper().check_storage().await;
         (next, outcome)
     }
 
     /// Attempts until it is stopped.
     pub async fn run(mut self, mut poller: Box<dyn Poller>, wake: Wake, stop: CancellationToken) {
-        let mut next = self.clock.now();
+        let mut next = self.clock.boot();
+        let mut pause = poller.credential().pause_changes();
         loop {
+            let paused = self.paused(&mut pause);
+            let due = paused.map_or(next, |until| until.max(next));
+            self.announce(poller.as_ref(), due, paused);
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
-                () = self.clock.sleep_until(next) => {}
-                () = wake.notified() => {}
+                changed = pause.changed() => {
+                    if changed.is_ok() {
+                        continue;
+                    }
+                }
+                () = self.clock.sleep_until(due) => {}
+                () = wake.notified() => {
+                    next = self.clock.boot();
+                    if self.paused(&mut pause).is_some() {
+                        continue;
+                    }
+                }
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 (then, _) = self.attempt(poller.as_mut()) => next = then,
             }
         }
     }
+
+    fn paused(&self, pause: &mut watch::Receiver<Option<BootTime>>) -> Option<BootTime> {
+        (*pause.borrow_and_update()).filter(|until| *until > self.clock.boot())
+    }
+
+    /// Shows when the next attempt will be made, and whether a pause is the reason.
+    fn announce(&self, poller: &dyn Poller, due: BootTime, paused: Option<BootTime>) {
+        let (account, source) = (&poller.keeper().name, poller.source());
+        let current = self.board.current();
+        let Some(view) = current.source(account, source) else { return };
+        let shown = view.next_attempt.map(|next| next.boot);
+        if (shown == Some(due) || view.last_attempt.is_none()) && view.paused == paused {
+            return;
+        }
+        let due = self.clock.moment().at_boot(due);
+        self.board.update(|snapshot| {
+            if let Some(view) = snapshot.source_mut(account, source) {
+                view.next_attempt = Some(due);
+                view.paused = paused;
+            }
+        });
+    }
 }
 
 /// One line when a source starts to fail or recovers.
-fn tell(
-    failing_since: Option<DateTime<Utc>>,
-    outcome: &Result<(), Fault>,
-    source: Source,
-    account: &str,
-    now: DateTime<Utc>,
-) {
+fn log_change(failing_since: Option<Moment>, outcome: &Result<(), Fault>, source: Source, account: &str, now: Moment) {
     let (vendor, source) = (source.vendor().as_str(), source.as_str());
     match (failing_since, outcome) {
         (None, Err(fault)) => {
-            tracing::warn!(vendor, source, account, reason = fault.reason.as_str(), error = %fault, "source fails");
+            tracing::warn!(vendor, source, account, reason = fault.reason.as_str(), error = %fault, "poll failed");
         }
-        (Some(since_when), Ok(())) => {
-            let outage_seconds = since(now, since_when).as_secs();
+        (Some(since), Ok(())) => {
+            let outage_seconds = now.boot.since(since.boot).as_secs();
             tracing::info!(vendor, source, account, outage_seconds, "source has recovered");
         }
         (Some(_), Err(fault)) => {
-            tracing::debug!(vendor, source, account, reason = fault.reason.as_str(), error = %fault, "source still fails");
+            tracing::debug!(vendor, source, account, reason = fault.reason.as_str(), error = %fault, "poll failed again");
         }
         (None, Ok(())) => tracing::debug!(vendor, source, account, "source was polled"),
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::roster::Roster;
 use super::source::Wake;
-use crate::clock::{SharedClock, delta};
+use crate::clock::SharedClock;
 use crate::config::secret::{Refresh, Secret};
 
 /// How often files are looked at. Kubernetes swaps links and some file systems tell nothing, so they are read.
@@ -76,11 +76,12 @@ impl Watch {
     }
 
     /// Looks for ever.
-    pub async fn run(&self, clock: SharedClock) {
+    pub async fn run(self: Arc<Self>, clock: SharedClock) {
         loop {
-            clock.sleep_until(clock.now() + delta(EVERY)).await;
-            // What is wrong was told when it began.
-            let _ = self.look();
+            clock.sleep_until(clock.boot() + EVERY).await;
+            let watch = Arc::clone(&self);
+            // A file may be on a mount that hangs. What is wrong was logged when it began.
+            let _ = tokio::task::spawn_blocking(move || watch.look()).await;
         }
     }
 

@@ -222,6 +222,11 @@ impl Simulator {
         self.locked(|state, now| state.world.complete(id, now.timestamp()))
     }
 
+    /// Writes a row of a batch, by its place, with a column too many from now on.
+    pub fn break_row(&self, id: &str, place: usize) {
+        self.locked(|state, _| state.world.broken_rows.insert((id.to_ascii_lowercase(), place)));
+    }
+
     /// Answers each request that holds this batch id with a status (403, 404, 500, ...), until told otherwise.
     pub fn refuse_batch(&self, id: &str, status: Option<u16>) {
         let id = id.to_ascii_lowercase();

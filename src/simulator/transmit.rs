@@ -164,18 +164,18 @@ impl<S: Wire> Sender<'_, S> {
     }
 }
 
-fn half(body: &[u8]) -> &[u8] {
+pub(super) fn half(body: &[u8]) -> &[u8] {
     body.get(..body.len() / 2).unwrap_or_default()
 }
 
 /// Inside the last line: behind its first half, where a number may be cut in two and look like another.
-fn cut_in_record(body: &[u8]) -> usize {
+pub(super) fn cut_in_record(body: &[u8]) -> usize {
     let start = last_line(body);
     start + (body.len() - start) / 2
 }
 
 /// Before the last line; inside the only one, if there is no other.
-fn cut_at_line_end(body: &[u8]) -> usize {
+pub(super) fn cut_at_line_end(body: &[u8]) -> usize {
     match last_line(body) {
         0 => cut_in_record(body),
         start => start,

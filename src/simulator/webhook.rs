@@ -17,7 +17,7 @@ use super::world::Completion;
 const WAITS: [i64; 7] = [0, 0, 1, 2, 4, 8, 16];
 
 /// How often time is looked at.
-const TICK: TimeDelta = TimeDelta::seconds(1);
+const TICK: Duration = Duration::from_secs(1);
 
 /// A webhook's receiver that hangs must not hold up the others for long.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -48,7 +48,7 @@ pub(super) async fn run(simulator: Simulator) {
             continue;
         }
         tokio::select! {
-            () = clock.sleep_until(now + TICK) => {}
+            () = clock.sleep_until(clock.boot() + TICK) => {}
             () = simulator.shared.completed.notified() => {}
         }
     }

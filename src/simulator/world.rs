@@ -33,6 +33,8 @@ pub(super) struct World {
     pub(super) own_open: Vec<String>,
     /// Batches that get an answer of their own, and which status.
     pub(super) refused: BTreeMap<String, u16>,
+    /// Rows, by batch and place, that are written with a column too many.
+    pub(super) broken_rows: BTreeSet<(String, usize)>,
     /// Permissions that were taken away.
     pub(super) revoked: BTreeSet<String>,
     /// Up to when everything has happened.
@@ -54,6 +56,7 @@ impl World {
             own_pending: Vec::new(),
             own_open: Vec::new(),
             refused: BTreeMap::new(),
+            broken_rows: BTreeSet::new(),
             revoked: BTreeSet::new(),
             reached: began,
             habits,

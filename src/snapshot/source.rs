@@ -6,16 +6,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-
-use crate::clock::since;
+use crate::clock::{BootTime, Moment};
 use crate::vendor::{Fault, Reason, Source};
 
 /// A failed attempt, safe to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// When.
-    pub at: DateTime<Utc>,
+    pub at: Moment,
     /// Its class.
     pub reason: Reason,
     /// One line.
@@ -35,46 +33,59 @@ pub struct SourceView {
     pub interval: Duration,
     /// Configured.
     pub max_age: Duration,
-    /// Last success, of this life or an earlier one.
-    pub last_success: Option<DateTime<Utc>>,
-    /// Last attempt of this life.
-    pub last_attempt: Option<DateTime<Utc>>,
+    /// Last success, of this run or the previous one.
+    pub last_success: Option<Moment>,
+    /// Whether the storage knows a success that is too old, or whose age cannot be told: counters may have been served
+    /// since with higher values than are stored, so they are not served before a poll has restored them.
+    pub stale_at_start: bool,
+    /// Last attempt of this run.
+    pub last_attempt: Option<Moment>,
     /// Next attempt.
-    pub next_attempt: Option<DateTime<Utc>>,
-    /// Whether the last attempt of this life succeeded; `None` before it.
+    pub next_attempt: Option<Moment>,
+    /// Until when no request is sent, because the vendor asked for it.
+    pub paused: Option<BootTime>,
+    /// The vendor's time at some moment of the boot clock, by its `Date` headers.
+    pub vendor_clock: Option<Moment>,
+    /// Whether the last attempt of this run succeeded; `None` before it.
     pub up: Option<bool>,
     /// The last failure, kept after a recovery.
     pub last_failure: Option<Failure>,
     /// Since when it has been failing.
-    pub failing_since: Option<DateTime<Utc>>,
+    pub failing_since: Option<Moment>,
     /// Failures in a row.
     pub consecutive_failures: u64,
     /// How long the last attempt took.
     pub last_duration: Option<Duration>,
-    /// Attempts of this life.
+    /// Attempts of this run.
     pub polls: u64,
-    /// Failures of this life.
+    /// Failures of this run.
     pub failures: BTreeMap<Reason, u64>,
 }
 
 impl SourceView {
-    /// A source before its first attempt; `last_success` of an earlier life.
+    /// A source before its first attempt. `stored` if the previous run left something; `last_success` if its age can be
+    /// told.
     #[must_use]
     pub fn new(
         account: &str,
         source: Source,
-        interval: Duration,
-        max_age: Duration,
-        last_success: Option<DateTime<Utc>>,
+        (interval, max_age): (Duration, Duration),
+        stored: bool,
+        last_success: Option<Moment>,
+        now: BootTime,
     ) -> SourceView {
+        let fresh = last_success.is_some_and(|success| now.since(success.boot) <= max_age);
         SourceView {
             account: account.to_owned(),
             source,
             interval,
             max_age,
             last_success,
+            stale_at_start: stored && !fresh,
             last_attempt: None,
             next_attempt: None,
+            paused: None,
+            vendor_clock: None,
             up: None,
             last_failure: None,
             failing_since: None,
@@ -86,10 +97,10 @@ impl SourceView {
     }
 
     /// An attempt that began at `began` ended at `now`.
-    pub fn ended(&mut self, outcome: Result<(), &Fault>, began: DateTime<Utc>, now: DateTime<Utc>, took: Duration) {
+    pub fn ended(&mut self, outcome: Result<(), &Fault>, began: Moment, now: Moment) {
         self.polls += 1;
         self.last_attempt = Some(began);
-        self.last_duration = Some(took);
+        self.last_duration = Some(now.boot.since(began.boot));
         self.up = Some(outcome.is_ok());
         match outcome {
             Ok(()) => {
@@ -109,13 +120,13 @@ impl SourceView {
 
     /// Whether its last good values are young enough to be shown.
     #[must_use]
-    pub fn is_fresh(&self, now: DateTime<Utc>) -> bool {
-        self.last_success.is_some_and(|success| since(now, success) <= self.max_age)
+    pub fn is_fresh(&self, now: BootTime) -> bool {
+        self.last_success.is_some_and(|success| now.since(success.boot) <= self.max_age)
     }
 
     /// Whether it has something to show or has at least tried.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.up.is_some() || self.last_success.is_some()
+        self.up.is_some() || (self.last_success.is_some() && !self.stale_at_start)
     }
 }

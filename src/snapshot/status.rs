@@ -110,6 +110,8 @@ pub struct SourceStatus {
     pub last_attempt: Option<DateTime<Utc>>,
     /// Next attempt.
     pub next_attempt: Option<DateTime<Utc>>,
+    /// Until when nothing is asked, because the vendor asked for it.
+    pub paused_until: Option<DateTime<Utc>>,
     /// Configured interval, seconds.
     pub interval_seconds: f64,
     /// Configured `max_age`, seconds.

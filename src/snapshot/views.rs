@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::requests::RequestLog;
 use super::source::SourceView;
+use crate::clock::{BootTime, Moment};
 use crate::domain::batches::BatchState;
 use crate::domain::births::Births;
 use crate::domain::cards::{CardKey, Costs, Counted, Kind, Pending};
@@ -26,7 +27,7 @@ use crate::vendor::{Balance, CardStatus, Flow, Source, Vendor};
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// When the process started.
-    pub started_at: DateTime<Utc>,
+    pub started_at: Moment,
     /// Every source, enabled ones only.
     pub sources: Vec<SourceView>,
     /// BatchData accounts.
@@ -52,7 +53,7 @@ pub struct StorageView {
     pub durable: bool,
     /// The kinds of work of which the last failed, by account.
     pub failing: BTreeSet<(AccountId, &'static str)>,
-    /// Failed writes of this life.
+    /// Failed writes of this run.
     pub failures: u64,
     /// What the last failed write said.
     pub last_error: Option<String>,
@@ -72,7 +73,7 @@ pub struct ReloadView {
     /// Whether it succeeded.
     pub successful: bool,
     /// When one last succeeded; the start counts as one.
-    pub last_success: DateTime<Utc>,
+    pub last_success: Moment,
 }
 
 /// A BatchData account.
@@ -116,8 +117,8 @@ pub struct ConsumptionView {
 pub struct Periods {
     /// The vendor's day that they were made on.
     pub day: NaiveDate,
-    /// Until the vendor's midnight, by our clock.
-    pub valid_until: DateTime<Utc>,
+    /// Until the vendor's midnight.
+    pub valid_until: BootTime,
     /// The sums that are known.
     pub sums: Vec<(Period, Flow)>,
 }
@@ -173,12 +174,12 @@ pub struct ChecksView {
     /// The batches with the newest results.
     pub newest: Vec<NewestBatch>,
     /// When the oldest batch that has not settled was first seen.
-    pub oldest_open: Option<DateTime<Utc>>,
+    pub oldest_open: Option<Moment>,
     /// Those that a person should look at, oldest first.
-    pub needing_care: Vec<(Uuid, BatchState, DateTime<Utc>)>,
+    pub needing_care: Vec<(Uuid, BatchState, Moment)>,
 }
 
-/// Webhook events of this life.
+/// Webhook events of this run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WebhookView {
     /// New and durable.
@@ -194,7 +195,7 @@ pub struct WebhookView {
 impl Snapshot {
     /// A snapshot with nothing enabled.
     #[must_use]
-    pub fn new(started_at: DateTime<Utc>, durable: bool) -> Snapshot {
+    pub fn new(started_at: Moment, durable: bool) -> Snapshot {
         Snapshot {
             started_at,
             sources: Vec::new(),

@@ -1,15 +1,14 @@
 //! Batches of balance checks on disk.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use uuid::Uuid;
 
-use super::tallies::{self, Finished};
+use super::tallies;
 use super::{AccountId, BirthRow, Store, StoreError, Success, births, sources, text};
-use crate::clock::delta;
+use crate::clock::{Moment, delta};
 use crate::domain::batches::{Batch, BatchState, REMEMBERED};
 use crate::domain::checks::CheckTotals;
 use crate::domain::tally::{Histogram, StatusCounts};
@@ -17,16 +16,7 @@ use crate::vendor::{CheckStatus, RowReject, SubmittedVia};
 
 const BATCH: &str = "batch";
 
-/// Finished tallies, bounded, with the file behind them.
-pub(super) struct Tallies(Finished);
-
-impl Default for Tallies {
-    fn default() -> Tallies {
-        Tallies(tallies::finished())
-    }
-}
-
-/// What an earlier life knew of an account's batches.
+/// What the previous run knew of an account's batches.
 #[derive(Clone, Debug, Default)]
 pub struct RestoredBatches {
     /// Those that are still looked at.
@@ -37,11 +27,26 @@ pub struct RestoredBatches {
     pub totals: CheckTotals,
 }
 
+/// What became of the word that a batch is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noted {
+    /// That is durable now.
+    New,
+    /// It was said before.
+    Known,
+    /// The batch has settled already.
+    Settled,
+    /// Too many ids wait for the vendor's first answer.
+    NoRoom,
+}
+
 /// One pass's worth.
 #[derive(Debug)]
 pub struct BatchesCommit<'a> {
     /// The success that goes with it.
     pub success: &'a Success,
+    /// The time, by which pauses become times.
+    pub now: Moment,
     /// Batches as they are now.
     pub batches: &'a [&'a Batch],
     /// Totals as they are now, if they changed.
@@ -54,54 +59,60 @@ pub struct BatchesCommit<'a> {
 
 const COLUMNS: &str = "id, state, first_seen, by_webhook, completed_at, confirmed, refused_since, next_look, tally";
 
-fn read_batch(row: &Row<'_>) -> Result<Batch, StoreError> {
+fn read_batch(row: &Row<'_>, now: Moment) -> Result<Batch, StoreError> {
     let unreadable = || StoreError::Unreadable { table: BATCH };
+    let moment = |text: Option<String>| {
+        Ok::<_, StoreError>(text::read_optional_time(BATCH, text)?.map(|wall| now.at_wall(wall)))
+    };
     let id = Uuid::try_parse(&row.get::<_, String>(0)?).map_err(|_| unreadable())?;
-    let mut batch = Batch::new(id, text::read_time(BATCH, &row.get::<_, String>(2)?)?);
+    let mut batch = Batch::new(id, now.at_wall(text::read_time(BATCH, &row.get::<_, String>(2)?)?));
     batch.state = BatchState::from_label(&row.get::<_, String>(1)?).ok_or_else(unreadable)?;
     batch.by_webhook = row.get(3)?;
-    batch.completed_at = text::read_optional_time(BATCH, row.get(4)?)?;
+    batch.completed_at = moment(row.get(4)?)?;
     batch.confirmed = row.get(5)?;
-    batch.refused_since = text::read_optional_time(BATCH, row.get(6)?)?;
-    batch.next_look = text::read_optional_time(BATCH, row.get(7)?)?;
+    batch.refused_since = moment(row.get(6)?)?;
+    batch.next_look = moment(row.get(7)?)?.map(|next| next.boot);
     // A tally that cannot be read is only a look that has to be made again.
     batch.tally = row.get::<_, Option<String>>(8)?.and_then(|text| tallies::read(&text));
     Ok(batch)
 }
 
-fn write_batch(tx: &Transaction<'_>, account: AccountId, batch: &Batch) -> Result<(), StoreError> {
+/// A batch that has settled stays as it is: nothing that was read before it settled can be written over it.
+fn write_batch(tx: &Transaction<'_>, account: AccountId, batch: &Batch, now: Moment) -> Result<(), StoreError> {
     let settled = batch.state == BatchState::Settled;
     tx.prepare_cached(
         "INSERT INTO batch (account, id, state, first_seen, by_webhook, completed_at, confirmed, refused_since,
-         next_look, newest_result, tally) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         next_look, newest_result, tally, settled_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
          ON CONFLICT (account, id) DO UPDATE SET state = excluded.state,
          by_webhook = max(by_webhook, excluded.by_webhook),
-         completed_at = coalesce(excluded.completed_at, completed_at), confirmed = excluded.confirmed,
+         completed_at = coalesce(completed_at, excluded.completed_at), confirmed = excluded.confirmed,
          refused_since = excluded.refused_since, next_look = excluded.next_look,
-         newest_result = excluded.newest_result, tally = excluded.tally",
+         newest_result = excluded.newest_result, tally = excluded.tally, settled_at = excluded.settled_at
+         WHERE state <> 'settled'",
     )?
     .execute(params![
         account.0,
         batch.id.to_string(),
         batch.state.as_str(),
-        text::time(batch.first_seen),
+        text::time(batch.first_seen.wall),
         batch.by_webhook,
-        batch.completed_at.map(text::time),
+        batch.completed_at.map(|at| text::time(at.wall)),
         batch.confirmed,
-        batch.refused_since.map(text::time),
-        batch.next_look.map(text::time),
+        batch.refused_since.map(|at| text::time(at.wall)),
+        batch.next_look.map(|next| text::time(now.at_boot(next).wall)),
         batch.tally.as_ref().and_then(|tally| tally.newest).map(text::time),
         batch.tally.as_ref().and_then(|tally| tallies::write(tally, settled)),
+        settled.then(|| text::time(now.wall)),
     ])?;
     Ok(())
 }
 
 impl Store {
-    /// What an earlier life knew of an account's batches.
+    /// What the previous run knew of an account's batches.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn batches(&self, account: AccountId) -> Result<RestoredBatches, StoreError> {
+    pub fn batches(&self, account: AccountId, now: Moment) -> Result<RestoredBatches, StoreError> {
         self.read(|connection| {
             let mut restored = RestoredBatches { totals: totals(connection, account)?, ..RestoredBatches::default() };
             let settled = connection.query_row(
@@ -115,7 +126,7 @@ impl Store {
             ))?;
             let mut rows = statement.query([account.0])?;
             while let Some(row) = rows.next()? {
-                restored.batches.push(read_batch(row)?);
+                restored.batches.push(read_batch(row, now)?);
             }
             Ok(restored)
         })
@@ -125,12 +136,12 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn batch(&self, account: AccountId, id: Uuid) -> Result<Option<Batch>, StoreError> {
+    pub fn batch(&self, account: AccountId, id: Uuid, now: Moment) -> Result<Option<Batch>, StoreError> {
         self.read(|connection| {
             let mut statement =
                 connection.prepare_cached(&format!("SELECT {COLUMNS} FROM batch WHERE account = ?1 AND id = ?2"))?;
             let mut rows = statement.query((account.0, id.to_string()))?;
-            rows.next()?.map(read_batch).transpose()
+            rows.next()?.map(|row| read_batch(row, now)).transpose()
         })
     }
 
@@ -155,18 +166,32 @@ impl Store {
         })
     }
 
-    /// Results by status of a batch that has settled: from memory, else from the file.
+    /// Results by status of a batch, as the last look at it showed them.
     ///
     /// # Errors
-    /// If it cannot be read.
-    pub fn finished_tally(&self, account: AccountId, id: Uuid) -> Result<Option<Arc<StatusCounts>>, StoreError> {
-        if let Some(counts) = self.tallies.0.get(&(account, id)) {
-            return Ok(Some(counts));
-        }
-        let Some(tally) = self.batch(account, id)?.and_then(|batch| batch.tally) else { return Ok(None) };
-        let counts = Arc::new(tally.all);
-        self.tallies.0.insert((account, id), Arc::clone(&counts));
-        Ok(Some(counts))
+    /// If they cannot be read.
+    pub fn results(&self, account: AccountId, id: Uuid) -> Result<Option<StatusCounts>, StoreError> {
+        self.read(|connection| {
+            let tally = connection
+                .prepare_cached("SELECT tally FROM batch WHERE account = ?1 AND id = ?2")?
+                .query_row((account.0, id.to_string()), |row| row.get::<_, Option<String>>(0))
+                .optional()?;
+            Ok(tally.flatten().and_then(|text| tallies::read(&text)).map(|tally| tally.all))
+        })
+    }
+
+    /// Some batches that have settled, those with the newest results first.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn settled_batches(&self, account: AccountId, most: u32) -> Result<Vec<Uuid>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id FROM batch WHERE account = ?1 AND state = 'settled' ORDER BY newest_result DESC LIMIT ?2",
+            )?;
+            let ids = statement.query_map((account.0, most), |row| row.get::<_, String>(0))?;
+            ids.map(|id| Uuid::try_parse(&id?).map_err(|_| StoreError::Unreadable { table: BATCH })).collect()
+        })
     }
 
     /// Writes one pass's changes.
@@ -177,73 +202,71 @@ impl Store {
         let account = commit.success.account;
         self.write(|tx| {
             for batch in commit.batches {
-                write_batch(tx, account, batch)?;
+                write_batch(tx, account, batch, commit.now)?;
             }
             if let Some(totals) = commit.totals {
                 write_totals(tx, account, totals)?;
             }
-            births::admit(tx, account, "institution", commit.institutions, commit.success.at)?;
+            births::admit(tx, account, "institution", commit.institutions, commit.now.wall)?;
             births::write(tx, account, commit.born)?;
             sources::write(tx, commit.success)
         })
     }
 
-    /// Notes that a batch was said to be complete. Returns false if the event was seen before.
+    /// Notes that a batch was said to be complete: reads and writes it in one transaction, so that no write in between is
+    /// undone. `room` if an id that the vendor never answered for may be taken. Returns what was done.
     ///
     /// # Errors
-    /// If it cannot be written; then nothing was.
-    pub fn note_completed(
-        &self,
-        account: AccountId,
-        event: Uuid,
-        batch: &Batch,
-        now: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
+    /// If it cannot be read or written; then nothing was.
+    pub fn note_completed(&self, account: AccountId, id: Uuid, room: bool, now: Moment) -> Result<Noted, StoreError> {
         self.write(|tx| {
-            let fresh = tx
-                .prepare_cached(
-                    "INSERT INTO webhook_event (event, received_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                )?
-                .execute((event.to_string(), text::time(now)))?;
-            if fresh == 0 {
-                return Ok(false);
+            let known = {
+                let mut statement =
+                    tx.prepare_cached(&format!("SELECT {COLUMNS} FROM batch WHERE account = ?1 AND id = ?2"))?;
+                let mut rows = statement.query((account.0, id.to_string()))?;
+                rows.next()?.map(|row| read_batch(row, now)).transpose()?
+            };
+            let mut batch = match known {
+                Some(batch) if batch.state == BatchState::Settled => return Ok(Noted::Settled),
+                Some(batch) if batch.confirmed || room => batch,
+                None if room => Batch::new(id, now),
+                _ => return Ok(Noted::NoRoom),
+            };
+            if batch.completed_at.is_some() {
+                return Ok(Noted::Known);
             }
-            write_batch(tx, account, batch)?;
-            Ok(true)
+            batch.completed(now);
+            write_batch(tx, account, &batch, now)?;
+            Ok(Noted::New)
         })
     }
 
-    /// Whether an event was seen before.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn knows_event(&self, event: Uuid) -> Result<bool, StoreError> {
-        self.read(|connection| {
-            Ok(connection
-                .prepare_cached("SELECT 1 FROM webhook_event WHERE event = ?1")?
-                .query_row([event.to_string()], |_| Ok(()))
-                .optional()?
-                .is_some())
-        })
-    }
-
-    /// Forgets ids and events that nobody will ask about again. Returns how many settled batches were among them.
+    /// Forgets what batches showed that settled long ago, and ids that never settled, unless they are listed. That a batch
+    /// has settled is never forgotten.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn forget_old(&self, account: AccountId, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        let cutoff = text::time(now - delta(REMEMBERED));
+    pub fn forget_details(&self, account: AccountId, listed: &BTreeSet<Uuid>, now: Moment) -> Result<(), StoreError> {
+        let cutoff = text::time(now.wall - delta(REMEMBERED));
         self.write(|tx| {
-            let settled = tx.execute(
-                "DELETE FROM batch WHERE account = ?1 AND first_seen < ?2 AND state = 'settled'",
-                (account.0, &cutoff),
+            let mut old = tx.prepare_cached(
+                "SELECT id, state FROM batch WHERE account = ?1 AND CASE state
+                 WHEN 'settled' THEN settled_at < ?2 AND tally IS NOT NULL ELSE first_seen < ?2 END",
             )?;
-            tx.execute(
-                "DELETE FROM batch WHERE account = ?1 AND first_seen < ?2 AND next_look IS NULL",
-                (account.0, &cutoff),
-            )?;
-            tx.execute("DELETE FROM webhook_event WHERE received_at < ?1", [&cutoff])?;
-            Ok(settled as u64)
+            let old: Vec<(String, String)> =
+                old.query_map((account.0, &cutoff), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+            for (id, state) in old {
+                if Uuid::try_parse(&id).is_ok_and(|id| listed.contains(&id)) {
+                    continue;
+                }
+                let forget = if state == BatchState::Settled.as_str() {
+                    "UPDATE batch SET tally = NULL, newest_result = NULL WHERE account = ?1 AND id = ?2"
+                } else {
+                    "DELETE FROM batch WHERE account = ?1 AND id = ?2"
+                };
+                tx.execute(forget, (account.0, id))?;
+            }
+            Ok(())
         })
     }
 }

@@ -1,11 +1,12 @@
 //! Births of counter series.
 
+use chrono::{DateTime, Utc};
 use rusqlite::Transaction;
 
 use super::{AccountId, BirthRow, Store, StoreError, text};
 
 impl Store {
-    /// The births of an earlier life: key, and whether the series was shown.
+    /// The births of the previous run: key, and whether the series was shown.
     ///
     /// # Errors
     /// If they cannot be read.
@@ -22,7 +23,7 @@ impl Store {
     /// # Errors
     /// If they cannot be written.
     pub fn bear(&self, account: AccountId, born: &[BirthRow]) -> Result<(), StoreError> {
-        self.write(|tx| write(tx, account, born))
+        self.write_at_start(|tx| write(tx, account, born))
     }
 
     /// Makes it durable that series show their values. They may be shown once this has returned.
@@ -56,7 +57,7 @@ pub(super) fn admit(
     account: AccountId,
     label: &str,
     values: &[String],
-    at: chrono::DateTime<chrono::Utc>,
+    at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let mut statement = tx.prepare_cached(
         "INSERT INTO label (account, label, value, admitted_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, NaiveDate, Utc};
-use rusqlite::Row;
+use rusqlite::{OptionalExtension as _, Row};
 
 use super::{AccountId, BirthRow, Store, StoreError, Success, births, sources, text};
 use crate::domain::cards::{CardBook, CardChanges, CardKey, Costs, Counted, Kind, Known, Pending};
@@ -12,9 +12,6 @@ use crate::vendor::CardStatus;
 const ROWS: &str = "card_transaction";
 const COUNTERS: &str = "card_counter";
 const STATUSES: [CardStatus; 4] = [CardStatus::Pending, CardStatus::Paid, CardStatus::Failed, CardStatus::Unknown];
-
-/// The book of an earlier life.
-pub type RestoredCards = CardBook;
 
 fn kind(table: &'static str, label: &str) -> Result<Kind, StoreError> {
     Kind::ALL.into_iter().find(|kind| kind.as_str() == label).ok_or(StoreError::Unreadable { table })
@@ -29,17 +26,19 @@ fn string(row: &Row<'_>, index: usize) -> Result<String, StoreError> {
 }
 
 impl Store {
-    /// The book of an earlier life.
+    /// The book of the previous run.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn card_book(
-        &self,
-        account: AccountId,
-        since: Option<NaiveDate>,
-        listed: bool,
-    ) -> Result<RestoredCards, StoreError> {
+    pub fn card_book(&self, account: AccountId, since: Option<NaiveDate>) -> Result<CardBook, StoreError> {
         self.read(|connection| {
+            let listed_from = connection
+                .query_row("SELECT listed_from FROM card_base WHERE account = ?1", [account.0], |row| {
+                    row.get::<_, String>(0)
+                })
+                .optional()?
+                .map(|day| text::read_day("card_base", &day))
+                .transpose()?;
             let mut counted: BTreeMap<CardKey, Counted> = BTreeMap::new();
             let mut statement = connection
                 .prepare("SELECT kind, status, brand, events, credits_usd FROM card_counter WHERE account = ?1")?;
@@ -76,7 +75,7 @@ impl Store {
                 latest.insert(key, text::read_time("card_latest", &string(row, 2)?)?);
             }
             let brands = births::admitted(connection, account, "card_brand")?;
-            Ok(CardBook::restored(since, listed, counted, costs, brands, pending, latest))
+            Ok(CardBook::restored(since, listed_from, counted, costs, brands, pending, latest))
         })
     }
 
@@ -197,7 +196,13 @@ impl Store {
                 )?
                 .execute((account.0, kind.as_str(), status.as_str(), text::time(time)))?;
             }
-            births::admit(tx, account, "card_brand", &changes.brands, success.at)?;
+            if let Some(from) = changes.listed_from {
+                tx.prepare_cached(
+                    "INSERT INTO card_base (account, listed_from) VALUES (?1, ?2) ON CONFLICT (account) DO NOTHING",
+                )?
+                .execute((account.0, from.to_string()))?;
+            }
+            births::admit(tx, account, "card_brand", &changes.brands, success.count_since)?;
             births::write(tx, account, born)?;
             sources::write(tx, success)
         })

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
-use rusqlite::OptionalExtension as _;
+use chrono::{Datelike as _, NaiveDate};
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{AccountId, BirthRow, Store, StoreError, Success, births, sources, text};
 use crate::domain::consumption::{BaseLine, Changes, Day, Ledger, Report, Series};
@@ -30,8 +30,38 @@ fn report(table: &'static str, label: &str) -> Result<Report, StoreError> {
     Report::ALL.into_iter().find(|report| report.as_str() == label).ok_or(StoreError::Unreadable { table })
 }
 
+fn read_days(
+    connection: &Connection,
+    account: AccountId,
+    from: NaiveDate,
+    to: NaiveDate,
+) -> Result<BTreeMap<NaiveDate, Day>, StoreError> {
+    let mut days: BTreeMap<NaiveDate, Day> = BTreeMap::new();
+    let mut statement = connection.prepare_cached(
+        "SELECT day, report, label, amount_usd FROM consumption_day WHERE account = ?1 AND day >= ?2 AND day < ?3",
+    )?;
+    let mut rows = statement.query((account.0, day_text(from), day_text(to)))?;
+    while let Some(row) = rows.next()? {
+        let day = text::read_day(DAYS, row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?;
+        let report = report(DAYS, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
+        let series = Series::new(report, row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?);
+        let amount = text::read_usd(DAYS, row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?;
+        days.entry(day).or_default().insert(series, amount);
+    }
+    Ok(days)
+}
+
+/// Days sort as text only with four digits of the year.
+fn day_text(day: NaiveDate) -> String {
+    match day.year() {
+        ..0 => String::new(),
+        0..=9999 => day.to_string(),
+        _ => "9999-12-32".to_owned(),
+    }
+}
+
 impl Store {
-    /// The ledger of an earlier life, and when all days in reach were last read again.
+    /// The ledger of the previous run, and when all days in reach were last read again.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -52,18 +82,8 @@ impl Store {
             let covered = (text::read_day(COVERED, &first)?, text::read_day(COVERED, &last)?);
             let full = full.map(|day| text::read_day(COVERED, &day)).transpose()?;
 
-            let mut days: BTreeMap<NaiveDate, Day> = BTreeMap::new();
-            let mut statement = connection.prepare(
-                "SELECT day, report, label, amount_usd FROM consumption_day WHERE account = ?1 AND day >= ?2",
-            )?;
-            let mut rows = statement.query((account.0, Ledger::kept_from(covered.1).to_string()))?;
-            while let Some(row) = rows.next()? {
-                let day = text::read_day(DAYS, row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?;
-                let report = report(DAYS, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
-                let series = Series::new(report, row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?);
-                let amount = text::read_usd(DAYS, row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?;
-                days.entry(day).or_default().insert(series, amount);
-            }
+            let kept = Ledger::kept_from(covered.1);
+            let days = read_days(connection, account, kept, NaiveDate::MAX)?;
 
             let mut counters = BTreeMap::new();
             let mut statement = connection.prepare(
@@ -87,8 +107,21 @@ impl Store {
             }
             let origins = births::admitted(connection, account, "origin")?;
             let paths = births::admitted(connection, account, "api_path")?;
-            Ok(Some((Ledger::restored(base, Some(covered), days, counters, origins, paths), full)))
+            Ok(Some((Ledger::restored(base, Some(covered), (kept, days), counters, origins, paths), full)))
         })
+    }
+
+    /// The days from `from` to before `to`.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn days(
+        &self,
+        account: AccountId,
+        from: NaiveDate,
+        to: NaiveDate,
+    ) -> Result<BTreeMap<NaiveDate, Day>, StoreError> {
+        self.read(|connection| read_days(connection, account, from, to))
     }
 
     /// Writes one poll's changes.
@@ -120,8 +153,8 @@ impl Store {
                 let (reported, counted) = (value.reported.to_string(), value.counted.to_string());
                 counter.execute((account.0, series.report().as_str(), series.label(), reported, counted))?;
             }
-            births::admit(tx, account, "origin", &commit.changes.origins, commit.success.at)?;
-            births::admit(tx, account, "api_path", &commit.changes.paths, commit.success.at)?;
+            births::admit(tx, account, "origin", &commit.changes.origins, commit.success.count_since)?;
+            births::admit(tx, account, "api_path", &commit.changes.paths, commit.success.count_since)?;
             if let Some((first, last)) = commit.changes.covered {
                 let full = commit.full_read_on.map(|day| day.to_string());
                 tx.prepare_cached(

@@ -1,30 +1,28 @@
 //! Opening the file, or refusing to.
 //!
-//! Flows in: a directory. Flows out: a [`Store`] that is alone on its file. Invariant: a file that is not ours, or of a
-//! newer version, is left as it is; a damaged one of ours is moved aside, never deleted.
+//! Flows in: a directory. Flows out: a [`Store`] that is alone on its file, or one that has read it and waits until it
+//! can be written. Invariant: a file that is not ours, or of a newer version, is left as it is; a corrupt one of ours is
+//! renamed, never deleted; what is made here only its owner can read.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, Permissions, TryLockError};
 use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{Store, StoreError, batches};
+use super::migrations::{self, APPLICATION_ID, CopyError, VERSION, beside};
+use super::{Place, Store, StoreError, fill, frozen};
 
 /// The file's name in the storage directory.
 pub const FILE_NAME: &str = "wallet-exporter.db";
-pub(super) const LOCK_NAME: &str = "wallet-exporter.lock";
+const LOCK_NAME: &str = "wallet-exporter.lock";
 
-/// Marks the file as ours: "WLTX".
-const APPLICATION_ID: u32 = 0x574c_5458;
-const SCHEMA_VERSION: u32 = 1;
-const SCHEMA: &str = include_str!("schema.sql");
-
-/// A damaged file was put out of the way: counting starts from zero.
+/// A corrupt file was renamed: counting starts from zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MovedAside {
+pub struct Renamed {
     /// Where it is now.
     pub to: PathBuf,
     /// What SQLite said about it.
@@ -60,8 +58,32 @@ pub enum OpenError {
         /// Ours.
         known: u32,
     },
+    /// A step to the newest schema version failed.
+    #[error(
+        "--storage.path: {path} cannot be migrated from schema version {found} to {known}: {source}; nothing was changed: run the version that wrote it, and report this"
+    )]
+    Migration {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// Ours.
+        known: u32,
+        /// What SQLite said.
+        source: StoreError,
+    },
+    /// A file that was served from memory is corrupt.
+    #[error(
+        "--storage.path: {path} is corrupt: {because}; restart the exporter: it renames the file and counts from zero"
+    )]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said about it.
+        because: String,
+    },
     /// SQLite cannot open it.
-    #[error("--storage.path: {path}: {source}")]
+    #[error("--storage.path: cannot open {path}: {source}; check that its disk works and has room")]
     Sqlite {
         /// The file.
         path: PathBuf,
@@ -70,75 +92,172 @@ pub enum OpenError {
     },
 }
 
-impl Store {
-    /// Opens the store in `directory`, or one in memory. `now` names a damaged file that is moved aside.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
-    pub fn open(directory: Option<&Path>, now: DateTime<Utc>) -> Result<(Store, Option<MovedAside>), OpenError> {
-        let Some(directory) = directory else {
-            let wrap = |source: rusqlite::Error| OpenError::Sqlite { path: ":memory:".into(), source: source.into() };
-            let connection = Connection::open_in_memory().map_err(wrap)?;
-            prepare(&connection).map_err(wrap)?;
-            return Ok((Store::new(connection, None), None));
-        };
-        let path = directory.join(FILE_NAME);
-        let known_directory = directory.join(LOCK_NAME).exists();
-        let lock = lock(directory)?;
-        let moved = match judge(&path, known_directory)? {
-            Judgement::Fine => match check(&path)? {
-                None => None,
-                Some(damage) => Some(move_aside(&path, damage, now)?),
-            },
-            Judgement::Damaged(because) => Some(move_aside(&path, because, now)?),
-        };
-        let wrap = |source: rusqlite::Error| OpenError::Sqlite { path: path.clone(), source: source.into() };
-        let connection = Connection::open(&path).map_err(|error| writable(&path, error))?;
-        prepare(&connection).map_err(|error| match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen) => writable(&path, error),
-            _ => wrap(error),
-        })?;
-        Ok((Store::new(connection, Some(lock)), moved))
-    }
+/// What belongs to an open file beside its connection.
+pub(super) struct OpenFile {
+    pub(super) directory: PathBuf,
+    pub(super) opened_at: DateTime<Utc>,
+    /// The database and its log, as they were when they were opened.
+    files: Vec<(PathBuf, Identity)>,
+    pub(super) lock: Option<Lock>,
+}
 
-    fn new(connection: Connection, lock: Option<File>) -> Store {
-        Store {
-            connection: std::sync::Mutex::new(connection),
-            durable: lock.is_some(),
-            tallies: batches::Tallies::default(),
-            _lock: lock,
+/// Held for the life of the store: a second process must not write the same file.
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough where a child process that is just being started has it, too.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Device and inode.
+type Identity = (u64, u64);
+
+fn identity(path: &Path) -> Option<Identity> {
+    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+impl OpenFile {
+    /// What is written to a file without a name is lost when the process ends.
+    pub(super) fn check_in_place(&self) -> Result<(), StoreError> {
+        match self.files.iter().find(|(path, opened)| identity(path) != Some(*opened)) {
+            Some((path, _)) => Err(StoreError::Replaced { path: path.clone() }),
+            None => Ok(()),
         }
     }
 }
 
-fn writable(path: &Path, error: rusqlite::Error) -> OpenError {
+impl Store {
+    /// Opens the store in `directory`, or one in memory. Where the directory cannot be written and its ledger can be
+    /// read, the store is frozen. `now` names a corrupt file that is renamed.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(directory: Option<&Path>, now: DateTime<Utc>) -> Result<(Store, Option<Renamed>), OpenError> {
+        let Some(directory) = directory else {
+            let wrap = |source: rusqlite::Error| OpenError::Sqlite { path: ":memory:".into(), source: source.into() };
+            let mut connection = Connection::open_in_memory().map_err(wrap)?;
+            migrations::migrate(&mut connection).map_err(wrap)?;
+            return Ok((Store::new(connection, Place::Memory), None));
+        };
+        let (mut lock, mut renamed) = (None, None);
+        let mut rename = |because: String| {
+            renamed = Some(rename_corrupt(&directory.join(FILE_NAME), because, now)?);
+            Ok(())
+        };
+        let store = match open_file(directory, now, &mut lock, &mut rename) {
+            Ok((connection, file)) => Store::new(connection, Place::File(file)),
+            Err(error @ (OpenError::Directory { .. } | OpenError::Sqlite { .. })) => {
+                let (connection, frozen) = frozen::load(directory, now, error, lock)?;
+                Store::new(connection, Place::Frozen(frozen))
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        Ok((store, renamed))
+    }
+}
+
+/// Opens the file for writing; `lock` is taken if it is not held yet, `rename` gets a corrupt file out of the way.
+pub(super) fn open_file(
+    directory: &Path,
+    now: DateTime<Utc>,
+    lock: &mut Option<Lock>,
+    rename: &mut dyn FnMut(String) -> Result<(), OpenError>,
+) -> Result<(Connection, OpenFile), OpenError> {
+    let path = directory.join(FILE_NAME);
+    let ours = is_ours(directory);
+    if lock.is_none() {
+        *lock = Some(take_lock(directory)?);
+    }
+    if let Judgement::Corrupt(because) = judge(&path, ours)? {
+        rename(because)?;
+    }
+    let wrap = |error: rusqlite::Error| sqlite_error(&path, error);
+    let connect = || -> Result<Connection, OpenError> {
+        drop(open_private(&path).map_err(directory_error(&path))?);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags).map_err(wrap)?;
+        connection.busy_timeout(Duration::from_secs(5)).map_err(wrap)?;
+        Ok(connection)
+    };
+    let mut connection = connect()?;
+    if let Some(because) = damage(&connection).map_err(wrap)? {
+        drop(connection);
+        rename(because)?;
+        connection = connect()?;
+    }
+    prepare(&mut connection, &path, now)?;
+    fill(&mut connection).map_err(wrap)?;
+    migrations::remove_old_copies(&path, now);
+    let files = [path.clone(), beside(&path, "-wal")];
+    let files = files.into_iter().filter_map(|path| identity(&path).map(|identity| (path, identity))).collect();
+    Ok((connection, OpenFile { directory: directory.to_owned(), opened_at: now, files, lock: lock.take() }))
+}
+
+fn directory_error(path: &Path) -> impl Fn(std::io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |error| OpenError::Directory { path: path.clone(), kind: error.kind() }
+}
+
+fn sqlite_error(path: &Path, error: rusqlite::Error) -> OpenError {
     match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen) => {
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
             OpenError::Directory { path: path.to_owned(), kind: ErrorKind::PermissionDenied }
         }
         _ => OpenError::Sqlite { path: path.to_owned(), source: error.into() },
     }
 }
 
-/// A lock file of its own, so that the database stays open to the `sqlite3` shell and to backups.
-fn lock(directory: &Path) -> Result<File, OpenError> {
-    let refuse = |path: &Path| {
-        let path = path.to_owned();
-        move |error: std::io::Error| OpenError::Directory { path, kind: error.kind() }
-    };
-    std::fs::create_dir_all(directory).map_err(refuse(directory))?;
-    let path = directory.join(LOCK_NAME);
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(refuse(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(directory.to_owned())),
-        Err(TryLockError::Error(error)) => Err(refuse(&path)(error)),
+/// A step that fails for what is in the file, and not for the disk, fails again.
+pub(super) fn migration_error(path: &Path, found: u32, error: rusqlite::Error) -> OpenError {
+    match error.sqlite_error_code() {
+        Some(
+            ErrorCode::Unknown | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::DatabaseCorrupt,
+        ) => OpenError::Migration { path: path.to_owned(), found, known: VERSION, source: error.into() },
+        _ => sqlite_error(path, error),
     }
 }
 
+/// Opens a file for writing and makes it, if it is not there, so that only its owner can read it. To be closed before
+/// SQLite opens the file, because closing it gives up the process's locks; SQLite's other files get the same mode.
+pub(super) fn open_private(path: &Path) -> Result<File, std::io::Error> {
+    File::options().create(true).truncate(false).write(true).mode(0o600).open(path)
+}
+
+/// Files of another version were made with whatever mode was usual.
+fn make_private(path: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        // The owner may be somebody else, whose decision it is.
+        let _ = std::fs::set_permissions(beside(path, suffix), Permissions::from_mode(0o600));
+    }
+}
+
+/// Whether a directory is known to be ours.
+pub(super) fn is_ours(directory: &Path) -> bool {
+    directory.join(LOCK_NAME).exists()
+}
+
+/// A lock file of its own, so that the database stays open to the `sqlite3` shell and to backups.
+fn take_lock(directory: &Path) -> Result<Lock, OpenError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(directory_error(directory))?;
+    let path = directory.join(LOCK_NAME);
+    let file = open_private(&path)
+        // Another process may have it also where this one cannot write.
+        .or_else(|error| File::open(&path).map_err(|_| error))
+        .map_err(directory_error(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock(file)),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(directory.to_owned())),
+        Err(TryLockError::Error(error)) => Err(directory_error(&path)(error)),
+    }
+}
+
+/// What the header says.
 pub(super) enum Judgement {
+    Empty,
     Fine,
-    Damaged(String),
+    Corrupt(String),
 }
 
 /// Looks at the header before SQLite touches the file. `ours` if the directory has our lock file since before.
@@ -146,88 +265,86 @@ pub(super) fn judge(path: &Path, ours: bool) -> Result<Judgement, OpenError> {
     let mut header = Vec::new();
     match File::open(path) {
         Ok(file) => {
-            file.take(100)
-                .read_to_end(&mut header)
-                .map_err(|error| OpenError::Directory { path: path.to_owned(), kind: error.kind() })?;
+            file.take(100).read_to_end(&mut header).map_err(directory_error(path))?;
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Judgement::Fine),
-        Err(error) => return Err(OpenError::Directory { path: path.to_owned(), kind: error.kind() }),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Judgement::Empty),
+        Err(error) => return Err(directory_error(path)(error)),
     }
     if header.is_empty() {
-        return Ok(Judgement::Fine);
+        return Ok(Judgement::Empty);
     }
     let number = |at: usize| header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
     let sqlite = header.starts_with(b"SQLite format 3\0");
+    // What a newer version has written last may still be in the log.
+    let logged = || match has_log(path) {
+        true => frozen::open_untouched(path).and_then(|file| migrations::version(&file)).unwrap_or(0),
+        false => 0,
+    };
     match (sqlite, number(68), number(60)) {
-        (true, Some(APPLICATION_ID), Some(version)) if version > SCHEMA_VERSION => {
-            Err(OpenError::Newer { path: path.to_owned(), found: version, known: SCHEMA_VERSION })
-        }
-        (true, Some(APPLICATION_ID), Some(_)) => Ok(Judgement::Fine),
+        (true, Some(APPLICATION_ID), Some(version)) => match version.max(logged()) {
+            found if found > VERSION => Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION }),
+            _ => Ok(Judgement::Fine),
+        },
         // A database that SQLite has only just begun to write still has no mark.
         (true, Some(0), Some(0)) if ours => Ok(Judgement::Fine),
         (true, Some(_), _) => Err(OpenError::Foreign(path.to_owned())),
-        _ if ours => Ok(Judgement::Damaged("the header is not a database's".to_owned())),
+        _ if ours => Ok(Judgement::Corrupt("the header is not a database's".to_owned())),
         _ => Err(OpenError::Foreign(path.to_owned())),
     }
 }
 
-/// Reads the whole file once; `Some` says what is wrong with it.
-fn check(path: &Path) -> Result<Option<String>, OpenError> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let checked = Connection::open_with_flags(path, flags).and_then(|connection| {
-        connection.busy_timeout(Duration::from_secs(5))?;
-        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
-    });
+/// Whether something is in the write-ahead log.
+pub(super) fn has_log(path: &Path) -> bool {
+    std::fs::metadata(beside(path, "-wal")).is_ok_and(|metadata| metadata.len() > 0)
+}
+
+/// Reads the whole database once; `Some` says what is wrong with it.
+pub(super) fn damage(connection: &Connection) -> Result<Option<String>, rusqlite::Error> {
+    let checked = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
     match checked {
         Ok(verdict) if verdict == "ok" => Ok(None),
         Ok(verdict) => Ok(Some(verdict.lines().next().unwrap_or_default().to_owned())),
-        Err(error) => match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
-                Ok(Some(error.to_string()))
-            }
-            _ => Err(writable(path, error)),
-        },
+        Err(error) if is_damage(&error) => Ok(Some(error.to_string())),
+        Err(error) => Err(error),
     }
 }
 
-fn move_aside(path: &Path, because: String, now: DateTime<Utc>) -> Result<MovedAside, OpenError> {
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+pub(super) fn rename_corrupt(path: &Path, because: String, now: DateTime<Utc>) -> Result<Renamed, OpenError> {
     let to = path.with_file_name(format!("{FILE_NAME}.damaged-{}", now.format("%Y%m%dT%H%M%S%.6fZ")));
-    let refuse = |error: std::io::Error| OpenError::Directory { path: path.to_owned(), kind: error.kind() };
-    std::fs::rename(path, &to).map_err(refuse)?;
+    std::fs::rename(path, &to).map_err(directory_error(path))?;
     // The log goes along: with another file it would be replayed into the new one.
     for suffix in ["-wal", "-shm"] {
-        let mut from = path.as_os_str().to_owned();
-        from.push(suffix);
-        let mut target = to.as_os_str().to_owned();
-        target.push(suffix);
-        match std::fs::rename(&from, &target) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(refuse(error)),
+        match std::fs::rename(beside(path, suffix), beside(&to, suffix)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(directory_error(path)(error)),
             _ => {}
         }
     }
-    Ok(MovedAside { to, because })
+    make_private(&to);
+    Ok(Renamed { to, because })
 }
 
-fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
-    connection.busy_timeout(Duration::from_secs(5))?;
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    // What a scrape has shown must still be there after a power cut.
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "cell_size_check", true)?;
-    // A whole page cache would be most of this process's memory; the ledger's hot pages are few.
-    connection.pragma_update(None, "cache_size", -1_024)?;
-    let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version == 0 {
-        connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; {SCHEMA} COMMIT;"
-        ))?;
-    } else {
-        // A read-only disk must show now, not at the first poll.
-        connection.execute_batch("BEGIN IMMEDIATE; UPDATE account SET name = name WHERE id = -1; COMMIT;")?;
+fn prepare(connection: &mut Connection, path: &Path, now: DateTime<Utc>) -> Result<(), OpenError> {
+    let wrap = |error: rusqlite::Error| sqlite_error(path, error);
+    let found = migrations::version(connection).map_err(wrap)?;
+    if found > VERSION {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION });
     }
-    Ok(())
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(wrap)?;
+    // What a scrape has shown must still be there after a power cut.
+    connection.pragma_update(None, "synchronous", "FULL").map_err(wrap)?;
+    connection.pragma_update(None, "cell_size_check", true).map_err(wrap)?;
+    // A whole page cache would be most of this process's memory; the ledger's hot pages are few.
+    connection.pragma_update(None, "cache_size", -1_024).map_err(wrap)?;
+    if (1..VERSION).contains(&found) {
+        migrations::keep_copy(connection, path, now).map_err(|error| match error {
+            CopyError::Sqlite(error) => wrap(error),
+            CopyError::File(kind) => OpenError::Directory { path: path.to_owned(), kind },
+        })?;
+        make_private(path);
+    }
+    migrations::migrate(connection).map_err(|error| migration_error(path, found, error))
 }

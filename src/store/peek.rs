@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 use url::Url;
 
-use super::open::{FILE_NAME, Judgement, LOCK_NAME, judge};
+use super::open::{FILE_NAME, Judgement, is_ours, judge};
 use super::{OpenError, StoreError};
 
 /// A source that has succeeded before.
@@ -30,8 +30,7 @@ pub struct StoredSince {
 /// If the file is not one of this version, or cannot be read.
 pub fn configured_since(directory: &Path) -> Result<Vec<StoredSince>, OpenError> {
     let path = directory.join(FILE_NAME);
-    let known = directory.join(LOCK_NAME).exists();
-    if !path.exists() || matches!(judge(&path, known)?, Judgement::Damaged(_)) {
+    if !matches!(judge(&path, is_ours(directory))?, Judgement::Fine) {
         return Ok(Vec::new());
     }
     read(&path).map_err(|source| OpenError::Sqlite { path, source: StoreError::Sqlite(source) })

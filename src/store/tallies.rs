@@ -1,28 +1,14 @@
-//! A batch's tally as it lies in a column, and the tallies of finished batches in memory.
+//! A batch's tally as it lies in a column.
 //!
 //! Invariant: what is written reads back as the same tally, whatever later versions add to the names.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::AccountId;
 use crate::domain::tally::{Histogram, Institution, StatusCounts, Tally};
 use crate::vendor::{CheckStatus, RowReject, SubmittedVia};
-
-/// Finished tallies kept in memory; the file has them all.
-const CACHED: u64 = 256;
-
-/// Finished tallies by batch.
-pub(super) type Finished = Cache<(AccountId, Uuid), Arc<StatusCounts>>;
-
-pub(super) fn finished() -> Finished {
-    Cache::new(CACHED)
-}
 
 #[derive(Serialize, Deserialize)]
 struct Stored {

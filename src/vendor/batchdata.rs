@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 
 use super::balance::read_balance;
 use super::consumption::read_consumption;
@@ -15,6 +15,7 @@ use super::listing;
 use super::period::Grain;
 use super::records::{Balance, CardTransaction, ConsumptionReport};
 use super::settings::{BuildError, ClientSettings};
+use super::state::CredentialState;
 use crate::names::Operation;
 
 /// A client for one wallet token.
@@ -23,12 +24,13 @@ pub struct BatchData {
 }
 
 impl BatchData {
-    /// A client with these settings. Sends nothing.
+    /// A client with these settings. Sends nothing. `asked_for_days` if reports will be asked for, whose days the vendor
+    /// judges by its own clock.
     ///
     /// # Errors
     /// If the settings cannot work at all.
-    pub fn new(settings: ClientSettings) -> Result<BatchData, BuildError> {
-        Ok(BatchData { judge: Judge::new(settings)? })
+    pub fn new(settings: ClientSettings, asked_for_days: bool) -> Result<BatchData, BuildError> {
+        Ok(BatchData { judge: Judge::new(settings, asked_for_days)? })
     }
 
     /// The wallet's balance.
@@ -37,7 +39,7 @@ impl BatchData {
     /// Everything that is not a believable balance.
     pub async fn balance(&self) -> Result<Balance, Fault> {
         let whole = self.judge.json(Operation::Balance, &[]).await?;
-        read_balance(&whole.body, self.now()).map_err(|flaw| whole.about.flawed(flaw))
+        read_balance(&whole.body, self.credential().now()).map_err(|flaw| whole.about.flawed(flaw))
     }
 
     /// What was spent and paid in, by UTC day, both ends included.
@@ -47,7 +49,9 @@ impl BatchData {
     pub async fn consumption(&self, from: NaiveDate, to: NaiveDate) -> Result<ConsumptionReport, Fault> {
         let query = [("start_date", from.to_string()), ("end_date", to.to_string()), ("group_by", "day".to_owned())];
         let whole = self.judge.json(Operation::ConsumptionReport, &query).await?;
-        read_consumption(&whole.body, from, to, Grain::Day).map_err(|flaw| whole.about.flawed(flaw))
+        let report = read_consumption(&whole.body, from, to, Grain::Day).map_err(|flaw| whole.about.flawed(flaw))?;
+        self.credential().day_accepted(to);
+        Ok(report)
     }
 
     /// All card transactions made between two dates, both included; sorted by id, each id once.
@@ -62,26 +66,10 @@ impl BatchData {
         listing::walk(&self.judge, from, to).await
     }
 
-    /// The vendor's clock, as its `Date` headers tell it: to the second, and never ahead of it.
+    /// The vendor's clock and the pause of this token.
     #[must_use]
-    pub fn now(&self) -> DateTime<Utc> {
-        self.judge.credential().now()
-    }
-
-    /// Until when all requests of this token wait.
-    #[must_use]
-    pub fn pause_until(&self) -> Option<DateTime<Utc>> {
-        self.judge.credential().pause_until()
-    }
-
-    /// Lets all requests of this token wait; never shortens a longer pause.
-    pub fn pause(&self, until: DateTime<Utc>) {
-        self.judge.credential().pause(until);
-    }
-
-    /// Ends a pause, for a token that was replaced.
-    pub fn resume(&self) {
-        self.judge.credential().resume();
+    pub fn credential(&self) -> CredentialState<'_> {
+        CredentialState::of(self.judge.credential())
     }
 }
 

@@ -1,23 +1,30 @@
 //! One credential, shared by all that use it.
 //!
 //! Flows in: the secret, the budget, the vendor's `Date` headers, the poller's pauses. Flows out: a permit for each
-//! request, and the vendor's clock. Invariant: in no 60 seconds of the injected clock are more permits given than the
-//! budget allows; none is given during a pause; who drops the waiting takes no permit.
+//! request, and the vendor's clock. Invariant: in no 60 seconds of the boot clock are more permits given than the budget
+//! allows; none is given during a pause, and nobody waits for its end here: who schedules requests can say when it is.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::{Mutex as FairMutex, Notify};
+use tokio::sync::{Mutex as FairMutex, watch};
 
-use crate::clock::SharedClock;
+use super::date::VendorClock;
+use crate::clock::{BootTime, SharedClock};
 use crate::config::secret::Secret;
 
 /// The span in which the budget counts.
-const WINDOW: TimeDelta = TimeDelta::seconds(60);
+const WINDOW: Duration = Duration::from_secs(60);
+/// A clock that disagrees by more than this is worth a line in the log.
+const NOTABLE_SKEW: TimeDelta = TimeDelta::minutes(1);
 
-/// A `Date` header further than this from our own clock says nothing about the vendor's day.
-const ABSURD: TimeDelta = TimeDelta::days(1);
+/// Requests of this credential are paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Paused {
+    pub(super) left: Duration,
+}
 
 pub(super) struct Credential {
     secret: Secret,
@@ -25,20 +32,23 @@ pub(super) struct Credential {
     per_minute: usize,
     /// When the last permits were given, oldest first, at most `per_minute` of them. The lock is held while waiting:
     /// it is fair, so requests go out in the order in which they asked.
-    given: FairMutex<VecDeque<DateTime<Utc>>>,
-    shared: Mutex<Shared>,
-    pause_changed: Notify,
+    given: FairMutex<VecDeque<BootTime>>,
+    pause: watch::Sender<Option<BootTime>>,
+    vendor: Mutex<Vendor>,
 }
 
-#[derive(Default)]
-struct Shared {
-    pause: Option<DateTime<Utc>>,
-    /// The vendor's clock minus ours.
-    offset: TimeDelta,
+struct Vendor {
+    clock: VendorClock,
+    skewed: bool,
 }
 
 impl Credential {
-    pub(super) fn new(secret: Secret, requests_per_minute: u32, clock: SharedClock) -> Credential {
+    pub(super) fn new(
+        secret: Secret,
+        requests_per_minute: u32,
+        clock: SharedClock,
+        asked_for_days: bool,
+    ) -> Credential {
         // A budget of nothing would be a client that never asks; the configuration does not allow it.
         let per_minute = usize::try_from(requests_per_minute).unwrap_or(usize::MAX).max(1);
         Credential {
@@ -46,8 +56,8 @@ impl Credential {
             clock,
             per_minute,
             given: FairMutex::default(),
-            shared: Mutex::default(),
-            pause_changed: Notify::new(),
+            pause: watch::Sender::new(None),
+            vendor: Mutex::new(Vendor { clock: VendorClock::new(asked_for_days), skewed: false }),
         }
     }
 
@@ -55,66 +65,85 @@ impl Credential {
         &self.secret
     }
 
-    /// Completes when a request may be sent.
-    pub(super) async fn permit(&self) {
+    /// Completes when the budget allows a request. Who drops the waiting takes no permit.
+    pub(super) async fn permit(&self) -> Result<(), Paused> {
         let mut given = self.given.lock().await;
+        let mut pause = self.pause.subscribe();
         loop {
-            let changed = self.pause_changed.notified();
-            let now = self.clock.now();
-            // A clock that was set back must not block for the time that it was set back by.
-            for time in given.iter_mut() {
-                *time = now.min(*time);
+            let now = self.clock.boot();
+            if let Some(until) = (*pause.borrow_and_update()).filter(|until| *until > now) {
+                return Err(Paused { left: until.since(now) });
             }
-            while given.len() >= self.per_minute && given.front().is_some_and(|oldest| now - *oldest >= WINDOW) {
+            while given.len() >= self.per_minute && given.front().is_some_and(|oldest| now.since(*oldest) >= WINDOW) {
                 given.pop_front();
             }
-            let budget =
-                if given.len() < self.per_minute { None } else { given.front().map(|oldest| *oldest + WINDOW) };
-            let Some(until) = self.pause_until().into_iter().chain(budget).max() else {
+            let full = if given.len() < self.per_minute { None } else { given.front().copied() };
+            let Some(oldest) = full else {
                 given.push_back(now);
-                return;
+                return Ok(());
             };
             tokio::select! {
-                () = self.clock.sleep_until(until) => {}
-                () = changed => {}
+                biased;
+                () = self.clock.sleep_until(oldest + WINDOW) => {}
+                _ = pause.changed() => {}
             }
         }
     }
 
-    pub(super) fn pause_until(&self) -> Option<DateTime<Utc>> {
-        let now = self.clock.now();
-        self.shared().pause.filter(|until| *until > now)
+    /// Until when all requests wait, and word of changes.
+    pub(super) fn pause_changes(&self) -> watch::Receiver<Option<BootTime>> {
+        self.pause.subscribe()
     }
 
-    pub(super) fn pause(&self, until: DateTime<Utc>) {
-        let mut shared = self.shared();
-        shared.pause = shared.pause.max(Some(until));
+    /// Lets all requests wait; never shortens a longer pause.
+    pub(super) fn pause(&self, until: BootTime) {
+        self.pause.send_if_modified(|pause| {
+            let longer = pause.is_none_or(|pause| pause < until);
+            if longer {
+                *pause = Some(until);
+            }
+            longer
+        });
     }
 
+    /// Ends a pause.
     pub(super) fn resume(&self) {
-        self.shared().pause = None;
-        self.pause_changed.notify_waiters();
+        self.pause.send_replace(None);
     }
 
-    /// Learns from a `Date` header. It is cut to the second and was written before it arrived, so the clock that it
-    /// gives is never ahead of the vendor's.
+    /// Learns from a `Date` header.
     pub(super) fn learn(&self, server_time: DateTime<Utc>) {
-        let offset = server_time - self.clock.now();
-        if offset.abs() <= ABSURD {
-            self.shared().offset = offset;
+        let now = self.clock.moment();
+        let mut vendor = self.vendor();
+        vendor.clock.learn(server_time, now);
+        let Some(skew) = vendor.clock.skew(now) else { return };
+        let skewed = skew.abs() > NOTABLE_SKEW;
+        if skewed && !vendor.skewed {
+            tracing::warn!(
+                skew_seconds = skew.num_seconds(),
+                "the vendor's clock and this machine's disagree; days follow the vendor's: check this machine's clock"
+            );
         }
+        vendor.skewed = skewed;
     }
 
+    /// Does something with the vendor's clock.
+    pub(super) fn vendor_clock<T>(&self, act: impl FnOnce(&mut VendorClock) -> T) -> T {
+        act(&mut self.vendor().clock)
+    }
+
+    /// The vendor's time.
     pub(super) fn now(&self) -> DateTime<Utc> {
-        self.clock.now() + self.shared().offset
+        let now = self.clock.moment();
+        self.vendor().clock.at(now)
     }
 
     pub(super) fn clock(&self) -> &SharedClock {
         &self.clock
     }
 
-    fn shared(&self) -> MutexGuard<'_, Shared> {
+    fn vendor(&self) -> MutexGuard<'_, Vendor> {
         // Nothing that holds the lock can panic half-way through a change.
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        self.vendor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

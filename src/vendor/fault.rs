@@ -85,9 +85,7 @@ impl Reason {
         Reason::ALL.into_iter().find(|reason| reason.as_str() == label)
     }
 
-    /// Whether asking again soon is pointless: somebody has to change something first.
-    #[must_use]
-    pub fn is_permanent(self) -> bool {
+    fn is_permanent(self) -> bool {
         matches!(self, Reason::Unauthorized | Reason::Forbidden | Reason::ClientError | Reason::Redirect)
     }
 }
@@ -122,6 +120,13 @@ impl Fault {
         Fault { operation, reason, status: None, retry_after: None, server_time: None, detail: detail.into() }
     }
 
+    /// Whether asking again soon is pointless: somebody has to change something first.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        // 408 and 425 ask for another try.
+        self.reason.is_permanent() && !matches!(self.status, Some(408 | 425))
+    }
+
     /// What a person should do about it; `None` where waiting is enough.
     #[must_use]
     pub fn advice(&self) -> Option<String> {
@@ -135,6 +140,8 @@ impl Fault {
             Reason::Redirect => Some("check the base URL: redirects are never followed".to_owned()),
             Reason::ClientError if self.status == Some(404) => Some("check the base URL".to_owned()),
             Reason::Connect => Some("check the base URL, DNS, the proxy and the CA certificates".to_owned()),
+            // No answer was implausible, but what several say about the time.
+            Reason::Implausible if self.status.is_none() => Some("check this machine's clock".to_owned()),
             Reason::Decode | Reason::Implausible | Reason::TooLarge => Some(
                 "the answer is not what the vendor documents: look for a newer exporter, or tell the vendor".to_owned(),
             ),

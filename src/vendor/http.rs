@@ -9,24 +9,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
-use reqwest::{Client, Response};
+use reqwest::Response;
+use reqwest::header::HeaderValue;
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::cause;
-use super::credential::Credential;
+use super::credential::{Credential, Paused};
 use super::fault::{Fault, Reason};
 use super::flaw::Flaw;
 use super::head::{self, Kind};
 use super::settings::{BuildError, ClientSettings, Limits, Observe};
 use super::tls;
+use super::transport::{Outgoing, Transport};
 use crate::names::Operation;
 
 /// Sends requests with one credential to one host.
 pub(super) struct Judge {
-    client: Client,
+    transport: Arc<dyn Transport>,
     base_url: Url,
     credential: Credential,
     limits: Limits,
@@ -37,10 +38,15 @@ pub(super) struct Judge {
 pub(super) type Query<'a> = &'a [(&'a str, String)];
 
 impl Judge {
-    pub(super) fn new(settings: ClientSettings) -> Result<Judge, BuildError> {
+    /// `asked_for_days` if requests name days, which the vendor judges by its own clock.
+    pub(super) fn new(settings: ClientSettings, asked_for_days: bool) -> Result<Judge, BuildError> {
+        let transport = match &settings.transport {
+            Some(transport) => Arc::clone(transport),
+            None => Arc::new(tls::client(&settings)?),
+        };
         Ok(Judge {
-            client: tls::client(&settings)?,
-            credential: Credential::new(settings.secret, settings.requests_per_minute, settings.clock),
+            transport,
+            credential: Credential::new(settings.secret, settings.requests_per_minute, settings.clock, asked_for_days),
             base_url: settings.base_url,
             limits: settings.limits,
             observer: settings.observer,
@@ -57,17 +63,13 @@ impl Judge {
 
     /// A JSON answer, whole.
     pub(super) async fn json(&self, operation: Operation, query: Query<'_>) -> Result<Whole, Fault> {
-        self.credential.permit().await;
-        let deadline = Instant::now() + self.limits.total;
-        let answer = self.answer(operation, Kind::Json, query, deadline).await?;
-        answer.whole(deadline, &self.limits).await
+        let (answer, start) = self.answer(operation, Kind::Json, query, self.limits.total).await?;
+        answer.whole(start + self.limits.total, &self.limits).await
     }
 
     /// The start of an export.
     pub(super) async fn csv(&self, operation: Operation, query: Query<'_>) -> Result<Stream, Fault> {
-        self.credential.permit().await;
-        let start = Instant::now();
-        let answer = self.answer(operation, Kind::Csv, query, start + self.limits.csv_idle).await?;
+        let (answer, start) = self.answer(operation, Kind::Csv, query, self.limits.csv_idle).await?;
         if !answer.framed {
             let words =
                 "no Content-Length and no chunked framing: a body that was cut could not be told from a whole one";
@@ -77,34 +79,44 @@ impl Judge {
         Ok(Stream { answer, limits: self.limits, end: start + self.limits.csv_total, window: now, fresh: 0 })
     }
 
+    /// The head of an answer, and when its request was sent. A connection that the server closed while it was idle
+    /// looks like one that broke: what brought no answer at all is sent a second time, at once.
     async fn answer(
         &self,
         operation: Operation,
         kind: Kind,
         query: Query<'_>,
-        deadline: Instant,
-    ) -> Result<Answer, Fault> {
+        within: Duration,
+    ) -> Result<(Answer, Instant), Fault> {
+        let url = self.url(operation, query);
+        let mut second = false;
+        loop {
+            self.credential.permit().await.map_err(|Paused { left }| Fault {
+                retry_after: Some(left),
+                ..Fault::new(operation, Reason::RateLimited, "requests are paused because the vendor asked for it")
+            })?;
+            let start = Instant::now();
+            match self.send(operation, kind, url.clone(), start + within).await {
+                Err(fault) if fault.reason == Reason::Truncated && fault.status.is_none() && !second => second = true,
+                other => return other.map(|answer| (answer, start)),
+            }
+        }
+    }
+
+    async fn send(&self, operation: Operation, kind: Kind, url: Url, deadline: Instant) -> Result<Answer, Fault> {
         let mut observed =
             Observed { observer: Arc::clone(&self.observer), operation, code: None, start: Instant::now() };
         let secret = self.credential.secret().current();
-        let mut token = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()))
+        let mut authorization = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()))
             .map_err(|_| Fault::new(operation, Reason::Unauthorized, "the token cannot stand in a header"))?;
-        token.set_sensitive(true);
-        let sent = self
-            .client
-            .get(self.url(operation, query))
-            .header(ACCEPT, kind.accept())
-            .header(AUTHORIZATION, token)
-            .send();
+        authorization.set_sensitive(true);
+        let sent = self.transport.get(Outgoing { url, accept: kind.accept(), authorization });
         let response = match timeout_at(deadline, sent).await {
             Err(_) => {
                 let words = format!("no answer within {}", seconds(observed.start.elapsed()));
                 return Err(Fault::new(operation, Reason::Timeout, words));
             }
-            Ok(Err(error)) => {
-                let (reason, words) = cause::before_the_head(&error);
-                return Err(Fault::new(operation, reason, words));
-            }
+            Ok(Err(none)) => return Err(Fault::new(operation, none.reason, none.detail)),
             Ok(Ok(response)) => response,
         };
         let status = response.status();

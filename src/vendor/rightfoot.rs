@@ -5,7 +5,6 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::balances::{Export, ExportSummary};
@@ -13,6 +12,7 @@ use super::fault::Fault;
 use super::http::Judge;
 use super::records::RowSink;
 use super::settings::{BuildError, ClientSettings};
+use super::state::CredentialState;
 use crate::names::Operation;
 
 /// A client for one Rightfoot key.
@@ -26,7 +26,7 @@ impl Rightfoot {
     /// # Errors
     /// If the settings cannot work at all.
     pub fn new(settings: ClientSettings) -> Result<Rightfoot, BuildError> {
-        Ok(Rightfoot { judge: Judge::new(settings)? })
+        Ok(Rightfoot { judge: Judge::new(settings, false)? })
     }
 
     /// The results of these batches. On an error the sink has seen a part, which must be thrown away. A URL has room
@@ -48,26 +48,19 @@ impl Rightfoot {
         export.finish(sink).map_err(|flaw| about.flawed(flaw))
     }
 
-    /// The vendor's clock, as its `Date` headers tell it: to the second, and never ahead of it.
+    /// Whether the vendor answers for a batch. Only the head of the answer is read.
+    ///
+    /// # Errors
+    /// Everything that is not the start of an export.
+    pub async fn answers_for(&self, id: Uuid) -> Result<(), Fault> {
+        let query = [("batch_ids", id.to_string())];
+        self.judge.csv(Operation::BalancesCsv, &query).await.map(|_| ())
+    }
+
+    /// The vendor's clock and the pause of this key.
     #[must_use]
-    pub fn now(&self) -> DateTime<Utc> {
-        self.judge.credential().now()
-    }
-
-    /// Until when all requests of this key wait.
-    #[must_use]
-    pub fn pause_until(&self) -> Option<DateTime<Utc>> {
-        self.judge.credential().pause_until()
-    }
-
-    /// Lets all requests of this key wait; never shortens a longer pause.
-    pub fn pause(&self, until: DateTime<Utc>) {
-        self.judge.credential().pause(until);
-    }
-
-    /// Ends a pause, for a key that was replaced.
-    pub fn resume(&self) {
-        self.judge.credential().resume();
+    pub fn credential(&self) -> CredentialState<'_> {
+        CredentialState::of(self.judge.credential())
     }
 }
 

@@ -10,9 +10,9 @@ use std::time::Duration;
 use rustls_pki_types::CertificateDer;
 use url::Url;
 
+use super::transport::Transport;
 use crate::clock::SharedClock;
 use crate::config::secret::Secret;
-
 use crate::names::Operation;
 
 /// Everything that a client needs to know.
@@ -32,6 +32,8 @@ pub struct ClientSettings {
     pub observer: Arc<dyn Observe>,
     /// Certificates to trust beside the system's.
     pub extra_roots: Vec<CertificateDer<'static>>,
+    /// What sends the requests; the network if absent.
+    pub transport: Option<Arc<dyn Transport>>,
 }
 
 impl fmt::Debug for ClientSettings {

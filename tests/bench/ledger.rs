@@ -63,7 +63,8 @@ impl Case {
         let success = Success {
             account: self.account,
             source: Source::Consumption,
-            at: DateTime::UNIX_EPOCH,
+            at: None,
+            boot_id: String::new(),
             count_since: DateTime::UNIX_EPOCH,
             configured_since: None,
             answer: None,

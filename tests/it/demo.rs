@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use wallet_exporter::app::{Demo, Surroundings};
+use wallet_exporter::app::{Demo, Dependencies};
 use wallet_exporter::clock::{Clock as _, ManualClock};
 use wallet_exporter::config::Flags;
 use wallet_exporter::metrics::{Format, render};
@@ -32,7 +32,7 @@ impl Running {
             metrics_start_at_zero: Some("0s".to_owned()),
             ..Flags::default()
         };
-        let around = Surroundings { clock: Arc::new(clock.clone()), ..Surroundings::default() };
+        let around = Dependencies { clock: Arc::new(clock.clone()), ..Dependencies::default() };
         let demo = Demo::start(&flags, Vec::new(), &around).await.unwrap();
         let running = Running { clock: clock.clone(), demo };
         running.until("every source is up", |running| running.metrics().matches("source_up{").count() == 4).await;
@@ -40,7 +40,7 @@ impl Running {
     }
 
     fn metrics(&self) -> String {
-        render(&self.demo.running.board.current(), self.clock.now()).0.to_text(Format::Text)
+        render(&self.demo.running.board.current(), self.clock.moment()).0.to_text(Format::Text)
     }
 
     fn value(&self, series: &str) -> f64 {
@@ -113,7 +113,7 @@ async fn the_demo_starts_again_on_another_day_with_its_ledger() {
 
     // Minutes and a day later, and after more days than are gone through again.
     for pause in [TimeDelta::minutes(2), TimeDelta::days(1), TimeDelta::days(45)] {
-        clock.set(clock.now() + pause);
+        clock.pass_to(clock.now() + pause);
         let demo = Running::start(&clock, directory.path()).await;
         let now = demo.counters();
         for (series, value) in &before {

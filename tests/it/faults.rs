@@ -157,7 +157,7 @@ async fn case(rig: &Rig, source: &str, operation: Operation, name: &str, fault: 
     // A day's figures end with the day, so no case may reach midnight.
     if rig.clock.now().hour() >= 18 {
         let morning = rig.clock.now().date_naive().succ_opt().unwrap().and_hms_opt(6, 0, 0).unwrap().and_utc();
-        rig.clock.set(morning);
+        rig.clock.pass_to(morning);
         rig.until("everything is polled in the morning", |rig| {
             SOURCES.iter().all(|(source, _)| {
                 rig.source("last_success_timestamp_seconds", source) >= Some(morning.timestamp() as f64)
@@ -200,6 +200,8 @@ async fn case(rig: &Rig, source: &str, operation: Operation, name: &str, fault: 
     let most = match name {
         "endless last_page" => 20,
         "meta that does not add up" => 3,
+        // A connection that was closed before an answer may have been idle for too long.
+        "no reply" => 2,
         _ => 1,
     };
     assert!((1..=most).contains(&mine), "{what}: one attempt cost {mine} requests");
@@ -219,9 +221,7 @@ async fn case(rig: &Rig, source: &str, operation: Operation, name: &str, fault: 
     // Then the gauge vanishes, and recovery is automatic.
     let gone = wallet_exporter::clock::delta(Duration::from_secs(3_601));
     let last = rig.snapshot().sources.iter().find(|view| view.source.as_str() == source).unwrap().last_success.unwrap();
-    if rig.clock.now() < last + gone {
-        rig.clock.set(last + gone);
-    }
+    rig.clock.pass_to(last.wall + gone);
     assert_eq!(rig.value(gauge(source)), None, "{what}: the gauge vanishes at max_age");
     rig.vendors.clear_faults(None);
     rig.until_recovered(source, &what).await;
@@ -367,6 +367,8 @@ async fn one_foreign_batch_never_blinds_the_others_and_all_refused_is_a_failure(
     rig.start().await;
     rig.first_polls().await;
     let batches = |state: &str| rig.value(&format!(r#"rightfoot_batches{{account="default",state="{state}"}}"#));
+    assert_eq!((batches("open"), batches("unavailable")), (Some(2.0), Some(0.0)), "one refusal may be a stray answer");
+    rig.poll(&["batches"]).await;
     assert_eq!((batches("open"), batches("unavailable")), (Some(1.0), Some(1.0)));
     assert_eq!(rig.source("up", "batches"), Some(1.0));
 
@@ -404,7 +406,7 @@ async fn tls(rig: &Rig, name: &str, year: i32) -> (String, rustls_pki_types::Cer
     (address, certificate)
 }
 
-/// What is wrong before a request can be made, for every source at once: the vendor was well in an earlier life, cannot
+/// What is wrong before a request can be made, for every source at once: the vendor was well in a previous run, cannot
 /// be reached in this one, and is well again in the next. No token goes to a host that cannot show who it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_vendor_that_cannot_be_reached_is_connect_for_every_source() {

@@ -74,7 +74,7 @@ fn each_crate_has_one_home() {
         ("reqwest::", &["vendor"]),
         ("csv_core::", &["vendor"]),
         ("rusqlite::", &["store"]),
-        ("moka::", &["store"]),
+        ("moka::", &["poll"]),
         ("envy::", &["config"]),
         ("procfs::", &["metrics"]),
         ("bcrypt::", &["http"]),

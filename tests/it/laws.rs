@@ -105,7 +105,8 @@ fn run(steps: Vec<Step>, base: BaseLine) -> Result<(), TestCaseError> {
                 let success = Success {
                     account,
                     source: Source::Consumption,
-                    at: DateTime::UNIX_EPOCH,
+                    at: None,
+                    boot_id: String::new(),
                     count_since: DateTime::UNIX_EPOCH,
                     configured_since: None,
                     answer: None,

@@ -7,6 +7,7 @@ use chrono::{Days, TimeDelta};
 use wallet_exporter::clock::Clock as _;
 use wallet_exporter::money::Usd;
 use wallet_exporter::simulator::{CardEvent, NewRow, Operation, Part};
+use wallet_exporter::store::{StorageFault, StorageFaultKind};
 
 use crate::rig::{Rig, at};
 
@@ -164,12 +165,12 @@ async fn a_steady_cycle_is_one_small_request_a_source_and_a_late_revision_is_fou
         rig.vendors.spend(moment, "api_request", "/api/v1/address/verify", dollars(1));
     }
     // Ten thousand transactions over the year, two an hour.
-    rig.clock.set(now - TimeDelta::days(208));
+    rig.clock.step_to(now - TimeDelta::days(208));
     for _ in 0..10_000 {
         rig.clock.advance(Duration::from_secs(1_797));
         rig.vendors.top_up(dollars(1));
     }
-    rig.clock.set(now);
+    rig.clock.step_to(now);
     rig.start().await;
     rig.first_polls().await;
     let of = |rig: &Rig, operation| {
@@ -205,7 +206,7 @@ async fn a_day_ends_at_the_vendors_midnight_and_its_figures_are_back_within_a_mi
         ("2026-05-31T23:58:00Z", -90),
     ] {
         let mut rig = Rig::new().await;
-        rig.clock.set(at(begin));
+        rig.clock.pass_to(at(begin));
         rig.vendors.set_clock_offset(TimeDelta::seconds(offset));
         rig.set("BATCHDATA_CONSUMPTION_INTERVAL", "5m");
         spend(&rig, 4);
@@ -213,9 +214,9 @@ async fn a_day_ends_at_the_vendors_midnight_and_its_figures_are_back_within_a_mi
         rig.first_polls().await;
         assert_eq!(rig.value(&period("today")), Some(4.0), "{begin}");
         let midnight = at(begin) + TimeDelta::seconds(120 - offset);
-        rig.clock.set(midnight - TimeDelta::seconds(2));
+        rig.clock.pass_to(midnight - TimeDelta::seconds(2));
         assert_eq!(rig.value(&period("today")), Some(4.0), "{begin}: still the old day");
-        rig.clock.set(midnight + TimeDelta::milliseconds(1_500));
+        rig.clock.pass_to(midnight + TimeDelta::milliseconds(1_500));
         rig.clock.advance(Duration::from_secs(4));
         rig.until("the new day's figures", |rig| rig.value(&period("today")) == Some(0.0)).await;
         assert_eq!(rig.value(&period("yesterday")), Some(4.0), "{begin}");
@@ -312,7 +313,7 @@ async fn a_batch_settles_once_and_is_not_downloaded_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_and_a_read_only_one_stop_counters_and_lose_nothing() {
-    for read_only in [false, true] {
+    for kind in [StorageFaultKind::Full, StorageFaultKind::ReadOnly] {
         let directory = tempfile::tempdir().unwrap();
         let mut rig = rig_at(directory.path()).await;
         rig.start().await;
@@ -320,30 +321,17 @@ async fn a_full_disk_and_a_read_only_one_stop_counters_and_lose_nothing() {
         spend(&rig, 10);
         rig.poll(&["consumption"]).await;
         let store = rig.store();
-        if read_only {
-            store.set_read_only(true).unwrap();
-        } else {
-            store.limit_growth(Some(0)).unwrap();
-            // The file's free space is used up first: many new series need more than that.
-            for number in 0..90 {
-                let path = format!("/api/v1/{number}/{}", "long".repeat(25));
-                rig.vendors.spend(rig.clock.now(), &format!("origin-{number}"), &path, Usd::from_cents(0));
-            }
-        }
+        store.set_fault(Some(StorageFault { skip: 0, kind }));
         for number in 0..90 {
             let path = format!("/api/v1/{number}/{}", "long".repeat(25));
             rig.vendors.spend(rig.clock.now(), &format!("origin-{number}"), &path, dollars(1));
         }
         rig.poll(&["consumption"]).await;
-        assert_eq!(rig.value("wallet_exporter_storage_up"), Some(0.0), "read-only: {read_only}");
+        assert_eq!(rig.value("wallet_exporter_storage_up"), Some(0.0), "{kind:?}");
         assert_eq!(rig.source("up", "consumption"), Some(1.0), "a storage fault fails no poll");
         assert_eq!(rig.value(DEBIT), Some(10.0), "counters stand still");
         assert_eq!(rig.value(&period("today")), Some(100.0), "gauges go on");
-        if read_only {
-            store.set_read_only(false).unwrap();
-        } else {
-            store.limit_growth(None).unwrap();
-        }
+        store.set_fault(None);
         drop(store);
         rig.poll(&["balance", "consumption", "card_transactions", "batches"]).await;
         assert_eq!(rig.value("wallet_exporter_storage_up"), Some(1.0));

@@ -217,7 +217,7 @@ async fn a_source_that_fails_is_logged_once_and_once_again_when_it_recovers() {
     for line in lines.lines() {
         let line: serde_json::Value = serde_json::from_str(&line.unwrap()).expect("each line is one JSON object");
         match line["message"].as_str() {
-            Some("source fails") => failed.push(line),
+            Some("poll failed") => failed.push(line),
             Some("source has recovered") => {
                 recovered.push(line);
                 break;

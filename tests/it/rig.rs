@@ -13,10 +13,11 @@ use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use wallet_exporter::app::{AppError, Running, Surroundings};
-use wallet_exporter::clock::{Clock as _, ManualClock};
-use wallet_exporter::config::{Config, Flags};
+use wallet_exporter::app::{AppError, Dependencies, Running, check_online};
+use wallet_exporter::clock::{BootTime, Clock as _, ManualClock};
+use wallet_exporter::config::{Config, Faults, Flags};
 use wallet_exporter::metrics::{Format, render};
+use wallet_exporter::poll::keeper::StorageWork;
 use wallet_exporter::simulator::{Options, Simulator};
 use wallet_exporter::snapshot::{Board, Snapshot};
 use wallet_exporter::store::Store;
@@ -115,17 +116,30 @@ impl Rig {
         self.try_start().await.unwrap();
     }
 
-    pub async fn try_start(&mut self) -> Result<(), AppError> {
+    fn config(&self) -> Result<Config, Faults> {
         let pairs = self.settings.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        let config = Config::load(&Flags::default(), pairs, self.clock.now())?;
-        let around = Surroundings {
+        Config::load(&Flags::default(), pairs, self.clock.now())
+    }
+
+    fn dependencies(&self) -> Dependencies {
+        Dependencies {
             clock: Arc::new(self.clock.clone()),
             limits: self.limits,
+            transport: None,
+            storage_work: StorageWork::Threads,
             extra_roots: self.roots.clone(),
             seed: Some(7),
             drain: Duration::from_millis(200),
-        };
-        let running = Running::start(&config, &around).await?;
+        }
+    }
+
+    /// What `check --online` prints, and whether all is well.
+    pub async fn check_online(&self) -> (String, bool) {
+        check_online(&self.config().unwrap(), &self.dependencies()).await.unwrap()
+    }
+
+    pub async fn try_start(&mut self) -> Result<(), AppError> {
+        let running = Running::start(&self.config()?, &self.dependencies()).await?;
         let (board, store, stop) = (Arc::clone(&running.board), Arc::clone(&running.store), running.stop_token());
         let (web, webhook) = (running.addresses.web, running.addresses.webhook);
         let task = tokio::spawn(async move { running.run().await.unwrap() });
@@ -165,7 +179,7 @@ impl Rig {
 
     /// The exposition at this moment.
     pub fn metrics(&self) -> String {
-        render(&self.snapshot(), self.clock.now()).0.to_text(Format::Text)
+        render(&self.snapshot(), self.clock.moment()).0.to_text(Format::Text)
     }
 
     /// The value of a series, written as in the exposition: `name{label="value",...}`.
@@ -202,20 +216,22 @@ impl Rig {
         let polls = |source: &&str| self.source("polls_total", source).unwrap_or_default();
         let before: Vec<f64> = sources.iter().map(polls).collect();
         let done = || sources.iter().zip(&before).all(|(source, before)| polls(source) > *before);
-        let begin = self.clock.now();
+        let begin = self.clock.boot();
         let deadline = Instant::now() + PATIENCE;
         while !done() {
             assert!(Instant::now() < deadline, "no further poll of {sources:?}\n{}", self.metrics());
-            let due: Vec<DateTime<Utc>> = self
+            let due: Vec<BootTime> = self
                 .snapshot()
                 .sources
                 .iter()
                 .filter(|view| sources.contains(&view.source.as_str()))
-                .filter_map(|view| view.next_attempt)
+                .filter_map(|view| Some(view.next_attempt?.boot))
                 .collect();
             // Only as far as the next attempt: a step beyond it would make values look older than they have to be.
-            match due.into_iter().filter(|next| *next > self.clock.now()).min() {
-                Some(next) if next - begin <= wallet_exporter::clock::delta(most) && !done() => self.clock.set(next),
+            match due.into_iter().filter(|next| *next > self.clock.boot()).min() {
+                Some(next) if next.since(begin) <= most && !done() => {
+                    self.clock.advance(next.since(self.clock.boot()));
+                }
                 _ => {}
             }
             let step = Instant::now() + Duration::from_millis(100);

@@ -9,9 +9,9 @@ use wallet_exporter::simulator::{NewRow, Operation};
 
 use crate::rig::Rig;
 
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-fn post(address: SocketAddr, path: &str, body: &str) -> u16 {
+pub fn post(address: SocketAddr, path: &str, body: &str) -> u16 {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let length = body.len();
@@ -22,11 +22,11 @@ fn post(address: SocketAddr, path: &str, body: &str) -> u16 {
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-fn event(event: Uuid, batch: &str) -> String {
+pub fn event(event: Uuid, batch: &str) -> String {
     format!(r#"{{"event_uuid":"{event}","type":"BALANCE_BATCH_COMPLETED","batch_id":"{batch}"}}"#)
 }
 
-async fn rig(storage: &str) -> Rig {
+pub async fn rig(storage: &str) -> Rig {
     let mut rig = Rig::new().await;
     rig.set("STORAGE_PATH", storage);
     rig.set("WEBHOOK_LISTEN_ADDRESS", "127.0.0.1:0");

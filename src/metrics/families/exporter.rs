@@ -4,16 +4,22 @@ use super::super::catalog as c;
 use super::super::encode::Encoder;
 use super::super::family::HistogramValue;
 use super::{count, seconds};
+use crate::clock::Moment;
 use crate::snapshot::{REQUEST_BOUNDS, RequestLog, Snapshot};
 
-pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot) {
+pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     requests(out, snapshot);
+    let mut family = out.family(&c::CLOCK_SKEW);
+    for (account, vendor, skew) in snapshot.clock_skews(now) {
+        // A `Date` is cut to the second.
+        family.sample(&[account, vendor.as_str()], skew.num_seconds() as f64);
+    }
     overflow(out, snapshot);
     let storage = &snapshot.storage;
     out.family(&c::STORAGE_UP).sample(&[], f64::from(u8::from(storage.up())));
     out.family(&c::STORAGE_FAILURES).sample(&[], count(storage.failures));
     out.family(&c::RELOAD_SUCCESSFUL).sample(&[], f64::from(u8::from(snapshot.reload.successful)));
-    out.family(&c::RELOAD_TIME).sample(&[], seconds(snapshot.reload.last_success));
+    out.family(&c::RELOAD_TIME).sample(&[], seconds(snapshot.reload.last_success.by_clock_of(now)));
     let build = [env!("CARGO_PKG_VERSION"), env!("GIT_REVISION"), env!("RUSTC_VERSION")];
     out.family(&c::BUILD_INFO).sample(&build, 1.0);
 }

@@ -1,29 +1,32 @@
 //! The balance checks: counters over settled batches, gauges over open ones, the webhook.
 
-use chrono::{DateTime, Utc};
-
 use super::super::catalog as c;
 use super::super::encode::Encoder;
 use super::super::family::HistogramValue;
 use super::{count, float, seconds};
+use crate::clock::Moment;
 use crate::domain::checks::{BIRTH_KEY, birth_key};
 use crate::domain::tally::{BOUNDS, BUCKETS};
 use crate::money::Usd;
 use crate::snapshot::{RightfootView, Snapshot};
 use crate::vendor::{CheckStatus, RowReject, Source, SubmittedVia};
 
-pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: DateTime<Utc>) {
+pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     counters(out, snapshot);
-    gauges(out, snapshot, |view| {
+    gauges(out, snapshot, now, |view| {
         let source = snapshot.source(&view.account, Source::Batches);
-        source.is_some_and(|source| source.is_fresh(now))
+        source.is_some_and(|source| source.is_fresh(now.boot))
     });
     webhook(out, snapshot);
 }
 
 fn counters(out: &mut Encoder, snapshot: &Snapshot) {
+    let counted = |view: &&RightfootView| {
+        snapshot.source(&view.account, Source::Batches).is_none_or(|source| !source.stale_at_start)
+    };
+    let counted = || snapshot.rightfoots.iter().filter(counted);
     let mut family = out.family(&c::CHECKS);
-    for view in &snapshot.rightfoots {
+    for view in counted() {
         let is_shown = view.births.is_shown(BIRTH_KEY);
         for status in CheckStatus::ALL {
             for via in SubmittedVia::ALL {
@@ -34,7 +37,7 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot) {
         }
     }
     let mut family = out.family(&c::CHECKS_BY_INSTITUTION);
-    for view in &snapshot.rightfoots {
+    for view in counted() {
         for (institution, by_status) in &view.checks.totals.by_institution {
             let is_shown = view.births.is_shown(&birth_key(institution));
             for status in CheckStatus::ALL {
@@ -45,14 +48,14 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot) {
     }
     let bounds = BOUNDS.map(|bound| bound as f64);
     let mut family = out.family(&c::CHECK_BALANCE);
-    for view in &snapshot.rightfoots {
+    for view in counted() {
         let histogram = &view.checks.totals.histogram;
         let is_shown = view.births.is_shown(BIRTH_KEY);
         let (counts, sum) = if is_shown { (histogram.counts, histogram.sum) } else { ([0; BUCKETS], Usd::ZERO) };
         family.histogram(&[&view.account], &HistogramValue { bounds: &bounds, counts: &counts, sum: float(sum) });
     }
     let mut family = out.family(&c::ROWS_REJECTED);
-    for view in &snapshot.rightfoots {
+    for view in counted() {
         let is_shown = view.births.is_shown(BIRTH_KEY);
         for reason in RowReject::ALL {
             let rows = view.checks.totals.rejected.get(&reason).copied().filter(|_| is_shown);
@@ -60,14 +63,14 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot) {
         }
     }
     let mut family = out.family(&c::CHECKS_COUNT_SINCE);
-    for view in &snapshot.rightfoots {
+    for view in counted() {
         if let Some(since) = view.checks.count_since {
             family.sample(&[&view.account], seconds(since));
         }
     }
 }
 
-fn gauges(out: &mut Encoder, snapshot: &Snapshot, fresh: impl Fn(&RightfootView) -> bool) {
+fn gauges(out: &mut Encoder, snapshot: &Snapshot, now: Moment, fresh: impl Fn(&RightfootView) -> bool) {
     let known = || snapshot.rightfoots.iter().filter(|view| fresh(view));
     let mut family = out.family(&c::OPEN_CHECKS);
     for view in known() {
@@ -104,7 +107,7 @@ fn gauges(out: &mut Encoder, snapshot: &Snapshot, fresh: impl Fn(&RightfootView)
     let mut family = out.family(&c::OLDEST_OPEN_BATCH);
     for view in known() {
         if let Some(oldest) = view.checks.oldest_open {
-            family.sample(&[&view.account], seconds(oldest));
+            family.sample(&[&view.account], seconds(oldest.by_clock_of(now)));
         }
     }
 }

@@ -4,10 +4,12 @@ use super::super::catalog as c;
 use super::super::encode::Encoder;
 use super::super::family::FamilySpec;
 use super::{count, seconds};
+use crate::clock::Moment;
 use crate::snapshot::{Snapshot, SourceView};
 use crate::vendor::Reason;
 
-pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot) {
+pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
+    let time = |at: Moment| seconds(at.by_clock_of(now));
     let mut each = |spec: &'static FamilySpec, value: &dyn Fn(&SourceView) -> Option<f64>| {
         let mut family = out.family(spec);
         for view in &snapshot.sources {
@@ -17,9 +19,9 @@ pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot) {
         }
     };
     each(&c::SOURCE_UP, &|view| view.up.map(|up| f64::from(u8::from(up))));
-    each(&c::SOURCE_LAST_SUCCESS, &|view| view.last_success.map(seconds));
-    each(&c::SOURCE_LAST_ATTEMPT, &|view| view.last_attempt.map(seconds));
-    each(&c::SOURCE_NEXT_ATTEMPT, &|view| view.next_attempt.map(seconds));
+    each(&c::SOURCE_LAST_SUCCESS, &|view| view.last_success.map(time));
+    each(&c::SOURCE_LAST_ATTEMPT, &|view| view.last_attempt.map(time));
+    each(&c::SOURCE_NEXT_ATTEMPT, &|view| view.next_attempt.map(time));
     each(&c::SOURCE_INTERVAL, &|view| Some(view.interval.as_secs_f64()));
     each(&c::SOURCE_MAX_AGE, &|view| Some(view.max_age.as_secs_f64()));
     each(&c::SOURCE_CONSECUTIVE_FAILURES, &|view| Some(count(view.consecutive_failures)));

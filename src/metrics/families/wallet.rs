@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
-
 use super::super::catalog as c;
 use super::super::encode::Encoder;
 use super::{count, float, seconds};
+use crate::clock::{BootTime, Moment};
 use crate::domain::births::Births;
 use crate::domain::cards::{Kind, birth_key};
 use crate::domain::consumption::{Report, Series};
@@ -14,14 +13,17 @@ use crate::money::Usd;
 use crate::snapshot::{CardsView, ConsumptionView, Snapshot, WalletView};
 use crate::vendor::Source;
 
-pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: DateTime<Utc>) {
+pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     let fresh = |wallet: &WalletView, source| {
-        snapshot.source(&wallet.account, source).is_some_and(|source| source.is_fresh(now))
+        snapshot.source(&wallet.account, source).is_some_and(|source| source.is_fresh(now.boot))
+    };
+    let counted = |wallet: &WalletView, source| {
+        snapshot.source(&wallet.account, source).is_none_or(|source| !source.stale_at_start)
     };
     balances(out, snapshot, |wallet| fresh(wallet, Source::Balance));
-    consumption(out, snapshot);
-    periods(out, snapshot, now, |wallet| fresh(wallet, Source::Consumption));
-    card_counters(out, snapshot);
+    consumption(out, snapshot, |wallet| counted(wallet, Source::Consumption));
+    periods(out, snapshot, now.boot, |wallet| fresh(wallet, Source::Consumption));
+    card_counters(out, snapshot, |wallet| counted(wallet, Source::CardTransactions));
     card_gauges(out, snapshot, |wallet| fresh(wallet, Source::CardTransactions));
 }
 
@@ -54,10 +56,11 @@ fn shown(view: &ConsumptionView, births: &Births) -> BTreeMap<Series, Usd> {
     view.counters.iter().map(|(series, counter)| (series.clone(), value(series, counter.counted))).collect()
 }
 
-fn consumption(out: &mut Encoder, snapshot: &Snapshot) {
+fn consumption(out: &mut Encoder, snapshot: &Snapshot, counted: impl Fn(&WalletView) -> bool) {
     let views: Vec<(&WalletView, &ConsumptionView, BTreeMap<Series, Usd>)> = snapshot
         .wallets
         .iter()
+        .filter(|wallet| counted(wallet))
         .filter_map(|wallet| {
             let view = wallet.consumption.as_deref()?;
             Some((wallet, view, shown(view, &wallet.births)))
@@ -83,8 +86,10 @@ fn consumption(out: &mut Encoder, snapshot: &Snapshot) {
     let sum = |shown: &BTreeMap<Series, Usd>, report| -> Usd {
         shown.iter().filter(|(series, _)| series.report() == report).map(|(_, amount)| *amount).sum()
     };
+    // Before the first report nothing is known about either.
+    let answered = || views.iter().filter(|(_, view, _)| view.count_since.is_some());
     let mut family = out.family(&c::UNATTRIBUTED);
-    for (wallet, _, shown) in &views {
+    for (wallet, _, shown) in answered() {
         for (total, parts) in [
             (Report::Debit, Report::OriginDebit),
             (Report::Credit, Report::OriginCredit),
@@ -94,7 +99,7 @@ fn consumption(out: &mut Encoder, snapshot: &Snapshot) {
         }
     }
     let mut family = out.family(&c::REVISED_DOWN);
-    for (wallet, view, _) in &views {
+    for (wallet, view, _) in answered() {
         for report in Report::ALL {
             let counters = view.counters.iter().filter(|(series, _)| series.report() == report);
             let held: Usd = counters.map(|(_, counter)| counter.held_back()).sum();
@@ -103,14 +108,13 @@ fn consumption(out: &mut Encoder, snapshot: &Snapshot) {
     }
     let mut family = out.family(&c::WALLET_COUNT_SINCE);
     for (wallet, view, _) in &views {
-        let since = view.count_since.or_else(|| wallet.cards.as_ref()?.count_since);
-        if let Some(since) = since {
+        if let Some(since) = view.count_since {
             family.sample(&[&wallet.account], seconds(since));
         }
     }
 }
 
-fn periods(out: &mut Encoder, snapshot: &Snapshot, now: DateTime<Utc>, fresh: impl Fn(&WalletView) -> bool) {
+fn periods(out: &mut Encoder, snapshot: &Snapshot, now: BootTime, fresh: impl Fn(&WalletView) -> bool) {
     let known = || {
         snapshot.wallets.iter().filter(|wallet| fresh(wallet)).filter_map(|wallet| {
             let periods = wallet.consumption.as_ref()?.periods.as_ref()?;
@@ -135,7 +139,8 @@ fn cards(snapshot: &Snapshot) -> impl Iterator<Item = (&WalletView, &CardsView)>
     snapshot.wallets.iter().filter_map(|wallet| Some((wallet, wallet.cards.as_deref()?)))
 }
 
-fn card_counters(out: &mut Encoder, snapshot: &Snapshot) {
+fn card_counters(out: &mut Encoder, snapshot: &Snapshot, counted: impl Fn(&WalletView) -> bool) {
+    let cards = |snapshot| cards(snapshot).filter(|(wallet, _)| counted(wallet));
     let is_shown = |wallet: &WalletView, brand: &str| wallet.births.is_shown(&birth_key(brand));
     let mut family = out.family(&c::CARD_TRANSACTIONS);
     for (wallet, view) in cards(snapshot) {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::BatchesPoller;
+use super::{Base, BatchesPoller};
+use crate::clock::Moment;
 use crate::domain::batches::{Batch, BatchState};
 use crate::domain::tally::StatusCounts;
 use crate::poll::keeper::Keeper;
@@ -26,7 +27,7 @@ impl BatchesPoller {
         let mut states: BTreeMap<BatchState, u64> = BatchState::ALL.into_iter().map(|state| (state, 0)).collect();
         let mut open_rows = StatusCounts::new();
         let mut needing_care = Vec::new();
-        let mut oldest_open: Option<DateTime<Utc>> = None;
+        let mut oldest_open: Option<Moment> = None;
         for batch in self.followed.values() {
             *states.entry(batch.state).or_default() += 1;
             for (key, rows) in batch.tally.iter().flat_map(|tally| &tally.all) {
@@ -36,15 +37,19 @@ impl BatchesPoller {
                 needing_care.push((batch.id, batch.state, batch.first_seen));
             }
             if batch.state != BatchState::Abandoned {
-                oldest_open = Some(oldest_open.map_or(batch.first_seen, |oldest| oldest.min(batch.first_seen)));
+                let first = batch.first_seen;
+                oldest_open = Some(oldest_open.filter(|oldest| oldest.boot <= first.boot).unwrap_or(first));
             }
         }
         states.insert(BatchState::Settled, self.settled);
-        needing_care.sort_by_key(|(id, _, first_seen)| (*first_seen, *id));
+        needing_care.sort_by_key(|(id, _, first_seen)| (first_seen.boot, *id));
         needing_care.truncate(usize::try_from(SHOWN).unwrap_or_default());
         ChecksView {
             totals: self.totals.clone(),
-            count_since: self.count_since,
+            count_since: match self.base {
+                Base::Fixed(since) => Some(since),
+                Base::At(_) | Base::Stored(_) | Base::Unknown => None,
+            },
             open_rows,
             states,
             newest: self.newest.clone(),
@@ -54,7 +59,7 @@ impl BatchesPoller {
     }
 }
 
-/// The batches with the newest results: from memory while they are open, from the store's cache once they have settled.
+/// The batches with the newest results: from memory while they are followed, from the store otherwise.
 pub(super) fn newest(keeper: &Keeper, followed: &BTreeMap<Uuid, Batch>) -> Result<Vec<NewestBatch>, StoreError> {
     let mut times: BTreeMap<Uuid, DateTime<Utc>> =
         keeper.store().newest_batches(keeper.account, SHOWN)?.into_iter().collect();
@@ -69,10 +74,10 @@ pub(super) fn newest(keeper: &Keeper, followed: &BTreeMap<Uuid, Batch>) -> Resul
     let mut shown = Vec::new();
     for (id, time) in order {
         let counts = match followed.get(&id).and_then(|batch| batch.tally.as_ref()) {
-            Some(tally) => Some(Arc::new(tally.all.clone())),
-            None => keeper.store().finished_tally(keeper.account, id)?,
+            Some(tally) => Some(tally.all.clone()),
+            None => keeper.store().results(keeper.account, id)?,
         };
-        shown.extend(counts.map(|counts| (id, counts, time)));
+        shown.extend(counts.map(|counts| (id, Arc::new(counts), time)));
     }
     Ok(shown)
 }

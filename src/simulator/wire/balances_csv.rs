@@ -62,10 +62,16 @@ pub(in crate::simulator) fn table(world: &World, request: &Request) -> Result<Ta
     let columns = COLUMNS.iter().map(|name| (*name).to_owned()).chain(keys.iter().map(|key| format!("meta_{key}")));
     let columns = columns.collect();
     let keys: Arc<[String]> = keys.into_iter().collect();
+    let broken = Arc::new(world.broken_rows.clone());
     let rows = batches.into_iter().flat_map(move |batch| {
-        let keys = Arc::clone(&keys);
-        (0..batch.rows.len())
-            .filter_map(move |place| batch.rows.get(place).map(|row| fields(&batch, place, row, &keys)))
+        let (keys, broken) = (Arc::clone(&keys), Arc::clone(&broken));
+        (0..batch.rows.len()).filter_map(move |place| {
+            let mut fields = fields(&batch, place, batch.rows.get(place)?, &keys);
+            if broken.contains(&(batch.id.clone(), place)) {
+                fields.push(b"more".to_vec());
+            }
+            Some(fields)
+        })
     });
     Ok(Table { columns, rows: Box::new(rows) })
 }

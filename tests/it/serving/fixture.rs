@@ -215,6 +215,7 @@ pub fn status(now: DateTime<Utc>) -> Status {
         last_success: Some(ago(42)),
         last_attempt: Some(ago(42)),
         next_attempt: Some(ago(-18)),
+        paused_until: None,
         interval_seconds: 60.0,
         max_age_seconds: 3600.0,
         consecutive_failures: 0,

@@ -27,6 +27,7 @@ fn failing() -> Status {
         message: "GET balance: 403 <script>alert(1)</script>".to_owned(),
         advice: Some("Give the token the permission wallet-balance.".to_owned()),
     });
+    sources[0].paused_until = Some(ago(-600));
     sources[1].state = SourceState::Stale;
     sources[1].consecutive_failures = 80;
     sources[1].last_success = Some(ago(9_000));
@@ -113,6 +114,7 @@ async fn failures_are_in_words_with_what_to_do_and_nothing_is_markup() {
         "Failing, last good values are shown",
         "Failing, values are too old to be shown",
         "3 failures in a row",
+        "paused: the vendor asked for fewer requests (HTTP 429)",
         "<code>forbidden</code>",
         "GET balance: 403 &lt;script&gt;alert(1)&lt;/script&gt;",
         "Give the token the permission wallet-balance.",

@@ -60,6 +60,7 @@ pub fn settings_at(base_url: Url, clock: &ManualClock) -> ClientSettings {
         limits: Limits::default(),
         observer: Arc::new(Observed::default()),
         extra_roots: Vec::new(),
+        transport: None,
     }
 }
 
@@ -89,15 +90,15 @@ pub async fn call(operation: Operation, settings: ClientSettings) -> Result<Stri
     let dates = (day("2026-05-01"), day("2026-05-19"));
     match operation {
         Operation::Balance => {
-            let balance = BatchData::new(settings).unwrap().balance().await?;
+            let balance = BatchData::new(settings, true).unwrap().balance().await?;
             Ok(format!("{} at {}", balance.amount, balance.as_of.format("%FT%TZ")))
         }
         Operation::ConsumptionReport => {
-            let report = BatchData::new(settings).unwrap().consumption(dates.0, dates.1).await?;
+            let report = BatchData::new(settings, true).unwrap().consumption(dates.0, dates.1).await?;
             Ok(format!("{:?}", report.days))
         }
         Operation::CreditCardTransactions => {
-            let rows = BatchData::new(settings).unwrap().card_transactions(Some(dates.0), Some(dates.1)).await?;
+            let rows = BatchData::new(settings, true).unwrap().card_transactions(Some(dates.0), Some(dates.1)).await?;
             Ok(format!("{rows:?}"))
         }
         Operation::BalancesCsv => {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
-use wallet_exporter::clock::{Clock, ManualClock, SharedClock, Sleep, delta};
+use wallet_exporter::clock::{BootTime, Clock, ManualClock, SharedClock, Sleep, delta};
 use wallet_exporter::config::secret::Secret;
-use wallet_exporter::vendor::{BatchData, Operation, Rightfoot};
+use wallet_exporter::vendor::{BatchData, Operation, Reason, Rightfoot};
 
 use super::client::{Observed, TOKEN, card, good, noon, page, settings, settings_at};
 use super::fake::{Fake, Reply};
@@ -21,12 +21,16 @@ impl Clock for Eager {
         self.0.now()
     }
 
-    fn sleep_until(&self, deadline: DateTime<Utc>) -> Sleep<'_> {
-        Box::pin(async move {
-            if deadline > self.0.now() {
-                self.0.set(deadline);
-            }
-        })
+    fn boot(&self) -> BootTime {
+        self.0.boot()
+    }
+
+    fn boot_id(&self) -> String {
+        self.0.boot_id()
+    }
+
+    fn sleep_until(&self, deadline: BootTime) -> Sleep<'_> {
+        Box::pin(async move { self.0.advance(deadline.since(self.0.boot())) })
     }
 }
 
@@ -46,7 +50,7 @@ async fn the_budget_holds_in_every_minute() {
     let mut settings = settings_at(fake.url(), &clock);
     settings.clock = Arc::new(Eager(clock)) as SharedClock;
     settings.requests_per_minute = 7;
-    let client = BatchData::new(settings).unwrap();
+    let client = BatchData::new(settings, true).unwrap();
     assert_eq!(client.card_transactions(None, None).await.unwrap().len(), 30);
     let times = times.lock().unwrap();
     assert_eq!(times.len(), 30, "paging takes from the budget, too");
@@ -55,16 +59,6 @@ async fn the_budget_holds_in_every_minute() {
     }
     let took = *times.last().unwrap() - times[0];
     assert!(took <= delta(Duration::from_secs(4 * 60 + 10)), "and no slower than it must be: {took}");
-}
-
-/// Waits until a count is reached, or fails.
-async fn reach(fake: &Fake, count: usize) {
-    let reached = async {
-        while fake.count() < count {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), reached).await.expect("the request is sent");
 }
 
 /// Lets everything that can go on go on.
@@ -83,7 +77,7 @@ async fn the_sources_of_a_token_share_its_budget_and_its_pause() {
     .await;
     let mut settings = settings_at(fake.url(), &clock);
     settings.requests_per_minute = 2;
-    let client = Arc::new(BatchData::new(settings).unwrap());
+    let client = Arc::new(BatchData::new(settings, true).unwrap());
     client.balance().await.unwrap();
     clock.advance(Duration::from_secs(10));
     client.card_transactions(None, None).await.unwrap();
@@ -104,29 +98,32 @@ async fn the_sources_of_a_token_share_its_budget_and_its_pause() {
     kept.await.unwrap().unwrap();
     assert_eq!(fake.count(), 3, "who was dropped took no permit");
 
-    // A pause holds whatever the budget says, and is never shortened.
+    // A pause holds whatever the budget says, and is never shortened. A request in a pause is refused and not sent.
     clock.advance(Duration::from_secs(600));
-    let until = clock.now() + delta(Duration::from_secs(90));
-    client.pause(until);
-    client.pause(clock.now() + delta(Duration::from_secs(5)));
-    assert_eq!(client.pause_until(), Some(until));
-    let paused = waiting(&client);
+    let until = clock.boot() + Duration::from_secs(90);
+    client.credential().pause(until);
+    client.credential().pause(clock.boot() + Duration::from_secs(5));
+    assert_eq!(*client.credential().pause_changes().borrow(), Some(until));
     clock.advance(Duration::from_secs(89));
-    settle().await;
+    let fault = client.balance().await.unwrap_err();
+    assert_eq!((fault.reason, fault.status), (Reason::RateLimited, None));
+    assert_eq!(fault.retry_after, Some(Duration::from_secs(1)));
     assert_eq!(fake.count(), 3);
     clock.advance(Duration::from_secs(1));
-    paused.await.unwrap().unwrap();
-    assert_eq!(client.pause_until(), None);
+    client.balance().await.unwrap();
 
-    // A pause can be ended, for those who wait already.
+    // A pause ends the waiting for the budget, and can be ended.
     clock.advance(Duration::from_secs(600));
-    client.pause(clock.now() + delta(Duration::from_secs(3_600)));
-    let paused = waiting(&client);
+    client.balance().await.unwrap();
+    client.balance().await.unwrap();
+    let waits = waiting(&client);
     settle().await;
-    assert_eq!(fake.count(), 4);
-    client.resume();
-    reach(&fake, 5).await;
-    paused.await.unwrap().unwrap();
+    client.credential().pause(clock.boot() + Duration::from_secs(3_600));
+    assert_eq!(waits.await.unwrap().unwrap_err().reason, Reason::RateLimited);
+    client.credential().resume();
+    clock.advance(Duration::from_secs(60));
+    client.balance().await.unwrap();
+    assert_eq!(fake.count(), 7);
 }
 
 #[tokio::test]
@@ -135,10 +132,10 @@ async fn a_clock_that_is_set_back_does_not_stop_the_requests() {
     let fake = Fake::always(good(Operation::Balance)).await;
     let mut settings = settings_at(fake.url(), &clock);
     settings.requests_per_minute = 1;
-    let client = BatchData::new(settings).unwrap();
+    let client = BatchData::new(settings, true).unwrap();
     client.balance().await.unwrap();
     // The balance's time is then a day ahead: only the number of requests matters here.
-    clock.set(noon() - delta(Duration::from_secs(3_600)));
+    clock.step_to(noon() - delta(Duration::from_secs(3_600)));
     let (outcome, ()) = tokio::join!(client.balance(), async {
         settle().await;
         assert_eq!(fake.count(), 1);
@@ -155,25 +152,26 @@ async fn the_vendors_clock_is_learnt_from_its_date_headers() {
         ("Date: Tue, 19 May 2026 12:00:05 GMT", "2026-05-19T12:00:05Z"),
         // Seven minutes slow is still a clock.
         ("Date: Tue, 19 May 2026 11:53:00 GMT", "2026-05-19T11:53:00Z"),
-        // None, nonsense and absurdity change nothing.
+        // None and nonsense change nothing; a jump needs a second answer.
         ("X: y", "2026-05-19T11:53:00Z"),
         ("Date: yesterday", "2026-05-19T11:53:00Z"),
         ("Date: Thu, 01 Jan 1970 00:00:00 GMT", "2026-05-19T11:53:00Z"),
-        ("Date: Tue, 19 May 2026 23:59:59 GMT", "2026-05-19T23:59:59Z"),
+        ("Date: Tue, 19 May 2026 23:59:59 GMT", "2026-05-19T11:53:00Z"),
+        ("Date: Tue, 19 May 2026 12:00:02 GMT", "2026-05-19T12:00:02Z"),
     ];
     // A failed answer's clock is as good as any.
     let replies = dates.iter().map(|(line, _)| Reply::whole("503 Service Unavailable", &[line], "")).collect();
     let fake = Fake::replies(replies).await;
-    let client = BatchData::new(settings_at(fake.url(), &clock)).unwrap();
-    assert_eq!(client.now(), noon());
+    let client = BatchData::new(settings_at(fake.url(), &clock), true).unwrap();
+    assert_eq!(client.credential().now(), noon());
     for (line, expected) in dates {
         let fault = client.balance().await.unwrap_err();
-        assert_eq!(client.now(), expected.parse::<DateTime<Utc>>().unwrap(), "{line}");
+        assert_eq!(client.credential().now(), expected.parse::<DateTime<Utc>>().unwrap(), "{line}");
         let told = line.strip_prefix("Date: ").and_then(|date| DateTime::parse_from_rfc2822(date).ok());
         assert_eq!(fault.server_time, told.map(|time| time.to_utc()), "{line}");
     }
     clock.advance(Duration::from_secs(2));
-    assert_eq!(client.now().to_rfc3339(), "2026-05-20T00:00:01+00:00", "it goes on between the answers");
+    assert_eq!(client.credential().now().to_rfc3339(), "2026-05-19T12:00:04+00:00", "it goes on between the answers");
 }
 
 #[tokio::test]
@@ -185,7 +183,7 @@ async fn another_secret_in_the_file_is_used_at_the_next_request() {
     let mut settings = settings(fake.url());
     settings.secret = Secret::from_file(&path, |_| Ok(())).unwrap();
     let secret = settings.secret.clone();
-    let client = BatchData::new(settings).unwrap();
+    let client = BatchData::new(settings, true).unwrap();
     client.balance().await.unwrap();
     std::fs::write(&path, "second\n").unwrap();
     secret.refresh();
@@ -198,13 +196,13 @@ async fn another_secret_in_the_file_is_used_at_the_next_request() {
 async fn the_token_is_in_no_text() {
     let fake = Fake::always(Reply::whole("401 Unauthorized", &[], format!(r#"{{"message":"bad {TOKEN}"}}"#))).await;
     let settings = settings(fake.url());
-    let wallet = BatchData::new(settings.clone()).unwrap();
+    let wallet = BatchData::new(settings.clone(), true).unwrap();
     let checks = Rightfoot::new(settings.clone()).unwrap();
     let fault = wallet.balance().await.unwrap_err();
     let mut broken = settings.clone();
     broken.secret = Secret::fixed(SecretString::from(format!("{TOKEN}\n")));
     broken.observer = Arc::new(Observed::default());
-    let unsendable = BatchData::new(broken).unwrap().balance().await.unwrap_err();
+    let unsendable = BatchData::new(broken, true).unwrap().balance().await.unwrap_err();
     assert_eq!(fake.count(), 1, "a token that cannot stand in a header is not sent");
     let texts = [
         format!("{settings:?} {wallet:?} {checks:?}"),

@@ -125,13 +125,13 @@ fn settings_that_cannot_work() {
         ("https://api.example.test#here", BuildError::BaseUrl),
     ] {
         let settings = settings(url.parse().unwrap());
-        assert_eq!(BatchData::new(settings.clone()).unwrap_err(), expected, "{url}");
+        assert_eq!(BatchData::new(settings.clone(), true).unwrap_err(), expected, "{url}");
         assert_eq!(Rightfoot::new(settings).unwrap_err(), expected, "{url}");
     }
     for url in ["http://127.0.0.1:1", "http://127.8.8.8:1", "http://[::1]:1", "http://localhost:1"] {
-        BatchData::new(settings(url.parse().unwrap())).unwrap();
+        BatchData::new(settings(url.parse().unwrap()), true).unwrap();
     }
     let mut broken = settings("https://api.example.test".parse().unwrap());
     broken.extra_roots = vec![CertificateDer::from(vec![1, 2, 3])];
-    assert_eq!(BatchData::new(broken).unwrap_err(), BuildError::ExtraRoot);
+    assert_eq!(BatchData::new(broken, true).unwrap_err(), BuildError::ExtraRoot);
 }
