@@ -2,6 +2,7 @@
 
 mod alerts;
 mod check;
+mod combinations;
 mod configuration;
 mod crash;
 mod dashboards;
@@ -19,5 +20,6 @@ mod program;
 mod rig;
 mod serving;
 mod simulator;
+mod storage;
 mod vendor;
 mod webhook;

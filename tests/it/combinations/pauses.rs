@@ -1,0 +1,125 @@
+//! Answers that make the exporter wait, and those that must not.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use wallet_exporter::clock::Clock as _;
+use wallet_exporter::simulator::{ErrorBody, Fault, NewRow, Operation};
+
+use super::until_up;
+use crate::rig::Rig;
+
+fn single(code: u16) -> Fault {
+    match code {
+        302 => Fault::Redirect { code, location: "http://127.0.0.1:9/".to_owned() },
+        _ => Fault::Status { code, body: ErrorBody::Json, retry_after: None },
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_stray_answer_costs_seconds_and_not_a_quarter_of_an_hour() {
+    let mut rig = Rig::new().await;
+    rig.start().await;
+    rig.first_polls().await;
+    for code in [302, 400, 401, 403, 404, 408, 409, 422, 425] {
+        rig.vendors.fault(Operation::Balance, single(code), Some(1));
+        while rig.source("up", "balance") == Some(1.0) {
+            rig.poll(&["balance"]).await;
+        }
+        let failed = rig.clock.boot();
+        until_up(&rig, "balance", 3).await;
+        let outage = rig.clock.boot().since(failed);
+        assert!(outage <= Duration::from_secs(15), "{code}: {outage:?}");
+    }
+    // 408 and 425 ask for another try, and then for another.
+    rig.vendors.fault(Operation::Balance, single(408), Some(2));
+    rig.poll(&["balance"]).await;
+    let failed = rig.clock.boot();
+    until_up(&rig, "balance", 4).await;
+    assert!(rig.clock.boot().since(failed) <= Duration::from_secs(25));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_the_server_closed_is_no_failed_poll() {
+    let mut rig = Rig::new().await;
+    rig.start().await;
+    rig.first_polls().await;
+    rig.vendors.fault(Operation::Balance, Fault::NoReply, Some(1));
+    rig.poll(&["balance"]).await;
+    assert_eq!(rig.source("up", "balance"), Some(1.0));
+    assert_eq!(rig.source("failures_total=truncated", "balance"), Some(0.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_source_of_a_paused_credential_shows_its_true_next_attempt_and_why() {
+    let mut rig = Rig::new().await;
+    rig.start().await;
+    rig.first_polls().await;
+    rig.vendors.fault(Operation::Balance, Fault::throttled(Some("1800")), Some(1));
+    rig.poll(&["balance"]).await;
+    let paused = rig.clock.now() + TimeDelta::seconds(1_800);
+    rig.clock.advance(Duration::from_secs(400));
+    for source in ["balance", "consumption", "card_transactions"] {
+        let shown = |rig: &Rig| {
+            let next = rig.source("next_attempt_timestamp_seconds", source)?;
+            Some((next - paused.timestamp() as f64).abs() < 5.0)
+        };
+        rig.until("the next attempt is the end of the pause", |rig| shown(rig) == Some(true)).await;
+    }
+    let status = rig.snapshot().status(rig.clock.moment());
+    let of_wallet = status.accounts.iter().find(|account| account.vendor == "batchdata").unwrap();
+    assert!(of_wallet.sources.iter().all(|source| source.paused_until.is_some()), "and the page can say why");
+    rig.vendors.clear_requests();
+    rig.clock.advance(Duration::from_secs(1_410));
+    rig.until("all go on", |rig| {
+        ["balance", "consumption", "card_transactions"]
+            .iter()
+            .all(|source| rig.source("last_success_timestamp_seconds", source) > Some(paused.timestamp() as f64))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_below_the_requests_of_a_pass_slows_it_and_loses_nothing() {
+    let mut rig = Rig::new().await;
+    let mut ids = Vec::new();
+    for number in 0..250 {
+        ids.push(rig.vendors.batch(vec![NewRow::success("Chase", 100 + number)]));
+    }
+    rig.set("RIGHTFOOT_BATCH_IDS", &ids.join(","));
+    rig.set("BATCHDATA_SOURCES", "balance");
+    // One answer, then the vendor has had enough: three requests are needed for all.
+    rig.start().await;
+    rig.first_polls().await;
+    let open = r#"rightfoot_open_balance_checks{account="default",status="success",submitted_via="api"}"#;
+    assert_eq!(rig.value(open), Some(250.0));
+
+    let mut rig = Rig::new().await;
+    let mut ids = Vec::new();
+    for number in 0..250 {
+        ids.push(rig.vendors.batch(vec![NewRow::success("Chase", 100 + number)]));
+    }
+    rig.set("RIGHTFOOT_BATCH_IDS", &ids.join(","));
+    rig.set("BATCHDATA_SOURCES", "balance");
+    let good = Fault::Csv { changes: Vec::new() };
+    for _ in 0..3 {
+        rig.vendors.fault(Operation::BalancesCsv, good.clone(), Some(1));
+        rig.vendors.fault(Operation::BalancesCsv, Fault::throttled(None), Some(1));
+    }
+    rig.start().await;
+    rig.first_polls().await;
+    assert_eq!(rig.source("failing=rate_limited", "batches"), Some(1.0));
+    let answered = rig.snapshot().rightfoots[0].checks.open_rows.values().sum::<u64>();
+    assert_eq!(answered, 100, "what came before the 429 is kept");
+    until_up(&rig, "batches", 10).await;
+    assert_eq!(rig.value(open), Some(250.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_of_every_endpoint_does_not_wait_for_the_end_of_a_pause() {
+    let rig = Rig::new().await;
+    rig.vendors.fault(Operation::Balance, Fault::throttled(Some("3600")), Some(1));
+    let (table, fine) = rig.check_online().await;
+    assert!(!fine);
+    assert_eq!(table.matches("rate_limited").count(), 3, "{table}");
+}

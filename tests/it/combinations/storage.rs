@@ -1,0 +1,125 @@
+//! A storage that fails while something else happens.
+
+use std::time::Duration;
+
+use wallet_exporter::clock::Clock as _;
+use wallet_exporter::simulator::{Fault, NewRow, Operation};
+use wallet_exporter::store::{StorageFault, StorageFaultKind};
+
+use crate::rig::Rig;
+use crate::webhook::{SECRET, event, post};
+
+const STORAGE_UP: &str = "wallet_exporter_storage_up";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn after_one_failed_webhook_the_storage_is_up_with_the_next_poll_even_of_a_vendor_that_is_down() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = crate::webhook::rig(directory.path().to_str().unwrap()).await;
+    rig.start().await;
+    rig.first_polls().await;
+    let (address, path) = (rig.webhook().unwrap(), format!("/webhooks/rightfoot/{SECRET}"));
+    let batch = rig.vendors.batch(vec![NewRow::success("Chase", 100)]);
+    rig.store().set_fault(Some(StorageFault { skip: 0, kind: StorageFaultKind::ReadOnly }));
+    assert_eq!(post(address, &path, &event(uuid::Uuid::from_u128(1), &batch)), 503);
+    assert_eq!(rig.value(STORAGE_UP), Some(0.0));
+    rig.store().set_fault(None);
+    for operation in Operation::ALL {
+        rig.vendors.fault(operation, Fault::status(503), None);
+    }
+    rig.poll(&["balance"]).await;
+    rig.until("the storage is up", |rig| rig.value(STORAGE_UP) == Some(1.0)).await;
+    assert_eq!(rig.source("up", "balance"), Some(0.0));
+    assert_eq!(post(address, &path, &event(uuid::Uuid::from_u128(1), &batch)), 200, "what was refused is taken now");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_read_that_could_not_be_kept_is_not_repeated_at_every_pass() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new().await;
+    rig.set("STORAGE_PATH", directory.path().to_str().unwrap());
+    rig.start().await;
+    rig.first_polls().await;
+    rig.clock.advance(Duration::from_secs(24 * 3_600));
+    rig.store().set_fault(Some(StorageFault { skip: 0, kind: StorageFaultKind::ReadOnly }));
+    rig.poll(&["consumption", "card_transactions"]).await;
+    rig.vendors.clear_requests();
+    let begin = rig.clock.boot();
+    while rig.clock.boot().since(begin) < Duration::from_secs(3_000) {
+        rig.poll(&["consumption", "card_transactions"]).await;
+    }
+    let first_day = |seen: &wallet_exporter::simulator::Seen| {
+        seen.query.iter().find(|(name, _)| name == "start_date").map(|(_, day)| day.clone())
+    };
+    for operation in [Operation::ConsumptionReport, Operation::CreditCardTransactions] {
+        let requests = rig.vendors.requests();
+        let long = requests
+            .iter()
+            .filter(|seen| seen.operation == Some(operation))
+            .filter(|seen| first_day(seen).is_some_and(|day| day.as_str() < "2026-01-01"));
+        assert!(long.count() <= 1, "{operation:?} within an hour");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_flood_of_events_for_one_batch_costs_neither_rows_nor_requests() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = crate::webhook::rig(directory.path().to_str().unwrap()).await;
+    rig.start().await;
+    rig.first_polls().await;
+    let (address, path) = (rig.webhook().unwrap(), format!("/webhooks/rightfoot/{SECRET}"));
+    let batch = rig.vendors.batch(vec![NewRow::success("Chase", 100)]);
+    post(address, &path, &event(uuid::Uuid::from_u128(1), &batch));
+    rig.until("the batch is looked at", |rig| {
+        rig.value(r#"rightfoot_open_balance_checks{account="default",status="success",submitted_via="api"}"#)
+            == Some(1.0)
+    })
+    .await;
+    let size = || -> u64 {
+        let entries = std::fs::read_dir(directory.path()).unwrap();
+        entries.map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+    };
+    let before = size();
+    rig.vendors.clear_requests();
+    for number in 2..500 {
+        assert_eq!(post(address, &path, &event(uuid::Uuid::from_u128(number), &batch)), 200);
+    }
+    assert!(size() <= before + 64 * 1024, "{} bytes more", size() - before);
+    let asked = rig.vendors.requests().iter().filter(|seen| seen.operation == Some(Operation::BalancesCsv)).count();
+    assert!(asked <= 2, "{asked} requests");
+    // And it settles all the same.
+    for _ in 0..12 {
+        rig.poll(&["batches"]).await;
+        post(address, &path, &event(uuid::Uuid::new_v4(), &batch));
+    }
+    rig.until("settled", |rig| rig.value(r#"rightfoot_batches{account="default",state="settled"}"#) == Some(1.0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_webhook_for_a_settled_batch_while_the_storage_cannot_be_read_counts_it_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = crate::webhook::rig(directory.path().to_str().unwrap()).await;
+    rig.start().await;
+    rig.first_polls().await;
+    let (address, path) = (rig.webhook().unwrap(), format!("/webhooks/rightfoot/{SECRET}"));
+    let batch = rig.vendors.batch((0..7).map(|number| NewRow::success("Chase", number)).collect());
+    assert_eq!(post(address, &path, &event(uuid::Uuid::from_u128(1), &batch)), 200);
+    let settled = |rig: &Rig| rig.value(r#"rightfoot_batches{account="default",state="settled"}"#) == Some(1.0);
+    for _ in 0..20 {
+        if settled(&rig) {
+            break;
+        }
+        rig.poll(&["batches"]).await;
+    }
+    assert!(settled(&rig));
+    for skip in 0..4 {
+        rig.store().set_fault(Some(StorageFault { skip, kind: StorageFaultKind::Io }));
+        post(address, &path, &event(uuid::Uuid::new_v4(), &batch));
+        rig.poll(&["batches"]).await;
+        rig.store().set_fault(None);
+        for _ in 0..8 {
+            rig.poll(&["batches"]).await;
+        }
+    }
+    let counted = r#"rightfoot_balance_checks_total{account="default",status="success",submitted_via="api"}"#;
+    assert_eq!((rig.value(counted), settled(&rig)), (Some(7.0), true));
+}

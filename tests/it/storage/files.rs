@@ -1,0 +1,124 @@
+//! Modes of files, and files that vanish under a running process.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use wallet_exporter::store::{FILE_NAME, Store, StoreError};
+
+use super::{after_fixture, version_1, wallet, write};
+use crate::program::{settings, vendors};
+use crate::rig::Rig;
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn modes(directory: &Path) -> Vec<(String, u32)> {
+    let mut modes: Vec<(String, u32)> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name().into_string().unwrap(), mode(&entry.path())))
+        .collect();
+    modes.sort();
+    modes
+}
+
+/// Runs the program until it has written to its storage, then kills it, so that all files stay.
+fn run_once(umask: &str, settings: &[(&str, &str)]) {
+    let program = format!("umask {umask}; exec {}", env!("CARGO_BIN_EXE_wallet-exporter"));
+    let mut child = Command::new("sh")
+        .args(["-c", &program])
+        .env_clear()
+        .envs(settings.iter().copied())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    let listening = lines.map_while(Result::ok).any(|line| line.contains("address="));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(listening);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_made_can_be_read_by_its_owner_only_whatever_the_umask() {
+    let (_vendors, address) = vendors().await;
+    for umask in ["000", "022", "077"] {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().join("data");
+        let settings = settings(&directory, &address);
+        run_once(umask, &settings);
+        assert_eq!(mode(&directory), 0o700);
+        let found = modes(&directory);
+        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        let expected =
+            ["wallet-exporter.db", "wallet-exporter.db-shm", "wallet-exporter.db-wal", "wallet-exporter.lock"];
+        assert_eq!(names, expected);
+        assert!(found.iter().all(|(_, mode)| *mode == 0o600), "{umask}: {found:?}");
+
+        let path = directory.join(FILE_NAME);
+        std::fs::write(&path, [0xa5; 10_000]).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        run_once(umask, &settings);
+        let found = modes(&directory);
+        assert!(found.iter().any(|(name, _)| name.contains(".damaged-")), "{found:?}");
+        assert!(found.iter().all(|(_, mode)| *mode == 0o600), "{umask}: {found:?}");
+    }
+
+    // A directory that is there keeps its mode; files of version 1 do not.
+    let directory = version_1();
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o750)).unwrap();
+    std::fs::set_permissions(directory.path().join(FILE_NAME), std::fs::Permissions::from_mode(0o644)).unwrap();
+    run_once("000", &settings(directory.path(), &address));
+    assert_eq!(mode(directory.path()), 0o750);
+    let found = modes(directory.path());
+    assert!(found.iter().any(|(name, _)| name == "wallet-exporter.db.v1"), "{found:?}");
+    assert!(found.iter().all(|(_, mode)| *mode == 0o600), "{found:?}");
+}
+
+#[test]
+fn a_file_that_is_deleted_or_replaced_takes_no_writes() {
+    type Harm = fn(&Path);
+    let cases: [(&str, &str, Harm); 4] = [
+        ("the database is deleted", FILE_NAME, |path| std::fs::remove_file(path).unwrap()),
+        ("the database is replaced", FILE_NAME, |path| {
+            let copy = path.with_extension("copy");
+            std::fs::copy(path, &copy).unwrap();
+            std::fs::rename(copy, path).unwrap();
+        }),
+        ("the log is deleted", "wallet-exporter.db-wal", |path| std::fs::remove_file(path).unwrap()),
+        ("everything is deleted", FILE_NAME, |path| std::fs::remove_dir_all(path.parent().unwrap()).unwrap()),
+    ];
+    for (name, file, harm) in cases {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().join("data");
+        let (store, _) = Store::open(Some(&directory), after_fixture()).unwrap();
+        let account = wallet(&store);
+        write(&store, account, "before").unwrap();
+        store.probe().unwrap();
+        harm(&directory.join(file));
+        for outcome in [write(&store, account, "after"), store.probe()] {
+            let error = outcome.unwrap_err();
+            assert!(matches!(error, StoreError::Replaced { .. }), "{name}: {error}");
+            assert!(error.to_string().contains("restart"), "{error}");
+        }
+        assert_eq!(super::answer(&store, account).as_deref(), Some("before"), "{name}: reads go on");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_exporter_says_that_its_files_were_deleted() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new().await;
+    rig.set("STORAGE_PATH", directory.path().to_str().unwrap());
+    rig.start().await;
+    rig.first_polls().await;
+    assert_eq!(rig.value("wallet_exporter_storage_up"), Some(1.0));
+    std::fs::remove_file(directory.path().join(FILE_NAME)).unwrap();
+    rig.poll(&["consumption"]).await;
+    assert_eq!(rig.value("wallet_exporter_storage_up"), Some(0.0));
+    assert_eq!(rig.source("up", "consumption"), Some(1.0), "gauges go on");
+    let error = rig.snapshot().storage.last_error.clone().unwrap();
+    assert!(error.contains("deleted or replaced") && error.contains("restart"), "{error}");
+}
