@@ -1,0 +1,201 @@
+//! The end of a world: all trouble ends, everything is read, and what was counted is compared with the truth.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::counters::{check_status, key_of, sums, units};
+use crate::network::Conditions;
+use crate::plan::Trouble;
+use crate::world::World;
+
+impl World {
+    pub async fn finish(&mut self) -> Result<(), String> {
+        self.say(|| "all trouble ends".to_owned());
+        self.calm();
+        // Longest: a Retry-After of an hour, then a full read on the second poll of a new day that was not put off.
+        self.until_everything_is_read().await?;
+        self.look()?;
+        self.money_at_the_end()?;
+        self.cards_at_the_end()?;
+        self.batches_at_the_end()?;
+        self.sizes()
+    }
+
+    fn calm(&mut self) {
+        self.vendors.clear_faults(None);
+        for operation in wallet_exporter::simulator::Operation::ALL {
+            self.vendors.set_permission(operation, true);
+        }
+        let ids: Vec<String> = self.network.state().oracle.batches.keys().cloned().collect();
+        for id in ids {
+            self.vendors.refuse_batch(&id, None);
+        }
+        let mut state = self.network.state();
+        state.conditions = Conditions::calm();
+        state.crash_after = None;
+        drop(state);
+        if self.storage_fault.take().is_some() {
+            if let Some(life) = &self.life {
+                life.set_fault(None);
+            }
+            self.checks.storage_changed(self.time.ms());
+        }
+        self.checks.disturbed(self.time.ms());
+    }
+
+    /// Until all sources have succeeded again and the oracle's days were all given; at most for so long as the longest
+    /// pauses and the way to the next full read take.
+    async fn until_everything_is_read(&mut self) -> Result<(), String> {
+        let seconds = self.plan.intervals.map(|interval| i64::try_from(interval).unwrap());
+        let longest = seconds.iter().max().copied().unwrap();
+        let settle = i64::try_from(self.plan.settle_after).unwrap();
+        let start = self.time.now();
+        let vendor_ahead = self.vendors.now() - self.time.now();
+        let least = start + TimeDelta::seconds(longest * 3 + 120);
+        let at_most = least + TimeDelta::seconds(2 * 3_600 + 90_000.max(longest * 4) + settle * 2 + longest * 4);
+        let stride = Duration::from_secs(u64::try_from((longest / 3).clamp(20, 3_600)).unwrap());
+        let before: BTreeMap<&str, f64> =
+            self.checks.sources.iter().map(|(name, source)| (*name, source.polls - source.failures)).collect();
+        let began = self.checks.started;
+        loop {
+            self.step(stride).await?;
+            let sources = &self.checks.sources;
+            let restarted = self.checks.started != began;
+            let polled = sources.iter().all(|(name, source)| {
+                if *name == "batches" && !self.has_answered_batch() {
+                    return true;
+                }
+                source.polls - source.failures >= if restarted { 2.0 } else { before[name] + 2.0 }
+            });
+            // A clock that stepped far back leaves days ahead of it that the vendor does not answer for yet.
+            let given = self.network.state().oracle.money.all_given() || vendor_ahead.num_seconds().abs() > 2;
+            let settled = self.growing.is_empty() && self.batches_missing().is_empty();
+            if self.time.now() > least && polled && given && settled {
+                // The last report was answered; its poll must end, too.
+                return self.step(Duration::from_secs(120)).await;
+            }
+            if self.time.now() > at_most {
+                let missing = self.batches_missing();
+                return Err(format!("not read at the end: polled {polled}, report whole {given}, batches {missing:?}"));
+            }
+        }
+    }
+
+    fn money_at_the_end(&self) -> Result<(), String> {
+        let state = self.network.state();
+        let money = &state.oracle.money;
+        if !money.all_given() {
+            return Ok(());
+        }
+        for (series, value) in &self.checks.previous.values {
+            let Some(key) = key_of(series) else { continue };
+            // Where names were folded, a part's own series may not exist or hold less.
+            let part = key.contains('/');
+            if money.lowered.contains(&key) || (part && self.plan.has(Trouble::ManyNames)) || key.ends_with("/other") {
+                continue;
+            }
+            let total = money.truth.get(&key).copied().unwrap_or(0);
+            let bases: Vec<i64> = match self.checks.since {
+                Some(_) => vec![0],
+                None => self.checks.marks.money_base.iter().map(|book| book.get(&key).copied().unwrap_or(0)).collect(),
+            };
+            let counted = units(*value);
+            if !bases.iter().any(|base| total - base == counted) {
+                let due: Vec<i64> = bases.iter().map(|base| total - base).collect();
+                return Err(format!("at the end {series} is {counted} ten-thousandths and should be one of {due:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn cards_at_the_end(&self) -> Result<(), String> {
+        if self.checks.cards_vanished || self.checks.storage_was_ever_lost {
+            return Ok(());
+        }
+        let counted = sums(&self.checks.previous, "batchdata_card_transactions_total", "status");
+        let since = self.checks.since;
+        for status in ["paid", "failed", "unknown"] {
+            let in_a_base = |id: i64| {
+                self.checks.marks.cards_base.iter().any(|listing| {
+                    listing
+                        .get(&id)
+                        .is_some_and(|(known, day)| *known == status && since.is_none_or(|since| *day < since))
+                })
+            };
+            let now = self.standing.cards.iter();
+            let due = now.filter(|card| {
+                !card.changed_late && crate::oracle::status_name(card.status) == status && !in_a_base(card.id)
+            });
+            let due = due.count() as u64;
+            let events = counted.get(status).copied().unwrap_or(0);
+            if events < due {
+                return Err(format!("at the end {events} card events are {status}, and at least {due} happened"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether any listed id is one that the vendor answers for. If it refuses all, the source has failed.
+    fn has_answered_batch(&self) -> bool {
+        let state = self.network.state();
+        self.standing.listed.iter().any(|id| state.oracle.batches.contains_key(id))
+    }
+
+    /// The statuses of which fewer rows are counted than certain batches have.
+    fn batches_missing(&self) -> Vec<String> {
+        let scrape = &self.checks.previous;
+        let Some((_, since)) = scrape.family("rightfoot_count_since_timestamp_seconds").next() else {
+            let due = self.has_answered_batch();
+            return due.then(|| "count_since".to_owned()).into_iter().collect();
+        };
+        let counted = sums(scrape, "rightfoot_balance_checks_total", "status");
+        let mut due: BTreeMap<String, u64> = BTreeMap::new();
+        let state = self.network.state();
+        for batch in state.oracle.batches.values().filter(|batch| batch.listed && !batch.uncertain) {
+            for row in batch.rows.iter().filter(|row| row.at as f64 >= since.ceil()) {
+                *due.entry(check_status(&row.status)).or_default() += 1;
+            }
+        }
+        let missing = due.into_iter().filter(|(status, rows)| counted.get(status).copied().unwrap_or(0) < *rows);
+        missing.map(|(status, rows)| format!("{status}: {rows}")).collect()
+    }
+
+    fn batches_at_the_end(&self) -> Result<(), String> {
+        match self.batches_missing().as_slice() {
+            [] => Ok(()),
+            missing => Err(format!("at the end fewer checks are counted than {missing:?}")),
+        }
+    }
+
+    /// Rows and bytes stay within what the world's own size explains.
+    fn sizes(&self) -> Result<(), String> {
+        let path = self.directory.join(wallet_exporter::store::FILE_NAME);
+        let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        let rows = |table: &str| -> i64 {
+            connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+        };
+        let days = self.time.elapsed().as_secs() as i64 / 86_400 + 110;
+        let bounds = [
+            ("consumption_day", days * 320),
+            ("birth", 700),
+            ("label", 420),
+            ("consumption_counter", 320),
+            ("source", 4),
+            ("account", 2),
+        ];
+        for (table, most) in bounds {
+            let found = rows(table);
+            if found > most {
+                return Err(format!("table {table} has {found} rows, more than {most}"));
+            }
+        }
+        let bytes = std::fs::metadata(&path).unwrap().len();
+        if bytes > 64 * 1024 * 1024 {
+            return Err(format!("the database has {bytes} bytes"));
+        }
+        Ok(())
+    }
+}

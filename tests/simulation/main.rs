@@ -1,0 +1,116 @@
+//! The deterministic simulation: one seed is one world, and the same seed is the same world again.
+//!
+//! The real application runs on simulated clocks, a simulated network and a real database; an oracle that counts in
+//! integers knows what is true; invariants are checked on each scrape.
+//!
+//! `SIMULATION_SEED=7` runs one seed and prints what happens in it. `SIMULATION_SEEDS=500` or `SIMULATION_SEEDS=500..900`
+//! runs many. Neither set: a few fixed ones.
+
+#![expect(clippy::disallowed_methods, reason = "which seeds to run is asked for in the environment")]
+
+mod actions;
+mod batches;
+mod checks;
+mod clock;
+mod counters;
+mod delivery;
+mod finish;
+mod gauges;
+mod ids;
+mod life;
+mod network;
+mod oracle;
+mod plan;
+mod text;
+mod trace;
+mod trouble;
+mod world;
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use world::{Failed, Passed, run};
+
+/// The seeds of an ordinary test run.
+const FIXED: Range<u64> = 0..24;
+
+fn seeds() -> Range<u64> {
+    let number = |text: &str| text.trim().parse().expect("SIMULATION_SEEDS is a count, or a range such as 5..10");
+    match std::env::var("SIMULATION_SEEDS") {
+        Err(_) => FIXED,
+        Ok(text) => match text.split_once("..") {
+            Some((from, to)) => number(from)..number(to),
+            None => 0..number(&text),
+        },
+    }
+}
+
+fn one(seed: u64, loud: bool) -> Result<Passed, String> {
+    match catch_unwind(AssertUnwindSafe(|| run(seed, loud))) {
+        Ok(Ok(passed)) => Ok(passed),
+        Ok(Err(Failed { why, when, events })) => Err(format!(
+            "seed {seed} at {when}: {why}\nthe last events:\n{events}\nreplay with SIMULATION_SEED={seed}\n"
+        )),
+        Err(_) => Err(format!("seed {seed}: panicked; replay with SIMULATION_SEED={seed}\n")),
+    }
+}
+
+#[test]
+fn invariants_hold_in_every_world() {
+    if let Ok(seed) = std::env::var("SIMULATION_SEED") {
+        let passed =
+            one(seed.parse().expect("SIMULATION_SEED is a number"), true).unwrap_or_else(|why| panic!("{why}"));
+        println!("{passed:?}");
+        return;
+    }
+    let seeds = seeds();
+    let (next, failed) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()));
+    let (seconds, scrapes, requests) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let began = std::time::Instant::now();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    match one(seed, false) {
+                        Ok(passed) => {
+                            seconds.fetch_add(passed.seconds, Ordering::Relaxed);
+                            scrapes.fetch_add(passed.scrapes, Ordering::Relaxed);
+                            requests.fetch_add(passed.requests, Ordering::Relaxed);
+                        }
+                        Err(why) => {
+                            println!("{why}");
+                            failed.lock().unwrap().push(seed);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    // Two accounts in each world.
+    let years = 2.0 * seconds.into_inner() as f64 / (365.25 * 86_400.0);
+    println!(
+        "{} seeds, {years:.1} account-years, {} scrapes, {} requests in {:.1} s",
+        seeds.end - seeds.start,
+        scrapes.into_inner(),
+        requests.into_inner(),
+        began.elapsed().as_secs_f64()
+    );
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort_unstable();
+    assert!(failed.is_empty(), "these seeds failed: {failed:?}");
+}
+
+#[test]
+fn a_seed_is_the_same_world_again() {
+    for seed in [3, 11, 24] {
+        let first = one(seed, false).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(first, one(seed, false).unwrap_or_else(|why| panic!("{why}")), "seed {seed}");
+    }
+}
