@@ -1,5 +1,5 @@
 // Flows in: dashboards with the answers to their queries. Flows out: one PNG each, and what the page found.
-// Always holds: an error on the page is a problem, a page that does not finish within 60 s too.
+// Always holds: an error on the page is a problem, a page that does not finish in time too.
 
 import { createRequire } from 'node:module';
 import fs from 'node:fs';
@@ -7,6 +7,8 @@ import http from 'node:http';
 import path from 'node:path';
 
 const HERE = import.meta.dirname;
+// Longer than the page's own patience, which knows what it waits for.
+const PATIENCE = 240_000;
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
 
 export async function openStudio(modules, output) {
@@ -46,12 +48,15 @@ export async function openStudio(modules, output) {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking', '--force-color-profile=srgb'],
     headless: true,
+    timeout: PATIENCE,
+    protocolTimeout: PATIENCE,
   });
 
   return {
     async draw(result, picture) {
       board = result;
       const page = await browser.newPage();
+      page.setDefaultTimeout(PATIENCE);
       const noise = [];
       page.on('pageerror', (error) => noise.push(`page error: ${error.message}`));
       page.on('console', (message) => message.type() === 'error' && !message.text().includes('404') && noise.push(`console: ${message.text().slice(0, 200)}`));
@@ -59,9 +64,9 @@ export async function openStudio(modules, output) {
       const height = Math.max(...result.panels.map(({ panel }) => panel.gridPos.y + panel.gridPos.h)) * 38 + 60;
       await page.setViewport({ width: 1600, height });
       await page.goto(`http://127.0.0.1:${server.address().port}/`);
-      await page.waitForFunction('window.finished === true', { timeout: 60_000 });
+      await page.waitForFunction('window.finished === true');
       // Icons arrive one by one.
-      await page.waitForNetworkIdle({ idleTime: 100, timeout: 60_000 });
+      await page.waitForNetworkIdle({ idleTime: 100 });
       const findings = await page.evaluate('window.findings');
       await page.screenshot({ path: picture, fullPage: true });
       await page.close();

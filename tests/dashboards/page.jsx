@@ -252,11 +252,10 @@ function inspect() {
     const content = element.querySelector('.markdown-html');
     if (content && content.scrollHeight > content.parentElement.clientHeight + 2)
       problem(panel, `text of ${content.scrollHeight} px in ${content.parentElement.clientHeight} px`);
-    if (!element.querySelector('canvas') && text.trim() === panel.title) problem(panel, 'is blank');
   }
 }
 
-const PATIENCE = 30_000;
+const PATIENCE = 180_000;
 const QUIET_FRAMES = 3;
 const nextFrame = () => new Promise((resolve) => requestAnimationFrame(resolve));
 
@@ -265,28 +264,31 @@ function painted(canvas) {
   return canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((byte) => byte !== 0);
 }
 
-/** Whether a chart has been painted, a table has its rows. */
-function shown(panel) {
+/** Whether a chart has been painted, a table has its rows, anything else has more than its title. */
+function shown({ panel, data }) {
   const element = document.querySelector(`[data-panel="${panel.id}"]`);
-  if (panel.type === 'table') return element.querySelectorAll('[role="row"]').length > 1;
   const canvas = element.querySelector('canvas');
-  return canvas !== null && painted(canvas);
+  if (data.some((frame) => frame.length > 0)) {
+    if (panel.type === 'table') return element.querySelectorAll('[role="row"]').length > 1;
+    if (panel.type === 'timeseries') return canvas !== null && painted(canvas);
+  }
+  return canvas !== null || element.innerText.trim() !== panel.title;
 }
 
-/** Charts and tables lay themselves out over a few frames: waits until all of them show something and nothing moves. */
+/** Panels lay themselves out over a few frames: waits until all of them show something and nothing moves. */
 async function settled(drawn) {
   let changes = 0;
   new MutationObserver((seen) => (changes += seen.length)).observe(document.body, { attributes: true, characterData: true, childList: true, subtree: true });
-  const waiting = new Set(drawn.filter(({ panel, data }) => ['timeseries', 'table'].includes(panel.type) && data.some((frame) => frame.length > 0)).map(({ panel }) => panel));
+  const waiting = new Set(drawn.filter(({ panel }) => panel.type !== 'row'));
   const deadline = performance.now() + PATIENCE;
   for (let quiet = 0, before = -1; quiet < QUIET_FRAMES || waiting.size > 0; before = changes) {
     if (performance.now() > deadline) {
-      for (const panel of waiting) problem(panel, 'never showed its data');
+      for (const { panel } of waiting) problem(panel, 'never showed its data');
       if (waiting.size === 0) findings.problems.push('the page never came to rest');
       return;
     }
     await nextFrame();
-    for (const panel of waiting) if (shown(panel)) waiting.delete(panel);
+    for (const each of waiting) if (shown(each)) waiting.delete(each);
     quiet = changes === before ? quiet + 1 : 0;
   }
 }

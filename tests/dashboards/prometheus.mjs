@@ -8,19 +8,22 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
+/** A port below those that the system hands out, so that nothing takes it before its server starts. */
+async function freePort() {
+  for (let port = 30_000 + (process.pid % 2_000); ; port += 1) {
+    const free = await new Promise((resolve) => {
+      const server = net.createServer();
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
     });
-  });
+    if (free) return port;
+  }
 }
 
 const RULES = path.join(import.meta.dirname, '../../deploy/prometheus');
-const PATIENCE = 60_000;
+const PATIENCE = 180_000;
+// The history's coarse part has a sample each ten minutes.
+const LOOKBACK = '11m';
 
 async function until(what, condition) {
   const deadline = Date.now() + PATIENCE;
@@ -65,8 +68,7 @@ export async function startPrometheus(program, blocks, directory) {
       `--config.file=${configuration}`,
       `--storage.tsdb.path=${data}`,
       '--storage.tsdb.retention.time=400d',
-      // The history's coarse part has a sample each ten minutes.
-      '--query.lookback-delta=11m',
+      `--query.lookback-delta=${LOOKBACK}`,
       `--web.listen-address=127.0.0.1:${port}`,
     ],
     { stdio: ['ignore', log, log] },
@@ -95,7 +97,11 @@ export async function startPrometheus(program, blocks, directory) {
       return firing > 0 && Number(result[0]?.value[1]) === firing;
     });
     const version = (await answer('status/buildinfo')).version;
-    return { url, version, stop };
+    // Alerts are of now, all else is of the history's end: how long anything takes changes no answer.
+    const firedAt = Math.ceil(Date.now() / 1000);
+    const { result } = await answer(`query?query=max(timestamp(up))&time=${firedAt}`);
+    if (result.length === 0) throw new Error(`the history ended more than ${LOOKBACK} ago`);
+    return { url, version, end: Math.ceil(Number(result[0].value[1])), firedAt, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -58,7 +58,8 @@ export async function instant(prometheus, expression, at) {
 }
 
 async function runTarget(prometheus, target, panel, context) {
-  const { range, end, values } = context;
+  const { range, values } = context;
+  const end = target.expr.includes('ALERTS') ? context.firedAt : context.end;
   const step = target.instant ? SCRAPE : stepFor(range, panel);
   const expression = interpolate(target.expr, values, range, step);
   try {
@@ -72,7 +73,7 @@ async function runTarget(prometheus, target, panel, context) {
 }
 
 /** Runs everything of a dashboard: panels, annotations, and the variables' own look-ups. */
-export async function runDashboard(prometheus, dashboard, end, chosen = {}) {
+export async function runDashboard({ url: prometheus, end, firedAt }, dashboard, chosen = {}) {
   const range = rangeOf(dashboard);
   const values = { datasource: 'prometheus' };
   const variables = [];
@@ -83,7 +84,7 @@ export async function runDashboard(prometheus, dashboard, end, chosen = {}) {
     const series = await instant(prometheus, `group by (${found[2]}) (${interpolate(found[1], values, range, SCRAPE)})`, end);
     variables.push({ name: variable.name, found: series.map(({ metric }) => metric[found[2]]) });
   }
-  const context = { range, end, values };
+  const context = { range, end, firedAt, values };
   const panels = [];
   for (const panel of allPanels(dashboard)) {
     const answers = [];

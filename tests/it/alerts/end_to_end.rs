@@ -17,8 +17,8 @@ use super::sink::{Message, Sink};
 use super::tools::versions;
 use crate::dashboards::live::{Query, every_query_answers};
 
-/// Far more than any step takes; a step that needs it has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Far more than any step takes, also on a busy machine; a step that needs it has failed.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 struct Stage {
     simulator: Simulator,
@@ -26,16 +26,15 @@ struct Stage {
     sink: Sink,
     prometheus: u16,
     alertmanager: u16,
-    /// The batch that settles in the beginning.
-    batch: String,
     watched_since: DateTime<Utc>,
     folder: tempfile::TempDir,
     /// Dropped, and so ended, with the stage.
-    _processes: Vec<Running>,
+    processes: Vec<Running>,
 }
 
 impl Stage {
-    async fn start(prometheus_program: &PathBuf, alertmanager_program: &PathBuf) -> Stage {
+    /// Everything but Alertmanager, and no balance checks yet.
+    async fn start(prometheus_program: &PathBuf) -> Stage {
         let folder = tempfile::tempdir().expect("a folder");
         let simulator = Simulator::new(Options::quiet(SystemClock::shared()));
         simulator.set_batchdata_token("first-token");
@@ -45,19 +44,13 @@ impl Stage {
         simulator.card(&CardEvent::paid(dollars(500)));
         simulator.set_balance(dollars(500));
 
-        let mut rows = vec![NewRow::success("Chase", 120_000); 40];
-        rows.extend(["NO_MATCH", "RETRIEVAL_FAILED"].map(|status| NewRow::failed("Truist", status)));
-        let batch = simulator.batch(rows);
-        std::fs::write(batch_ids(folder.path()), &batch).expect("a file is written");
-
+        std::fs::write(batch_ids(folder.path()), "# none yet\n").expect("a file is written");
         let token = folder.path().join("token");
         std::fs::write(&token, "first-token\n").expect("a file is written");
         let sink = Sink::start();
         let (metrics, prometheus_port, alertmanager_port) = (free_port(), free_port(), free_port());
         let mut processes = vec![exporter(folder.path(), metrics, vendor, &token)];
         until("the exporter is ready", folder.path(), || get(metrics, "/-/ready").is_some()).await;
-        processes.push(alertmanager(alertmanager_program, folder.path(), alertmanager_port, &sink));
-        until("Alertmanager is ready", folder.path(), || get(alertmanager_port, "/-/ready").is_some()).await;
         processes.push(prometheus(prometheus_program, folder.path(), prometheus_port, metrics, alertmanager_port));
         until("Prometheus is ready", folder.path(), || get(prometheus_port, "/-/ready").is_some()).await;
         Stage {
@@ -66,11 +59,30 @@ impl Stage {
             sink,
             prometheus: prometheus_port,
             alertmanager: alertmanager_port,
-            batch,
             watched_since: SystemClock.now(),
             folder,
-            _processes: processes,
+            processes,
         }
+    }
+
+    async fn start_alertmanager(&mut self, program: &PathBuf) {
+        self.processes.push(alertmanager(program, self.folder.path(), self.alertmanager, &self.sink));
+        self.until("Alertmanager is ready", || get(self.alertmanager, "/-/ready").is_some()).await;
+    }
+
+    /// Makes these the batches that the exporter asks for.
+    fn list_batches(&self, ids: &[&str]) {
+        std::fs::write(batch_ids(self.folder.path()), ids.join("\n")).expect("a file is written");
+    }
+
+    /// Waits until a query has a result.
+    async fn until_seen(&self, what: &str, query: &str) {
+        self.until(what, || !self.query(query).is_empty()).await;
+    }
+
+    /// Waits until no alert fires.
+    async fn until_quiet(&self) {
+        self.until("all is quiet", || self.query("ALERTS{alertstate=\"firing\"}").is_empty()).await;
     }
 
     async fn until(&self, what: &str, condition: impl Fn() -> bool) {
@@ -168,32 +180,60 @@ async fn the_right_people_hear_of_it_in_plain_words_and_hear_when_it_is_over() {
     // Debian names the program with a prefix.
     let alertmanagers = versions("prometheus-alertmanager");
     for (prometheus, alertmanager) in versions("prometheus").iter().zip(&alertmanagers) {
-        let stage = Stage::start(prometheus, alertmanager).await;
+        let mut stage = Stage::start(prometheus).await;
+        healthy(&mut stage, alertmanager).await;
+        let batch = settled(&stage).await;
         live(&stage).await;
-        shown(&stage).await;
+        shown(&stage, &batch).await;
     }
+}
+
+/// The rules have data, and nobody is told anything.
+async fn healthy(stage: &mut Stage, alertmanager: &PathBuf) {
+    stage.until_seen("healthy", "account:batchdata_wallet_balance_usd:latest == 500").await;
+    // Rules are evaluated before the first scrape, and find that nothing is watched.
+    stage.until_quiet().await;
+    stage.start_alertmanager(alertmanager).await;
+    let begin = Instant::now();
+    let evaluated = || {
+        let since = begin.elapsed().as_secs() + 1;
+        !stage.query(&format!("count_over_time(account:batchdata_wallet_balance_usd:latest[{since}s]) > 6")).is_empty()
+    };
+    stage.until("some more evaluations", evaluated).await;
+    assert!(stage.sink.messages().is_empty(), "{:#?}", stage.sink.messages());
+}
+
+/// A batch of balance checks, submitted only now: one that settles before Prometheus looks is no increase to it.
+async fn settled(stage: &Stage) -> String {
+    let mut rows = vec![NewRow::success("Chase", 120_000); 40];
+    rows.extend(["NO_MATCH", "RETRIEVAL_FAILED"].map(|status| NewRow::failed("Truist", status)));
+    let batch = stage.simulator.batch(rows);
+    stage.list_batches(&[&batch]);
+    stage.until_seen("rows of an open batch", "sum(rightfoot_open_balance_checks) == 42").await;
+    stage.until_seen("the batch is settled", "rightfoot_batches{state=\"settled\"} == 1").await;
+    for counter in [
+        "rightfoot_balance_checks_total",
+        "rightfoot_balance_checks_by_institution_total",
+        "rightfoot_balance_check_balance_usd_bucket",
+    ] {
+        stage.until_seen(&format!("{counter} rises"), &format!("sum(increase({counter}[5m])) > 0")).await;
+    }
+    batch
 }
 
 async fn live(stage: &Stage) {
     let simulator = &stage.simulator;
 
-    // Healthy: the rules have data, and nobody is told anything.
-    let known = "account:batchdata_wallet_balance_usd:latest == 500";
-    stage.until("healthy", || !stage.query(known).is_empty()).await;
-    stage
-        .until("some more evaluations", || {
-            !stage.query("count_over_time(account:batchdata_wallet_balance_usd:latest[1m]) > 5").is_empty()
-        })
-        .await;
-    assert!(stage.sink.messages().is_empty(), "{:#?}", stage.sink.messages());
-
     // Draining: the chat hears of it, with the amount.
     simulator.set_balance(Usd::from_cents(12_345));
     stage.chatted("low", &["Wallet default is low: 123.45 USD left", "threshold of 150.00 USD", "WARNING: "]).await;
 
-    // It goes fast: a page, although the critical threshold is not reached.
-    simulator.spend(SystemClock.now(), "api_request", "/api/v1/property/search", dollars(480));
+    // It goes fast: a page, although the critical threshold is not reached. The balance is known before the pace is, so
+    // that the page tells it.
     simulator.set_balance(dollars(60));
+    stage.until_seen("60 dollars are left", "account:batchdata_wallet_balance_usd:last3d == 60").await;
+    simulator.set_balance(dollars(540));
+    simulator.spend(SystemClock.now(), "api_request", "/api/v1/property/search", dollars(480));
     let summary = |page: &Value| page["annotations"]["summary"].as_str().unwrap_or_default().to_owned();
     let short = || {
         stage.pages().iter().any(|page| {
@@ -232,6 +272,7 @@ async fn live(stage: &Stage) {
     stage.paged("firing", "WalletTokenRejected", rejected).await;
     std::fs::write(&stage.token, "second-token\n").expect("a file is written");
     stage.paged("resolved", "WalletTokenRejected", rejected).await;
+    stage.until_quiet().await;
 
     // The vendor goes down while the wallet is critical: the alert stays, and another says that nobody knows.
     simulator.set_balance(dollars(45));
@@ -251,22 +292,24 @@ async fn live(stage: &Stage) {
     simulator.top_up(dollars(2_000));
     stage.paged("resolved", "WalletBalanceWithheld", unknown).await;
     stage.until("page: critical resolved", || resolved(stage, &["WalletBalanceCritical"])).await;
-    stage.until("all is quiet", || stage.query("ALERTS{alertstate=\"firing\"}").is_empty()).await;
+    stage.until_quiet().await;
 }
 
 /// The dashboards have something to show of all this, and of a few things more.
-async fn shown(stage: &Stage) {
+async fn shown(stage: &Stage, settled: &str) {
     let simulator = &stage.simulator;
     simulator.spend(SystemClock.now(), "list_builder_ui", "/api/v1/property/skip-trace", dollars(20));
     simulator.card(&CardEvent::pending(dollars(100)));
-    // The list of batches gets one that stays empty and one of another team; then the vendor fails.
-    let list = [stage.batch.clone(), simulator.batch(Vec::new()), simulator.foreign_batch()].join("\n");
-    std::fs::write(batch_ids(stage.folder.path()), list).expect("a file is written");
+    // The list of batches gets one that stays empty and one of another team.
+    let (empty, foreign, next) = (simulator.batch(Vec::new()), simulator.foreign_batch(), simulator.batch(Vec::new()));
+    stage.list_batches(&[settled, &empty, &foreign]);
     let fires = "ALERTS{alertname=\"BalanceCheckBatchUnavailable\", alertstate=\"firing\"}";
-    stage.until("a batch is unavailable", || !stage.query(fires).is_empty()).await;
+    stage.until_seen("a batch is unavailable", fires).await;
+    // The vendor fails, and one more batch is due at once.
     simulator.fault(Operation::BalancesCsv, Fault::status(503), None);
+    stage.list_batches(&[settled, &empty, &foreign, &next]);
     let fails = "wallet_exporter_source_failing{source=\"batches\", reason=\"server_error\"} == 1";
-    stage.until("the batches fail", || !stage.query(fails).is_empty()).await;
+    stage.until_seen("the batches fail", fails).await;
 
     let watched = (SystemClock.now() - stage.watched_since).to_std().expect("time goes on");
     every_query_answers(watched, |query| stage.show(query)).await;

@@ -16,7 +16,7 @@ use super::servers::{alertmanager, free_port, get, post};
 use super::sink::Sink;
 use super::tools::versions;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An alert: its name, and the labels that are not its rule's: `account=a, vendor=batchdata`.
 type Alert = (&'static str, &'static str);

@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::sink::Sink;
@@ -22,8 +23,17 @@ impl Drop for Running {
     }
 }
 
+/// A port for a server that starts soon. It lies below those that the system hands out, and each process and each call
+/// has its own: nothing else takes it meanwhile.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a loopback port").port()
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let place = std::process::id() * 16 + CALLS.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(20_000 + place % 10_000).expect("a port");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// The body of a GET; none if nobody answers, or with other than 200.
@@ -40,7 +50,7 @@ pub fn post(port: u16, path: &str, json: &str) -> bool {
 
 fn request(port: u16, text: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
     // HTTP/1.0: the body ends with the connection, in no chunks.
     stream.write_all(text.as_bytes()).ok()?;
     let mut answer = String::new();
@@ -60,21 +70,22 @@ pub fn batch_ids(folder: &Path) -> PathBuf {
     folder.join("batch-ids")
 }
 
-/// The exporter, polling every second; what it knows of the wallet it forgets after eight.
+/// The exporter, polling every second. It forgets after twelve what it knows of the wallet: polls that a busy machine
+/// delays do not make it stale.
 pub fn exporter(folder: &Path, port: u16, vendor: u16, token: &Path) -> Running {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wallet-exporter"));
     command
         .arg("serve")
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
         .arg(format!("--storage.path={}", folder.join("state").display()))
-        .arg("--metrics.start-at-zero=4s")
+        .arg("--metrics.start-at-zero=10s")
         .env_clear()
         .env("BATCHDATA_API_TOKEN_FILE", token)
         .env("BATCHDATA_BASE_URL", format!("http://127.0.0.1:{vendor}"))
         .env("BATCHDATA_BALANCE_INTERVAL", "1s")
         .env("BATCHDATA_CONSUMPTION_INTERVAL", "1s")
         .env("BATCHDATA_CARD_INTERVAL", "1s")
-        .env("BATCHDATA_MAX_AGE", "8s")
+        .env("BATCHDATA_MAX_AGE", "12s")
         .env("BATCHDATA_WARNING_BALANCE_USD", "150")
         .env("BATCHDATA_CRITICAL_BALANCE_USD", "50")
         .env("BATCHDATA_REQUESTS_PER_MINUTE", "3000")
@@ -83,7 +94,7 @@ pub fn exporter(folder: &Path, port: u16, vendor: u16, token: &Path) -> Running 
         .env("RIGHTFOOT_BATCH_IDS_FILE", batch_ids(folder))
         .env("RIGHTFOOT_COUNT_SINCE", "2020-01-01")
         .env("RIGHTFOOT_INTERVAL", "1s")
-        .env("RIGHTFOOT_SETTLE_AFTER", "4s")
+        .env("RIGHTFOOT_SETTLE_AFTER", "10s")
         .env("RIGHTFOOT_WEBHOOK_SECRET", "0123456789abcdef0123456789abcdef")
         .env("WEBHOOK_LISTEN_ADDRESS", format!("127.0.0.1:{}", free_port()));
     start(&mut command, &folder.join("exporter.log"))

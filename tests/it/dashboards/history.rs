@@ -71,7 +71,7 @@ impl Replica {
 
     /// Waits until nothing is due any more.
     async fn settle(&self) {
-        let now = self.rig.clock.now();
+        let now = self.rig.clock.boot();
         let done = |rig: &Rig| {
             let sources = &rig.snapshot().sources;
             sources.iter().all(|view| {
@@ -80,9 +80,9 @@ impl Replica {
                     other.source.vendor() == view.source.vendor()
                         && other.up == Some(false)
                         && other.last_failure.as_ref().is_some_and(|failure| failure.reason == Reason::RateLimited)
-                        && other.next_attempt.is_some_and(|next| next > now)
+                        && other.next_attempt.is_some_and(|next| next.boot > now)
                 });
-                paused || view.next_attempt.is_some_and(|next| next > now)
+                paused || view.next_attempt.is_some_and(|next| next.boot > now)
             })
         };
         self.rig.until("everything that is due has been done", done).await;
@@ -93,7 +93,7 @@ impl Replica {
         let deadline = Instant::now() + PATIENCE;
         self.rig.web()?;
         loop {
-            let expected = render(&self.rig.snapshot(), self.rig.clock.now()).0.to_text(Format::OpenMetrics);
+            let expected = render(&self.rig.snapshot(), self.rig.clock.moment()).0.to_text(Format::OpenMetrics);
             let began = Instant::now();
             let served = request(self.address?, "GET /metrics", "").await.expect("the exporter answers");
             let took = began.elapsed();
@@ -158,7 +158,7 @@ pub async fn write(path: &Path) {
     let mut now = begin;
     // The machine's clock goes on meanwhile: the last scrapes catch up with it.
     while now <= SystemClock.now() {
-        clock.set(now);
+        clock.pass_to(now);
         story.go_on(now, &mut first).await;
         recorder.at(now.timestamp());
         first.settle_and_record(&mut recorder).await;

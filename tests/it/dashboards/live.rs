@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::board::{Board, all};
 use super::text;
 
-/// Far more than a scrape, a poll and a birth hold take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Far more than a scrape, a poll and a birth hold take, also on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 const NO_YESTERDAY: &str =
     "compares with a day or a week ago, when nothing was watched yet; the fortnight's check has both";
