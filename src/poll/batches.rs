@@ -257,31 +257,32 @@ impl BatchesPoller {
         Ok((findings, taken))
     }
 
-    /// Whether what was refused or failed says something about single batches. If nothing was answered, batches that the
-    /// vendor has answered for before are asked as witnesses.
+    /// Batches that the vendor has answered for before, to find out whether it still does; none where it has just said
+    /// that it does not.
+    async fn witnesses(&self, findings: &Findings) -> Vec<Uuid> {
+        let asked: BTreeSet<&Uuid> = findings.refused.keys().chain(findings.failed.keys()).collect();
+        if findings.ended_early || asked.is_empty() {
+            return Vec::new();
+        }
+        let open = |batch: &&Batch| batch.state == BatchState::Open && batch.confirmed && !asked.contains(&batch.id);
+        if let Some(batch) = self.followed.values().find(open) {
+            return vec![batch.id];
+        }
+        let account = self.keeper.account;
+        let settled = self.keeper.work("batch list", move |store| store.settled_batches(account, MOST_WITNESSES));
+        settled.await.unwrap_or_default()
+    }
+
+    /// Whether what was refused or failed says something about single batches. If nothing was answered, witnesses
+    /// are asked.
     async fn judge(&mut self, findings: &mut Findings) -> Result<(), Fault> {
         let Some(fault) = findings.fault.clone() else { return Ok(()) };
         if !findings.answered.is_empty() {
             return Err(fault);
         }
-        let asked: BTreeSet<Uuid> = findings.refused.keys().chain(findings.failed.keys()).copied().collect();
-        let mut witnesses: Vec<Uuid> = self
-            .followed
-            .values()
-            .filter(|batch| batch.state == BatchState::Open && batch.confirmed && !asked.contains(&batch.id))
-            .map(|batch| batch.id)
-            .take(1)
-            .collect();
-        if witnesses.is_empty() && !asked.is_empty() {
-            let account = self.keeper.account;
-            let settled = self.keeper.work("batch list", move |store| store.settled_batches(account, MOST_WITNESSES));
-            witnesses = settled.await.unwrap_or_default();
-        }
-        if !asked.is_empty() {
-            for witness in witnesses {
-                if self.client.answers_for(witness).await.is_ok() {
-                    return Ok(());
-                }
+        for witness in self.witnesses(findings).await {
+            if self.client.answers_for(witness).await.is_ok() {
+                return Ok(());
             }
         }
         let now = self.keeper.clock.boot();

@@ -46,6 +46,8 @@ pub struct Findings {
     pub failed: BTreeMap<Uuid, Fault>,
     /// Why the pass ended early, or why nothing at all was answered.
     pub fault: Option<Fault>,
+    /// Whether it ended early, by something that says nothing about a single id.
+    pub ended_early: bool,
 }
 
 fn is_refusal(fault: &Fault) -> bool {
@@ -97,6 +99,7 @@ pub async fn ask(download: &dyn Download, groups: Vec<Vec<Uuid>>, span: Span, pe
             }
             Err(fault) if is_about_the_vendor(&fault) => {
                 findings.fault = Some(fault);
+                findings.ended_early = true;
                 return findings;
             }
             Err(fault) => {

@@ -187,6 +187,31 @@ async fn one_wrong_id_beside_settled_batches_is_unavailable_and_the_source_works
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_429_nothing_more_is_asked_to_find_out_what_a_refusal_before_it_meant() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = listed(directory.path(), &[]).await;
+    let good = rig.vendors.batch(rows(3));
+    std::fs::write(directory.path().join("ids"), &good).unwrap();
+    rig.start().await;
+    rig.first_polls().await;
+    until_settled(&rig, 1.0).await;
+    let wrong = [rig.vendors.foreign_batch(), rig.vendors.foreign_batch()];
+    std::fs::write(directory.path().join("ids"), wrong.join("\n")).unwrap();
+    rig.vendors.clear_requests();
+    // Both are refused together, then one alone, then the vendor has had enough.
+    rig.vendors.fault(Operation::BalancesCsv, Fault::Csv { changes: Vec::new() }, Some(2));
+    rig.vendors.fault(Operation::BalancesCsv, Fault::throttled(None), Some(1));
+    rig.clock.advance(Duration::from_secs(6));
+    rig.until("the vendor has had enough", |rig| rig.source("failing=rate_limited", "batches") == Some(1.0)).await;
+    let requests = rig.vendors.requests();
+    assert_eq!(requests.iter().filter(|seen| seen.operation == Some(Operation::BalancesCsv)).count(), 3);
+    for _ in 0..6 {
+        rig.poll(&["batches"]).await;
+    }
+    assert_eq!((batches(&rig, "unavailable"), rig.source("up", "batches")), (Some(2.0), Some(1.0)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_of_nothing_but_settled_batches_costs_no_request() {
     let directory = tempfile::tempdir().unwrap();
     let mut rig = listed(directory.path(), &[]).await;
