@@ -165,7 +165,17 @@ impl Checks {
             };
             let next = seen.now + (next * 1_000.0) as i64 - wall;
             let up = find("wallet_exporter_source_up").is_some_and(|up| up > 0.5);
-            let own = if up { ms(seen.plan.intervals[place]) * 105 / 100 } else { 900_000 };
+            let first_failure = find("wallet_exporter_source_consecutive_failures") == Some(1.0);
+            let limited_now = seen
+                .scrape
+                .family("wallet_exporter_source_failing")
+                .any(|(text, on)| text.contains(&labels) && text.contains("reason=\"rate_limited\"") && on > 0.5);
+            let own = match () {
+                () if up => ms(seen.plan.intervals[place]) * 105 / 100,
+                // One stray answer is followed by a quick second try.
+                () if first_failure && !limited_now => 10_000,
+                () => 900_000,
+            };
             let most = (seen.now + own + 2_500).max(limited + 2_500);
             if next > most {
                 return Err(format!("{name}: the next attempt is {} ms away, up {up}", next - seen.now));

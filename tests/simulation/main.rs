@@ -4,7 +4,7 @@
 //! integers knows what is true; invariants are checked on each scrape.
 //!
 //! `SIMULATION_SEED=7` runs one seed and prints what happens in it. `SIMULATION_SEEDS=500` or `SIMULATION_SEEDS=500..900`
-//! runs many. Neither set: a few fixed ones.
+//! runs many, and with `SIMULATION_STOP=1` only to the first that fails. Neither set: a few fixed ones.
 
 #![expect(clippy::disallowed_methods, reason = "which seeds to run is asked for in the environment")]
 
@@ -86,6 +86,9 @@ fn invariants_hold_in_every_world() {
                         }
                         Err(why) => {
                             println!("{why}");
+                            if std::env::var_os("SIMULATION_STOP").is_some() {
+                                next.store(seeds.end, Ordering::Relaxed);
+                            }
                             failed.lock().unwrap().push(seed);
                         }
                     }
