@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use world::{Failed, Passed, run};
 
 /// The seeds of an ordinary test run.
-const FIXED: Range<u64> = 0..24;
+const FIXED: Range<u64> = 0..16;
 
 fn seeds() -> Range<u64> {
     let number = |text: &str| text.trim().parse().expect("SIMULATION_SEEDS is a count, or a range such as 5..10");
