@@ -46,6 +46,8 @@ if [ "$IMAGE_DRIVER" = overlay ]; then layers=--layers; else layers=--layers=fal
 work=$(mktemp -d)
 declare -A running=()
 clean_up() {
+    # A child that is ended before it has put off what it inherits would clean up for all.
+    [ "$BASHPID" = "$$" ] || return
     set +e
     local pid
     for pid in "${!running[@]}"; do kill -KILL "$pid" 2> /dev/null; wait "$pid" 2> /dev/null; done
@@ -130,7 +132,7 @@ start() {
 stop() {
     local name=$1 outer=$2 code=0 begun=$SECONDS
     kill -TERM "$3"
-    ( sleep 20; kill -KILL "$3" 2> /dev/null ) 9>&- & local watchdog=$!
+    ( sleep 60; kill -KILL "$3" 2> /dev/null ) 9>&- & local watchdog=$!
     wait "$outer" || code=$?
     kill "$watchdog" 2> /dev/null || true
     unset "running[$outer]"
