@@ -88,19 +88,8 @@ async fn a_limit_below_the_requests_of_a_pass_slows_it_and_loses_nothing() {
     }
     rig.set("RIGHTFOOT_BATCH_IDS", &ids.join(","));
     rig.set("BATCHDATA_SOURCES", "balance");
-    // One answer, then the vendor has had enough: three requests are needed for all.
-    rig.start().await;
-    rig.first_polls().await;
     let open = r#"rightfoot_open_balance_checks{account="default",status="success",submitted_via="api"}"#;
-    assert_eq!(rig.value(open), Some(250.0));
-
-    let mut rig = Rig::new().await;
-    let mut ids = Vec::new();
-    for number in 0..250 {
-        ids.push(rig.vendors.batch(vec![NewRow::success("Chase", 100 + number)]));
-    }
-    rig.set("RIGHTFOOT_BATCH_IDS", &ids.join(","));
-    rig.set("BATCHDATA_SOURCES", "balance");
+    // One answer, then the vendor has had enough: three requests are needed for all.
     let good = Fault::Csv { changes: Vec::new() };
     for _ in 0..3 {
         rig.vendors.fault(Operation::BalancesCsv, good.clone(), Some(1));
