@@ -111,11 +111,11 @@ impl Credential {
         self.pause.send_replace(None);
     }
 
-    /// Learns from a `Date` header.
-    pub(super) fn learn(&self, server_time: DateTime<Utc>) {
+    /// Learns from the `Date` header of an answer to a request that was sent at `sent`.
+    pub(super) fn learn(&self, server_time: DateTime<Utc>, sent: BootTime) {
         let now = self.clock.moment();
         let mut vendor = self.vendor();
-        vendor.clock.learn(server_time, now);
+        vendor.clock.learn(server_time, sent, now);
         let Some(skew) = vendor.clock.skew(now) else { return };
         let skewed = skew.abs() > NOTABLE_SKEW;
         if skewed && !vendor.skewed {

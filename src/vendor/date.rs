@@ -75,11 +75,14 @@ impl VendorClock {
         self.candidate.filter(|candidate| candidate.agreed).map(|candidate| at(candidate.zero, now).date_naive())
     }
 
-    /// An answer's `Date`. It is cut to the second and was written before it arrived, so the clock is never ahead.
-    pub(super) fn learn(&mut self, date: DateTime<Utc>, now: Moment) {
+    /// The `Date` of an answer that arrived now, to a request that was sent at `sent`. It was written somewhere between
+    /// the two and is cut to the second: a clock that it can be reconciled with stays as it is, so that a slow answer
+    /// does not set it back.
+    pub(super) fn learn(&mut self, date: DateTime<Utc>, sent: BootTime, now: Moment) {
         let shown = zero(date, now.boot);
         if (date - self.at(now)).abs() <= PLAUSIBLE {
-            self.believed = Some(shown);
+            let known = zero(self.at(now), now.boot);
+            self.believed = Some(known.clamp(shown, zero(date, sent).max(shown)));
             self.candidate = None;
             return;
         }
@@ -138,7 +141,7 @@ mod tests {
     fn a_plausible_date_is_believed_at_once_and_goes_on_between_answers() {
         let mut clock = VendorClock::new(true);
         assert_eq!(shown(&clock, 0), 0, "without one, ours");
-        clock.learn(moment(0).wall - TimeDelta::minutes(50), moment(0));
+        clock.learn(moment(0).wall - TimeDelta::minutes(50), moment(0).boot, moment(0));
         assert_eq!(shown(&clock, 500), -50 * 60);
         // Ours is set: the vendor's stays.
         let stepped = Moment { wall: moment(600).wall + TimeDelta::days(3), ..moment(600) };
@@ -147,16 +150,30 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_answer_does_not_set_the_clock_back() {
+        let mut clock = VendorClock::new(true);
+        clock.learn(moment(0).wall - TimeDelta::seconds(90), moment(0).boot, moment(0));
+        // Written at 10, sent at 8, arrived at 25.
+        clock.learn(moment(10).wall - TimeDelta::seconds(90), moment(8).boot, moment(25));
+        assert_eq!(shown(&clock, 25), -90);
+        // What it cannot be reconciled with moves it, as little as possible.
+        clock.learn(moment(30).wall - TimeDelta::seconds(50), moment(28).boot, moment(31));
+        assert_eq!(shown(&clock, 31), -51);
+        clock.learn(moment(40).wall - TimeDelta::seconds(70), moment(38).boot, moment(41));
+        assert_eq!(shown(&clock, 41), -68);
+    }
+
+    #[test]
     fn a_date_that_jumps_needs_a_second_answer_and_its_day() {
         let jump = TimeDelta::days(2);
         let mut clock = VendorClock::new(true);
-        clock.learn(moment(0).wall, moment(0));
-        clock.learn(moment(1).wall + jump, moment(1));
+        clock.learn(moment(0).wall, moment(0).boot, moment(0));
+        clock.learn(moment(1).wall + jump, moment(1).boot, moment(1));
         assert!(clock.is_disputed());
         assert_eq!(clock.candidate_day(moment(30).boot), None);
-        clock.learn(moment(30).wall + jump, moment(30));
+        clock.learn(moment(30).wall + jump, moment(30).boot, moment(30));
         assert_eq!(clock.candidate_day(moment(30).boot), None, "too soon after the first");
-        clock.learn(moment(61).wall + jump, moment(61));
+        clock.learn(moment(61).wall + jump, moment(61).boot, moment(61));
         let day = (moment(61).wall + jump).date_naive();
         assert_eq!(clock.candidate_day(moment(61).boot), Some(day));
         assert_eq!(shown(&clock, 61), 0);
@@ -167,12 +184,12 @@ mod tests {
     #[test]
     fn one_absurd_answer_changes_nothing() {
         let mut clock = VendorClock::new(true);
-        clock.learn(moment(0).wall, moment(0));
-        clock.learn(DateTime::UNIX_EPOCH, moment(10));
-        clock.learn(moment(100).wall, moment(100));
+        clock.learn(moment(0).wall, moment(0).boot, moment(0));
+        clock.learn(DateTime::UNIX_EPOCH, moment(10).boot, moment(10));
+        clock.learn(moment(100).wall, moment(100).boot, moment(100));
         assert!(!clock.is_disputed());
-        clock.learn(moment(110).wall + TimeDelta::days(900), moment(110));
-        clock.learn(moment(190).wall + TimeDelta::days(900), moment(190));
+        clock.learn(moment(110).wall + TimeDelta::days(900), moment(110).boot, moment(110));
+        clock.learn(moment(190).wall + TimeDelta::days(900), moment(190).boot, moment(190));
         clock.refused();
         assert_eq!(shown(&clock, 200), 0);
     }
@@ -180,9 +197,9 @@ mod tests {
     #[test]
     fn a_day_that_was_accepted_refutes_a_clock_that_is_before_it() {
         let mut clock = VendorClock::new(true);
-        clock.learn(moment(0).wall, moment(0));
+        clock.learn(moment(0).wall, moment(0).boot, moment(0));
         for second in [1, 90] {
-            clock.learn(moment(second).wall - TimeDelta::days(2), moment(second));
+            clock.learn(moment(second).wall - TimeDelta::days(2), moment(second).boot, moment(second));
         }
         clock.accepted(moment(91).wall.date_naive(), moment(91).boot);
         assert!(!clock.is_disputed());
@@ -192,9 +209,9 @@ mod tests {
     #[test]
     fn where_no_day_can_be_asked_for_the_second_answer_is_enough() {
         let mut clock = VendorClock::new(false);
-        clock.learn(moment(0).wall + TimeDelta::days(2), moment(0));
+        clock.learn(moment(0).wall + TimeDelta::days(2), moment(0).boot, moment(0));
         assert!(!clock.is_known());
-        clock.learn(moment(60).wall + TimeDelta::days(2), moment(60));
+        clock.learn(moment(60).wall + TimeDelta::days(2), moment(60).boot, moment(60));
         assert_eq!(shown(&clock, 70), 2 * 24 * HOUR);
     }
 }

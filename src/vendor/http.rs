@@ -110,8 +110,9 @@ impl Judge {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()))
             .map_err(|_| Fault::new(operation, Reason::Unauthorized, "the token cannot stand in a header"))?;
         authorization.set_sensitive(true);
-        let sent = self.transport.get(Outgoing { url, accept: kind.accept(), authorization });
-        let response = match timeout_at(deadline, sent).await {
+        let sent = self.credential.clock().boot();
+        let answer = self.transport.get(Outgoing { url, accept: kind.accept(), authorization });
+        let response = match timeout_at(deadline, answer).await {
             Err(_) => {
                 let words = format!("no answer within {}", seconds(observed.start.elapsed()));
                 return Err(Fault::new(operation, Reason::Timeout, words));
@@ -124,7 +125,7 @@ impl Judge {
         let headers = response.headers();
         let server_time = head::date(headers);
         if let Some(server_time) = server_time {
-            self.credential.learn(server_time);
+            self.credential.learn(server_time, sent);
         }
         let about = About { operation, status: status.as_u16(), server_time };
         if let Some((reason, words)) = head::failure(status) {
