@@ -62,7 +62,7 @@ enum Base {
     Fixed(DateTime<Utc>),
     /// The first successful pass, which had nothing to ask for: its time by the vendor's clock is not known yet.
     At(BootTime),
-    /// The same of the previous run, by this machine's clock of then.
+    /// The same of a run before this machine's last boot, by its clock of then.
     Stored(DateTime<Utc>),
     /// There was no successful pass yet.
     Unknown,
@@ -106,7 +106,8 @@ impl BatchesPoller {
         let was_answered = restored.settled > 0 || restored.batches.iter().any(|batch| batch.confirmed);
         let base = match (settings.count_since, stored) {
             (None, Some(stored)) if !was_answered && stored.configured_since.is_none() => {
-                Base::Stored(stored.count_since)
+                let boot = stored.count_since_boot(&keeper.clock.boot_id());
+                boot.map_or(Base::Stored(stored.count_since), Base::At)
             }
             (_, Some(stored)) => Base::Fixed(stored.count_since),
             (Some(since), None) => Base::Fixed(since),
@@ -243,10 +244,11 @@ impl BatchesPoller {
                              a second answer agrees";
                 return Err(Fault::new(Operation::BalancesCsv, Reason::Implausible, words));
             }
-            // If the clocks agree now, they did then.
+            // If the clocks agree now, they are taken to have agreed then.
             let agree = credential.skew().is_none_or(|skew| skew.abs() <= SAME_BASE_LINE);
             let by_vendor = match self.base {
-                Base::Stored(_) if !agree => credential.now(),
+                Base::Stored(since) if agree => since.min(credential.now()),
+                Base::Stored(_) => credential.now(),
                 base => since(base),
             };
             if (by_vendor - taken).abs() > SAME_BASE_LINE {

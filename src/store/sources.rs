@@ -35,6 +35,13 @@ impl StoredSource {
             _ => (wall <= now.wall).then(|| now.at_wall(wall)),
         }
     }
+
+    /// The boot clock's time of `count_since`, if that was written by this machine's clock since the boot of that name.
+    #[must_use]
+    pub fn count_since_boot(&self, boot_id: &str) -> Option<BootTime> {
+        let (_, boot) = self.boot.as_ref().filter(|(id, _)| !boot_id.is_empty() && id == boot_id)?;
+        Some(boot.shifted(self.count_since - self.last_success?))
+    }
 }
 
 impl Store {

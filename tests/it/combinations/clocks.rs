@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use wallet_exporter::clock::Clock as _;
 use wallet_exporter::money::Usd;
-use wallet_exporter::simulator::{CardEvent, Fault, Operation};
+use wallet_exporter::simulator::{CardEvent, Fault, NewRow, Operation};
 
 use super::{step, until_up};
 use crate::rig::{Rig, at};
@@ -60,6 +60,42 @@ async fn a_top_up_of_a_year_ago_is_not_new_because_the_clock_was_ahead_at_the_fi
         rig.poll(&["card_transactions"]).await;
     }
     assert_eq!(rig.value(paid), Some(0.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checks_before_the_first_start_do_not_count_because_the_clock_was_wrong_then_and_right_after_a_restart() {
+    for days in [2, -2] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut rig = Rig::new().await;
+        let ids = directory.path().join("ids");
+        std::fs::write(&ids, "").unwrap();
+        rig.set("RIGHTFOOT_BATCH_IDS_FILE", ids.to_str().unwrap());
+        rig.set("STORAGE_PATH", directory.path().join("data").to_str().unwrap());
+        rig.set("BATCHDATA_SOURCES", "balance");
+        rig.vendors.set_clock_offset(TimeDelta::days(days));
+        let earlier = rig.vendors.batch(vec![NewRow::success("Chase", 100), NewRow::success("Chase", 100)]);
+        rig.clock.advance(Duration::from_secs(600));
+        rig.start().await;
+        rig.first_polls().await;
+        rig.stop().await;
+        step(&rig, TimeDelta::days(days), TimeDelta::zero());
+        rig.clock.advance(Duration::from_secs(600));
+        let later = rig.vendors.batch(vec![NewRow::success("Chase", 100)]);
+        std::fs::write(&ids, format!("{earlier}\n{later}\n")).unwrap();
+        rig.clock.advance(Duration::from_secs(60));
+        rig.start().await;
+        let settled = r#"rightfoot_batches{account="default",state="settled"}"#;
+        for _ in 0..60 {
+            if rig.value(settled) == Some(2.0) {
+                break;
+            }
+            rig.clock.advance(Duration::from_secs(900));
+            rig.poll(&["batches"]).await;
+        }
+        assert_eq!(rig.value(settled), Some(2.0));
+        let success = r#"rightfoot_balance_checks_total{account="default",status="success",submitted_via="api"}"#;
+        assert_eq!(rig.value(success), Some(1.0), "{days} days off");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
