@@ -11,6 +11,7 @@ use chrono::{TimeDelta, Timelike as _};
 use wallet_exporter::clock::Clock as _;
 use wallet_exporter::money::Usd;
 use wallet_exporter::simulator::{CsvChange, ErrorBody, Fault, NewRow, Operation};
+use wallet_exporter::vendor::Limits;
 
 use crate::rig::Rig;
 
@@ -128,7 +129,13 @@ async fn healthy() -> Rig {
 async fn healthy_at(storage: &str) -> Rig {
     let mut rig = Rig::new().await;
     rig.set("STORAGE_PATH", storage);
-    rig.limits.pages = 20;
+    rig.limits = Limits {
+        pages: 20,
+        total: Duration::from_millis(900),
+        csv_idle: Duration::from_millis(400),
+        csv_total: Duration::from_secs(3),
+        ..rig.limits
+    };
     let now = rig.clock.now();
     rig.vendors.set_balance(Usd::from_cents(4_250));
     rig.vendors.spend(now - TimeDelta::minutes(5), "api_request", "/api/v1/address/verify", Usd::from_cents(45));
