@@ -1,17 +1,14 @@
-//! Serves what was rendered.
+//! Serves the exposition, the page, and the webhook.
 //!
-//! Flows in: the rendered exposition and the state, through [`Site`]; webhook events. Flows out: HTTP answers; event
+//! Flows in: the exposition and the state, through [`Site`]; webhook events. Flows out: HTTP answers; event
 //! ids to the inbox. Invariant: no answer waits for a vendor, and whatever a client does, it ends within a limit.
 
 mod connection;
-mod exposition;
 mod guard;
+mod layers;
 mod listener;
 pub mod negotiate;
 mod page;
-pub mod payload;
-mod requests;
-mod respond;
 mod routes;
 mod server;
 mod site;
@@ -20,8 +17,7 @@ mod webhook;
 
 pub use guard::Limits;
 pub use listener::BindFault;
-pub use requests::Requests;
-pub use server::{Options, ServeFault, Server, TAIL_FAMILIES};
+pub use server::{Options, ServeFault, Server};
 pub use site::Site;
 pub use web::{Web, WebFault};
 pub use webhook::{WebhookOptions, WebhookServer};

@@ -8,12 +8,13 @@
 //!  store       what must survive a restart           the only home of SQLite
 //!  snapshot    last good values and their age
 //!  poll        when to fetch; one task per source
-//!  metrics     families and encoders                 the only place where money becomes a float
-//!  http        serves what was rendered              never calls a vendor, never waits for one
+//!  metrics     families and text, when scraped       facts from snapshots, instruments from registries
+//!  http        axum                                  never calls a vendor, never waits for one
 //! ```
 //!
-//! Beside the flow: `money`, `clock`, `names`, `config`, `telemetry`, `simulator` (knows the vendors' wire formats and nothing of
-//! the rest), `app` (wiring and shutdown).
+//! Beside the flow: `money`, `clock`, `names`, `config`, `telemetry`, `catalog` (every metric family), `instruments` (what
+//! this process did, counted with the `prometheus` crate), `simulator` (knows the vendors' wire formats and nothing of the
+//! rest), `app` (wiring and shutdown).
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::float_cmp)
@@ -25,7 +26,9 @@ pub mod names;
 pub mod config;
 pub mod healthcheck;
 pub mod telemetry;
+pub mod catalog;
 pub mod vendor;
+pub mod instruments;
 pub mod domain;
 pub mod store;
 pub mod snapshot;

@@ -1,20 +1,18 @@
-//! Snapshots in, exposition text out.
+//! Snapshots and registries in, exposition text out.
 //!
-//! Flows in: a snapshot and the time. Flows out: both text formats, plain and compressed, ready to be served.
-//! Invariant: facts are built as families on each change, never kept in long-lived gauges that would have to be cleaned
-//! of vanished labels. This is the only place where money becomes a float.
+//! Flows in: snapshots, registries, the time. Flows out: text, rendered when scraped. Invariant: facts about the vendors
+//! are built as families from a snapshot, never kept in long-lived gauges that would have to be cleaned of vanished
+//! labels; what this process did comes from registries.
 
-pub mod appendix;
-pub mod body;
-pub mod catalog;
 pub mod encode;
+mod exposition;
 mod families;
-pub mod family;
-mod number;
+mod instruments;
 pub mod process;
+mod rendered;
 
-pub use appendix::Appendix;
-pub use body::{Format, Rendered, Reply};
-pub use encode::Encoder;
-pub use families::render;
-pub use family::{FamilySpec, HistogramValue, Kind};
+pub use crate::catalog::{FamilySpec, Kind};
+pub use encode::{Encoder, Format, HistogramValue, end};
+pub use exposition::Exposition;
+pub use instruments::write_instruments;
+pub use rendered::Rendered;

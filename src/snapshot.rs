@@ -1,17 +1,15 @@
 //! What is known now, ready to be shown.
 //!
-//! Flows in: updates from the polls. Flows out: one immutable [`Snapshot`] at a time, and word that it changed.
+//! Flows in: updates from the polls. Flows out: one immutable [`Snapshot`] at a time.
 //! Invariant: readers never wait and never see half an update; what a snapshot shows of the counters is durable already.
 
 mod board;
 mod report;
-mod requests;
 mod source;
 mod status;
 mod views;
 
 pub use board::Board;
-pub use requests::{REQUEST_BOUNDS, RequestLog, RequestTotals};
 pub use source::{Failure, SourceView};
 pub use status::*;
 pub use views::{

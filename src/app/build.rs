@@ -13,6 +13,8 @@ use crate::clock::SharedClock;
 use crate::config::secret::Secret;
 use crate::config::{BatchData as WalletConfig, Config, Faults, Rightfoot as RightfootConfig};
 use crate::domain::batches::Pace;
+use crate::instruments::{Account, Process};
+use crate::metrics::Exposition;
 use crate::poll::balance::{self, BalancePoller};
 use crate::poll::batches::{BatchesPoller, BatchesSettings};
 use crate::poll::cards::CardsPoller;
@@ -23,9 +25,9 @@ use crate::poll::roster::Roster;
 use crate::poll::schedule::Schedule;
 use crate::poll::source::{Poller, Runner, Wake};
 use crate::poll::watch::{Watch, WatchedSecret};
-use crate::snapshot::{Board, RequestLog, RightfootView, Snapshot, SourceView, WalletView, WebhookView};
+use crate::snapshot::{Board, RightfootView, Snapshot, SourceView, WalletView, WebhookView};
 use crate::store::{Store, StoredSource};
-use crate::vendor::{BatchData, ClientSettings, Operation, Rightfoot, Source, Vendor};
+use crate::vendor::{BatchData, ClientSettings, Rightfoot, Source, Vendor};
 
 /// A source, ready to run.
 pub(super) struct Task {
@@ -40,6 +42,9 @@ pub struct App {
     pub board: Arc<Board>,
     /// The store.
     pub store: Arc<Store>,
+    /// What is served at the telemetry path.
+    pub exposition: Arc<Exposition>,
+    pub(super) process: Arc<Process>,
     pub(super) clock: SharedClock,
     pub(super) tasks: Vec<Task>,
     pub(super) keepers: Vec<Arc<Keeper>>,
@@ -74,6 +79,7 @@ impl App {
             around,
             store: Arc::new(store),
             board: Arc::new(Board::new(snapshot)),
+            process: Arc::default(),
             hold: config.process.start_at_zero,
             tasks: Vec::new(),
             keepers: Vec::new(),
@@ -91,9 +97,13 @@ impl App {
             return Err(builder.faults.into());
         }
         let watch = Arc::new(Watch::new(builder.secrets, roster.as_ref().map(|(roster, _)| Arc::clone(roster))));
+        let (clock_of_scrapes, board, process) = (Arc::clone(&clock), Arc::clone(&builder.board), builder.process);
+        let exposition = Exposition::new(clock_of_scrapes, board, Arc::clone(&process));
         Ok(App {
             board: builder.board,
             store: builder.store,
+            exposition: Arc::new(exposition),
+            process,
             clock,
             tasks: builder.tasks,
             keepers: builder.keepers,
@@ -141,6 +151,7 @@ struct Builder<'a> {
     around: &'a Dependencies,
     store: Arc<Store>,
     board: Arc<Board>,
+    process: Arc<Process>,
     hold: std::time::Duration,
     tasks: Vec<Task>,
     keepers: Vec<Arc<Keeper>>,
@@ -149,11 +160,11 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn keeper(&mut self, vendor: Vendor, account: &str) -> Result<Arc<Keeper>, AppError> {
+    fn keeper(&mut self, account: Account) -> Result<Arc<Keeper>, AppError> {
         let clock = Arc::clone(&self.around.clock);
         let (board, store) = (Arc::clone(&self.board), Arc::clone(&self.store));
-        let keeper =
-            Arc::new(Keeper::new(clock, board, store, (vendor, account), self.hold, self.around.storage_work)?);
+        let instruments = (Arc::clone(&self.process), Arc::new(account));
+        let keeper = Arc::new(Keeper::new(clock, board, store, instruments, self.hold, self.around.storage_work)?);
         self.keepers.push(Arc::clone(&keeper));
         if let Some(error) = self.store.frozen_because() {
             self.board.update(|snapshot| {
@@ -164,14 +175,14 @@ impl Builder<'_> {
         Ok(keeper)
     }
 
-    fn settings(&self, base_url: &url::Url, secret: &Secret, budget: u32, log: &Arc<RequestLog>) -> ClientSettings {
+    fn settings(&self, base_url: &url::Url, secret: &Secret, budget: u32, keeper: &Keeper) -> ClientSettings {
         ClientSettings {
             base_url: base_url.clone(),
             secret: secret.clone(),
             requests_per_minute: budget,
             clock: Arc::clone(&self.around.clock),
             limits: self.around.limits,
-            observer: Arc::clone(log) as Arc<dyn crate::vendor::Observe>,
+            observer: Arc::clone(&keeper.instruments) as Arc<dyn crate::vendor::Observe>,
             extra_roots: self.around.extra_roots.clone(),
             transport: self.around.transport.clone(),
         }
@@ -218,7 +229,8 @@ impl Builder<'_> {
     }
 
     fn wallet(&mut self, config: &WalletConfig) -> Result<(), AppError> {
-        let keeper = self.keeper(Vendor::BatchData, &config.account)?;
+        let sources = config.sources.iter().map(|(source, _)| *source);
+        let keeper = self.keeper(Account::new(&config.account, Vendor::BatchData, sources))?;
         let enabled = |source| config.sources.iter().any(|(enabled, _)| *enabled == source);
         let mut stored = |source| -> Result<Option<StoredSource>, AppError> {
             let stored = self.store.source(keeper.account, source)?;
@@ -231,8 +243,7 @@ impl Builder<'_> {
         };
         let (balance, consumption, cards) =
             (stored(Source::Balance)?, stored(Source::Consumption)?, stored(Source::CardTransactions)?);
-        let log = Arc::new(RequestLog::of(config.sources.iter().map(|(source, _)| source.operation())));
-        let settings = self.settings(&config.base_url, &config.token, config.requests_per_minute, &log);
+        let settings = self.settings(&config.base_url, &config.token, config.requests_per_minute, &keeper);
         let client = BatchData::new(settings, enabled(Source::Consumption));
         let client = Arc::new(client.map_err(|source| AppError::Client { variable: "BATCHDATA_BASE_URL", source })?);
         if enabled(Source::Consumption) {
@@ -248,7 +259,7 @@ impl Builder<'_> {
                 consumption: None,
                 cards: None,
                 births: Arc::new(keeper.births()),
-                requests: log,
+                instruments: Arc::clone(&keeper.instruments),
             });
         });
         let mut wakes = Vec::new();
@@ -294,13 +305,12 @@ impl Builder<'_> {
     }
 
     fn rightfoot(&mut self, config: &RightfootConfig) -> Result<Arc<Roster>, AppError> {
-        let keeper = self.keeper(Vendor::Rightfoot, &config.account)?;
+        let keeper = self.keeper(Account::new(&config.account, Vendor::Rightfoot, [Source::Batches]))?;
         let stored = self.store.source(keeper.account, Source::Batches)?;
         let configured = config.count_since.map(|since: DateTime<Utc>| since.to_rfc3339());
         let kept = stored.as_ref().map(|stored| stored.configured_since.as_deref());
         self.faults.check_since("RIGHTFOOT_COUNT_SINCE", configured.as_deref(), kept);
-        let log = Arc::new(RequestLog::of([Operation::BalancesCsv]));
-        let settings = self.settings(&config.base_url, &config.key, config.requests_per_minute, &log);
+        let settings = self.settings(&config.base_url, &config.key, config.requests_per_minute, &keeper);
         let client = Rightfoot::new(settings);
         let client = Arc::new(client.map_err(|source| AppError::Client { variable: "RIGHTFOOT_BASE_URL", source })?);
         self.bear(&keeper, BatchesPoller::known_series())?;
@@ -319,7 +329,7 @@ impl Builder<'_> {
                 account: config.account.clone(),
                 checks: Arc::new(poller.view()),
                 births: Arc::new(keeper.births()),
-                requests: log,
+                instruments: Arc::clone(&keeper.instruments),
                 webhook: config.webhook_secret.as_ref().map(|_| WebhookView::default()),
             });
         });

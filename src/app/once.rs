@@ -6,7 +6,7 @@
 use super::build::App;
 use super::{AppError, Dependencies};
 use crate::config::Config;
-use crate::metrics::{Format, render};
+use crate::metrics::Format;
 use crate::vendor::{Fault, Operation, Vendor};
 
 /// The same configuration with nothing on disk and nothing held back.
@@ -34,8 +34,7 @@ async fn poll_all(app: &mut App) -> Vec<(Operation, Result<(), Fault>)> {
 pub async fn dump(config: &Config, around: &Dependencies) -> Result<(String, bool), AppError> {
     let mut app = App::build(&in_memory(config), around)?;
     let outcomes = poll_all(&mut app).await;
-    let (rendered, _) = render(&app.board.current(), app.clock.moment());
-    Ok((rendered.to_text(Format::Text), outcomes.iter().all(|(_, outcome)| outcome.is_ok())))
+    Ok((app.exposition.to_text(Format::Text), outcomes.iter().all(|(_, outcome)| outcome.is_ok())))
 }
 
 /// Calls every endpoint once. Returns a table, and whether all succeeded.
@@ -46,9 +45,7 @@ pub async fn check_online(config: &Config, around: &Dependencies) -> Result<(Str
     let mut app = App::build(&in_memory(config), around)?;
     let outcomes = poll_all(&mut app).await;
     let asked_nothing =
-        app.board.current().rightfoots.iter().any(|view| {
-            view.requests.totals().values().all(|totals| totals.codes.values().all(|requests| *requests == 0))
-        });
+        app.board.current().rightfoots.iter().any(|view| view.instruments.requests(Operation::BalancesCsv) == 0);
     let mut table = format!("{:<36} {:<14} {}\n", "ENDPOINT", "RESULT", "WHAT TO FIX");
     for (operation, outcome) in &outcomes {
         let (result, remedy) = match outcome {

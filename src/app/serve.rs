@@ -6,19 +6,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::build::App;
 use super::signals::Signals;
 use super::{AppError, Dependencies};
-use crate::clock::{BootTime, SharedClock};
+use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::http::{Limits, Options, Server, Site, Web, WebhookOptions, WebhookServer};
-use crate::metrics::{Rendered, render};
+use crate::instruments::Account;
+use crate::metrics::{Exposition, Format, Rendered};
 use crate::poll::inbox::Inbox;
 use crate::poll::watch::Watch;
 use crate::snapshot::{Board, Status};
@@ -40,6 +39,8 @@ pub struct Running {
     pub board: Arc<Board>,
     /// The store.
     pub store: Arc<crate::store::Store>,
+    /// What is served at the telemetry path.
+    pub exposition: Arc<Exposition>,
     /// The page and the metrics, as the server sees them.
     pub site: Arc<dyn Site>,
     stop: CancellationToken,
@@ -50,14 +51,18 @@ pub struct Running {
 struct Shown {
     clock: SharedClock,
     board: Arc<Board>,
-    rendered: ArcSwap<Rendered>,
+    exposition: Arc<Exposition>,
     web: Web,
     watch: Arc<Watch>,
 }
 
 impl Site for Shown {
-    fn exposition(&self) -> Arc<Rendered> {
-        self.rendered.load_full()
+    fn rendered(&self, format: Format) -> Arc<Rendered> {
+        self.exposition.rendered(format)
+    }
+
+    fn accounts(&self) -> Vec<Arc<Account>> {
+        self.exposition.accounts()
     }
 
     fn status(&self) -> Status {
@@ -93,47 +98,6 @@ impl Site for Shown {
     }
 }
 
-/// How often it is checked whether the wall clock was set.
-const CLOCK_CHECK: Duration = Duration::from_secs(15);
-
-impl Shown {
-    fn render(&self) -> Option<BootTime> {
-        let (rendered, expires) = render(&self.board.current(), self.clock.moment());
-        self.rendered.store(Arc::new(rendered));
-        expires
-    }
-
-    /// Renders at each change, when a value becomes too old, and when the wall clock was set: what it dated moves along.
-    async fn keep_rendered(&self) {
-        let mut changes = self.board.changes();
-        loop {
-            changes.mark_unchanged();
-            let expires = self.render();
-            let rendered = self.clock.moment();
-            let stepped = async {
-                while rendered.by_clock_of(self.clock.moment()) == rendered.wall {
-                    self.clock.sleep_until(self.clock.boot() + CLOCK_CHECK).await;
-                }
-            };
-            let expired = async {
-                match expires {
-                    Some(moment) => self.clock.sleep_until(moment).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                changed = changes.changed() => {
-                    if changed.is_err() {
-                        return;
-                    }
-                }
-                () = expired => {}
-                () = stepped => {}
-            }
-        }
-    }
-}
-
 impl Running {
     /// Opens the addresses, then starts to poll.
     ///
@@ -153,10 +117,8 @@ impl Running {
         let webhook = match &app.roster {
             Some((roster, Some(secret))) => {
                 let options = WebhookOptions {
-                    listen: config.process.webhook_listen.clone(),
-                    secret: secret.clone(),
-                    limits: Limits::default(),
                     drain: around.drain,
+                    ..WebhookOptions::new(config.process.webhook_listen.clone(), secret.clone())
                 };
                 Some((WebhookServer::bind(options).await?, Arc::clone(roster) as Arc<dyn Inbox>))
             }
@@ -176,35 +138,36 @@ impl Running {
         let shown = Arc::new(Shown {
             clock: Arc::clone(&app.clock),
             board: Arc::clone(&app.board),
-            rendered: ArcSwap::from_pointee(Rendered::empty()),
+            exposition: Arc::clone(&app.exposition),
             web: server.web(),
             watch: Arc::clone(&app.watch),
         });
-        // A scrape that comes first must see what the previous run knew.
-        shown.render();
-        let site = Arc::clone(&shown) as Arc<dyn Site>;
+        let site = shown as Arc<dyn Site>;
         let stop = CancellationToken::new();
         let mut servers = JoinSet::new();
-        let requests = server.requests();
-        servers.spawn(server.run(Arc::clone(&site), stop.clone()));
+        servers.spawn(server.run(Arc::clone(&site), Arc::clone(&app.process), stop.clone()));
         if let Some((server, inbox)) = webhook {
-            servers.spawn(server.run(inbox, requests, stop.clone()));
+            servers.spawn(server.run(inbox, Arc::clone(&app.process), stop.clone()));
         }
 
         let mut polls = JoinSet::new();
         let until = |stop: &CancellationToken| stop.clone().cancelled_owned();
-        let (renderer, ended) = (Arc::clone(&shown), until(&stop));
-        polls.spawn(async move {
-            tokio::select! { () = renderer.keep_rendered() => {} () = ended => {} }
-            "the renderer"
-        });
         let (watch, clock, ended) = (Arc::clone(&app.watch), Arc::clone(&app.clock), until(&stop));
         polls.spawn(async move {
             tokio::select! { () = watch.run(clock) => {} () = ended => {} }
             "the watch on files"
         });
         app.start_polls(&mut polls, &stop);
-        Ok(Running { addresses, board: app.board, store: app.store, site, stop, polls, servers })
+        Ok(Running {
+            addresses,
+            board: app.board,
+            store: app.store,
+            exposition: app.exposition,
+            site,
+            stop,
+            polls,
+            servers,
+        })
     }
 
     /// Stops when this is cancelled.

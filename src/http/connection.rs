@@ -1,56 +1,77 @@
 //! One connection, from its first byte to its last.
 //!
-//! Flows in: a stream. Flows out: requests to a handler, its answers to the stream. Invariant: the connection ends when
+//! Flows in: a stream. Flows out: requests to a router, its answers to the stream. Invariant: the connection ends when
 //! its watch says so, when it must make room, and after the open request at shutdown.
 
-use std::convert::Infallible;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
-use hyper::body::Incoming;
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use bytes::Bytes;
+use hyper::Request;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 use super::guard::{Watch, Watched};
-use super::payload::Payload;
-use super::requests::Closed;
+use crate::instruments::Closed;
 
 /// The longest request head. Answers are not bounded by it: they are written from where they lie.
 const LONGEST_HEAD: usize = 16 * 1024;
 /// The most header lines of a request.
 const MOST_HEADERS: usize = 64;
 
-/// Answers requests.
-pub(super) trait Handler: Send + Sync + 'static {
-    /// Answers one request; never fails, never panics.
-    fn handle(&self, request: Request<Incoming>) -> impl Future<Output = Response<Payload>> + Send;
+/// An answer's body. Its watch hears when the connection has taken it over.
+struct Tracked {
+    body: Body,
+    watch: Arc<Watch>,
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        self.watch.answered();
+    }
+}
+
+impl HttpBody for Tracked {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// Serves one connection. The result says why the server ended it, if it did.
-pub(super) async fn converse<Io, H>(
+pub(super) async fn converse<Io>(
     io: Io,
-    handler: Arc<H>,
+    router: Router,
     watch: Arc<Watch>,
     shutdown: CancellationToken,
 ) -> Option<Closed>
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send,
-    H: Handler,
 {
     let service = {
         let watch = Arc::clone(&watch);
-        service_fn(move |request| {
+        service_fn(move |request: Request<Incoming>| {
             watch.request();
-            let (handler, watch) = (Arc::clone(&handler), Arc::clone(&watch));
-            async move {
-                let response = handler.handle(request).await;
-                Ok::<_, Infallible>(response.map(|payload| payload.telling(watch)))
-            }
+            let (answer, watch) = (router.clone().oneshot(request.map(Body::new)), Arc::clone(&watch));
+            async move { answer.await.map(|response| response.map(|body| Tracked { body, watch })) }
         })
     };
     let io = TokioIo::new(Watched::new(io, Arc::clone(&watch)));

@@ -13,8 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::payload::Taken;
-use super::requests::Closed;
+use crate::instruments::Closed;
 
 /// How long a connection may take for what.
 #[derive(Clone, Copy, Debug)]
@@ -77,17 +76,16 @@ pub struct Watch {
     evicted: tokio::sync::Notify,
 }
 
-impl Taken for Watch {
-    fn taken(&self) {
-        self.taken.store(true, Ordering::Release);
-    }
-}
-
 impl Watch {
     pub(super) fn new(limits: Limits) -> Arc<Watch> {
         let now = Instant::now();
         let state = Mutex::new(State { phase: Phase::New, since: now, progress: now });
         Arc::new(Watch { limits, state, taken: AtomicBool::new(false), evicted: tokio::sync::Notify::new() })
+    }
+
+    /// The body of an answer has been taken over by the connection, or dropped.
+    pub(super) fn answered(&self) {
+        self.taken.store(true, Ordering::Release);
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

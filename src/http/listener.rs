@@ -10,16 +10,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::{self, Handler};
+use super::connection;
 use super::guard::{Limits, Watch};
-use super::requests::{Closed, Requests};
 use super::web::Web;
+use crate::instruments::{Closed, Process};
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -100,11 +101,11 @@ impl Drop for Place {
 }
 
 /// Takes connections until `shutdown`, then waits for those that are open, at most for `drain`.
-pub(super) async fn serve<H: Handler>(
+pub(super) async fn serve(
     listener: TcpListener,
-    handler: Arc<H>,
+    router: Router,
     web: Option<Web>,
-    requests: Arc<Requests>,
+    process: Arc<Process>,
     limits: Limits,
     shutdown: CancellationToken,
     drain: Duration,
@@ -145,18 +146,18 @@ pub(super) async fn serve<H: Handler>(
         let watch = Watch::new(limits);
         connections.open().insert(number, Arc::clone(&watch));
         let place = Place { connections: Arc::clone(&connections), number };
-        let (handler, web, requests) = (Arc::clone(&handler), web.clone(), Arc::clone(&requests));
+        let (router, web, process) = (router.clone(), web.clone(), Arc::clone(&process));
         let (shutdown, abort) = (shutdown.clone(), abort.clone());
         tasks.spawn(async move {
             let _place = place;
-            let _present = requests.connected();
-            let conversation = converse(stream, handler, web, watch, limits, shutdown);
+            let _present = process.connected();
+            let conversation = converse(stream, router, web, watch, limits, shutdown);
             let ended = tokio::select! {
                 ended = conversation => ended,
                 () = abort.cancelled() => None,
             };
             if let Some(reason) = ended {
-                requests.closed(reason);
+                process.closed(reason);
             }
         });
     }
@@ -175,9 +176,9 @@ fn is_of_the_peer(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-async fn converse<H: Handler>(
+async fn converse(
     stream: TcpStream,
-    handler: Arc<H>,
+    router: Router,
     web: Option<Web>,
     watch: Arc<Watch>,
     limits: Limits,
@@ -201,8 +202,8 @@ async fn converse<H: Handler>(
         stream = timeout(limits.headers, handshake) => stream,
     };
     match stream {
-        Ok(Some(Stream::Plain(stream))) => connection::converse(stream, handler, watch, shutdown).await,
-        Ok(Some(Stream::Tls(stream))) => connection::converse(stream, handler, watch, shutdown).await,
+        Ok(Some(Stream::Plain(stream))) => connection::converse(stream, router, watch, shutdown).await,
+        Ok(Some(Stream::Tls(stream))) => connection::converse(stream, router, watch, shutdown).await,
         // A failed handshake is its client's affair.
         Ok(None) => None,
         Err(_) => Some(Closed::Slow),

@@ -3,7 +3,7 @@
 //! Flows in: the `Accept` and `Accept-Encoding` headers. Flows out: a format and whether to compress. Invariant: there
 //! is always an answer; what is not understood counts as not said.
 
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName};
+use axum::http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 
 use crate::metrics::Format;
 
@@ -14,11 +14,11 @@ pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; char
 
 /// The content type of a format.
 #[must_use]
-pub const fn content_type(format: Format) -> &'static str {
-    match format {
+pub fn content_type(format: Format) -> HeaderValue {
+    HeaderValue::from_static(match format {
         Format::Text => TEXT,
         Format::OpenMetrics => OPENMETRICS,
-    }
+    })
 }
 
 /// One element of a header: the value, its parameters, its weight in thousandths.

@@ -8,15 +8,13 @@ mod text;
 use std::fmt::Write;
 use std::sync::LazyLock;
 
+use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, X_FRAME_OPTIONS};
+use axum::response::{Html, IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hyper::header::{CONTENT_SECURITY_POLICY, HeaderValue, X_FRAME_OPTIONS};
-use hyper::{Response, StatusCode};
 use sha2::{Digest, Sha256};
 
 use self::text::{balance, escape, time, words};
-use super::payload::Payload;
-use super::respond::with_body;
 use crate::snapshot::{AccountStatus, BatchesStatus, SourceState, SourceStatus, Status, WalletStatus};
 
 const STYLE: &str = include_str!("page/style.css");
@@ -35,12 +33,9 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 const REFRESH_SECONDS: u32 = 15;
 
 /// The page as an answer. `still` leaves out the refresh.
-pub(super) fn answer(status: &Status, telemetry_path: &str, still: bool) -> Response<Payload> {
-    let html = render(status, telemetry_path, still);
-    let mut response = with_body(StatusCode::OK, "text/html; charset=utf-8", Payload::from_bytes(html));
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY.clone());
-    response.headers_mut().insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    response
+pub(super) fn answer(status: &Status, telemetry_path: &str, still: bool) -> Response {
+    let headers = [(CONTENT_SECURITY_POLICY, POLICY.clone()), (X_FRAME_OPTIONS, HeaderValue::from_static("DENY"))];
+    (headers, Html(render(status, telemetry_path, still))).into_response()
 }
 
 // Writing to a string cannot fail, so the results below are dropped.

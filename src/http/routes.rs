@@ -1,27 +1,32 @@
 //! Which path answers what.
 //!
-//! Flows in: requests. Flows out: answers from the [`Site`]. Invariants: HEAD answers as GET does, without the body;
-//! other methods get 405 with `Allow`, unknown paths 404; a panic is a 500, counted, and ends nothing else.
+//! Flows in: requests. Flows out: answers from the [`Site`]. Invariant: without valid credentials, where they are asked
+//! for, every path answers alike.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
-use hyper::body::Incoming;
-use hyper::header::{RETRY_AFTER, WWW_AUTHENTICATE};
-use hyper::{Method, Request, Response, StatusCode};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+};
+use axum::http::{StatusCode, Uri};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures_util::stream;
 use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
 
-use super::connection;
-use super::exposition;
+use super::layers::{METHOD_NOT_ALLOWED, NOT_FOUND, common};
+use super::negotiate;
 use super::page;
-use super::payload::Payload;
-use super::requests::{Handler, Requests};
-use super::respond::{JSON, fit_method, method_not_allowed, not_found, sentence, set, with_body};
 use super::server::Options;
 use super::site::Site;
 use super::web::{Verdict, Web};
-use crate::metrics::Appendix;
+use crate::instruments::Process;
+use crate::metrics::{Encoder, end, process, write_instruments};
 
 const PAGE: &str = "/";
 const STATUS: &str = "/api/v1/status";
@@ -33,127 +38,120 @@ const RELOAD: &str = "/-/reload";
 /// What explains every metric and variable of this version. No address outside is needed to read it.
 const README: &str = include_str!("../../README.md");
 
-/// The routes of the exposition's server.
-pub(super) struct Routes {
+/// Whether the exposition can be served at this path.
+pub(super) fn serves_at(path: &str) -> bool {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/-_.~".contains(letter);
+    path.starts_with('/')
+        && path.chars().all(plain)
+        && ![PAGE, STATUS, DOCUMENTATION, HEALTHY, READY, RELOAD].contains(&path)
+}
+
+#[derive(Clone)]
+struct Shared {
     site: Arc<dyn Site>,
-    options: Options,
-    web: Web,
-    requests: Arc<Requests>,
-    appendix: Appendix,
+    options: Arc<Options>,
+    process: Arc<Process>,
     shutdown: CancellationToken,
 }
 
-impl Routes {
-    pub(super) fn new(
-        site: Arc<dyn Site>,
-        options: Options,
-        web: Web,
-        requests: Arc<Requests>,
-        shutdown: CancellationToken,
-    ) -> Routes {
-        Routes { site, options, web, requests, appendix: Appendix::default(), shutdown }
-    }
-
-    /// Whether the exposition can be served at this path.
-    pub(super) fn serves_at(path: &str) -> bool {
-        path.starts_with('/') && ![PAGE, STATUS, DOCUMENTATION, HEALTHY, READY, RELOAD].contains(&path)
-    }
-
-    fn route(&self, path: &str) -> Handler {
-        match path {
-            _ if path == self.options.telemetry_path => Handler::Metrics,
-            PAGE => Handler::Page,
-            STATUS => Handler::Status,
-            DOCUMENTATION => Handler::Documentation,
-            HEALTHY | READY => Handler::Health,
-            RELOAD => Handler::Reload,
-            _ => Handler::Other,
+/// The routes of the exposition's server.
+pub(super) fn routes(
+    site: Arc<dyn Site>,
+    options: Options,
+    web: Web,
+    process: &Arc<Process>,
+    shutdown: CancellationToken,
+) -> Router {
+    let telemetry_path = options.telemetry_path.clone();
+    let handlers = {
+        let telemetry_path = telemetry_path.clone();
+        move |path: Option<&str>| match path {
+            Some(path) if path == telemetry_path => "metrics",
+            Some(PAGE) => "page",
+            Some(STATUS) => "status",
+            Some(DOCUMENTATION) => "documentation",
+            Some(HEALTHY | READY) => "health",
+            Some(RELOAD) => "reload",
+            _ => "other",
         }
-    }
+    };
+    let shared = Shared { site, options: Arc::new(options), process: Arc::clone(process), shutdown };
+    let router = Router::new()
+        .route(PAGE, get(page))
+        .route(STATUS, get(async |State(shared): State<Shared>| Json(shared.site.status())))
+        .route(DOCUMENTATION, get(README))
+        .layer(CompressionLayer::new())
+        .route(&telemetry_path, get(metrics))
+        .route(HEALTHY, get("Healthy.\n"))
+        .route(READY, get(ready))
+        .route(RELOAD, post(reload))
+        .fallback(async || NOT_FOUND)
+        .method_not_allowed_fallback(async || METHOD_NOT_ALLOWED)
+        .with_state(shared)
+        .layer(from_fn_with_state(web, authenticated));
+    common(router, process, Arc::new(handlers))
+}
 
-    async fn answer(&self, handler: Handler, request: &Request<Incoming>) -> Response<Payload> {
-        let method = request.method();
-        let reads = matches!(*method, Method::GET | Method::HEAD);
-        match handler {
-            Handler::Reload if *method != Method::POST => method_not_allowed("POST"),
-            Handler::Reload => self.reload().await,
-            Handler::Other | Handler::Webhook => not_found(),
-            _ if !reads => method_not_allowed("GET, HEAD"),
-            Handler::Metrics => {
-                exposition::answer(&self.site.exposition(), &self.appendix, &self.requests, request.headers())
-            }
-            Handler::Page => {
-                let still = request.uri().query() == Some("refresh=off");
-                page::answer(&self.site.status(), &self.options.telemetry_path, still)
-            }
-            Handler::Status => self.status(),
-            Handler::Documentation => sentence(StatusCode::OK, README),
-            Handler::Health if request.uri().path() == HEALTHY => sentence(StatusCode::OK, "Healthy.\n"),
-            Handler::Health if self.site.ready() && !self.shutdown.is_cancelled() => {
-                sentence(StatusCode::OK, "Ready.\n")
-            }
-            Handler::Health => sentence(StatusCode::SERVICE_UNAVAILABLE, "Not ready.\n"),
+/// Lets pass who may, and adds the configured headers to every answer.
+async fn authenticated(State(web): State<Web>, request: Request, next: Next) -> Response {
+    let mut response = match web.judge(request.headers()).await {
+        Verdict::Welcome => next.run(request).await,
+        Verdict::Refused => {
+            let challenge = [(WWW_AUTHENTICATE, "Basic realm=\"wallet-exporter\", charset=\"UTF-8\"")];
+            (StatusCode::UNAUTHORIZED, challenge, "Unauthorized.\n").into_response()
         }
-    }
+        Verdict::Busy => {
+            (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], "Too many credentials are being checked.\n")
+                .into_response()
+        }
+    };
+    web.add_headers(response.headers_mut());
+    response
+}
 
-    fn status(&self) -> Response<Payload> {
-        match serde_json::to_vec(&self.site.status()) {
-            Ok(json) => with_body(StatusCode::OK, JSON, Payload::from_bytes(json)),
-            Err(error) => {
-                tracing::error!(%error, "the status cannot be written as JSON");
-                sentence(StatusCode::INTERNAL_SERVER_ERROR, "Internal error.\n")
-            }
-        }
+async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    let (format, gzip) = (negotiate::format(&headers), negotiate::gzip(&headers));
+    let mut out = Encoder::new(format);
+    write_instruments(&mut out, &shared.process, &shared.site.accounts());
+    process::write(&mut out);
+    let mut last = out.into_bytes();
+    last.extend_from_slice(end(format).as_bytes());
+    let parts = shared.site.rendered(format).body(gzip, last);
+    let length: usize = parts.iter().map(bytes::Bytes::len).sum();
+    let body = Body::from_stream(stream::iter(parts.map(Ok::<_, std::convert::Infallible>)));
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, negotiate::content_type(format));
+    headers.insert(CONTENT_LENGTH, length.into());
+    headers.insert(VARY, axum::http::HeaderValue::from_static("Accept, Accept-Encoding"));
+    if gzip {
+        headers.insert(CONTENT_ENCODING, axum::http::HeaderValue::from_static("gzip"));
     }
+    response
+}
 
-    async fn reload(&self) -> Response<Payload> {
-        if !self.options.enable_lifecycle {
-            return sentence(
-                StatusCode::FORBIDDEN,
-                "Reloading over HTTP is off. Start with --web.enable-lifecycle to allow it, or send SIGHUP.\n",
-            );
-        }
-        let site = Arc::clone(&self.site);
-        // It reads files.
-        match tokio::task::spawn_blocking(move || site.reload()).await {
-            Ok(Ok(())) => sentence(StatusCode::OK, "Reloaded.\n"),
-            Ok(Err(fault)) => {
-                with_body(StatusCode::INTERNAL_SERVER_ERROR, super::respond::PLAIN, Payload::from_bytes(fault + "\n"))
-            }
-            Err(_) => {
-                self.requests.panicked();
-                sentence(StatusCode::INTERNAL_SERVER_ERROR, "Internal error.\n")
-            }
-        }
+async fn page(State(shared): State<Shared>, uri: Uri) -> Response {
+    let still = uri.query() == Some("refresh=off");
+    page::answer(&shared.site.status(), &shared.options.telemetry_path, still)
+}
+
+async fn ready(State(shared): State<Shared>) -> (StatusCode, &'static str) {
+    if shared.site.ready() && !shared.shutdown.is_cancelled() {
+        (StatusCode::OK, "Ready.\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "Not ready.\n")
     }
 }
 
-impl connection::Handler for Routes {
-    async fn handle(&self, request: Request<Incoming>) -> Response<Payload> {
-        let _present = self.requests.begin();
-        let handler = self.route(request.uri().path());
-        let answer = async {
-            match self.web.judge(request.headers()).await {
-                Verdict::Welcome => self.answer(handler, &request).await,
-                Verdict::Refused => {
-                    let refusal = sentence(StatusCode::UNAUTHORIZED, "Unauthorized.\n");
-                    set(refusal, WWW_AUTHENTICATE, "Basic realm=\"wallet-exporter\", charset=\"UTF-8\"")
-                }
-                Verdict::Busy => set(
-                    sentence(StatusCode::SERVICE_UNAVAILABLE, "Too many credentials are being checked.\n"),
-                    RETRY_AFTER,
-                    "1",
-                ),
-            }
-        };
-        let answer = AssertUnwindSafe(answer).catch_unwind().await;
-        let mut response = answer.unwrap_or_else(|_| {
-            self.requests.panicked();
-            tracing::error!(?handler, "a handler panicked");
-            sentence(StatusCode::INTERNAL_SERVER_ERROR, "Internal error.\n")
-        });
-        self.web.add_headers(response.headers_mut());
-        self.requests.answered(handler, response.status());
-        fit_method(request.method(), response)
+async fn reload(State(shared): State<Shared>) -> Response {
+    if !shared.options.enable_lifecycle {
+        let text = "Reloading over HTTP is off. Start with --web.enable-lifecycle to allow it, or send SIGHUP.\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
+    // It reads files.
+    match tokio::task::spawn_blocking(move || shared.site.reload()).await {
+        Ok(Ok(())) => "Reloaded.\n".into_response(),
+        Ok(Err(fault)) => (StatusCode::INTERNAL_SERVER_ERROR, fault + "\n").into_response(),
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     }
 }

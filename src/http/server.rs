@@ -13,15 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::guard::Limits;
 use super::listener::{self, BindFault};
-use super::requests::{self, Requests};
-use super::routes::Routes;
+use super::routes::{routes, serves_at};
 use super::site::Site;
 use super::web::{Web, WebFault};
-use crate::metrics::FamilySpec;
-
-/// The families that the server itself adds to every exposition, beside `process_*` (`metrics::process::FAMILIES`).
-pub static TAIL_FAMILIES: [&FamilySpec; 5] =
-    [&requests::REQUESTS, &requests::IN_FLIGHT, &requests::CONNECTIONS, &requests::CLOSED, &requests::PANICS];
+use crate::instruments::Process;
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -63,7 +58,9 @@ pub enum ServeFault {
     #[error(transparent)]
     Web(#[from] WebFault),
     /// The telemetry path.
-    #[error("the telemetry path must begin with / and must not be one of the server's own paths: {0}")]
+    #[error(
+        "the telemetry path must begin with /, have only letters, digits and -_.~/ in it, and must not be one of the server's own paths: {0}"
+    )]
     Path(String),
 }
 
@@ -73,7 +70,6 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     web: Web,
-    requests: Arc<Requests>,
     options: Options,
 }
 
@@ -83,13 +79,13 @@ impl Server {
     /// # Errors
     /// See [`ServeFault`].
     pub async fn bind(options: Options) -> Result<Server, ServeFault> {
-        if !Routes::serves_at(&options.telemetry_path) {
+        if !serves_at(&options.telemetry_path) {
             return Err(ServeFault::Path(options.telemetry_path));
         }
         let web = Web::load(options.web_config.as_deref())?;
         let listener = listener::bind(&options.listen).await?;
         let address = listener::local_address(&listener, &options.listen)?;
-        Ok(Server { listener, address, web, requests: Arc::default(), options })
+        Ok(Server { listener, address, web, options })
     }
 
     /// Where it listens.
@@ -104,17 +100,11 @@ impl Server {
         self.web.clone()
     }
 
-    /// The counts of requests, for a [`super::WebhookServer`] that counts with this server.
-    #[must_use]
-    pub fn requests(&self) -> Arc<Requests> {
-        Arc::clone(&self.requests)
-    }
-
-    /// Answers until `shutdown`, then finishes what is open.
-    pub async fn run(self, site: Arc<dyn Site>, shutdown: CancellationToken) {
-        let Server { listener, web, requests, options, .. } = self;
+    /// Answers until `shutdown`, then finishes what is open. Requests are counted by `process`.
+    pub async fn run(self, site: Arc<dyn Site>, process: Arc<Process>, shutdown: CancellationToken) {
+        let Server { listener, web, options, .. } = self;
         let (limits, drain) = (options.limits, options.drain);
-        let routes = Routes::new(site, options, web.clone(), Arc::clone(&requests), shutdown.clone());
-        listener::serve(listener, Arc::new(routes), Some(web), requests, limits, shutdown, drain).await;
+        let router = routes(site, options, web.clone(), &process, shutdown.clone());
+        listener::serve(listener, router, Some(web), process, limits, shutdown, drain).await;
     }
 }

@@ -1,17 +1,20 @@
 //! What the server shows.
 //!
-//! Flows in: nothing; this is the seam. Flows out: whatever the rest of the program has rendered. Invariant: no method
-//! but `reload` does more than hand out what is there already.
+//! Flows in: nothing; this is the seam. Flows out: what the rest of the program knows. Invariant: no method
+//! but `reload` waits for anything.
 
 use std::sync::Arc;
 
-use crate::metrics::Rendered;
+use crate::instruments::Account;
+use crate::metrics::{Format, Rendered};
 use crate::snapshot::Status;
 
 /// What the server shows and may ask for.
 pub trait Site: Send + Sync + 'static {
-    /// The exposition as it was rendered last.
-    fn exposition(&self) -> Arc<Rendered>;
+    /// The families that do not change from one scrape to the next.
+    fn rendered(&self, format: Format) -> Arc<Rendered>;
+    /// The instruments of all accounts.
+    fn accounts(&self) -> Vec<Arc<Account>>;
     /// The state of everything, at this moment.
     fn status(&self) -> Status;
     /// Whether every enabled source has finished one attempt (or was restored) and no shutdown is under way.

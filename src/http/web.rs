@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio_rustls::TlsAcceptor;
 
 pub(super) use passwords::Verdict;

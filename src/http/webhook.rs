@@ -5,16 +5,16 @@
 //! secret is compared in constant time and is in no message; nothing else is served here.
 
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::http::header::{ALLOW, CONTENT_LENGTH, RETRY_AFTER};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Json, Router};
 use bytes::Bytes;
-use futures_util::FutureExt;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, RETRY_AFTER};
-use hyper::{Method, Request, Response, StatusCode};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -23,13 +23,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::connection;
 use super::guard::Limits;
+use super::layers::{METHOD_NOT_ALLOWED, NOT_FOUND, common};
 use super::listener::{self, BindFault};
-use super::payload::Payload;
-use super::requests::{Handler, Requests};
-use super::respond::{JSON, fit_method, method_not_allowed, not_found, sentence, set, with_body};
 use crate::config::secret::Secret;
+use crate::instruments::Process;
 use crate::poll::inbox::{Inbox, NotDurable, Received};
 
 const PATH: &str = "/webhooks/rightfoot/";
@@ -85,19 +83,21 @@ impl WebhookServer {
         self.address
     }
 
-    /// Answers until `shutdown`, then finishes what is open. `requests` come from [`super::Server::requests`].
-    pub async fn run(self, inbox: Arc<dyn Inbox>, requests: Arc<Requests>, shutdown: CancellationToken) {
+    /// Answers until `shutdown`, then finishes what is open. Requests are counted by `process`.
+    pub async fn run(self, inbox: Arc<dyn Inbox>, process: Arc<Process>, shutdown: CancellationToken) {
         let WebhookServer { listener, options, .. } = self;
         let (limits, drain) = (options.limits, options.drain);
-        let hook = Hook { inbox, secret: options.secret, requests: Arc::clone(&requests) };
-        listener::serve(listener, Arc::new(hook), None, requests, limits, shutdown, drain).await;
+        let hook = Arc::new(Hook { inbox, secret: options.secret });
+        // One handler for every path, so that a wrong one cannot be told from a wrong secret.
+        let router = Router::new().fallback(move |request: Request| async move { hook.answer(request).await });
+        let router = common(router, &process, Arc::new(|_| "webhook"));
+        listener::serve(listener, router, None, process, limits, shutdown, drain).await;
     }
 }
 
 struct Hook {
     inbox: Arc<dyn Inbox>,
     secret: Secret,
-    requests: Arc<Requests>,
 }
 
 /// What is read of an event; the rest is the vendor's.
@@ -117,13 +117,13 @@ impl Hook {
         bool::from(secret.as_slice().ct_eq(Sha256::digest(guess.as_bytes()).as_slice()))
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Payload> {
+    async fn answer(&self, request: Request) -> Response {
         if !self.is_ours(request.uri().path()) {
             self.inbox.unmatched();
-            return not_found();
+            return NOT_FOUND.into_response();
         }
         if *request.method() != Method::POST {
-            return method_not_allowed("POST");
+            return ([(ALLOW, "POST")], METHOD_NOT_ALLOWED).into_response();
         }
         let body = match body(request).await {
             Ok(body) => body,
@@ -145,15 +145,15 @@ impl Hook {
         }
     }
 
-    fn malformed(&self) -> Response<Payload> {
+    fn malformed(&self) -> Response {
         self.inbox.malformed();
-        sentence(StatusCode::BAD_REQUEST, "Not a webhook event.\n")
+        (StatusCode::BAD_REQUEST, "Not a webhook event.\n").into_response()
     }
 }
 
 /// The request's body, or the answer that refuses it.
-async fn body(request: Request<Incoming>) -> Result<Bytes, Response<Payload>> {
-    let too_large = || sentence(StatusCode::PAYLOAD_TOO_LARGE, "The event is larger than 64 KiB.\n");
+async fn body(request: Request) -> Result<Bytes, Response> {
+    let too_large = || (StatusCode::PAYLOAD_TOO_LARGE, "The event is larger than 64 KiB.\n").into_response();
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > LARGEST as u64) {
         return Err(too_large());
@@ -161,28 +161,14 @@ async fn body(request: Request<Incoming>) -> Result<Bytes, Response<Payload>> {
     match Limited::new(request.into_body(), LARGEST).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(sentence(StatusCode::BAD_REQUEST, "The event did not arrive whole.\n")),
+        Err(_) => Err((StatusCode::BAD_REQUEST, "The event did not arrive whole.\n").into_response()),
     }
 }
 
-fn received() -> Response<Payload> {
-    with_body(StatusCode::OK, JSON, Payload::from_bytes(Bytes::from_static(b"{\"status\":\"received\"}")))
+fn received() -> Response {
+    Json(serde_json::json!({ "status": "received" })).into_response()
 }
 
-fn later(text: &'static str) -> Response<Payload> {
-    set(sentence(StatusCode::SERVICE_UNAVAILABLE, text), RETRY_AFTER, "60")
-}
-
-impl connection::Handler for Hook {
-    async fn handle(&self, request: Request<Incoming>) -> Response<Payload> {
-        let _present = self.requests.begin();
-        let method = request.method().clone();
-        let response = AssertUnwindSafe(self.answer(request)).catch_unwind().await.unwrap_or_else(|_| {
-            self.requests.panicked();
-            tracing::error!(handler = ?Handler::Webhook, "a handler panicked");
-            sentence(StatusCode::INTERNAL_SERVER_ERROR, "Internal error.\n")
-        });
-        self.requests.answered(Handler::Webhook, response.status());
-        fit_method(&method, response)
-    }
+fn later(text: &'static str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "60")], text).into_response()
 }

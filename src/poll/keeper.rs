@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::clock::{BootTime, SharedClock};
 use crate::domain::births::{Births, SeriesKey};
+use crate::instruments::{Account, Process};
 use crate::snapshot::Board;
 use crate::store::{AccountId, BirthRow, Store, StoreError, Success};
 use crate::vendor::{Source, Vendor};
@@ -43,6 +44,9 @@ pub struct Keeper {
     pub name: String,
     /// Its key in the store.
     pub account: AccountId,
+    /// What this process did for it.
+    pub instruments: Arc<Account>,
+    process: Arc<Process>,
     store: Arc<Store>,
     births: Mutex<Births>,
     hold: Duration,
@@ -59,19 +63,21 @@ impl Keeper {
         clock: SharedClock,
         board: Arc<Board>,
         store: Arc<Store>,
-        (vendor, name): (Vendor, &str),
+        (process, instruments): (Arc<Process>, Arc<Account>),
         hold: Duration,
         work: StorageWork,
     ) -> Result<Keeper, StoreError> {
-        let account = store.account(vendor, name)?;
+        let (vendor, name) = (instruments.vendor, instruments.account.clone());
+        let account = store.account(vendor, &name)?;
         let births = Births::restored(store.births(account)?, clock.boot());
-        let name = name.to_owned();
         Ok(Keeper {
             clock,
             board,
             vendor,
             name,
             account,
+            instruments,
+            process,
             store,
             births: Mutex::new(births),
             hold,
@@ -132,9 +138,9 @@ impl Keeper {
                         "the storage cannot be written: gauges go on, counters stand still until it can"
                     );
                 }
+                self.process.storage_failures.inc();
                 self.board.update(|snapshot| {
                     snapshot.storage.failing.insert((self.account, what));
-                    snapshot.storage.failures += 1;
                     snapshot.storage.last_error = Some(error);
                 });
                 None

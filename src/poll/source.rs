@@ -81,6 +81,7 @@ impl Runner {
         let wish = poller.wish(outcome.is_err());
         let next = wish.map_or(next, |wish| next.min(wish.max(now.boot)));
         log_change(before.and_then(|view| view.failing_since), &outcome, source, &account, now);
+        poller.keeper().instruments.polled(source, outcome.as_ref().err().map(|fault| fault.reason));
         let (skew, stale) = (poller.credential().skew(), poller.is_stale());
         self.board.update(|snapshot| {
             if let Some(view) = snapshot.source_mut(&account, source) {

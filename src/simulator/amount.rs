@@ -47,7 +47,7 @@ impl fmt::Display for Short {
         if self.0 < 0 {
             formatter.write_str("-")?;
         }
-        formatter.write_str(itoa::Buffer::new().format(size / 10_000))?;
+        write!(formatter, "{}", size / 10_000)?;
         let (mut fraction, mut places) = (size % 10_000, 4);
         if fraction == 0 {
             return Ok(());

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
 
 use super::views::Snapshot;
 
@@ -12,14 +11,13 @@ use super::views::Snapshot;
 pub struct Board {
     current: ArcSwap<Snapshot>,
     writing: Mutex<()>,
-    version: watch::Sender<u64>,
 }
 
 impl Board {
     /// A board that shows `first`.
     #[must_use]
     pub fn new(first: Snapshot) -> Board {
-        Board { current: ArcSwap::from_pointee(first), writing: Mutex::new(()), version: watch::Sender::new(0) }
+        Board { current: ArcSwap::from_pointee(first), writing: Mutex::new(()) }
     }
 
     /// The current snapshot.
@@ -30,17 +28,9 @@ impl Board {
 
     /// Changes the snapshot; the change is seen as a whole.
     pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
-        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Snapshot::clone(&self.current.load());
         change(&mut next);
         self.current.store(Arc::new(next));
-        drop(writing);
-        self.version.send_modify(|version| *version += 1);
-    }
-
-    /// Tells of changes.
-    #[must_use]
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.version.subscribe()
     }
 }

@@ -3,7 +3,6 @@
 //! Flows in: the ends of its attempts. Flows out: what its own metrics and the page show. Invariant: `last_success`
 //! never moves on a failure.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::{BootTime, Moment};
@@ -56,10 +55,6 @@ pub struct SourceView {
     pub consecutive_failures: u64,
     /// How long the last attempt took.
     pub last_duration: Option<Duration>,
-    /// Attempts of this run.
-    pub polls: u64,
-    /// Failures of this run.
-    pub failures: BTreeMap<Reason, u64>,
 }
 
 impl SourceView {
@@ -91,14 +86,11 @@ impl SourceView {
             failing_since: None,
             consecutive_failures: 0,
             last_duration: None,
-            polls: 0,
-            failures: BTreeMap::new(),
         }
     }
 
     /// An attempt that began at `began` ended at `now`.
     pub fn ended(&mut self, outcome: Result<(), &Fault>, began: Moment, now: Moment) {
-        self.polls += 1;
         self.last_attempt = Some(began);
         self.last_duration = Some(now.boot.since(began.boot));
         self.up = Some(outcome.is_ok());
@@ -111,7 +103,6 @@ impl SourceView {
             Err(fault) => {
                 self.failing_since.get_or_insert(began);
                 self.consecutive_failures += 1;
-                *self.failures.entry(fault.reason).or_default() += 1;
                 let (message, advice) = (fault.to_string(), fault.advice());
                 self.last_failure = Some(Failure { at: now, reason: fault.reason, message, advice });
             }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
-use super::requests::RequestLog;
 use super::source::SourceView;
 use crate::clock::{BootTime, Moment};
 use crate::domain::batches::BatchState;
@@ -19,6 +18,7 @@ use crate::domain::consumption::Series;
 use crate::domain::counter::HighWater;
 use crate::domain::periods::Period;
 use crate::domain::tally::StatusCounts;
+use crate::instruments::Account;
 use crate::money::Usd;
 use crate::store::AccountId;
 use crate::vendor::{Balance, CardStatus, Flow, Source, Vendor};
@@ -53,8 +53,6 @@ pub struct StorageView {
     pub durable: bool,
     /// The kinds of work of which the last failed, by account.
     pub failing: BTreeSet<(AccountId, &'static str)>,
-    /// Failed writes of this run.
-    pub failures: u64,
     /// What the last failed write said.
     pub last_error: Option<String>,
 }
@@ -93,8 +91,8 @@ pub struct WalletView {
     pub cards: Option<Arc<CardsView>>,
     /// Births of the account's series.
     pub births: Arc<Births>,
-    /// Requests to the vendor.
-    pub requests: Arc<RequestLog>,
+    /// What this process did for the account.
+    pub instruments: Arc<Account>,
 }
 
 /// What is known of a wallet's consumption.
@@ -151,8 +149,8 @@ pub struct RightfootView {
     pub checks: Arc<ChecksView>,
     /// Births of the account's series.
     pub births: Arc<Births>,
-    /// Requests to the vendor.
-    pub requests: Arc<RequestLog>,
+    /// What this process did for the account.
+    pub instruments: Arc<Account>,
     /// The webhook, if it is open.
     pub webhook: Option<WebhookView>,
 }
@@ -201,7 +199,7 @@ impl Snapshot {
             sources: Vec::new(),
             wallets: Vec::new(),
             rightfoots: Vec::new(),
-            storage: StorageView { durable, failing: BTreeSet::new(), failures: 0, last_error: None },
+            storage: StorageView { durable, failing: BTreeSet::new(), last_error: None },
             reload: ReloadView { successful: true, last_success: started_at },
             webhook_unmatched: 0,
             warnings: Vec::new(),
@@ -236,6 +234,12 @@ impl Snapshot {
             Vendor::BatchData => self.wallet_mut(account).map(|view| &mut view.births),
             Vendor::Rightfoot => self.rightfoot_mut(account).map(|view| &mut view.births),
         }
+    }
+
+    /// The instruments of each account.
+    pub fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
+        let wallets = self.wallets.iter().map(|view| &view.instruments);
+        wallets.chain(self.rightfoots.iter().map(|view| &view.instruments))
     }
 
     /// Whether every enabled source has finished one attempt or was restored, and no shutdown is under way.

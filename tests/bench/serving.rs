@@ -9,13 +9,14 @@ mod rivals;
 use std::io::Write as _;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prometheus::{Encoder as _, GaugeVec, Opts, Registry, TextEncoder};
 use rivals::{Rival, need};
 use tokio_util::sync::CancellationToken;
 use wallet_exporter::http::{Options, Server, Site};
-use wallet_exporter::metrics::{Appendix, Encoder, FamilySpec, Format, Kind, Rendered};
+use wallet_exporter::instruments::Account;
+use wallet_exporter::metrics::{Encoder, FamilySpec, Format, Kind, Rendered};
 use wallet_exporter::snapshot::{Status, StorageStatus};
 
 static SERIES: FamilySpec = FamilySpec {
@@ -34,12 +35,12 @@ fn amount(number: u32) -> f64 {
 }
 
 fn rendered(series: u32) -> Rendered {
-    let mut out = Encoder::new();
+    let mut out = Encoder::new(Format::Text);
     let mut family = out.family(&SERIES);
     for number in 0..series {
         family.sample(&["default", &path(number), &number.to_string()], amount(number));
     }
-    out.finish()
+    Rendered::new(out.into_bytes())
 }
 
 fn registry(series: u32) -> Registry {
@@ -55,8 +56,11 @@ fn registry(series: u32) -> Registry {
 struct Bench(Arc<Rendered>);
 
 impl Site for Bench {
-    fn exposition(&self) -> Arc<Rendered> {
+    fn rendered(&self, _: Format) -> Arc<Rendered> {
         Arc::clone(&self.0)
+    }
+    fn accounts(&self) -> Vec<Arc<Account>> {
+        Vec::new()
     }
     fn status(&self) -> Status {
         Status {
@@ -93,17 +97,12 @@ async fn serve(kind: &str, series: u32) {
         let options = Options { listen: "127.0.0.1:0".to_owned(), ..Options::default() };
         let server = Server::bind(options).await.unwrap();
         println!("{}", server.local_addr());
-        server.run(Arc::new(Bench(Arc::new(rendered(series)))), CancellationToken::new()).await;
+        server.run(Arc::new(Bench(Arc::new(rendered(series)))), Arc::default(), CancellationToken::new()).await;
         return;
     }
     let router = if kind == "bare" {
-        // The same bytes that ours sends, kept as they are.
-        let whole = |zipped: bool| {
-            let reply = Appendix::default().reply(&rendered(series), Format::Text, zipped, Instant::now(), |_| {});
-            let mut all: Vec<u8> = reply.shared.iter().flat_map(|piece| piece.to_vec()).collect();
-            all.extend_from_slice(&reply.tail);
-            bytes::Bytes::from(all)
-        };
+        // The kept part of what ours sends.
+        let whole = |zipped: bool| bytes::Bytes::from(rendered(series).body(zipped, Vec::new()).concat());
         let (plain, zipped) = (whole(false), whole(true));
         let answer = move |headers: axum::http::HeaderMap| {
             let (plain, zipped) = (plain.clone(), zipped.clone());
@@ -163,7 +162,7 @@ fn main() {
         if series == 10_000
             && let Some(gateway) = Rival::package("prometheus-pushgateway")
         {
-            gateway.push(&rendered(series).to_text(Format::Text));
+            gateway.push(std::str::from_utf8(rendered(series).plain()).unwrap());
             rivals.push(gateway);
         }
         if series == 90 {

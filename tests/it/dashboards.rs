@@ -14,8 +14,7 @@ mod story;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use wallet_exporter::http::TAIL_FAMILIES;
-use wallet_exporter::metrics::{Kind, catalog, process};
+use wallet_exporter::catalog::{self, Kind};
 
 use board::{Board, all};
 use query::{Selector, selectors};
@@ -32,13 +31,7 @@ const ON_NO_DASHBOARD: &[(&str, &str)] = &[
 const PANEL_TYPES: &[&str] = &["timeseries", "stat", "bargauge", "table", "text", "row"];
 
 fn families() -> Vec<(&'static str, Kind)> {
-    catalog::ALL
-        .iter()
-        .copied()
-        .chain(TAIL_FAMILIES)
-        .chain(process::FAMILIES)
-        .map(|family| (family.name, family.kind))
-        .collect()
+    catalog::all().map(|family| (family.name, family.kind)).collect()
 }
 
 /// The family that a sample's name belongs to.
@@ -234,7 +227,7 @@ fn every_selector_names_a_family_and_keeps_the_variables() {
             continue;
         }
         let (name, _) = family_of(&selector.name).unwrap_or_else(|| panic!("{place}: no family {}", selector.name));
-        let labels = catalog::ALL.iter().find(|family| family.name == name).map_or(&[][..], |family| family.labels);
+        let labels = catalog::all().find(|family| family.name == name).map_or(&[][..], |family| family.labels);
         let expected = labels.contains(&"account").then_some("$account");
         assert_eq!(selector.matcher("account"), expected, "{place}: {}", selector.name);
         for (label, _) in &selector.matchers {

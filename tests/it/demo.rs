@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use wallet_exporter::app::{Demo, Dependencies};
 use wallet_exporter::clock::{Clock as _, ManualClock};
 use wallet_exporter::config::Flags;
-use wallet_exporter::metrics::{Format, render};
+use wallet_exporter::metrics::Format;
 
 use crate::program::PATIENCE;
 use crate::rig::at;
@@ -40,7 +40,7 @@ impl Running {
     }
 
     fn metrics(&self) -> String {
-        render(&self.demo.running.board.current(), self.clock.moment()).0.to_text(Format::Text)
+        self.demo.running.exposition.to_text(Format::Text)
     }
 
     fn value(&self, series: &str) -> f64 {

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use wallet_exporter::catalog::{self, FamilySpec};
 use wallet_exporter::config::VARIABLES;
-use wallet_exporter::http::TAIL_FAMILIES;
-use wallet_exporter::metrics::{FamilySpec, catalog, process};
 
 const README: &str = include_str!("../../README.md");
 
@@ -15,7 +14,7 @@ fn table(begin: &str) -> Vec<&'static str> {
 
 /// Every family that can be served.
 fn families() -> Vec<&'static FamilySpec> {
-    catalog::ALL.iter().copied().chain(TAIL_FAMILIES).chain(process::FAMILIES).collect()
+    catalog::all().collect()
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use wallet_exporter::catalog;
 use wallet_exporter::clock::Clock as _;
-use wallet_exporter::metrics::{Format, catalog, render};
+use wallet_exporter::metrics::Format;
 use wallet_exporter::money::Usd;
 use wallet_exporter::simulator::{CANARIES, CANARY_CARD_LAST4, CardEvent, Fault, NewRow, Operation};
 
@@ -66,12 +67,12 @@ async fn both_formats_carry_the_same_samples() {
     let mut rig = busy().await;
     rig.start().await;
     rig.first_polls().await;
-    let (rendered, _) = render(&rig.snapshot(), rig.clock.moment());
+    let exposition = rig.exposition();
     let samples = |format| -> Vec<String> {
-        rendered.to_text(format).lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+        exposition.to_text(format).lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
     };
     assert_eq!(samples(Format::Text), samples(Format::OpenMetrics));
-    let known = |name: &str| catalog::ALL.iter().any(|family| name.starts_with(family.name));
+    let known = |name: &str| catalog::all().any(|family| name.starts_with(family.name));
     for sample in samples(Format::Text) {
         assert!(known(&sample), "{sample} is in no family of the catalog");
     }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use wallet_exporter::app::{AppError, Dependencies, Running, check_online};
 use wallet_exporter::clock::{BootTime, Clock as _, ManualClock};
 use wallet_exporter::config::{Config, Faults, Flags};
-use wallet_exporter::metrics::{Format, render};
+use wallet_exporter::metrics::{Exposition, Format};
 use wallet_exporter::poll::keeper::StorageWork;
 use wallet_exporter::simulator::{Options, Simulator};
 use wallet_exporter::snapshot::{Board, Snapshot};
@@ -42,6 +42,7 @@ pub struct Rig {
 struct Life {
     board: Arc<Board>,
     store: Arc<Store>,
+    exposition: Arc<Exposition>,
     web: SocketAddr,
     webhook: Option<SocketAddr>,
     stop: CancellationToken,
@@ -142,9 +143,10 @@ impl Rig {
     pub async fn try_start(&mut self) -> Result<(), AppError> {
         let running = Running::start(&self.config()?, &self.dependencies()).await?;
         let (board, store, stop) = (Arc::clone(&running.board), Arc::clone(&running.store), running.stop_token());
+        let exposition = Arc::clone(&running.exposition);
         let (web, webhook) = (running.addresses.web, running.addresses.webhook);
         let task = tokio::spawn(async move { running.run().await.unwrap() });
-        self.running = Some(Life { board, store, web, webhook, stop, task });
+        self.running = Some(Life { board, store, exposition, web, webhook, stop, task });
         Ok(())
     }
 
@@ -178,9 +180,13 @@ impl Rig {
         self.running.as_ref().unwrap().board.current()
     }
 
+    pub fn exposition(&self) -> Arc<Exposition> {
+        Arc::clone(&self.running.as_ref().unwrap().exposition)
+    }
+
     /// The exposition at this moment.
     pub fn metrics(&self) -> String {
-        render(&self.snapshot(), self.clock.moment()).0.to_text(Format::Text)
+        self.running.as_ref().unwrap().exposition.to_text(Format::Text)
     }
 
     /// The value of a series, written as in the exposition: `name{label="value",...}`.

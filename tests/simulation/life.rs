@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use wallet_exporter::app::{App, Dependencies};
 use wallet_exporter::clock::{Clock as _, SharedClock};
 use wallet_exporter::config::{Config, Flags};
-use wallet_exporter::metrics::{Format, render};
+use wallet_exporter::metrics::Format;
 use wallet_exporter::poll::inbox::Inbox;
 use wallet_exporter::poll::keeper::StorageWork;
 use wallet_exporter::store::StorageFault;
@@ -54,8 +54,7 @@ impl Life {
     pub fn look(&self) -> (String, String) {
         let now = self.clock.moment();
         let snapshot = self.app.board.current();
-        let (rendered, _) = render(&snapshot, now);
-        (rendered.to_text(Format::Text), serde_json::to_string(&snapshot.status(now)).unwrap())
+        (self.app.exposition.to_text(Format::Text), serde_json::to_string(&snapshot.status(now)).unwrap())
     }
 
     pub fn inbox(&self) -> Arc<dyn Inbox> {

@@ -1,9 +1,8 @@
 //! The balance checks: counters over settled batches, gauges over open ones, the webhook.
 
-use super::super::catalog as c;
-use super::super::encode::Encoder;
-use super::super::family::HistogramValue;
-use super::{count, float, seconds};
+use super::super::encode::{Encoder, HistogramValue};
+use super::seconds;
+use crate::catalog as c;
 use crate::clock::Moment;
 use crate::domain::checks::{BIRTH_KEY, birth_key};
 use crate::domain::tally::{BOUNDS, BUCKETS};
@@ -32,7 +31,7 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot) {
             for via in SubmittedVia::ALL {
                 let checks = view.checks.totals.by_status.get(&(status, via)).copied().filter(|_| is_shown);
                 let labels = [view.account.as_str(), status.as_str(), via.as_str()];
-                family.sample(&labels, count(checks.unwrap_or_default()));
+                family.sample(&labels, checks.unwrap_or_default());
             }
         }
     }
@@ -42,24 +41,30 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot) {
             let is_shown = view.births.is_shown(&birth_key(institution));
             for status in CheckStatus::ALL {
                 let checks = by_status.get(&status).copied().filter(|_| is_shown).unwrap_or_default();
-                family.sample(&[&view.account, institution, status.as_str()], count(checks));
+                family.sample(&[&view.account, institution, status.as_str()], checks);
             }
         }
     }
-    let bounds = BOUNDS.map(|bound| bound as f64);
     let mut family = out.family(&c::CHECK_BALANCE);
     for view in counted() {
         let histogram = &view.checks.totals.histogram;
         let is_shown = view.births.is_shown(BIRTH_KEY);
         let (counts, sum) = if is_shown { (histogram.counts, histogram.sum) } else { ([0; BUCKETS], Usd::ZERO) };
-        family.histogram(&[&view.account], &HistogramValue { bounds: &bounds, counts: &counts, sum: float(sum) });
+        let mut count = 0;
+        let cumulative = counts.map(|observations| {
+            count += observations;
+            count
+        });
+        let bounds = BOUNDS.map(|bound| bound as f64);
+        let buckets: Vec<(f64, u64)> = bounds.into_iter().zip(cumulative).collect();
+        family.histogram(&[&view.account], &HistogramValue { buckets: &buckets, count, sum });
     }
     let mut family = out.family(&c::ROWS_REJECTED);
     for view in counted() {
         let is_shown = view.births.is_shown(BIRTH_KEY);
         for reason in RowReject::ALL {
             let rows = view.checks.totals.rejected.get(&reason).copied().filter(|_| is_shown);
-            family.sample(&[&view.account, reason.as_str()], count(rows.unwrap_or_default()));
+            family.sample(&[&view.account, reason.as_str()], rows.unwrap_or_default());
         }
     }
     let mut family = out.family(&c::CHECKS_COUNT_SINCE);
@@ -77,14 +82,14 @@ fn gauges(out: &mut Encoder, snapshot: &Snapshot, now: Moment, fresh: impl Fn(&R
         for status in CheckStatus::ALL {
             for via in SubmittedVia::ALL {
                 let rows = view.checks.open_rows.get(&(status, via)).copied().unwrap_or_default();
-                family.sample(&[&view.account, status.as_str(), via.as_str()], count(rows));
+                family.sample(&[&view.account, status.as_str(), via.as_str()], rows);
             }
         }
     }
     let mut family = out.family(&c::BATCHES);
     for view in known() {
         for (state, batches) in &view.checks.states {
-            family.sample(&[&view.account, state.as_str()], count(*batches));
+            family.sample(&[&view.account, state.as_str()], *batches);
         }
     }
     let mut family = out.family(&c::BATCH_RESULTS);
@@ -94,7 +99,7 @@ fn gauges(out: &mut Encoder, snapshot: &Snapshot, now: Moment, fresh: impl Fn(&R
             for status in CheckStatus::ALL {
                 let of_status = results.iter().filter(|((found, _), _)| *found == status);
                 let rows: u64 = of_status.map(|(_, rows)| *rows).sum();
-                family.sample(&[&view.account, &id, status.as_str()], count(rows));
+                family.sample(&[&view.account, &id, status.as_str()], rows);
             }
         }
     }
@@ -122,10 +127,10 @@ fn webhook(out: &mut Encoder, snapshot: &Snapshot) {
             ("ignored", events.ignored),
             ("malformed", events.malformed),
         ] {
-            family.sample(&[account, result], count(value));
+            family.sample(&[account, result], value);
         }
     }
     if open().next().is_some() {
-        out.family(&c::WEBHOOK_UNMATCHED).sample(&[], count(snapshot.webhook_unmatched));
+        out.family(&c::WEBHOOK_UNMATCHED).sample(&[], snapshot.webhook_unmatched);
     }
 }

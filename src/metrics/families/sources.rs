@@ -1,9 +1,8 @@
 //! How the sources stand.
 
-use super::super::catalog as c;
 use super::super::encode::Encoder;
-use super::super::family::FamilySpec;
-use super::{count, seconds};
+use super::seconds;
+use crate::catalog::{self as c, FamilySpec};
 use crate::clock::Moment;
 use crate::snapshot::{Snapshot, SourceView};
 use crate::vendor::Reason;
@@ -24,9 +23,8 @@ pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     each(&c::SOURCE_NEXT_ATTEMPT, &|view| view.next_attempt.map(time));
     each(&c::SOURCE_INTERVAL, &|view| Some(view.interval.as_secs_f64()));
     each(&c::SOURCE_MAX_AGE, &|view| Some(view.max_age.as_secs_f64()));
-    each(&c::SOURCE_CONSECUTIVE_FAILURES, &|view| Some(count(view.consecutive_failures)));
+    each(&c::SOURCE_CONSECUTIVE_FAILURES, &|view| Some(view.consecutive_failures as f64));
     each(&c::SOURCE_LAST_DURATION, &|view| view.last_duration.map(|took| took.as_secs_f64()));
-    each(&c::SOURCE_POLLS, &|view| Some(count(view.polls)));
     let mut family = out.family(&c::SOURCE_FAILING);
     for view in &snapshot.sources {
         let failing = view.last_failure.as_ref().filter(|_| view.up == Some(false)).map(|failure| failure.reason);
@@ -34,14 +32,6 @@ pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
             let [account, vendor, source] = labels(view);
             let value = f64::from(u8::from(failing == Some(reason)));
             family.sample(&[account, vendor, source, reason.as_str()], value);
-        }
-    }
-    let mut family = out.family(&c::SOURCE_FAILURES);
-    for view in &snapshot.sources {
-        for reason in Reason::ALL {
-            let [account, vendor, source] = labels(view);
-            let failures = view.failures.get(&reason).copied().unwrap_or_default();
-            family.sample(&[account, vendor, source, reason.as_str()], count(failures));
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::catalog as c;
 use super::super::encode::Encoder;
-use super::{count, float, seconds};
+use super::seconds;
+use crate::catalog as c;
 use crate::clock::{BootTime, Moment};
 use crate::domain::births::Births;
 use crate::domain::cards::{Kind, birth_key};
@@ -34,7 +34,7 @@ fn balances(out: &mut Encoder, snapshot: &Snapshot, fresh: impl Fn(&WalletView) 
     };
     let mut family = out.family(&c::BALANCE);
     for (account, balance) in known() {
-        family.sample(&[account], float(balance.amount));
+        family.sample(&[account], balance.amount);
     }
     let mut family = out.family(&c::BALANCE_AS_OF);
     for (account, balance) in known() {
@@ -44,7 +44,7 @@ fn balances(out: &mut Encoder, snapshot: &Snapshot, fresh: impl Fn(&WalletView) 
     for wallet in &snapshot.wallets {
         for (severity, threshold) in [("warning", wallet.warning_balance), ("critical", wallet.critical_balance)] {
             if let Some(threshold) = threshold {
-                family.sample(&[&wallet.account, severity], float(threshold));
+                family.sample(&[&wallet.account, severity], threshold);
             }
         }
     }
@@ -77,8 +77,8 @@ fn consumption(out: &mut Encoder, snapshot: &Snapshot, counted: impl Fn(&WalletV
         for (wallet, _, shown) in &views {
             for (series, amount) in shown.iter().filter(|(series, _)| series.report() == report) {
                 match series.label() {
-                    "" => family.sample(&[&wallet.account], float(*amount)),
-                    label => family.sample(&[&wallet.account, label], float(*amount)),
+                    "" => family.sample(&[&wallet.account], *amount),
+                    label => family.sample(&[&wallet.account, label], *amount),
                 }
             }
         }
@@ -95,7 +95,7 @@ fn consumption(out: &mut Encoder, snapshot: &Snapshot, counted: impl Fn(&WalletV
             (Report::Credit, Report::OriginCredit),
             (Report::Debit, Report::PathDebit),
         ] {
-            family.sample(&[&wallet.account, parts.as_str()], float(sum(shown, total) - sum(shown, parts)));
+            family.sample(&[&wallet.account, parts.as_str()], sum(shown, total) - sum(shown, parts));
         }
     }
     let mut family = out.family(&c::REVISED_DOWN);
@@ -103,7 +103,7 @@ fn consumption(out: &mut Encoder, snapshot: &Snapshot, counted: impl Fn(&WalletV
         for report in Report::ALL {
             let counters = view.counters.iter().filter(|(series, _)| series.report() == report);
             let held: Usd = counters.map(|(_, counter)| counter.held_back()).sum();
-            family.sample(&[&wallet.account, report.as_str()], float(held));
+            family.sample(&[&wallet.account, report.as_str()], held);
         }
     }
     let mut family = out.family(&c::WALLET_COUNT_SINCE);
@@ -124,13 +124,13 @@ fn periods(out: &mut Encoder, snapshot: &Snapshot, now: BootTime, fresh: impl Fn
     let mut family = out.family(&c::PERIOD_DEBIT);
     for (account, periods) in known() {
         for (period, sum) in &periods.sums {
-            family.sample(&[account, period.as_str()], float(sum.debit));
+            family.sample(&[account, period.as_str()], sum.debit);
         }
     }
     let mut family = out.family(&c::PERIOD_CREDIT);
     for (account, periods) in known() {
         for (period, sum) in &periods.sums {
-            family.sample(&[account, period.as_str()], float(sum.credit));
+            family.sample(&[account, period.as_str()], sum.credit);
         }
     }
 }
@@ -146,28 +146,28 @@ fn card_counters(out: &mut Encoder, snapshot: &Snapshot, counted: impl Fn(&Walle
     for (wallet, view) in cards(snapshot) {
         for ((kind, status, brand), counted) in &view.counted {
             let events = if is_shown(wallet, brand) { counted.events } else { 0 };
-            family.sample(&[&wallet.account, kind.as_str(), status.as_str(), brand], count(events));
+            family.sample(&[&wallet.account, kind.as_str(), status.as_str(), brand], events);
         }
     }
     let mut family = out.family(&c::CARD_CREDITS);
     for (wallet, view) in cards(snapshot) {
         for ((kind, status, brand), counted) in &view.counted {
             let credits = if is_shown(wallet, brand) { counted.credits } else { Usd::ZERO };
-            family.sample(&[&wallet.account, kind.as_str(), status.as_str(), brand], float(credits));
+            family.sample(&[&wallet.account, kind.as_str(), status.as_str(), brand], credits);
         }
     }
     let mut family = out.family(&c::CARD_SALES_TAX);
     for (wallet, view) in cards(snapshot) {
         for (brand, costs) in &view.costs {
             let amount = if is_shown(wallet, brand) { costs.sales_tax } else { Usd::ZERO };
-            family.sample(&[&wallet.account, brand], float(amount));
+            family.sample(&[&wallet.account, brand], amount);
         }
     }
     let mut family = out.family(&c::CARD_FEES);
     for (wallet, view) in cards(snapshot) {
         for (brand, costs) in &view.costs {
             let amount = if is_shown(wallet, brand) { costs.processing_fees } else { Usd::ZERO };
-            family.sample(&[&wallet.account, brand], float(amount));
+            family.sample(&[&wallet.account, brand], amount);
         }
     }
 }
@@ -184,7 +184,7 @@ fn card_gauges(out: &mut Encoder, snapshot: &Snapshot, fresh: impl Fn(&WalletVie
             *pending.entry((row.kind, &row.brand)).or_default() += 1;
         }
         for ((kind, brand), rows) in pending {
-            family.sample(&[&wallet.account, kind.as_str(), brand], count(rows));
+            family.sample(&[&wallet.account, kind.as_str(), brand], rows);
         }
     }
     let mut family = out.family(&c::CARD_OLDEST_PENDING);

@@ -11,7 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use wallet_exporter::http::{Options, Server, Site, Web};
-use wallet_exporter::metrics::{Encoder, FamilySpec, HistogramValue, Kind, Rendered};
+use wallet_exporter::instruments::Account;
+use wallet_exporter::metrics::{Encoder, FamilySpec, Format, HistogramValue, Kind, Rendered};
 use wallet_exporter::snapshot::*;
 
 pub static BALANCE: FamilySpec =
@@ -28,20 +29,20 @@ pub static MANY: FamilySpec =
     FamilySpec { name: "test_many_total", kind: Kind::Counter, labels: &["account", "number"], help: "Many." };
 
 /// A few families of each kind, with everything in them that needs escaping.
-pub fn small() -> Encoder {
-    let mut out = Encoder::new();
+pub fn small(format: Format) -> Encoder {
+    let mut out = Encoder::new(format);
     out.family(&BALANCE).sample(&["default"], 42.5);
     let mut spent = out.family(&SPENT);
     spent.sample(&["default", "api_request"], 12.0);
     spent.sample(&["default", "quote \" backslash \\ line\nend"], 0.1);
-    let value = HistogramValue { bounds: &[0.0, 0.5, 100.0], counts: &[1, 0, 2, 3], sum: 1234.5 };
+    let value = HistogramValue { buckets: &[(0.0, 1), (0.5, 1), (100.0, 3)], count: 6, sum: 1234.5 };
     out.family(&CHECKS).histogram(&["default"], &value);
     out
 }
 
 /// The small families and a large one.
-pub fn large(series: u32) -> Encoder {
-    let mut out = small();
+pub fn large(series: u32, format: Format) -> Encoder {
+    let mut out = small(format);
     let mut many = out.family(&MANY);
     for number in 0..series {
         many.sample(&["default", &format!("value-{number:07}")], f64::from(number) * 1.25);
@@ -51,7 +52,8 @@ pub fn large(series: u32) -> Encoder {
 
 /// A site that shows what the test puts in.
 pub struct FakeSite {
-    pub rendered: Mutex<Arc<Rendered>>,
+    /// Text and OpenMetrics.
+    pub rendered: Mutex<[Arc<Rendered>; 2]>,
     pub status: Mutex<Status>,
     pub ready: AtomicBool,
     pub reloads: AtomicU64,
@@ -60,10 +62,15 @@ pub struct FakeSite {
     pub web: Mutex<Option<Web>>,
 }
 
+/// Both formats of what `content` writes.
+pub fn both(content: impl Fn(Format) -> Encoder) -> [Arc<Rendered>; 2] {
+    [Format::Text, Format::OpenMetrics].map(|format| Arc::new(Rendered::new(content(format).into_bytes())))
+}
+
 impl FakeSite {
-    pub fn new(encoder: Encoder) -> Arc<FakeSite> {
+    pub fn new(content: impl Fn(Format) -> Encoder) -> Arc<FakeSite> {
         Arc::new(FakeSite {
-            rendered: Mutex::new(Arc::new(encoder.finish())),
+            rendered: Mutex::new(both(content)),
             status: Mutex::new(status(now())),
             ready: AtomicBool::new(true),
             reloads: AtomicU64::new(0),
@@ -75,8 +82,12 @@ impl FakeSite {
 }
 
 impl Site for FakeSite {
-    fn exposition(&self) -> Arc<Rendered> {
-        Arc::clone(&self.rendered.lock().unwrap())
+    fn rendered(&self, format: Format) -> Arc<Rendered> {
+        Arc::clone(&self.rendered.lock().unwrap()[usize::from(format == Format::OpenMetrics)])
+    }
+
+    fn accounts(&self) -> Vec<Arc<Account>> {
+        Vec::new()
     }
 
     fn status(&self) -> Status {
@@ -114,12 +125,12 @@ pub async fn serve(options: Options, site: Arc<FakeSite>) -> Running {
     let address = server.local_addr();
     *site.web.lock().unwrap() = Some(server.web());
     let stop = CancellationToken::new();
-    let task = tokio::spawn(server.run(Arc::clone(&site) as Arc<dyn Site>, stop.clone()));
+    let task = tokio::spawn(server.run(Arc::clone(&site) as Arc<dyn Site>, Arc::default(), stop.clone()));
     Running { address, site, stop, task }
 }
 
 pub async fn start() -> Running {
-    serve(options(), FakeSite::new(small())).await
+    serve(options(), FakeSite::new(small)).await
 }
 
 /// An answer as it came.

@@ -6,11 +6,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use wallet_exporter::http::{Limits, Options};
 
-use super::fixture::{Answer, FakeSite, LONG, Running, get, large, options, raw, serve, small, until, value};
+use super::fixture::{Answer, FakeSite, LONG, Running, both, get, large, options, raw, serve, small, until, value};
 
 /// Limits that are short, each apart from the others, so that a test shows which one struck.
 async fn strict(limits: Limits) -> Running {
-    serve(Options { limits, ..options() }, FakeSite::new(small())).await
+    serve(Options { limits, ..options() }, FakeSite::new(small)).await
 }
 
 async fn ends(mut stream: TcpStream) -> Vec<u8> {
@@ -76,7 +76,7 @@ async fn heads_are_bounded() {
 async fn a_reader_that_stands_still_is_cut() {
     let limits = Limits { stalled: Duration::from_millis(300), ..Limits::default() };
     // More than the system's buffers take.
-    let running = serve(Options { limits, ..options() }, FakeSite::new(large(300_000))).await;
+    let running = serve(Options { limits, ..options() }, FakeSite::new(|format| large(300_000, format))).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
     // The answer has begun.
@@ -88,14 +88,14 @@ async fn a_reader_that_stands_still_is_cut() {
 
 /// The count, read from a small exposition in place of the large one.
 async fn closed_by_head(running: &Running) -> Option<f64> {
-    *running.site.rendered.lock().unwrap() = std::sync::Arc::new(small().finish());
+    *running.site.rendered.lock().unwrap() = both(small);
     closed(running, "slow").await
 }
 
 #[tokio::test]
 async fn answers_share_their_bytes() {
-    let running = serve(options(), FakeSite::new(large(300_000))).await;
-    let exposition = std::sync::Arc::clone(&running.site.rendered.lock().unwrap());
+    let running = serve(options(), FakeSite::new(|format| large(300_000, format))).await;
+    let exposition = std::sync::Arc::clone(&running.site.rendered.lock().unwrap()[0]);
     let mut stalled = Vec::new();
     for _ in 0..20 {
         let mut stream = TcpStream::connect(running.address).await.unwrap();
@@ -114,7 +114,7 @@ async fn answers_share_their_bytes() {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
     };
     // Twenty copies would be 400 MiB. Other tests in this process take some memory, but nothing like it.
-    let whole = exposition.plain_length(wallet_exporter::metrics::Format::Text) >> 20;
+    let whole = exposition.plain().len() as u64 >> 20;
     assert!(whole >= 15, "{whole} MiB");
     assert!(resident() < 20 * whole, "{} MiB", resident());
 }

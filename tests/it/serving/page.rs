@@ -6,7 +6,7 @@ use super::fixture::{FakeSite, Running, ago, get, now, options, serve, small, st
 use super::tools;
 
 async fn showing(status: Status) -> Running {
-    let site = FakeSite::new(small());
+    let site = FakeSite::new(small);
     *site.status.lock().unwrap() = status;
     serve(options(), site).await
 }

@@ -135,7 +135,7 @@ async fn what_prometheus_sends_is_what_these_tests_assume() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_formats_make_the_same_series() {
-    let running = serve(options(), FakeSite::new(small())).await;
+    let running = serve(options(), FakeSite::new(small)).await;
     let text = text_only(running.address).await;
     for binary in binaries() {
         let folder = TempDir::new().unwrap();

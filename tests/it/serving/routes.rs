@@ -13,17 +13,17 @@ async fn paths_and_methods() {
     for (method, path, code, allow) in [
         ("GET", "/metrics", 200, ""),
         ("GET", "/metrics?name=x", 200, ""),
-        ("POST", "/metrics", 405, "GET, HEAD"),
-        ("OPTIONS", "/metrics", 405, "GET, HEAD"),
+        ("POST", "/metrics", 405, "GET,HEAD"),
+        ("OPTIONS", "/metrics", 405, "GET,HEAD"),
         ("GET", "/", 200, ""),
-        ("DELETE", "/", 405, "GET, HEAD"),
+        ("DELETE", "/", 405, "GET,HEAD"),
         ("GET", "/api/v1/status", 200, ""),
-        ("PUT", "/api/v1/status", 405, "GET, HEAD"),
+        ("PUT", "/api/v1/status", 405, "GET,HEAD"),
         ("GET", "/documentation", 200, ""),
-        ("POST", "/documentation", 405, "GET, HEAD"),
+        ("POST", "/documentation", 405, "GET,HEAD"),
         ("GET", "/-/healthy", 200, ""),
         ("GET", "/-/ready", 200, ""),
-        ("POST", "/-/healthy", 405, "GET, HEAD"),
+        ("POST", "/-/healthy", 405, "GET,HEAD"),
         ("GET", "/-/reload", 405, "POST"),
         ("POST", "/-/reload", 403, ""),
         ("GET", "/metrics/", 404, ""),
@@ -43,7 +43,7 @@ async fn paths_and_methods() {
 async fn every_address_of_the_readme_answers() {
     let readme = include_str!("../../../README.md");
     let section = readme.split("## Addresses\n").nth(1).unwrap().split("\n## ").next().unwrap();
-    let running = serve(Options { enable_lifecycle: true, ..options() }, FakeSite::new(small())).await;
+    let running = serve(Options { enable_lifecycle: true, ..options() }, FakeSite::new(small)).await;
     let mut asked = 0;
     for line in section.lines() {
         let Some(cell) = line.strip_prefix("| `").and_then(|rest| rest.split('`').next()) else { continue };
@@ -97,7 +97,7 @@ async fn reload_only_where_it_is_enabled() {
     assert!(answer.text().contains("--web.enable-lifecycle"));
     assert_eq!(refused.site.reloads.load(Ordering::Relaxed), 0);
 
-    let site = FakeSite::new(small());
+    let site = FakeSite::new(small);
     let running = serve(Options { enable_lifecycle: true, ..options() }, site).await;
     assert_eq!(ask(running.address, "POST", "/-/reload", &[], b"").await.code, 200);
     assert_eq!(running.site.reloads.load(Ordering::Relaxed), 1);
@@ -139,7 +139,7 @@ async fn requests_are_counted_by_what_they_were_for() {
 
 #[tokio::test]
 async fn another_telemetry_path() {
-    let site = FakeSite::new(small());
+    let site = FakeSite::new(small);
     let running = serve(Options { telemetry_path: "/probe/x".to_owned(), ..options() }, site).await;
     assert_eq!(get(running.address, "/probe/x").await.code, 200);
     assert_eq!(get(running.address, "/metrics").await.code, 404);

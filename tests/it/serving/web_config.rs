@@ -59,7 +59,7 @@ pub const TLS: &str = "tls_server_config:\n  cert_file: server.crt\n  key_file: 
 
 pub async fn serve_with(config: &Path) -> Running {
     let options = Options { web_config: Some(config.to_owned()), enable_lifecycle: true, ..options() };
-    serve(options, FakeSite::new(small())).await
+    serve(options, FakeSite::new(small)).await
 }
 
 fn fault(text: &str) -> String {

@@ -1,9 +1,55 @@
-//! Every family of the exporter but those that the server itself appends.
+//! Every metric family.
 //!
-//! Flows out: names, types, labels and help texts, for the code that fills them and for the tests that hold the
-//! documentation, the dashboards and the rules to them. Invariant: a family is written down once, here.
+//! Flows out: names, types, labels and help texts, for the code that fills the families and for the tests that hold the
+//! documentation, the dashboards and the rules to them. Invariant: a family is defined once, here; a counter's name ends
+//! in `_total`.
 
-use super::family::{FamilySpec, Kind};
+/// The type of a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A value that goes up and down.
+    Gauge,
+    /// A value that only rises; its name ends in `_total`.
+    Counter,
+    /// Counts by upper bound.
+    Histogram,
+}
+
+impl Kind {
+    /// The word in a `# TYPE` line, the same in both formats.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Kind::Gauge => "gauge",
+            Kind::Counter => "counter",
+            Kind::Histogram => "histogram",
+        }
+    }
+}
+
+/// A family: everything about it but its samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FamilySpec {
+    /// The full name, `_total` included for a counter.
+    pub name: &'static str,
+    /// The type.
+    pub kind: Kind,
+    /// Label names in output order, `account` first where there is one. A histogram's `le` is not among them.
+    pub labels: &'static [&'static str],
+    /// The help text: one plain sentence.
+    pub help: &'static str,
+}
+
+impl FamilySpec {
+    /// The family's name in OpenMetrics, where `_total` belongs to a counter's sample and not to its family.
+    #[must_use]
+    pub fn openmetrics_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Counter => self.name.strip_suffix("_total").unwrap_or(self.name),
+            Kind::Gauge | Kind::Histogram => self.name,
+        }
+    }
+}
 
 const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> FamilySpec {
     FamilySpec { name, kind: Kind::Gauge, labels, help }
@@ -22,15 +68,22 @@ const SOURCE: &[&str] = &["account", "vendor", "source"];
 const CARD_EVENT: &[&str] = &["account", "kind", "status", "card_brand"];
 
 macro_rules! families {
-    ($($constant:ident = $spec:expr;)*) => {
+    ($(#[$list_doc:meta])* $list:ident: $($constant:ident = $spec:expr;)*) => {
         $(#[doc = concat!("Family ", stringify!($constant), "; see its help text.")]
         pub static $constant: FamilySpec = $spec;)*
-        /// All of them, in the order of the exposition.
-        pub static ALL: &[&FamilySpec] = &[$(&$constant),*];
+        $(#[$list_doc])*
+        pub static $list: &[&FamilySpec] = &[$(&$constant),*];
     };
 }
 
+/// All of them, in the order of the exposition.
+pub fn all() -> impl Iterator<Item = &'static FamilySpec> {
+    FACTS.iter().chain(INSTRUMENTS).chain(PROCESS).copied()
+}
+
 families! {
+    /// What is known of the vendors' accounts and of the exporter, built from a snapshot.
+    FACTS:
     BALANCE = gauge("batchdata_wallet_balance_usd", ACCOUNT, "Wallet balance in US dollars, as the vendor last computed it.");
     BALANCE_AS_OF = gauge("batchdata_wallet_balance_as_of_timestamp_seconds", ACCOUNT, "When the vendor computed the wallet balance.");
     BALANCE_THRESHOLD = gauge("batchdata_wallet_balance_threshold_usd", &["account", "severity"], "Configured balance in US dollars below which the alert of this severity fires.");
@@ -72,15 +125,37 @@ families! {
     SOURCE_MAX_AGE = gauge("wallet_exporter_source_max_age_seconds", SOURCE, "How long the source's last good values are served while it fails.");
     SOURCE_CONSECUTIVE_FAILURES = gauge("wallet_exporter_source_consecutive_failures", SOURCE, "Failed attempts of the source since its last success.");
     SOURCE_LAST_DURATION = gauge("wallet_exporter_source_last_poll_duration_seconds", SOURCE, "How long the last attempt of the source took.");
+    SERIES_OVERFLOW = counter("wallet_exporter_series_overflow_total", &["account", "metric"], "Distinct label values that were folded into other.");
+    CLOCK_SKEW = gauge("wallet_exporter_clock_skew_seconds", &["account", "vendor"], "The vendor's clock minus this machine's, by the vendor's Date headers.");
+    STORAGE_UP = gauge("wallet_exporter_storage_up", &[], "1 if the last write of each kind to the storage succeeded.");
+    RELOAD_SUCCESSFUL = gauge("wallet_exporter_config_last_reload_successful", &[], "1 if the last reload of the configuration succeeded.");
+    RELOAD_TIME = gauge("wallet_exporter_config_last_reload_success_timestamp_seconds", &[], "Last successful reload of the configuration; the start counts as one.");
+    BUILD_INFO = gauge("wallet_exporter_build_info", &["version", "revision", "rustc"], "Always 1; the labels say what was built.");
+}
+
+families! {
+    /// What this process did, gathered from registries.
+    INSTRUMENTS:
     SOURCE_POLLS = counter("wallet_exporter_source_polls_total", SOURCE, "Attempts of the source.");
     SOURCE_FAILURES = counter("wallet_exporter_source_failures_total", &["account", "vendor", "source", "reason"], "Failed attempts of the source by reason.");
     VENDOR_REQUESTS = counter("wallet_exporter_vendor_requests_total", &["account", "vendor", "operation", "code"], "Requests to the vendor by HTTP code; error if no answer came.");
     VENDOR_REQUEST_DURATION = histogram("wallet_exporter_vendor_request_duration_seconds", &["account", "vendor", "operation"], "How long requests to the vendor took.");
-    SERIES_OVERFLOW = counter("wallet_exporter_series_overflow_total", &["account", "metric"], "Distinct label values that were folded into other.");
-    CLOCK_SKEW = gauge("wallet_exporter_clock_skew_seconds", &["account", "vendor"], "The vendor's clock minus this machine's, by the vendor's Date headers.");
-    STORAGE_UP = gauge("wallet_exporter_storage_up", &[], "1 if the last write of each kind to the storage succeeded.");
     STORAGE_FAILURES = counter("wallet_exporter_storage_failures_total", &[], "Failed writes to the storage.");
-    RELOAD_SUCCESSFUL = gauge("wallet_exporter_config_last_reload_successful", &[], "1 if the last reload of the configuration succeeded.");
-    RELOAD_TIME = gauge("wallet_exporter_config_last_reload_success_timestamp_seconds", &[], "Last successful reload of the configuration; the start counts as one.");
-    BUILD_INFO = gauge("wallet_exporter_build_info", &["version", "revision", "rustc"], "Always 1; the labels say what was built.");
+    HTTP_REQUESTS = counter("wallet_exporter_http_requests_total", &["handler", "code"], "Requests answered, by what they were for and the status code. A scrape counts in the next one.");
+    HTTP_IN_FLIGHT = gauge("wallet_exporter_http_requests_in_flight", &[], "Requests being answered, this scrape included.");
+    HTTP_CONNECTIONS = gauge("wallet_exporter_http_connections", &[], "Open connections to both addresses.");
+    HTTP_CLOSED = counter("wallet_exporter_http_connections_closed_total", &["reason"], "Connections that the server ended: idle or too slow, or to make room for others at the connection limit.");
+    HTTP_PANICS = counter("wallet_exporter_http_panics_total", &[], "Requests answered with 500 because of a defect in the program.");
+}
+
+families! {
+    /// The process, read from `/proc`.
+    PROCESS:
+    PROCESS_CPU = counter("process_cpu_seconds_total", &[], "User and system processor time spent, in seconds.");
+    PROCESS_OPEN_FDS = gauge("process_open_fds", &[], "Open file descriptors.");
+    PROCESS_MAX_FDS = gauge("process_max_fds", &[], "Limit of open file descriptors.");
+    PROCESS_VIRTUAL = gauge("process_virtual_memory_bytes", &[], "Virtual memory, in bytes.");
+    PROCESS_RESIDENT = gauge("process_resident_memory_bytes", &[], "Resident memory, in bytes.");
+    PROCESS_START = gauge("process_start_time_seconds", &[], "When the process started, in seconds since the epoch.");
+    PROCESS_THREADS = gauge("process_threads", &[], "Operating system threads.");
 }

@@ -1,0 +1,228 @@
+//! What this process did, counted with the `prometheus` crate.
+//!
+//! Flows in: requests, polls, failures. Flows out: families, gathered when scraped. Invariants: one registry for the
+//! process and one for each account, dropped with it, so that no label has to be cleaned away; label values are from
+//! fixed lists, whatever a client or a vendor sends, and expected ones exist from the start, so that the first failure
+//! is seen as an increase.
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::proto::{Metric, MetricFamily};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+use crate::catalog::{self as c, FamilySpec};
+use crate::vendor::{Observe, Operation, Reason, Source, Vendor};
+
+/// What HTTP requests are for.
+pub const HANDLERS: [&str; 8] = ["metrics", "page", "status", "documentation", "health", "reload", "webhook", "other"];
+
+/// Upper bounds of the vendor requests' durations, in seconds.
+const REQUEST_BOUNDS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// Codes of vendor requests that are to be expected.
+const EXPECTED_CODES: [&str; 11] = [NO_ANSWER, "200", "400", "401", "403", "404", "422", "429", "500", "502", "503"];
+/// In the place of a code: no answer came.
+const NO_ANSWER: &str = "error";
+
+/// Why the server closed a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// No request for long.
+    Idle,
+    /// Headers, TLS handshake, body or reading of the answer took too long.
+    Slow,
+    /// Made room for another.
+    Room,
+}
+
+impl Closed {
+    const ALL: [Closed; 3] = [Closed::Idle, Closed::Slow, Closed::Room];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Closed::Idle => "idle",
+            Closed::Slow => "slow",
+            Closed::Room => "room",
+        }
+    }
+}
+
+fn opts(spec: &FamilySpec) -> Opts {
+    Opts::new(spec.name, spec.help)
+}
+
+#[expect(clippy::expect_used, reason = "names and labels are constants of the catalog; every start would fail")]
+fn registered<C: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<C>) -> C {
+    let metric = metric.expect("the catalog has valid names");
+    registry.register(Box::new(metric.clone())).expect("each family is registered once");
+    metric
+}
+
+/// The instruments of the process.
+#[derive(Debug)]
+pub struct Process {
+    registry: Registry,
+    http_requests: IntCounterVec,
+    http_in_flight: IntGauge,
+    http_connections: IntGauge,
+    http_closed: IntCounterVec,
+    /// Requests answered with 500 because of a defect in the program.
+    pub http_panics: IntCounter,
+    /// Failed writes to the storage.
+    pub storage_failures: IntCounter,
+}
+
+impl Default for Process {
+    fn default() -> Process {
+        let registry = Registry::new();
+        let process = Process {
+            http_requests: registered(&registry, IntCounterVec::new(opts(&c::HTTP_REQUESTS), c::HTTP_REQUESTS.labels)),
+            http_in_flight: registered(&registry, IntGauge::with_opts(opts(&c::HTTP_IN_FLIGHT))),
+            http_connections: registered(&registry, IntGauge::with_opts(opts(&c::HTTP_CONNECTIONS))),
+            http_closed: registered(&registry, IntCounterVec::new(opts(&c::HTTP_CLOSED), c::HTTP_CLOSED.labels)),
+            http_panics: registered(&registry, IntCounter::with_opts(opts(&c::HTTP_PANICS))),
+            storage_failures: registered(&registry, IntCounter::with_opts(opts(&c::STORAGE_FAILURES))),
+            registry,
+        };
+        for handler in HANDLERS {
+            process.http_requests.with_label_values(&[handler, "200"]);
+        }
+        for reason in Closed::ALL {
+            process.http_closed.with_label_values(&[reason.as_str()]);
+        }
+        process
+    }
+}
+
+/// Counts one thing as present for as long as it lives.
+#[derive(Debug)]
+pub struct Present(IntGauge);
+
+impl Present {
+    fn new(gauge: &IntGauge) -> Present {
+        gauge.inc();
+        Present(gauge.clone())
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Process {
+    /// A request came in; it is over when the result is dropped.
+    #[must_use]
+    pub fn request(&self) -> Present {
+        Present::new(&self.http_in_flight)
+    }
+
+    /// A request was answered; `handler` is one of [`HANDLERS`].
+    pub fn answered(&self, handler: &str, code: &str) {
+        self.http_requests.with_label_values(&[handler, code]).inc();
+    }
+
+    /// A connection was opened; it is over when the result is dropped.
+    #[must_use]
+    pub fn connected(&self) -> Present {
+        Present::new(&self.http_connections)
+    }
+
+    /// The server closed a connection.
+    pub fn closed(&self, reason: Closed) {
+        self.http_closed.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// The families as they stand.
+    #[must_use]
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
+    }
+}
+
+/// The instruments of one account of a vendor.
+#[derive(Debug)]
+pub struct Account {
+    /// The label `account`.
+    pub account: String,
+    /// Whose account it is.
+    pub vendor: Vendor,
+    registry: Registry,
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    polls: IntCounterVec,
+    failures: IntCounterVec,
+}
+
+impl Account {
+    /// For the sources that will be polled.
+    #[must_use]
+    pub fn new(account: &str, vendor: Vendor, sources: impl IntoIterator<Item = Source>) -> Account {
+        let registry = Registry::new();
+        let counter = |spec: &FamilySpec| registered(&registry, IntCounterVec::new(opts(spec), spec.labels));
+        let durations = HistogramOpts::from(opts(&c::VENDOR_REQUEST_DURATION)).buckets(REQUEST_BOUNDS.to_vec());
+        let durations = HistogramVec::new(durations, c::VENDOR_REQUEST_DURATION.labels);
+        let instruments = Account {
+            account: account.to_owned(),
+            vendor,
+            requests: counter(&c::VENDOR_REQUESTS),
+            durations: registered(&registry, durations),
+            polls: counter(&c::SOURCE_POLLS),
+            failures: counter(&c::SOURCE_FAILURES),
+            registry,
+        };
+        for source in sources {
+            let operation = source.operation().as_str();
+            for code in EXPECTED_CODES {
+                instruments.requests.with_label_values(&[account, vendor.as_str(), operation, code]);
+            }
+            instruments.durations.with_label_values(&[account, vendor.as_str(), operation]);
+            instruments.polls.with_label_values(&[account, vendor.as_str(), source.as_str()]);
+            for reason in Reason::ALL {
+                instruments.failure(source, reason);
+            }
+        }
+        instruments
+    }
+
+    fn failure(&self, source: Source, reason: Reason) -> IntCounter {
+        self.failures.with_label_values(&[&self.account, self.vendor.as_str(), source.as_str(), reason.as_str()])
+    }
+
+    /// A source was polled; with the reason if that failed.
+    pub fn polled(&self, source: Source, failed: Option<Reason>) {
+        self.polls.with_label_values(&[&self.account, self.vendor.as_str(), source.as_str()]).inc();
+        if let Some(reason) = failed {
+            self.failure(source, reason).inc();
+        }
+    }
+
+    /// Requests so far to an endpoint, answered or not.
+    #[must_use]
+    pub fn requests(&self, operation: Operation) -> u64 {
+        self.durations.with_label_values(&[&self.account, self.vendor.as_str(), operation.as_str()]).get_sample_count()
+    }
+
+    /// The families as they stand.
+    #[must_use]
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
+    }
+}
+
+impl Observe for Account {
+    fn request(&self, operation: Operation, code: Option<u16>, took: Duration) {
+        let code = code.map_or_else(|| NO_ANSWER.to_owned(), |code| code.to_string());
+        let (vendor, operation) = (self.vendor.as_str(), operation.as_str());
+        self.requests.with_label_values(&[self.account.as_str(), vendor, operation, &code]).inc();
+        self.durations.with_label_values(&[&self.account, vendor, operation]).observe(took.as_secs_f64());
+    }
+}
+
+/// The value of a label of a gathered metric; empty if there is none.
+#[must_use]
+pub fn label<'a>(metric: &'a Metric, name: &str) -> &'a str {
+    metric.get_label().iter().find(|pair| pair.name() == name).map_or("", |pair| pair.value())
+}
