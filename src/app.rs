@@ -18,10 +18,10 @@ use std::time::Duration;
 use rustls_pki_types::CertificateDer;
 
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::Faults;
-use crate::poll::keeper::StorageWork;
+use crate::config::ConfigErrors;
+use crate::poll::account_storage::StorageWork;
 use crate::store::{OpenError, StoreError};
-use crate::vendor::{BuildError, Limits, Transport};
+use crate::vendor::{BuildError, RequestLimits, Transport};
 
 pub use build::App;
 pub use check::check;
@@ -36,8 +36,8 @@ pub use simulate::{SimulateFlags, simulate};
 pub struct Dependencies {
     /// Time.
     pub clock: SharedClock,
-    /// Limits of requests to the vendors.
-    pub limits: Limits,
+    /// RequestLimits of requests to the vendors.
+    pub limits: RequestLimits,
     /// What sends the requests to the vendors; the network if absent.
     pub transport: Option<Arc<dyn Transport>>,
     /// Where work on the storage is done.
@@ -54,7 +54,7 @@ impl Default for Dependencies {
     fn default() -> Dependencies {
         Dependencies {
             clock: SystemClock::shared(),
-            limits: Limits::default(),
+            limits: RequestLimits::default(),
             transport: None,
             storage_work: StorageWork::Threads,
             extra_roots: Vec::new(),
@@ -69,7 +69,7 @@ impl Default for Dependencies {
 pub enum AppError {
     /// The configuration.
     #[error(transparent)]
-    Config(#[from] Faults),
+    Config(#[from] ConfigErrors),
     /// The storage cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -86,12 +86,12 @@ pub enum AppError {
     },
     /// The server cannot start.
     #[error(transparent)]
-    Serve(#[from] crate::http::ServeFault),
+    Serve(#[from] crate::http::ServeError),
     /// The webhook's server cannot start.
     #[error(transparent)]
-    Webhook(#[from] crate::http::BindFault),
+    Webhook(#[from] crate::http::BindError),
     /// Something that should run for ever has ended.
-    #[error("{0} has ended unexpectedly; this is a fault of the program: please report it with the log")]
+    #[error("{0} has ended unexpectedly; this is a defect of the program: please report it with the log")]
     Ended(&'static str),
     /// A system call failed.
     #[error("{0}")]
@@ -105,7 +105,7 @@ impl AppError {
         match self {
             AppError::Config(_)
             | AppError::Open(OpenError::Newer { .. })
-            | AppError::Serve(crate::http::ServeFault::Web(_) | crate::http::ServeFault::Path(_)) => 64,
+            | AppError::Serve(crate::http::ServeError::Web(_) | crate::http::ServeError::Path(_)) => 64,
             _ => 1,
         }
     }

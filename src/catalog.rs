@@ -6,7 +6,7 @@
 
 /// The type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricType {
     /// A value that goes up and down.
     Gauge,
     /// A value that only rises; its name ends in `_total`.
@@ -15,14 +15,14 @@ pub enum Kind {
     Histogram,
 }
 
-impl Kind {
+impl MetricType {
     /// The word in a `# TYPE` line, the same in both formats.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Kind::Gauge => "gauge",
-            Kind::Counter => "counter",
-            Kind::Histogram => "histogram",
+            MetricType::Gauge => "gauge",
+            MetricType::Counter => "counter",
+            MetricType::Histogram => "histogram",
         }
     }
 }
@@ -33,7 +33,7 @@ pub struct FamilySpec {
     /// The full name, `_total` included for a counter.
     pub name: &'static str,
     /// The type.
-    pub kind: Kind,
+    pub kind: MetricType,
     /// Label names in output order, `account` first where there is one. A histogram's `le` is not among them.
     pub labels: &'static [&'static str],
     /// The help text: one plain sentence.
@@ -45,22 +45,22 @@ impl FamilySpec {
     #[must_use]
     pub fn openmetrics_name(&self) -> &'static str {
         match self.kind {
-            Kind::Counter => self.name.strip_suffix("_total").unwrap_or(self.name),
-            Kind::Gauge | Kind::Histogram => self.name,
+            MetricType::Counter => self.name.strip_suffix("_total").unwrap_or(self.name),
+            MetricType::Gauge | MetricType::Histogram => self.name,
         }
     }
 }
 
 const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> FamilySpec {
-    FamilySpec { name, kind: Kind::Gauge, labels, help }
+    FamilySpec { name, kind: MetricType::Gauge, labels, help }
 }
 
 const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> FamilySpec {
-    FamilySpec { name, kind: Kind::Counter, labels, help }
+    FamilySpec { name, kind: MetricType::Counter, labels, help }
 }
 
 const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> FamilySpec {
-    FamilySpec { name, kind: Kind::Histogram, labels, help }
+    FamilySpec { name, kind: MetricType::Histogram, labels, help }
 }
 
 const ACCOUNT: &[&str] = &["account"];
@@ -125,7 +125,7 @@ families! {
     SOURCE_MAX_AGE = gauge("wallet_exporter_source_max_age_seconds", SOURCE, "How long the source's last good values are served while it fails.");
     SOURCE_CONSECUTIVE_FAILURES = gauge("wallet_exporter_source_consecutive_failures", SOURCE, "Failed attempts of the source since its last success.");
     SOURCE_LAST_DURATION = gauge("wallet_exporter_source_last_poll_duration_seconds", SOURCE, "How long the last attempt of the source took.");
-    SERIES_OVERFLOW = counter("wallet_exporter_series_overflow_total", &["account", "metric"], "Distinct label values that were folded into other.");
+    SERIES_OVERFLOW = counter("wallet_exporter_series_overflow_total", &["account", "metric"], "Distinct label values that were counted under other.");
     CLOCK_SKEW = gauge("wallet_exporter_clock_skew_seconds", &["account", "vendor"], "The vendor's clock minus this machine's, by the vendor's Date headers.");
     STORAGE_UP = gauge("wallet_exporter_storage_up", &[], "1 if the last write of each kind to the storage succeeded.");
     RELOAD_SUCCESSFUL = gauge("wallet_exporter_config_last_reload_successful", &[], "1 if the last reload of the configuration succeeded.");

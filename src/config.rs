@@ -1,11 +1,11 @@
 //! Configuration.
 //!
-//! Flows in: flags and the environment, as text. Flows out: a checked [`Config`], or every fault at once.
+//! Flows in: flags and the environment, as text. Flows out: a checked [`Config`], or every error at once.
 //! Invariant: only this module reads the environment or constructs a `Config`, and no message holds a value. This is the
 //! only home of envy, which merely fills flat structs of strings: judging them is done here.
 
 mod batchdata;
-mod faults;
+mod errors;
 mod file;
 pub mod ids_file;
 mod process;
@@ -21,8 +21,8 @@ use std::ffi::OsString;
 use chrono::{DateTime, Utc};
 
 pub use batchdata::BatchData;
-pub use faults::Faults;
-pub use file::FileFault;
+pub use errors::ConfigErrors;
+pub use file::FileError;
 pub use process::{Flags, LogFormat, Process};
 pub use rightfoot::Rightfoot;
 pub use variables::{VARIABLES, Variable};
@@ -41,7 +41,7 @@ pub struct Config {
     pub rightfoot: Option<Rightfoot>,
 }
 
-/// A configuration as far as it could be read, for `check`, which looks for more faults than are in it.
+/// A configuration as far as it could be read, for `check`, which looks for more errors than are in it.
 #[derive(Clone, Debug)]
 pub struct Draft {
     /// The process's own settings; a faulty one has its default.
@@ -49,7 +49,7 @@ pub struct Draft {
     /// The base lines that are configured.
     pub base_lines: Vec<BaseLine>,
     /// What is wrong with it.
-    pub faults: Faults,
+    pub errors: ConfigErrors,
     batchdata: Option<BatchData>,
     rightfoot: Option<Rightfoot>,
 }
@@ -77,62 +77,65 @@ impl Process {
     /// Checks the process's own settings alone, for commands that call no vendor.
     ///
     /// # Errors
-    /// All faults together.
-    pub fn load(flags: &Flags, variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Process, Faults> {
-        let mut faults = Faults::default();
-        let known = strings(variables, &mut faults);
-        let process = process::check(flags, section(&known, "", &mut faults), &mut faults);
-        if faults.is_empty() { Ok(process) } else { Err(faults) }
+    /// All errors together.
+    pub fn load(
+        flags: &Flags,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Process, ConfigErrors> {
+        let mut errors = ConfigErrors::default();
+        let known = strings(variables, &mut errors);
+        let process = process::check(flags, section(&known, "", &mut errors), &mut errors);
+        if errors.is_empty() { Ok(process) } else { Err(errors) }
     }
 }
 
 impl Draft {
-    /// Checks flags and variables. `now` judges dates that lie in the future.
+    /// Checks flags and variables. `now` validates dates that lie in the future.
     #[must_use]
     pub fn read(flags: &Flags, variables: impl IntoIterator<Item = (OsString, OsString)>, now: DateTime<Utc>) -> Draft {
-        let mut faults = Faults::default();
-        let known = strings(variables, &mut faults);
-        let process = process::check(flags, section(&known, "", &mut faults), &mut faults);
-        let wallet: batchdata::RawBatchData = section(&known, BATCHDATA, &mut faults);
-        let account: rightfoot::RawRightfoot = section(&known, RIGHTFOOT, &mut faults);
+        let mut errors = ConfigErrors::default();
+        let known = strings(variables, &mut errors);
+        let process = process::check(flags, section(&known, "", &mut errors), &mut errors);
+        let wallet: batchdata::RawBatchData = section(&known, BATCHDATA, &mut errors);
+        let account: rightfoot::RawRightfoot = section(&known, RIGHTFOOT, &mut errors);
         let base_lines = wallet.base_line().into_iter().chain(account.base_line()).collect();
-        let batchdata = batchdata::check(wallet, now.date_naive(), &mut faults);
-        let rightfoot = rightfoot::check(account, now, &mut faults);
-        orphans(&known, BATCHDATA, "BATCHDATA_API_TOKEN", &mut faults);
-        orphans(&known, RIGHTFOOT, "RIGHTFOOT_API_KEY", &mut faults);
-        if faults.is_empty() && batchdata.is_none() && rightfoot.is_none() {
-            faults.add(
+        let batchdata = batchdata::check(wallet, now.date_naive(), &mut errors);
+        let rightfoot = rightfoot::check(account, now, &mut errors);
+        orphans(&known, BATCHDATA, "BATCHDATA_API_TOKEN", &mut errors);
+        orphans(&known, RIGHTFOOT, "RIGHTFOOT_API_KEY", &mut errors);
+        if errors.is_empty() && batchdata.is_none() && rightfoot.is_none() {
+            errors.add(
                 "BATCHDATA_API_TOKEN, RIGHTFOOT_API_KEY",
                 "set at least one of them (or its _FILE), or try `wallet-exporter demo`, which needs none",
             );
         }
-        Draft { process, base_lines, faults, batchdata, rightfoot }
+        Draft { process, base_lines, errors, batchdata, rightfoot }
     }
 
-    /// The configuration, if it has no fault.
+    /// The configuration, if it has no error.
     ///
     /// # Errors
-    /// All faults together.
-    pub fn finish(self) -> Result<Config, Faults> {
-        let Draft { process, faults, batchdata, rightfoot, .. } = self;
-        if faults.is_empty() { Ok(Config { process, batchdata, rightfoot }) } else { Err(faults) }
+    /// All errors together.
+    pub fn finish(self) -> Result<Config, ConfigErrors> {
+        let Draft { process, errors, batchdata, rightfoot, .. } = self;
+        if errors.is_empty() { Ok(Config { process, batchdata, rightfoot }) } else { Err(errors) }
     }
 }
 
 impl Config {
-    /// Checks flags and variables. `now` judges dates that lie in the future.
+    /// Checks flags and variables. `now` validates dates that lie in the future.
     ///
     /// # Errors
-    /// All faults together.
+    /// All errors together.
     pub fn load(
         flags: &Flags,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         now: DateTime<Utc>,
-    ) -> Result<Config, Faults> {
+    ) -> Result<Config, ConfigErrors> {
         Draft::read(flags, variables, now).finish()
     }
 
-    /// What deserves a word although it is no fault.
+    /// What deserves a word although it is no error.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -165,8 +168,11 @@ impl Config {
 const BATCHDATA: &str = "BATCHDATA_";
 const RIGHTFOOT: &str = "RIGHTFOOT_";
 
-/// Keeps the variables that are ours and not empty; a name that only looks like ours is a fault.
-fn strings(variables: impl IntoIterator<Item = (OsString, OsString)>, faults: &mut Faults) -> BTreeMap<String, String> {
+/// Keeps the variables that are ours and not empty; a name that only looks like ours is an error.
+fn strings(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+    errors: &mut ConfigErrors,
+) -> BTreeMap<String, String> {
     let mut known = BTreeMap::new();
     for (name, value) in variables {
         let Some(name) = name.to_str() else { continue };
@@ -174,7 +180,7 @@ fn strings(variables: impl IntoIterator<Item = (OsString, OsString)>, faults: &m
         if !ours {
             let prefixed = name.starts_with(BATCHDATA) || name.starts_with(RIGHTFOOT);
             if prefixed && !is_service_link(name) {
-                faults.add(name, "is not a variable of this program: check its spelling, or unset it");
+                errors.add(name, "is not a variable of this program: check its spelling, or unset it");
             }
             continue;
         }
@@ -183,7 +189,7 @@ fn strings(variables: impl IntoIterator<Item = (OsString, OsString)>, faults: &m
             Some(value) => {
                 known.insert(name.to_owned(), value.to_owned());
             }
-            None => faults.add(name, "is not UTF-8: write plain text"),
+            None => errors.add(name, "is not UTF-8: write plain text"),
         }
     }
     known
@@ -204,21 +210,21 @@ fn is_service_link(name: &str) -> bool {
 fn section<T: serde::de::DeserializeOwned + Default>(
     known: &BTreeMap<String, String>,
     prefix: &str,
-    faults: &mut Faults,
+    errors: &mut ConfigErrors,
 ) -> T {
     let pairs = known.clone();
     envy::prefixed(prefix).from_iter(pairs).unwrap_or_else(|_| {
-        faults.add(format!("{prefix}*"), "cannot be read");
+        errors.add(format!("{prefix}*"), "cannot be read");
         T::default()
     })
 }
 
 /// A vendor's variable without its secret would be ignored silently.
-fn orphans(known: &BTreeMap<String, String>, prefix: &str, secret: &str, faults: &mut Faults) {
+fn orphans(known: &BTreeMap<String, String>, prefix: &str, secret: &str, errors: &mut ConfigErrors) {
     if known.contains_key(secret) || known.contains_key(&format!("{secret}_FILE")) {
         return;
     }
     for name in known.keys().filter(|name| name.starts_with(prefix)) {
-        faults.add(name.as_str(), format!("has no effect without {secret} or {secret}_FILE: set one, or unset it"));
+        errors.add(name.as_str(), format!("has no effect without {secret} or {secret}_FILE: set one, or unset it"));
     }
 }

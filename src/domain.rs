@@ -6,7 +6,7 @@
 #![deny(clippy::float_arithmetic)]
 
 pub mod batches;
-pub mod births;
+pub mod zero_start;
 pub mod cards;
 pub mod checks;
 pub mod consumption;

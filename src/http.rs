@@ -1,7 +1,7 @@
 //! Serves the exposition, the page, and the webhook.
 //!
 //! Flows in: the exposition and the state, through [`Site`]; webhook events. Flows out: HTTP answers; event
-//! ids to the inbox. Invariant: no answer waits for a vendor, and whatever a client does, it ends within a limit.
+//! ids to the webhook_sink. Invariant: no answer waits for a vendor, and whatever a client does, it ends within a limit.
 
 mod connection;
 mod guard;
@@ -15,9 +15,9 @@ mod site;
 mod web;
 mod webhook;
 
-pub use guard::Limits;
-pub use listener::BindFault;
-pub use server::{Options, ServeFault, Server};
+pub use guard::ConnectionLimits;
+pub use listener::BindError;
+pub use server::{Options, ServeError, Server};
 pub use site::Site;
-pub use web::{Web, WebFault};
+pub use web::{Web, WebConfigError};
 pub use webhook::{WebhookOptions, WebhookServer};

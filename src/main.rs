@@ -26,7 +26,7 @@ enum Command {
     Serve,
     /// Try it out: exporter and vendor simulator in one process, no credentials
     Demo,
-    /// Validate the configuration; all faults are listed at once
+    /// Validate the configuration; all errors are listed at once
     Check {
         /// Also call every endpoint once and say what to fix; nothing is written
         #[arg(long)]
@@ -90,23 +90,23 @@ fn complain(text: &str) {
 }
 
 async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
-    let around = Dependencies::default();
-    let load = || Config::load(&arguments.flags, config::environment(), around.clock.now());
+    let dependencies = Dependencies::default();
+    let load = || Config::load(&arguments.flags, config::environment(), dependencies.clock.now());
     match arguments.command {
         None | Some(Command::Serve) => {
             let config = load()?;
             wallet_exporter::telemetry::start(config.process.log_level, config.process.log_format);
-            app::serve(&config, &around).await?;
+            app::serve(&config, &dependencies).await?;
         }
-        Some(Command::Demo) => app::demo(&arguments.flags, config::environment(), &around).await?,
+        Some(Command::Demo) => app::demo(&arguments.flags, config::environment(), &dependencies).await?,
         Some(Command::Check { online }) => {
-            let (config, warnings) = app::check(&arguments.flags, config::environment(), &around)?;
+            let (config, warnings) = app::check(&arguments.flags, config::environment(), &dependencies)?;
             for warning in warnings {
                 complain(&format!("warning: {warning}"));
             }
             app::print("the configuration is valid\n")?;
             if online {
-                let (table, fine) = app::check_online(&config, &around).await?;
+                let (table, fine) = app::check_online(&config, &dependencies).await?;
                 app::print(&table)?;
                 return Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
@@ -114,7 +114,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
         Some(Command::Dump) => {
             let config = load()?;
             wallet_exporter::telemetry::start(config.process.log_level, config.process.log_format);
-            let (exposition, fine) = app::dump(&config, &around).await?;
+            let (exposition, fine) = app::dump(&config, &dependencies).await?;
             app::print(&exposition)?;
             return Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
@@ -125,7 +125,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
                 return Ok(ExitCode::FAILURE);
             }
         }
-        Some(Command::Simulate(flags)) => app::simulate(&flags, &around).await?,
+        Some(Command::Simulate(flags)) => app::simulate(&flags, &dependencies).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

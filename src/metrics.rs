@@ -11,7 +11,7 @@ mod instruments;
 pub mod process;
 mod rendered;
 
-pub use crate::catalog::{FamilySpec, Kind};
+pub use crate::catalog::{FamilySpec, MetricType};
 pub use encode::{Encoder, Format, HistogramValue, end};
 pub use exposition::Exposition;
 pub use instruments::write_instruments;

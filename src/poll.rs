@@ -1,6 +1,6 @@
 //! When to fetch.
 //!
-//! Flows in: ticks and wake-ups. Flows out: one pass of one source at a time: vendor, domain, store, then the board.
+//! Flows in: ticks and wake-ups. Flows out: one pass of one source at a time: vendor, domain, store, then the snapshot.
 //! Invariant: a pass takes no input and does the same full, repeatable work whatever woke it, so the common path and the
 //! path after a crash are the same code. Retries are decided here and nowhere else.
 
@@ -9,9 +9,9 @@ pub mod batches;
 pub mod cards;
 pub mod consumption;
 pub mod export;
-pub mod inbox;
-pub mod keeper;
-pub mod roster;
+pub mod webhook_sink;
+pub mod account_storage;
+pub mod batch_list;
 pub mod schedule;
 pub mod source;
-pub mod watch;
+pub mod file_watcher;

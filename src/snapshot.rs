@@ -3,13 +3,13 @@
 //! Flows in: updates from the polls. Flows out: one immutable [`Snapshot`] at a time.
 //! Invariant: readers never wait and never see half an update; what a snapshot shows of the counters is durable already.
 
-mod board;
+mod cell;
 mod report;
 mod source;
 mod status;
 mod views;
 
-pub use board::Board;
+pub use cell::SnapshotCell;
 pub use source::{Failure, SourceView};
 pub use status::*;
 pub use views::{

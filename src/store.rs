@@ -7,7 +7,7 @@
 //! written.
 
 mod batches;
-mod births;
+mod series;
 mod cards;
 mod consumption;
 mod fault;
@@ -90,8 +90,8 @@ pub struct Success {
     pub answer: Option<String>,
 }
 
-/// A birth, written in the same transaction as the value it belongs to.
-pub type BirthRow = (String, DateTime<Utc>, bool);
+/// A new series: its key, when it was created, and whether it shows its value. Written in the same transaction as that.
+pub type NewSeries = (String, DateTime<Utc>, bool);
 
 /// The store.
 pub struct Store {

@@ -1,18 +1,18 @@
 //! The two vendors' APIs.
 //!
-//! Flows in: HTTP answers. Flows out: typed records, or one [`Fault`] with exactly one [`Reason`].
+//! Flows in: HTTP answers. Flows out: typed records, or one [`RequestError`] with exactly one [`Reason`].
 //! Invariant: what leaves this module carries no personal field, no body, no query string and no secret; every answer
-//! is judged in one place, `http`. This is the only home of reqwest and csv-core.
+//! is validated in one place, `http`. This is the only home of reqwest and csv-core.
 //!
 //! ```text
 //!  batchdata, rightfoot    one client per credential: which requests make up a report
-//!  http (+ head, cause)    waits for a permit (credential, date), sends (transport), judges the answer
-//!  balance, consumption,   judge the body
+//!  http (+ head, cause)    waits for a permit (credential, date), sends (transport), validates the answer
+//!  balance, consumption,   validate the body
 //!  cards, balances         (envelope, scalar, period; csv, timestamp)
 //! ```
 
-mod fault;
-mod flaw;
+mod error;
+mod parse_error;
 mod records;
 mod settings;
 mod state;
@@ -20,7 +20,7 @@ mod credential;
 mod date;
 mod tls;
 mod transport;
-mod cause;
+mod transport_error;
 mod head;
 mod http;
 mod scalar;
@@ -39,13 +39,13 @@ mod rightfoot;
 pub use crate::names::{Operation, Source, Vendor};
 pub use balances::ExportSummary;
 pub use batchdata::BatchData;
-pub use fault::{Fault, Reason};
+pub use error::{Reason, RequestError};
 pub use records::{
     Balance, CardStatus, CardTransaction, CheckRow, CheckStatus, ConsumptionReport, DayConsumption, Flow, RowReject,
     RowSink, SubmittedVia,
 };
 pub use rightfoot::Rightfoot;
-pub use settings::{BuildError, ClientSettings, Limits, Observe, Unobserved};
+pub use settings::{BuildError, ClientSettings, Observe, RequestLimits, Unobserved};
 pub use state::CredentialState;
 pub use transport::{NoAnswer, Outgoing, Transport};
 
@@ -55,6 +55,6 @@ pub mod intake {
     pub use super::balances::Export;
     pub use super::cards::{CardPage, read_card_page};
     pub use super::consumption::read_consumption;
-    pub use super::flaw::Flaw;
+    pub use super::parse_error::ParseError;
     pub use super::period::Grain;
 }

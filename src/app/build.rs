@@ -1,6 +1,6 @@
 //! A configuration becomes stores, clients, polls and a first snapshot.
 //!
-//! Invariant: nothing is fetched here; what the previous run knew is on the board before anybody can ask.
+//! Invariant: nothing is fetched here; what the previous run knew is in the snapshot before anybody can ask.
 
 use std::sync::Arc;
 
@@ -11,21 +11,21 @@ use tokio_util::sync::CancellationToken;
 use super::{AppError, Dependencies};
 use crate::clock::SharedClock;
 use crate::config::secret::Secret;
-use crate::config::{BatchData as WalletConfig, Config, Faults, Rightfoot as RightfootConfig};
-use crate::domain::batches::Pace;
+use crate::config::{BatchData as WalletConfig, Config, ConfigErrors, Rightfoot as RightfootConfig};
+use crate::domain::batches::BatchTiming;
 use crate::instruments::{Account, Process};
 use crate::metrics::Exposition;
+use crate::poll::account_storage::AccountStorage;
 use crate::poll::balance::{self, BalancePoller};
+use crate::poll::batch_list::BatchList;
 use crate::poll::batches::{BatchesPoller, BatchesSettings};
 use crate::poll::cards::CardsPoller;
 use crate::poll::consumption::ConsumptionPoller;
-use crate::poll::inbox::Inbox;
-use crate::poll::keeper::Keeper;
-use crate::poll::roster::Roster;
+use crate::poll::file_watcher::{Watch, WatchedSecret};
 use crate::poll::schedule::Schedule;
 use crate::poll::source::{Poller, Runner, Wake};
-use crate::poll::watch::{Watch, WatchedSecret};
-use crate::snapshot::{Board, RightfootView, Snapshot, SourceView, WalletView, WebhookView};
+use crate::poll::webhook_sink::WebhookSink;
+use crate::snapshot::{RightfootView, Snapshot, SnapshotCell, SourceView, WalletView, WebhookView};
 use crate::store::{Store, StoredSource};
 use crate::vendor::{BatchData, ClientSettings, Rightfoot, Source, Vendor};
 
@@ -39,7 +39,7 @@ pub(super) struct Task {
 /// Everything, wired, not yet running.
 pub struct App {
     /// Where snapshots hang.
-    pub board: Arc<Board>,
+    pub cell: Arc<SnapshotCell>,
     /// The store.
     pub store: Arc<Store>,
     /// What is served at the telemetry path.
@@ -47,8 +47,8 @@ pub struct App {
     pub(super) process: Arc<Process>,
     pub(super) clock: SharedClock,
     pub(super) tasks: Vec<Task>,
-    pub(super) keepers: Vec<Arc<Keeper>>,
-    pub(super) roster: Option<(Arc<Roster>, Option<Secret>)>,
+    pub(super) storages: Vec<Arc<AccountStorage>>,
+    pub(super) batch_list: Option<(Arc<BatchList>, Option<Secret>)>,
     pub(super) watch: Arc<Watch>,
 }
 
@@ -57,8 +57,8 @@ impl App {
     ///
     /// # Errors
     /// See [`AppError`].
-    pub fn build(config: &Config, around: &Dependencies) -> Result<App, AppError> {
-        let clock = Arc::clone(&around.clock);
+    pub fn build(config: &Config, dependencies: &Dependencies) -> Result<App, AppError> {
+        let clock = Arc::clone(&dependencies.clock);
         let (store, renamed) = Store::open(config.process.storage.as_deref(), clock.now())?;
         if let Some(renamed) = renamed {
             tracing::error!(
@@ -76,38 +76,39 @@ impl App {
             tracing::warn!("{warning}");
         }
         let mut builder = Builder {
-            around,
+            dependencies,
             store: Arc::new(store),
-            board: Arc::new(Board::new(snapshot)),
+            cell: Arc::new(SnapshotCell::new(snapshot)),
             process: Arc::default(),
-            hold: config.process.start_at_zero,
+            start_at_zero: config.process.start_at_zero,
             tasks: Vec::new(),
-            keepers: Vec::new(),
+            storages: Vec::new(),
             secrets: Vec::new(),
-            faults: Faults::default(),
+            errors: ConfigErrors::default(),
         };
         if let Some(wallet) = &config.batchdata {
             builder.wallet(wallet)?;
         }
-        let roster = match &config.rightfoot {
+        let batch_list = match &config.rightfoot {
             Some(account) => Some((builder.rightfoot(account)?, account.webhook_secret.clone())),
             None => None,
         };
-        if !builder.faults.is_empty() {
-            return Err(builder.faults.into());
+        if !builder.errors.is_empty() {
+            return Err(builder.errors.into());
         }
-        let watch = Arc::new(Watch::new(builder.secrets, roster.as_ref().map(|(roster, _)| Arc::clone(roster))));
-        let (clock_of_scrapes, board, process) = (Arc::clone(&clock), Arc::clone(&builder.board), builder.process);
-        let exposition = Exposition::new(clock_of_scrapes, board, Arc::clone(&process));
+        let watch =
+            Arc::new(Watch::new(builder.secrets, batch_list.as_ref().map(|(batch_list, _)| Arc::clone(batch_list))));
+        let (clock_of_scrapes, cell, process) = (Arc::clone(&clock), Arc::clone(&builder.cell), builder.process);
+        let exposition = Exposition::new(clock_of_scrapes, cell, Arc::clone(&process));
         Ok(App {
-            board: builder.board,
+            cell: builder.cell,
             store: builder.store,
             exposition: Arc::new(exposition),
             process,
             clock,
             tasks: builder.tasks,
-            keepers: builder.keepers,
-            roster,
+            storages: builder.storages,
+            batch_list,
             watch,
         })
     }
@@ -116,11 +117,11 @@ impl App {
 impl App {
     /// Starts the sources' polls and ends zero starts as they become due, until `stop`. Files are not watched by this.
     pub fn start_polls(&mut self, polls: &mut JoinSet<&'static str>, stop: &CancellationToken) {
-        for keeper in std::mem::take(&mut self.keepers) {
+        for storage in std::mem::take(&mut self.storages) {
             let stop = stop.clone();
             polls.spawn(async move {
-                tokio::select! { biased; () = stop.cancelled() => {} () = keeper.end_holds() => {} }
-                "the keeper"
+                tokio::select! { biased; () = stop.cancelled() => {} () = storage.end_zero_starts() => {} }
+                "the storage"
             });
         }
         for task in std::mem::take(&mut self.tasks) {
@@ -134,8 +135,8 @@ impl App {
 
     /// Where the webhook's events go, if there is a Rightfoot account.
     #[must_use]
-    pub fn inbox(&self) -> Option<Arc<dyn Inbox>> {
-        self.roster.as_ref().map(|(roster, _)| Arc::clone(roster) as Arc<dyn Inbox>)
+    pub fn webhook_sink(&self) -> Option<Arc<dyn WebhookSink>> {
+        self.batch_list.as_ref().map(|(batch_list, _)| Arc::clone(batch_list) as Arc<dyn WebhookSink>)
     }
 
     /// Reads the files again that a running exporter watches.
@@ -148,51 +149,58 @@ impl App {
 }
 
 struct Builder<'a> {
-    around: &'a Dependencies,
+    dependencies: &'a Dependencies,
     store: Arc<Store>,
-    board: Arc<Board>,
+    cell: Arc<SnapshotCell>,
     process: Arc<Process>,
-    hold: std::time::Duration,
+    start_at_zero: std::time::Duration,
     tasks: Vec<Task>,
-    keepers: Vec<Arc<Keeper>>,
+    storages: Vec<Arc<AccountStorage>>,
     secrets: Vec<WatchedSecret>,
-    faults: Faults,
+    errors: ConfigErrors,
 }
 
 impl Builder<'_> {
-    fn keeper(&mut self, account: Account) -> Result<Arc<Keeper>, AppError> {
-        let clock = Arc::clone(&self.around.clock);
-        let (board, store) = (Arc::clone(&self.board), Arc::clone(&self.store));
+    fn storage(&mut self, account: Account) -> Result<Arc<AccountStorage>, AppError> {
+        let clock = Arc::clone(&self.dependencies.clock);
+        let (cell, store) = (Arc::clone(&self.cell), Arc::clone(&self.store));
         let instruments = (Arc::clone(&self.process), Arc::new(account));
-        let keeper = Arc::new(Keeper::new(clock, board, store, instruments, self.hold, self.around.storage_work)?);
-        self.keepers.push(Arc::clone(&keeper));
+        let storage = Arc::new(AccountStorage::new(
+            clock,
+            cell,
+            store,
+            instruments,
+            self.start_at_zero,
+            self.dependencies.storage_work,
+        )?);
+        self.storages.push(Arc::clone(&storage));
         if let Some(error) = self.store.frozen_because() {
-            self.board.update(|snapshot| {
-                snapshot.storage.failing.insert((keeper.account, "start"));
+            self.cell.update(|snapshot| {
+                snapshot.storage.failing.insert((storage.account, "start"));
                 snapshot.storage.last_error = Some(error);
             });
         }
-        Ok(keeper)
+        Ok(storage)
     }
 
-    fn settings(&self, base_url: &url::Url, secret: &Secret, budget: u32, keeper: &Keeper) -> ClientSettings {
+    fn settings(&self, base_url: &url::Url, secret: &Secret, budget: u32, storage: &AccountStorage) -> ClientSettings {
         ClientSettings {
             base_url: base_url.clone(),
             secret: secret.clone(),
             requests_per_minute: budget,
-            clock: Arc::clone(&self.around.clock),
-            limits: self.around.limits,
-            observer: Arc::clone(&keeper.instruments) as Arc<dyn crate::vendor::Observe>,
-            extra_roots: self.around.extra_roots.clone(),
-            transport: self.around.transport.clone(),
+            clock: Arc::clone(&self.dependencies.clock),
+            limits: self.dependencies.limits,
+            observer: Arc::clone(&storage.instruments) as Arc<dyn crate::vendor::Observe>,
+            extra_roots: self.dependencies.extra_roots.clone(),
+            transport: self.dependencies.transport.clone(),
         }
     }
 
-    /// Series that exist before anything is counted are born with the storage.
-    fn bear(&self, keeper: &Keeper, keys: impl IntoIterator<Item = String>) -> Result<(), AppError> {
-        let rows = keeper.newborn(keys, false);
-        self.store.bear(keeper.account, &rows)?;
-        keeper.born(&rows);
+    /// Series that exist before anything is counted are created with the storage.
+    fn create_series(&self, storage: &AccountStorage, keys: impl IntoIterator<Item = String>) -> Result<(), AppError> {
+        let rows = storage.new_series(keys, false);
+        self.store.create_series(storage.account, &rows)?;
+        storage.created(&rows);
         Ok(())
     }
 
@@ -203,19 +211,19 @@ impl Builder<'_> {
         max_age: std::time::Duration,
         stored: Option<StoredSource>,
     ) -> Wake {
-        let (account, source) = (poller.keeper().name.clone(), poller.source());
-        let (now, boot_id) = (self.around.clock.moment(), self.around.clock.boot_id());
+        let (account, source) = (poller.storage().name.clone(), poller.source());
+        let (now, boot_id) = (self.dependencies.clock.moment(), self.dependencies.clock.boot_id());
         let known = stored.as_ref().is_some_and(|stored| stored.last_success.is_some());
         let last_success = stored.and_then(|stored| stored.last_success(now, &boot_id));
         let view = SourceView::new(&account, source, (interval, max_age), known, last_success, now.boot);
-        self.board.update(|snapshot| snapshot.sources.push(view));
-        let random = match self.around.seed {
+        self.cell.update(|snapshot| snapshot.sources.push(view));
+        let random = match self.dependencies.seed {
             // Each source needs chances of its own even where they are to repeat.
             Some(seed) => fastrand::Rng::with_seed(seed.wrapping_add(self.tasks.len() as u64)),
             None => fastrand::Rng::new(),
         };
         let schedule = Schedule::new(interval, random);
-        let runner = Runner { clock: Arc::clone(&self.around.clock), board: Arc::clone(&self.board), schedule };
+        let runner = Runner { clock: Arc::clone(&self.dependencies.clock), cell: Arc::clone(&self.cell), schedule };
         let wake = Wake::default();
         self.tasks.push(Task { poller, runner, wake: Arc::clone(&wake) });
         wake
@@ -223,34 +231,34 @@ impl Builder<'_> {
 
     /// Whether what is stored of a source is too old, or of an age that cannot be told.
     fn is_stale(&self, stored: Option<&StoredSource>, max_age: std::time::Duration) -> bool {
-        let (now, boot_id) = (self.around.clock.moment(), self.around.clock.boot_id());
+        let (now, boot_id) = (self.dependencies.clock.moment(), self.dependencies.clock.boot_id());
         let last = stored.map(|stored| stored.last_success(now, &boot_id));
         last.is_some_and(|last| last.is_none_or(|last| now.boot.since(last.boot) > max_age))
     }
 
     fn wallet(&mut self, config: &WalletConfig) -> Result<(), AppError> {
         let sources = config.sources.iter().map(|(source, _)| *source);
-        let keeper = self.keeper(Account::new(&config.account, Vendor::BatchData, sources))?;
+        let storage = self.storage(Account::new(&config.account, Vendor::BatchData, sources))?;
         let enabled = |source| config.sources.iter().any(|(enabled, _)| *enabled == source);
         let mut stored = |source| -> Result<Option<StoredSource>, AppError> {
-            let stored = self.store.source(keeper.account, source)?;
+            let stored = self.store.source(storage.account, source)?;
             if source != Source::Balance {
                 let configured = config.count_since.map(|day| day.to_string());
                 let kept = stored.as_ref().map(|stored| stored.configured_since.as_deref());
-                self.faults.check_since("BATCHDATA_COUNT_SINCE", configured.as_deref(), kept);
+                self.errors.check_since("BATCHDATA_COUNT_SINCE", configured.as_deref(), kept);
             }
             Ok(stored)
         };
         let (balance, consumption, cards) =
             (stored(Source::Balance)?, stored(Source::Consumption)?, stored(Source::CardTransactions)?);
-        let settings = self.settings(&config.base_url, &config.token, config.requests_per_minute, &keeper);
+        let settings = self.settings(&config.base_url, &config.token, config.requests_per_minute, &storage);
         let client = BatchData::new(settings, enabled(Source::Consumption));
         let client = Arc::new(client.map_err(|source| AppError::Client { variable: "BATCHDATA_BASE_URL", source })?);
         if enabled(Source::Consumption) {
-            self.bear(&keeper, ConsumptionPoller::known_series())?;
+            self.create_series(&storage, ConsumptionPoller::known_series())?;
         }
         let last = balance.as_ref().and_then(|stored| balance::restored(stored.answer.as_deref()?));
-        self.board.update(|snapshot| {
+        self.cell.update(|snapshot| {
             snapshot.wallets.push(WalletView {
                 account: config.account.clone(),
                 warning_balance: config.warning_balance,
@@ -258,19 +266,19 @@ impl Builder<'_> {
                 balance: last,
                 consumption: None,
                 cards: None,
-                births: Arc::new(keeper.births()),
-                instruments: Arc::clone(&keeper.instruments),
+                zero_starts: Arc::new(storage.zero_starts()),
+                instruments: Arc::clone(&storage.instruments),
             });
         });
         let mut wakes = Vec::new();
         for (source, interval) in &config.sources {
-            let (client, keeper) = (Arc::clone(&client), Arc::clone(&keeper));
+            let (client, storage) = (Arc::clone(&client), Arc::clone(&storage));
             let wake = match source {
                 Source::Consumption => {
                     let stale = self.is_stale(consumption.as_ref(), config.max_age);
-                    let poller = ConsumptionPoller::restore(client, Arc::clone(&keeper), config.count_since, stale)?;
+                    let poller = ConsumptionPoller::restore(client, Arc::clone(&storage), config.count_since, stale)?;
                     let view = Arc::new(poller.view());
-                    self.board.update(|snapshot| {
+                    self.cell.update(|snapshot| {
                         if let Some(wallet) = snapshot.wallet_mut(&config.account) {
                             wallet.consumption = Some(view);
                         }
@@ -279,9 +287,9 @@ impl Builder<'_> {
                 }
                 Source::CardTransactions => {
                     let stale = self.is_stale(cards.as_ref(), config.max_age);
-                    let poller = CardsPoller::restore(client, Arc::clone(&keeper), config.count_since, stale)?;
+                    let poller = CardsPoller::restore(client, Arc::clone(&storage), config.count_since, stale)?;
                     let view = Arc::new(poller.view());
-                    self.board.update(|snapshot| {
+                    self.cell.update(|snapshot| {
                         if let Some(wallet) = snapshot.wallet_mut(&config.account) {
                             wallet.cards = Some(view);
                         }
@@ -289,7 +297,7 @@ impl Builder<'_> {
                     self.task(Box::new(poller), *interval, config.max_age, cards.clone())
                 }
                 _ => {
-                    let poller = BalancePoller::new(client, keeper);
+                    let poller = BalancePoller::new(client, storage);
                     self.task(Box::new(poller), *interval, config.max_age, balance.clone())
                 }
             };
@@ -304,32 +312,33 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn rightfoot(&mut self, config: &RightfootConfig) -> Result<Arc<Roster>, AppError> {
-        let keeper = self.keeper(Account::new(&config.account, Vendor::Rightfoot, [Source::Batches]))?;
-        let stored = self.store.source(keeper.account, Source::Batches)?;
+    fn rightfoot(&mut self, config: &RightfootConfig) -> Result<Arc<BatchList>, AppError> {
+        let storage = self.storage(Account::new(&config.account, Vendor::Rightfoot, [Source::Batches]))?;
+        let stored = self.store.source(storage.account, Source::Batches)?;
         let configured = config.count_since.map(|since: DateTime<Utc>| since.to_rfc3339());
         let kept = stored.as_ref().map(|stored| stored.configured_since.as_deref());
-        self.faults.check_since("RIGHTFOOT_COUNT_SINCE", configured.as_deref(), kept);
-        let settings = self.settings(&config.base_url, &config.key, config.requests_per_minute, &keeper);
+        self.errors.check_since("RIGHTFOOT_COUNT_SINCE", configured.as_deref(), kept);
+        let settings = self.settings(&config.base_url, &config.key, config.requests_per_minute, &storage);
         let client = Rightfoot::new(settings);
         let client = Arc::new(client.map_err(|source| AppError::Client { variable: "RIGHTFOOT_BASE_URL", source })?);
-        self.bear(&keeper, BatchesPoller::known_series())?;
+        self.create_series(&storage, BatchesPoller::known_series())?;
         let wake = Wake::default();
-        let roster = Arc::new(Roster::new(
-            Arc::clone(&keeper),
+        let batch_list = Arc::new(BatchList::new(
+            Arc::clone(&storage),
             Arc::clone(&wake),
             config.batch_ids.clone(),
             config.batch_ids_file.clone(),
         ));
-        let pace = Pace { interval: config.interval, settle_after: config.settle_after };
-        let settings = BatchesSettings { pace, count_since: config.count_since };
-        let poller = BatchesPoller::restore(Arc::clone(&client), Arc::clone(&keeper), Arc::clone(&roster), settings)?;
-        self.board.update(|snapshot| {
+        let timing = BatchTiming { interval: config.interval, settle_after: config.settle_after };
+        let settings = BatchesSettings { timing, count_since: config.count_since };
+        let poller =
+            BatchesPoller::restore(Arc::clone(&client), Arc::clone(&storage), Arc::clone(&batch_list), settings)?;
+        self.cell.update(|snapshot| {
             snapshot.rightfoots.push(RightfootView {
                 account: config.account.clone(),
                 checks: Arc::new(poller.view()),
-                births: Arc::new(keeper.births()),
-                instruments: Arc::clone(&keeper.instruments),
+                zero_starts: Arc::new(storage.zero_starts()),
+                instruments: Arc::clone(&storage.instruments),
                 webhook: config.webhook_secret.as_ref().map(|_| WebhookView::default()),
             });
         });
@@ -351,6 +360,6 @@ impl Builder<'_> {
                 on_change: Box::new(|| {}),
             });
         }
-        Ok(roster)
+        Ok(batch_list)
     }
 }

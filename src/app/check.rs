@@ -1,12 +1,12 @@
-//! What `check` says: the faults that `serve` would find in one step after the other, at once.
+//! What `check` says: the errors that `serve` would find in one step after the other, at once.
 //!
 //! Flows in: flags and variables, the files that they name, the storage. Flows out: a configuration and warnings, or all
-//! faults. Invariant: nothing is written.
+//! errors. Invariant: nothing is written.
 
 use std::ffi::OsString;
 
 use super::Dependencies;
-use crate::config::{Config, Draft, Faults, Flags};
+use crate::config::{Config, ConfigErrors, Draft, Flags};
 use crate::http::Web;
 use crate::names::Source;
 use crate::store::{OpenError, configured_since};
@@ -14,17 +14,17 @@ use crate::store::{OpenError, configured_since};
 /// Checks the configuration, the web configuration, and the base lines against those of the storage.
 ///
 /// # Errors
-/// All faults together.
+/// All errors together.
 pub fn check(
     flags: &Flags,
     environment: Vec<(OsString, OsString)>,
-    around: &Dependencies,
-) -> Result<(Config, Vec<String>), Faults> {
-    let mut draft = Draft::read(flags, environment, around.clock.now());
+    dependencies: &Dependencies,
+) -> Result<(Config, Vec<String>), ConfigErrors> {
+    let mut draft = Draft::read(flags, environment, dependencies.clock.now());
     let mut warnings = Vec::new();
-    if let Err(fault) = Web::load(draft.process.web_config.as_deref()) {
+    if let Err(error) = Web::load(draft.process.web_config.as_deref()) {
         let name = if flags.web_config_file.is_some() { "--web.config.file" } else { "WEB_CONFIG_FILE" };
-        draft.faults.add(name, fault.to_string());
+        draft.errors.add(name, error.to_string());
     }
     if let Some(directory) = &draft.process.storage {
         match configured_since(directory) {
@@ -35,17 +35,17 @@ pub fn check(
                         .iter()
                         .find(|line| line.vendor.as_str() == source.vendor && line.account == source.account);
                     if let Some(line) = line {
-                        draft.faults.check_since(line.variable, Some(&line.since), Some(source.configured.as_deref()));
+                        draft.errors.check_since(line.variable, Some(&line.since), Some(source.configured.as_deref()));
                     }
                 }
             }
-            Err(fault @ (OpenError::Foreign(_) | OpenError::Newer { .. })) => {
-                let text = fault.to_string();
-                draft.faults.add("--storage.path", text.trim_start_matches("--storage.path: "));
+            Err(error @ (OpenError::Foreign(_) | OpenError::Newer { .. })) => {
+                let text = error.to_string();
+                draft.errors.add("--storage.path", text.trim_start_matches("--storage.path: "));
             }
             // Another user may check than the one who serves.
-            Err(fault) => {
-                warnings.push(format!("the storage cannot be read, so no *_COUNT_SINCE was compared with it: {fault}"))
+            Err(error) => {
+                warnings.push(format!("the storage cannot be read, so no *_COUNT_SINCE was compared with it: {error}"))
             }
         }
     }

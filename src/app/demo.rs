@@ -41,13 +41,13 @@ pub struct Demo {
 pub async fn demo(
     flags: &Flags,
     environment: Vec<(OsString, OsString)>,
-    around: &Dependencies,
+    dependencies: &Dependencies,
 ) -> Result<(), AppError> {
-    let signals = Signals::hear()?;
-    let demo = Demo::start(flags, environment, around).await?;
+    let signals = Signals::listen()?;
+    let demo = Demo::start(flags, environment, dependencies).await?;
     super::print(&demo.greeting)?;
     let site = Arc::clone(&demo.running.site);
-    let listening = signals.obey(demo.running.stop_token(), move || {
+    let listening = signals.handle(demo.running.stop_token(), move || {
         let site = Arc::clone(&site);
         tokio::task::spawn_blocking(move || site.reload());
     });
@@ -64,16 +64,16 @@ impl Demo {
     pub async fn start(
         flags: &Flags,
         environment: Vec<(OsString, OsString)>,
-        around: &Dependencies,
+        dependencies: &Dependencies,
     ) -> Result<Demo, AppError> {
         let cannot =
             |error: std::io::Error| AppError::System(format!("the simulator cannot listen on loopback: {error}"));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(cannot)?;
         let address = format!("http://{}", listener.local_addr().map_err(cannot)?);
-        let now = around.clock.now();
+        let now = dependencies.clock.now();
         let first_start = first_start(flags.storage_path.as_deref(), now);
         let since = first_start - COUNTED;
-        let options = options(Options::demo(Arc::clone(&around.clock)), first_start, now);
+        let options = options(Options::demo(Arc::clone(&dependencies.clock)), first_start, now);
         let (token, key) = (options.batchdata_token.clone(), options.rightfoot_key.clone());
         let simulator = Simulator::new(options);
         // One batch is on its way from the first moment; the simulator's own begin every few minutes.
@@ -116,7 +116,7 @@ impl Demo {
         let config = Config::load(&flags, variables, now)?;
         crate::telemetry::start(config.process.log_level, config.process.log_format);
 
-        let running = Running::start(&config, around).await?;
+        let running = Running::start(&config, dependencies).await?;
         if let Some(webhook) = running.addresses.webhook {
             simulator.set_webhook(Some(&format!("http://{webhook}/webhooks/rightfoot/{secret}")));
         }
@@ -150,7 +150,7 @@ fn first_start(storage: Option<&str>, now: DateTime<Utc>) -> DateTime<Utc> {
         day.or_else(|_| text.parse::<DateTime<Utc>>()).ok()
     };
     let stored = storage.filter(|path| *path != "none").map(|path| store::configured_since(Path::new(path)));
-    // A storage that cannot be read is the exporter's to judge. The wallet's base line is cut to its day.
+    // A storage that cannot be read is the exporter's to validate. The wallet's base line is cut to its day.
     let since = stored.and_then(Result::ok).and_then(|stored| {
         let ours = stored.iter().filter(|stored| stored.account == ACCOUNT);
         ours.filter_map(|stored| moment(stored.configured.as_deref()?)).max()

@@ -7,7 +7,7 @@ use super::build::App;
 use super::{AppError, Dependencies};
 use crate::config::Config;
 use crate::metrics::Format;
-use crate::vendor::{Fault, Operation, Vendor};
+use crate::vendor::{Operation, RequestError, Vendor};
 
 /// The same configuration with nothing on disk and nothing held back.
 fn in_memory(config: &Config) -> Config {
@@ -17,7 +17,7 @@ fn in_memory(config: &Config) -> Config {
     config
 }
 
-async fn poll_all(app: &mut App) -> Vec<(Operation, Result<(), Fault>)> {
+async fn poll_all(app: &mut App) -> Vec<(Operation, Result<(), RequestError>)> {
     let mut outcomes = Vec::new();
     for task in &mut app.tasks {
         let operation = task.poller.source().operation();
@@ -31,8 +31,8 @@ async fn poll_all(app: &mut App) -> Vec<(Operation, Result<(), Fault>)> {
 ///
 /// # Errors
 /// If it cannot be set up.
-pub async fn dump(config: &Config, around: &Dependencies) -> Result<(String, bool), AppError> {
-    let mut app = App::build(&in_memory(config), around)?;
+pub async fn dump(config: &Config, dependencies: &Dependencies) -> Result<(String, bool), AppError> {
+    let mut app = App::build(&in_memory(config), dependencies)?;
     let outcomes = poll_all(&mut app).await;
     Ok((app.exposition.to_text(Format::Text), outcomes.iter().all(|(_, outcome)| outcome.is_ok())))
 }
@@ -41,11 +41,11 @@ pub async fn dump(config: &Config, around: &Dependencies) -> Result<(String, boo
 ///
 /// # Errors
 /// If it cannot be set up.
-pub async fn check_online(config: &Config, around: &Dependencies) -> Result<(String, bool), AppError> {
-    let mut app = App::build(&in_memory(config), around)?;
+pub async fn check_online(config: &Config, dependencies: &Dependencies) -> Result<(String, bool), AppError> {
+    let mut app = App::build(&in_memory(config), dependencies)?;
     let outcomes = poll_all(&mut app).await;
     let asked_nothing =
-        app.board.current().rightfoots.iter().any(|view| view.instruments.requests(Operation::BalancesCsv) == 0);
+        app.cell.current().rightfoots.iter().any(|view| view.instruments.requests(Operation::BalancesCsv) == 0);
     let mut table = format!("{:<36} {:<14} {}\n", "ENDPOINT", "RESULT", "WHAT TO FIX");
     for (operation, outcome) in &outcomes {
         let (result, remedy) = match outcome {
@@ -54,16 +54,16 @@ pub async fn check_online(config: &Config, around: &Dependencies) -> Result<(Str
                 "no batch id is known yet, and without one there is nothing to ask for".to_owned(),
             ),
             Ok(()) => ("ok".to_owned(), "-".to_owned()),
-            Err(fault) => {
-                let remedy = fault.advice().unwrap_or_else(|| "nothing here: try again later".to_owned());
-                (fault.reason.as_str().to_owned(), format!("{}; {remedy}", fault.detail))
+            Err(error) => {
+                let remedy = error.advice().unwrap_or_else(|| "nothing here: try again later".to_owned());
+                (error.reason.as_str().to_owned(), format!("{}; {remedy}", error.detail))
             }
         };
         let name = format!("{} {}", operation.vendor().as_str(), operation.as_str());
         table.push_str(&format!("{name:<36} {result:<14} {remedy}\n"));
     }
-    for view in &app.board.current().rightfoots {
-        for (id, state, _) in &view.checks.needing_care {
+    for view in &app.cell.current().rightfoots {
+        for (id, state, _) in &view.checks.needing_attention {
             let name = format!("{} batch", Vendor::Rightfoot.as_str());
             table.push_str(&format!("{name:<36} {:<14} {id}: {}\n", state.as_str(), state.advice()));
         }

@@ -15,12 +15,12 @@ use super::signals::Signals;
 use super::{AppError, Dependencies};
 use crate::clock::SharedClock;
 use crate::config::Config;
-use crate::http::{Limits, Options, Server, Site, Web, WebhookOptions, WebhookServer};
+use crate::http::{ConnectionLimits, Options, Server, Site, Web, WebhookOptions, WebhookServer};
 use crate::instruments::Account;
 use crate::metrics::{Exposition, Format, Rendered};
-use crate::poll::inbox::Inbox;
-use crate::poll::watch::Watch;
-use crate::snapshot::{Board, Status};
+use crate::poll::file_watcher::Watch;
+use crate::poll::webhook_sink::WebhookSink;
+use crate::snapshot::{SnapshotCell, Status};
 
 /// Where it listens.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub struct Running {
     /// Where it listens.
     pub addresses: Addresses,
     /// Where snapshots hang.
-    pub board: Arc<Board>,
+    pub cell: Arc<SnapshotCell>,
     /// The store.
     pub store: Arc<crate::store::Store>,
     /// What is served at the telemetry path.
@@ -50,7 +50,7 @@ pub struct Running {
 
 struct Shown {
     clock: SharedClock,
-    board: Arc<Board>,
+    cell: Arc<SnapshotCell>,
     exposition: Arc<Exposition>,
     web: Web,
     watch: Arc<Watch>,
@@ -66,29 +66,29 @@ impl Site for Shown {
     }
 
     fn status(&self) -> Status {
-        self.board.current().status(self.clock.moment())
+        self.cell.current().status(self.clock.moment())
     }
 
     fn ready(&self) -> bool {
-        self.board.current().is_ready()
+        self.cell.current().is_ready()
     }
 
     fn reload(&self) -> Result<(), String> {
-        let web = self.web.reload().map_err(|fault| fault.to_string());
+        let web = self.web.reload().map_err(|error| error.to_string());
         let files = self.watch.look();
         let outcome = match (web, files) {
             (Ok(()), Ok(())) => Ok(()),
             (Err(web), Err(files)) => Err(format!("{web}; {files}")),
-            (Err(fault), Ok(())) | (Ok(()), Err(fault)) => Err(fault),
+            (Err(error), Ok(())) | (Ok(()), Err(error)) => Err(error),
         };
         let now = self.clock.moment();
         match &outcome {
             Ok(()) => tracing::info!("the configuration was reloaded"),
-            Err(fault) => {
-                tracing::error!(error = fault, "the configuration was not reloaded: what was there before stays")
+            Err(error) => {
+                tracing::error!(error = error, "the configuration was not reloaded: what was there before stays")
             }
         }
-        self.board.update(|snapshot| {
+        self.cell.update(|snapshot| {
             snapshot.reload.successful = outcome.is_ok();
             if outcome.is_ok() {
                 snapshot.reload.last_success = now;
@@ -103,24 +103,24 @@ impl Running {
     ///
     /// # Errors
     /// See [`AppError`].
-    pub async fn start(config: &Config, around: &Dependencies) -> Result<Running, AppError> {
-        let mut app = App::build(config, around)?;
+    pub async fn start(config: &Config, dependencies: &Dependencies) -> Result<Running, AppError> {
+        let mut app = App::build(config, dependencies)?;
         let server = Server::bind(Options {
             listen: config.process.listen.clone(),
             telemetry_path: config.process.telemetry_path.clone(),
             web_config: config.process.web_config.clone(),
             enable_lifecycle: config.process.enable_lifecycle,
-            limits: Limits::default(),
-            drain: around.drain,
+            limits: ConnectionLimits::default(),
+            drain: dependencies.drain,
         })
         .await?;
-        let webhook = match &app.roster {
-            Some((roster, Some(secret))) => {
+        let webhook = match &app.batch_list {
+            Some((batch_list, Some(secret))) => {
                 let options = WebhookOptions {
-                    drain: around.drain,
+                    drain: dependencies.drain,
                     ..WebhookOptions::new(config.process.webhook_listen.clone(), secret.clone())
                 };
-                Some((WebhookServer::bind(options).await?, Arc::clone(roster) as Arc<dyn Inbox>))
+                Some((WebhookServer::bind(options).await?, Arc::clone(batch_list) as Arc<dyn WebhookSink>))
             }
             _ => None,
         };
@@ -137,7 +137,7 @@ impl Running {
 
         let shown = Arc::new(Shown {
             clock: Arc::clone(&app.clock),
-            board: Arc::clone(&app.board),
+            cell: Arc::clone(&app.cell),
             exposition: Arc::clone(&app.exposition),
             web: server.web(),
             watch: Arc::clone(&app.watch),
@@ -146,8 +146,8 @@ impl Running {
         let stop = CancellationToken::new();
         let mut servers = JoinSet::new();
         servers.spawn(server.run(Arc::clone(&site), Arc::clone(&app.process), stop.clone()));
-        if let Some((server, inbox)) = webhook {
-            servers.spawn(server.run(inbox, Arc::clone(&app.process), stop.clone()));
+        if let Some((server, webhook_sink)) = webhook {
+            servers.spawn(server.run(webhook_sink, Arc::clone(&app.process), stop.clone()));
         }
 
         let mut polls = JoinSet::new();
@@ -160,7 +160,7 @@ impl Running {
         app.start_polls(&mut polls, &stop);
         Ok(Running {
             addresses,
-            board: app.board,
+            cell: app.cell,
             store: app.store,
             exposition: app.exposition,
             site,
@@ -188,7 +188,7 @@ impl Running {
         };
         // A part may end in the moment of the order itself.
         let ended = ended.filter(|_| !self.stop.is_cancelled());
-        self.board.update(|snapshot| snapshot.stopping = true);
+        self.cell.update(|snapshot| snapshot.stopping = true);
         self.stop.cancel();
         while self.polls.join_next().await.is_some() {}
         while self.servers.join_next().await.is_some() {}
@@ -206,11 +206,11 @@ impl Running {
 ///
 /// # Errors
 /// See [`AppError`].
-pub async fn serve(config: &Config, around: &Dependencies) -> Result<(), AppError> {
-    let signals = Signals::hear()?;
-    let running = Running::start(config, around).await?;
+pub async fn serve(config: &Config, dependencies: &Dependencies) -> Result<(), AppError> {
+    let signals = Signals::listen()?;
+    let running = Running::start(config, dependencies).await?;
     let site = Arc::clone(&running.site);
-    let listening = signals.obey(running.stop_token(), move || {
+    let listening = signals.handle(running.stop_token(), move || {
         let site = Arc::clone(&site);
         tokio::task::spawn_blocking(move || site.reload());
     });

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::AppError;
 
-/// Signals, heard from the moment this exists: one that comes while the program still starts is not lost.
+/// Signals, received from the moment this exists: one that comes while the program still starts is not lost.
 pub(super) struct Signals {
     term: Signal,
     int: Signal,
@@ -16,17 +16,18 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    pub(super) fn hear() -> Result<Signals, AppError> {
-        let hear = |kind| signal(kind).map_err(|error| AppError::System(format!("cannot listen to signals: {error}")));
+    pub(super) fn listen() -> Result<Signals, AppError> {
+        let listen =
+            |kind| signal(kind).map_err(|error| AppError::System(format!("cannot listen to signals: {error}")));
         Ok(Signals {
-            term: hear(SignalKind::terminate())?,
-            int: hear(SignalKind::interrupt())?,
-            hup: hear(SignalKind::hangup())?,
+            term: listen(SignalKind::terminate())?,
+            int: listen(SignalKind::interrupt())?,
+            hup: listen(SignalKind::hangup())?,
         })
     }
 
     /// Obeys them from now on. `reload` runs at each SIGHUP.
-    pub(super) fn obey(
+    pub(super) fn handle(
         mut self,
         stop: CancellationToken,
         reload: impl Fn() + Send + 'static,

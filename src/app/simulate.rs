@@ -33,14 +33,14 @@ pub struct SimulateFlags {
 ///
 /// # Errors
 /// If it cannot listen.
-pub async fn simulate(flags: &SimulateFlags, around: &Dependencies) -> Result<(), AppError> {
-    let signals = Signals::hear()?;
+pub async fn simulate(flags: &SimulateFlags, dependencies: &Dependencies) -> Result<(), AppError> {
+    let signals = Signals::listen()?;
     let cannot = |error: std::io::Error| {
         AppError::System(format!("--simulator.listen-address: cannot listen on {}: {error}", flags.listen))
     };
     let listener = TcpListener::bind(flags.listen).await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
-    let options = Options::quiet(std::sync::Arc::clone(&around.clock));
+    let options = Options::quiet(std::sync::Arc::clone(&dependencies.clock));
     let options = Options {
         seed: flags.seed,
         history_days: flags.history_days,
@@ -58,7 +58,7 @@ pub async fn simulate(flags: &SimulateFlags, around: &Dependencies) -> Result<()
         simulator.batch_ids().join(",")
     ))?;
     let stop = CancellationToken::new();
-    let listening = signals.obey(stop.clone(), || {});
+    let listening = signals.handle(stop.clone(), || {});
     simulator.serve(listener, stop.cancelled_owned()).await;
     listening.abort();
     Ok(())

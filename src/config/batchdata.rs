@@ -1,13 +1,13 @@
 //! The section `BATCHDATA_*`.
 //!
-//! Flows in: raw strings. Flows out: [`BatchData`], or faults. Invariant: nothing else can construct one.
+//! Flows in: raw strings. Flows out: [`BatchData`], or errors. Invariant: nothing else can construct one.
 
 use std::time::Duration;
 
 use chrono::NaiveDate;
 use url::Url;
 
-use super::faults::Faults;
+use super::errors::ConfigErrors;
 use super::secret::Secret;
 use super::{BaseLine, section, values};
 use crate::money::Usd;
@@ -88,40 +88,40 @@ fn sources(text: &str) -> Result<Vec<Source>, String> {
 }
 
 /// Checks the section; `None` if the vendor is off or faulty.
-pub(super) fn check(raw: RawBatchData, today: NaiveDate, faults: &mut Faults) -> Option<BatchData> {
-    let token = section::secret("BATCHDATA_API_TOKEN", raw.api_token, raw.api_token_file, faults, values::credential);
-    let account = section::value("BATCHDATA_ACCOUNT", raw.account, values::DEFAULT_ACCOUNT, faults, values::account);
+pub(super) fn check(raw: RawBatchData, today: NaiveDate, errors: &mut ConfigErrors) -> Option<BatchData> {
+    let token = section::secret("BATCHDATA_API_TOKEN", raw.api_token, raw.api_token_file, errors, values::credential);
+    let account = section::value("BATCHDATA_ACCOUNT", raw.account, values::DEFAULT_ACCOUNT, errors, values::account);
     let base_url =
-        section::value("BATCHDATA_BASE_URL", raw.base_url, "https://api.batchdata.com", faults, values::base_url);
-    let chosen = section::value("BATCHDATA_SOURCES", raw.sources, SOURCES, faults, sources);
-    let mut interval = |name: &str, text, default| section::value(name, text, default, faults, values::interval);
+        section::value("BATCHDATA_BASE_URL", raw.base_url, "https://api.batchdata.com", errors, values::base_url);
+    let chosen = section::value("BATCHDATA_SOURCES", raw.sources, SOURCES, errors, sources);
+    let mut interval = |name: &str, text, default| section::value(name, text, default, errors, values::interval);
     let balance = interval("BATCHDATA_BALANCE_INTERVAL", raw.balance_interval, "1m");
     let consumption = interval("BATCHDATA_CONSUMPTION_INTERVAL", raw.consumption_interval, "5m");
     let card = interval("BATCHDATA_CARD_INTERVAL", raw.card_interval, "5m");
-    let count_since = section::optional("BATCHDATA_COUNT_SINCE", raw.count_since, faults, values::date);
+    let count_since = section::optional("BATCHDATA_COUNT_SINCE", raw.count_since, errors, values::date);
     if count_since.is_some_and(|day| day > today) {
-        faults.add("BATCHDATA_COUNT_SINCE", "write a UTC date that is not in the future");
+        errors.add("BATCHDATA_COUNT_SINCE", "write a UTC date that is not in the future");
     }
     let warning =
-        section::optional("BATCHDATA_WARNING_BALANCE_USD", raw.warning_balance_usd, faults, values::threshold);
+        section::optional("BATCHDATA_WARNING_BALANCE_USD", raw.warning_balance_usd, errors, values::threshold);
     let critical =
-        section::optional("BATCHDATA_CRITICAL_BALANCE_USD", raw.critical_balance_usd, faults, values::threshold);
+        section::optional("BATCHDATA_CRITICAL_BALANCE_USD", raw.critical_balance_usd, errors, values::threshold);
     if let (Some(warning), Some(critical)) = (warning, critical)
         && critical >= warning
     {
-        faults.add("BATCHDATA_CRITICAL_BALANCE_USD", "write an amount below BATCHDATA_WARNING_BALANCE_USD");
+        errors.add("BATCHDATA_CRITICAL_BALANCE_USD", "write an amount below BATCHDATA_WARNING_BALANCE_USD");
     }
-    let max_age = section::value("BATCHDATA_MAX_AGE", raw.max_age, "1h", faults, values::duration);
+    let max_age = section::value("BATCHDATA_MAX_AGE", raw.max_age, "1h", errors, values::duration);
     if let (Some(max_age), Some(longest)) = (max_age, [balance, consumption, card].into_iter().flatten().max())
         && max_age < longest * 2
     {
-        faults.add(
+        errors.add(
             "BATCHDATA_MAX_AGE",
             format!("write at least {}, twice the longest BATCHDATA_*_INTERVAL", values::written(longest * 2)),
         );
     }
     let requests_per_minute =
-        section::value("BATCHDATA_REQUESTS_PER_MINUTE", raw.requests_per_minute, "300", faults, values::per_minute);
+        section::value("BATCHDATA_REQUESTS_PER_MINUTE", raw.requests_per_minute, "300", errors, values::per_minute);
     let every = |source| match source {
         Source::Balance => balance,
         Source::Consumption => consumption,

@@ -1,7 +1,7 @@
 //! Files that an operator writes: secrets and batch ids.
 //!
 //! Flows in: a path, and the most that is accepted. Flows out: the bytes, or why not. Invariant: only a regular file is
-//! read, so that opening and reading end; the size is judged by what is read, never by what the file system says.
+//! read, so that opening and reading end; the size is validated by what is read, never by what the file system says.
 
 use std::fs::{File, Metadata};
 use std::io::Read as _;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Why a file cannot be read. Names it, never what is in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FileFault {
+pub enum FileError {
     /// Opening or reading failed.
     #[error("cannot read {path}: {kind}")]
     Read {
@@ -33,13 +33,13 @@ pub enum FileFault {
 }
 
 /// Reads a file of at most so many KiB.
-pub(super) fn read(path: &Path, kib: u64) -> Result<Vec<u8>, FileFault> {
-    let unreadable = |error: std::io::Error| FileFault::Read { path: path.to_owned(), kind: error.kind() };
+pub(super) fn read(path: &Path, kib: u64) -> Result<Vec<u8>, FileError> {
+    let unreadable = |error: std::io::Error| FileError::Read { path: path.to_owned(), kind: error.kind() };
     let regular = |metadata: Metadata| match metadata.is_file() {
         true => Ok(()),
-        false => Err(FileFault::NotRegular(path.to_owned())),
+        false => Err(FileError::NotRegular(path.to_owned())),
     };
-    // Opening some devices does something, so the path is judged first. What is opened then may be another file, and a
+    // Opening some devices does something, so the path is validated first. What is opened then may be another file, and a
     // FIFO without a writer must not block.
     regular(std::fs::metadata(path).map_err(unreadable)?)?;
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;
@@ -47,7 +47,7 @@ pub(super) fn read(path: &Path, kib: u64) -> Result<Vec<u8>, FileFault> {
     let mut bytes = Vec::new();
     file.take(kib * 1024 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if u64::try_from(bytes.len()).is_ok_and(|size| size > kib * 1024) {
-        return Err(FileFault::TooLarge { path: path.to_owned(), kib });
+        return Err(FileError::TooLarge { path: path.to_owned(), kib });
     }
     Ok(bytes)
 }

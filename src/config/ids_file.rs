@@ -7,7 +7,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use super::file::{self, FileFault};
+use super::file::{self, FileError};
 
 /// Enough for a million ids; a larger file is some other file.
 const LARGEST_KIB: u64 = 40 * 1024;
@@ -41,7 +41,7 @@ impl BatchIds {
 ///
 /// # Errors
 /// If it cannot be read as a whole; a line that is not an id is no error.
-pub fn read(path: &Path) -> Result<BatchIds, FileFault> {
+pub fn read(path: &Path) -> Result<BatchIds, FileError> {
     Ok(parse(&file::read(path, LARGEST_KIB)?))
 }
 

@@ -1,12 +1,12 @@
 //! The process flags and their environment twins.
 //!
 //! Flows in: flags as typed, and the environment. Flows out: [`Process`]. Invariant: a flag wins over its variable, an
-//! empty variable is unset, and every fault is collected.
+//! empty variable is unset, and every error is collected.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::faults::Faults;
+use super::errors::ConfigErrors;
 use super::values;
 
 /// The flags as they were typed; nothing is checked yet. The help texts name the environment twins.
@@ -91,7 +91,7 @@ pub struct Process {
 /// Paths that the telemetry path must not hide.
 const TAKEN: [&str; 6] = ["/", "/api/v1/status", "/documentation", "/-/healthy", "/-/ready", "/-/reload"];
 
-pub(super) fn check(flags: &Flags, raw: RawProcess, faults: &mut Faults) -> Process {
+pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -> Process {
     let pick = |name: &'static str, flag: &Option<String>, twin: Option<String>, default: &str| match (flag, twin) {
         (Some(value), _) => (format!("--{name}"), value.clone()),
         (None, Some(value)) => (name.to_uppercase().replace(['.', '-'], "_"), value),
@@ -108,7 +108,7 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, faults: &mut Faults) -> Proc
 
     let mut address = |(name, value): (String, String)| {
         if let Err(remedy) = values::listen_address(&value) {
-            faults.add(name, remedy);
+            errors.add(name, remedy);
         }
         value
     };
@@ -117,12 +117,12 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, faults: &mut Faults) -> Proc
     let (name, telemetry_path) = path;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
     if !telemetry_path.starts_with('/') || !telemetry_path.bytes().all(plain) || TAKEN.contains(&&*telemetry_path) {
-        faults.add(name, "write a path such as /metrics, not one that the page or the health checks use");
+        errors.add(name, "write a path such as /metrics, not one that the page or the health checks use");
     }
     let (name, hold) = hold;
     let start_at_zero =
         values::duration_within(&hold, Duration::ZERO, Duration::from_secs(3_600)).unwrap_or_else(|remedy| {
-            faults.add(name, remedy);
+            errors.add(name, remedy);
             Duration::ZERO
         });
     let (name, level) = level;
@@ -131,7 +131,7 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, faults: &mut Faults) -> Proc
         _ => None,
     };
     let log_level = log_level.unwrap_or_else(|| {
-        faults.add(name, "write error, warn, info, debug or trace");
+        errors.add(name, "write error, warn, info, debug or trace");
         tracing::level_filters::LevelFilter::INFO
     });
     let (name, format) = format;
@@ -139,7 +139,7 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, faults: &mut Faults) -> Proc
         "text" => LogFormat::Text,
         "json" => LogFormat::Json,
         _ => {
-            faults.add(name, "write text or json");
+            errors.add(name, "write text or json");
             LogFormat::Text
         }
     };
@@ -147,7 +147,7 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, faults: &mut Faults) -> Proc
         None | Some("false") => false,
         Some("true") => true,
         Some(_) => {
-            faults.add("WEB_ENABLE_LIFECYCLE", "write true or false");
+            errors.add("WEB_ENABLE_LIFECYCLE", "write true or false");
             false
         }
     };

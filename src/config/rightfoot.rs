@@ -1,6 +1,6 @@
 //! The section `RIGHTFOOT_*`.
 //!
-//! Flows in: raw strings. Flows out: [`Rightfoot`], or faults. Invariant: nothing else can construct one.
+//! Flows in: raw strings. Flows out: [`Rightfoot`], or errors. Invariant: nothing else can construct one.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use url::Url;
 use uuid::Uuid;
 
-use super::faults::Faults;
+use super::errors::ConfigErrors;
 use super::ids_file;
 use super::secret::Secret;
 use super::{BaseLine, section, values};
@@ -77,45 +77,45 @@ impl RawRightfoot {
 }
 
 /// Checks the section; `None` if the vendor is off or faulty.
-pub(super) fn check(raw: RawRightfoot, now: DateTime<Utc>, faults: &mut Faults) -> Option<Rightfoot> {
-    let key = section::secret("RIGHTFOOT_API_KEY", raw.api_key, raw.api_key_file, faults, values::credential);
-    let account = section::value("RIGHTFOOT_ACCOUNT", raw.account, values::DEFAULT_ACCOUNT, faults, values::account);
+pub(super) fn check(raw: RawRightfoot, now: DateTime<Utc>, errors: &mut ConfigErrors) -> Option<Rightfoot> {
+    let key = section::secret("RIGHTFOOT_API_KEY", raw.api_key, raw.api_key_file, errors, values::credential);
+    let account = section::value("RIGHTFOOT_ACCOUNT", raw.account, values::DEFAULT_ACCOUNT, errors, values::account);
     let base_url =
-        section::value("RIGHTFOOT_BASE_URL", raw.base_url, "https://api.rightfoot.com", faults, values::base_url);
-    let batch_ids = section::value("RIGHTFOOT_BATCH_IDS", raw.batch_ids, "", faults, values::uuids);
+        section::value("RIGHTFOOT_BASE_URL", raw.base_url, "https://api.rightfoot.com", errors, values::base_url);
+    let batch_ids = section::value("RIGHTFOOT_BATCH_IDS", raw.batch_ids, "", errors, values::uuids);
     let batch_ids_file = raw.batch_ids_file.map(PathBuf::from);
     let batch_ids_warning = match batch_ids_file.as_deref().map(ids_file::read) {
         None => None,
         Some(Ok(found)) => found.warning(),
-        Some(Err(fault)) => {
-            faults.add("RIGHTFOOT_BATCH_IDS_FILE", format!("{fault}: name a readable file with one batch id a line"));
+        Some(Err(error)) => {
+            errors.add("RIGHTFOOT_BATCH_IDS_FILE", format!("{error}: name a readable file with one batch id a line"));
             None
         }
     };
-    let count_since = section::optional("RIGHTFOOT_COUNT_SINCE", raw.count_since, faults, values::date_or_time);
+    let count_since = section::optional("RIGHTFOOT_COUNT_SINCE", raw.count_since, errors, values::date_or_time);
     if count_since.is_some_and(|since| since > now) {
-        faults.add("RIGHTFOOT_COUNT_SINCE", "write a UTC date or time that is not in the future");
+        errors.add("RIGHTFOOT_COUNT_SINCE", "write a UTC date or time that is not in the future");
     }
-    let interval = section::value("RIGHTFOOT_INTERVAL", raw.interval, "1m", faults, values::interval);
-    let settle_after = section::value("RIGHTFOOT_SETTLE_AFTER", raw.settle_after, "6h", faults, |text| {
+    let interval = section::value("RIGHTFOOT_INTERVAL", raw.interval, "1m", errors, values::interval);
+    let settle_after = section::value("RIGHTFOOT_SETTLE_AFTER", raw.settle_after, "6h", errors, |text| {
         values::duration_within(text, Duration::from_secs(1), Duration::from_secs(7 * 24 * 3_600))
     });
-    let max_age = section::value("RIGHTFOOT_MAX_AGE", raw.max_age, "1h", faults, values::duration);
+    let max_age = section::value("RIGHTFOOT_MAX_AGE", raw.max_age, "1h", errors, values::duration);
     if let (Some(max_age), Some(interval)) = (max_age, interval)
         && max_age < interval * 2
     {
-        faults.add(
+        errors.add(
             "RIGHTFOOT_MAX_AGE",
             format!("write at least {}, twice RIGHTFOOT_INTERVAL", values::written(interval * 2)),
         );
     }
     let requests_per_minute =
-        section::value("RIGHTFOOT_REQUESTS_PER_MINUTE", raw.requests_per_minute, "300", faults, values::per_minute);
+        section::value("RIGHTFOOT_REQUESTS_PER_MINUTE", raw.requests_per_minute, "300", errors, values::per_minute);
     let webhook_secret = section::secret(
         "RIGHTFOOT_WEBHOOK_SECRET",
         raw.webhook_secret,
         raw.webhook_secret_file,
-        faults,
+        errors,
         values::webhook_secret,
     );
     Some(Rightfoot {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::file::{self, FileFault};
+use super::file::{self, FileError};
 
 /// Longer than any credential; a larger file is some other file.
 const LARGEST_KIB: u64 = 64;
@@ -34,15 +34,15 @@ pub enum Refresh {
     /// Another secret, now in use.
     Changed,
     /// The file cannot be used; the last secret stays.
-    Unreadable(SecretFault),
+    Unreadable(SecretError),
 }
 
 /// Why a secret's file cannot be used. Names the file, never what is in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SecretFault {
+pub enum SecretError {
     /// It cannot be read.
     #[error(transparent)]
-    File(#[from] FileFault),
+    File(#[from] FileError),
     /// Empty, or nothing but a line end.
     #[error("{0} is empty")]
     Empty(PathBuf),
@@ -70,7 +70,7 @@ impl Secret {
     ///
     /// # Errors
     /// If the file cannot be used now.
-    pub fn from_file(path: &Path, rule: Rule) -> Result<Secret, SecretFault> {
+    pub fn from_file(path: &Path, rule: Rule) -> Result<Secret, SecretError> {
         let value = read(path, rule)?;
         Ok(Secret { current: Arc::new(ArcSwap::from_pointee(value)), file: Some((path.into(), rule)) })
     }
@@ -91,7 +91,7 @@ impl Secret {
     pub fn refresh(&self) -> Refresh {
         let Some((path, rule)) = &self.file else { return Refresh::Unchanged };
         match read(path, *rule) {
-            Err(fault) => Refresh::Unreadable(fault),
+            Err(error) => Refresh::Unreadable(error),
             Ok(value) if value.expose_secret() == self.current.load().expose_secret() => Refresh::Unchanged,
             Ok(value) => {
                 self.current.store(Arc::new(value));
@@ -113,17 +113,17 @@ pub fn is_sendable(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| (0x21..=0x7e).contains(&byte))
 }
 
-fn read(path: &Path, rule: Rule) -> Result<SecretString, SecretFault> {
+fn read(path: &Path, rule: Rule) -> Result<SecretString, SecretError> {
     let bytes = file::read(path, LARGEST_KIB)?;
-    let text = String::from_utf8(bytes).map_err(|_| SecretFault::NotOneLine(path.to_owned()))?;
+    let text = String::from_utf8(bytes).map_err(|_| SecretError::NotOneLine(path.to_owned()))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
-        return Err(SecretFault::Empty(path.to_owned()));
+        return Err(SecretError::Empty(path.to_owned()));
     }
     if !is_sendable(line) {
-        return Err(SecretFault::NotOneLine(path.to_owned()));
+        return Err(SecretError::NotOneLine(path.to_owned()));
     }
-    rule(line).map_err(|remedy| SecretFault::Unfit { path: path.to_owned(), remedy })?;
+    rule(line).map_err(|remedy| SecretError::Unfit { path: path.to_owned(), remedy })?;
     Ok(SecretString::from(line.to_owned()))
 }

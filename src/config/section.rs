@@ -1,50 +1,50 @@
-//! What both vendors' sections share: secrets, values with defaults, and the name in every fault.
+//! What both vendors' sections share: secrets, values with defaults, and the name in every error.
 //!
-//! Flows in: a section's raw variables. Flows out: checked values; faults are collected. Invariant: each value is read
-//! through one of these, so no fault can forget its variable's name.
+//! Flows in: a section's raw variables. Flows out: checked values; errors are collected. Invariant: each value is read
+//! through one of these, so no error can forget its variable's name.
 
 use std::path::Path;
 
 use secrecy::SecretString;
 
-use super::faults::Faults;
-use super::secret::{Rule, Secret, SecretFault, is_sendable};
+use super::errors::ConfigErrors;
+use super::secret::{Rule, Secret, SecretError, is_sendable};
 
 /// Reads `X` or `X_FILE`.
 pub(super) fn secret(
     name: &str,
     value: Option<String>,
     file: Option<String>,
-    faults: &mut Faults,
+    errors: &mut ConfigErrors,
     rule: Rule,
 ) -> Option<Secret> {
     match (value, file) {
         (None, None) => None,
         (Some(_), Some(_)) => {
-            faults.add(name, format!("set {name} or {name}_FILE, not both"));
+            errors.add(name, format!("set {name} or {name}_FILE, not both"));
             None
         }
         (Some(value), None) => {
             let line = value.strip_suffix('\n').unwrap_or(&value);
             let line = line.strip_suffix('\r').unwrap_or(line);
             if !is_sendable(line) {
-                faults.add(name, "write one line of printable ASCII without spaces");
+                errors.add(name, "write one line of printable ASCII without spaces");
                 return None;
             }
             if let Err(remedy) = rule(line) {
-                faults.add(name, remedy);
+                errors.add(name, remedy);
                 return None;
             }
             Some(Secret::fixed(SecretString::from(line.to_owned())))
         }
         (None, Some(file)) => match Secret::from_file(Path::new(&file), rule) {
             Ok(secret) => Some(secret),
-            Err(fault) => {
-                let remedy = match fault {
-                    SecretFault::Unfit { .. } => fault.to_string(),
-                    _ => format!("{fault}: name a readable file that holds the secret alone"),
+            Err(error) => {
+                let remedy = match error {
+                    SecretError::Unfit { .. } => error.to_string(),
+                    _ => format!("{error}: name a readable file that holds the secret alone"),
                 };
-                faults.add(format!("{name}_FILE"), remedy);
+                errors.add(format!("{name}_FILE"), remedy);
                 None
             }
         },
@@ -56,13 +56,13 @@ pub(super) fn value<T>(
     name: &str,
     text: Option<String>,
     default: &str,
-    faults: &mut Faults,
+    errors: &mut ConfigErrors,
     read: impl Fn(&str) -> Result<T, String>,
 ) -> Option<T> {
     match read(text.as_deref().unwrap_or(default)) {
         Ok(value) => Some(value),
         Err(remedy) => {
-            faults.add(name, remedy);
+            errors.add(name, remedy);
             None
         }
     }
@@ -72,8 +72,8 @@ pub(super) fn value<T>(
 pub(super) fn optional<T>(
     name: &str,
     text: Option<String>,
-    faults: &mut Faults,
+    errors: &mut ConfigErrors,
     read: impl Fn(&str) -> Result<T, String>,
 ) -> Option<T> {
-    value(name, Some(text?), "", faults, read)
+    value(name, Some(text?), "", errors, read)
 }

@@ -113,7 +113,7 @@ pub struct Batch {
 
 /// When batches count as complete, and how often they are looked at.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct BatchTiming {
     /// How often an open batch is looked at while it changes.
     pub interval: Duration,
     /// How old the newest row must be.
@@ -169,7 +169,7 @@ impl Batch {
     }
 
     /// A good look; `vendor_now` is the vendor's time. Returns whether the batch settles by it.
-    pub fn looked(&mut self, tally: Tally, now: BootTime, vendor_now: DateTime<Utc>, pace: Pace) -> bool {
+    pub fn looked(&mut self, tally: Tally, now: BootTime, vendor_now: DateTime<Utc>, timing: BatchTiming) -> bool {
         let unchanged = self.unchanged_since.is_some() && self.tally.as_ref() == Some(&tally);
         self.confirmed = true;
         self.refused_since = None;
@@ -180,9 +180,9 @@ impl Batch {
         let agreed_since = if unchanged { self.unchanged_since } else { None };
         self.unchanged_since = Some(agreed_since.unwrap_or(now));
         self.pause = if unchanged {
-            (self.pause * 2).clamp(pace.interval, LONGEST_PAUSE.max(pace.interval))
+            (self.pause * 2).clamp(timing.interval, LONGEST_PAUSE.max(timing.interval))
         } else {
-            pace.interval
+            timing.interval
         };
         self.next_look = Some(now + self.pause);
         if empty {
@@ -191,10 +191,10 @@ impl Batch {
         }
         self.state = BatchState::Open;
         let Some(agreed_since) = agreed_since else { return false };
-        let agreed = now.since(agreed_since) >= AGREEMENT.min(pace.settle_after);
+        let agreed = now.since(agreed_since) >= AGREEMENT.min(timing.settle_after);
         // Rows whose time cannot be believed have no age; that nothing changed for so long says the same.
-        let old = newest.is_some_and(|newest| since(vendor_now, newest) > pace.settle_after)
-            || now.since(agreed_since) > pace.settle_after;
+        let old = newest.is_some_and(|newest| since(vendor_now, newest) > timing.settle_after)
+            || now.since(agreed_since) > timing.settle_after;
         let said = self.completed_at.is_some_and(|completed| completed.boot <= agreed_since);
         if agreed && (old || said) {
             self.state = BatchState::Settled;
@@ -203,7 +203,7 @@ impl Batch {
         }
         // The look that can settle it comes as soon as the rule allows, not when the pause is over.
         if !agreed && (old || said) {
-            let earliest = agreed_since + AGREEMENT.min(pace.settle_after);
+            let earliest = agreed_since + AGREEMENT.min(timing.settle_after);
             self.next_look = self.next_look.map(|next| next.min(earliest.max(now)));
         }
         false
@@ -220,13 +220,13 @@ impl Batch {
     }
 
     /// It alone was refused: one second look soon, then hourly for a day, then daily for thirty days.
-    pub fn refused(&mut self, now: Moment, pace: Pace) {
+    pub fn refused(&mut self, now: Moment, timing: BatchTiming) {
         let first = self.refused_since.is_none();
         let refused_since = *self.refused_since.get_or_insert(now);
         self.last_look = Some(now.boot);
         self.unchanged_since = None;
         if first {
-            self.next_look = Some(now.boot + pace.interval.min(SECOND_LOOK));
+            self.next_look = Some(now.boot + timing.interval.min(SECOND_LOOK));
             return;
         }
         self.state = BatchState::Unavailable;
@@ -239,17 +239,17 @@ impl Batch {
     }
 
     /// It alone failed otherwise: asked again ever less often.
-    pub fn failed(&mut self, now: BootTime, pace: Pace) {
+    pub fn failed(&mut self, now: BootTime, timing: BatchTiming) {
         self.state = BatchState::Failing;
         self.unchanged_since = None;
         self.last_look = Some(now);
-        self.pause = (self.pause * 2).clamp(pace.interval, LONGEST_PAUSE.max(pace.interval));
+        self.pause = (self.pause * 2).clamp(timing.interval, LONGEST_PAUSE.max(timing.interval));
         self.next_look = Some(now + self.pause);
     }
 
     /// It was due and not asked for, or in vain: nothing is known, so nothing changes.
-    pub fn missed(&mut self, now: BootTime, pace: Pace) {
-        self.next_look = Some(now + pace.interval);
+    pub fn missed(&mut self, now: BootTime, timing: BatchTiming) {
+        self.next_look = Some(now + timing.interval);
     }
 
     /// A batch of the previous run. Looks from before do not count; an open batch is due at once, any other within a day.
@@ -271,7 +271,8 @@ mod tests {
     use super::*;
     use crate::vendor::{CheckStatus, SubmittedVia};
 
-    const PACE: Pace = Pace { interval: Duration::from_secs(60), settle_after: Duration::from_secs(6 * 3_600) };
+    const PACE: BatchTiming =
+        BatchTiming { interval: Duration::from_secs(60), settle_after: Duration::from_secs(6 * 3_600) };
 
     fn at(minutes: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + chrono::TimeDelta::minutes(minutes)

@@ -8,34 +8,34 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use super::labels::{Admissions, MOST_BRANDS, clean};
+use super::labels::{LabelLimiter, MOST_BRANDS, clean};
 use crate::money::Usd;
 use crate::vendor::{CardStatus, CardTransaction};
 
 /// Money in or money back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum CardKind {
     /// Credits were bought.
     TopUp,
     /// Credits were given back: the vendor lists them as negative.
     Refund,
 }
 
-impl Kind {
+impl CardKind {
     /// Both kinds.
-    pub const ALL: [Kind; 2] = [Kind::TopUp, Kind::Refund];
+    pub const ALL: [CardKind; 2] = [CardKind::TopUp, CardKind::Refund];
 
     /// The label value.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Kind::TopUp => "top_up",
-            Kind::Refund => "refund",
+            CardKind::TopUp => "top_up",
+            CardKind::Refund => "refund",
         }
     }
 
-    fn of(transaction: &CardTransaction) -> Kind {
-        if transaction.credits.unwrap_or_default().is_negative() { Kind::Refund } else { Kind::TopUp }
+    fn of(transaction: &CardTransaction) -> CardKind {
+        if transaction.credits.unwrap_or_default().is_negative() { CardKind::Refund } else { CardKind::TopUp }
     }
 }
 
@@ -51,8 +51,8 @@ pub struct Known {
     /// As last seen.
     pub status: CardStatus,
     /// As last seen.
-    pub kind: Kind,
-    /// The label that its brand folded into.
+    pub kind: CardKind,
+    /// The label that its brand counted under.
     pub brand: String,
     /// Credits, as last seen.
     pub credits: Usd,
@@ -67,7 +67,7 @@ pub struct Known {
 }
 
 /// Label values of a counter.
-pub type CardKey = (Kind, CardStatus, String);
+pub type CardKey = (CardKind, CardStatus, String);
 
 /// Events and their credits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub struct Costs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// Its kind.
-    pub kind: Kind,
+    pub kind: CardKind,
     /// Its brand's label.
     pub brand: String,
     /// When it was made.
@@ -109,8 +109,8 @@ pub struct CardBook {
     counted: BTreeMap<CardKey, Counted>,
     costs: BTreeMap<String, Costs>,
     pending: BTreeMap<i64, Pending>,
-    latest: BTreeMap<(Kind, CardStatus), DateTime<Utc>>,
-    brands: Admissions,
+    latest: BTreeMap<(CardKind, CardStatus), DateTime<Utc>>,
+    brands: LabelLimiter,
 }
 
 /// What a listing changes.
@@ -122,12 +122,12 @@ pub struct CardChanges {
     pub counted: BTreeMap<CardKey, Counted>,
     /// Costs as they are now.
     pub costs: BTreeMap<String, Costs>,
-    /// Brands admitted by this listing.
+    /// Brands allowed by this listing.
     pub brands: Vec<String>,
     /// The first day of the first listing.
     pub listed_from: Option<NaiveDate>,
     pending: BTreeMap<i64, Option<Pending>>,
-    latest: BTreeMap<(Kind, CardStatus), DateTime<Utc>>,
+    latest: BTreeMap<(CardKind, CardStatus), DateTime<Utc>>,
     overflowing: BTreeSet<String>,
 }
 
@@ -142,7 +142,7 @@ impl CardBook {
             costs: BTreeMap::new(),
             pending: BTreeMap::new(),
             latest: BTreeMap::new(),
-            brands: Admissions::new(MOST_BRANDS),
+            brands: LabelLimiter::new(MOST_BRANDS),
         }
     }
 
@@ -155,9 +155,9 @@ impl CardBook {
         costs: BTreeMap<String, Costs>,
         brands: Vec<String>,
         pending: BTreeMap<i64, Pending>,
-        latest: BTreeMap<(Kind, CardStatus), DateTime<Utc>>,
+        latest: BTreeMap<(CardKind, CardStatus), DateTime<Utc>>,
     ) -> CardBook {
-        let brands = Admissions::restored(MOST_BRANDS, brands);
+        let brands = LabelLimiter::restored(MOST_BRANDS, brands);
         CardBook { since, listed_from, counted, costs, pending, latest, brands }
     }
 
@@ -178,7 +178,7 @@ impl CardBook {
         until: DateTime<Utc>,
     ) -> CardChanges {
         let listed_from = self.listed_from.unwrap_or(range.0);
-        let brands = self.newcomers(listing);
+        let brands = self.new_names(listing);
         let mut changes = CardChanges { brands, listed_from: Some(listed_from), ..CardChanges::default() };
         for transaction in listing {
             let row = self.follow(transaction, known.get(&transaction.id), until, &mut changes);
@@ -190,13 +190,13 @@ impl CardBook {
         changes
     }
 
-    fn newcomers(&self, listing: &[CardTransaction]) -> Vec<String> {
+    fn new_names(&self, listing: &[CardTransaction]) -> Vec<String> {
         let mut brands: BTreeMap<&str, DateTime<Utc>> = BTreeMap::new();
         for transaction in listing {
             let first = brands.entry(clean(&transaction.card_brand)).or_insert(transaction.created_at);
             *first = (*first).min(transaction.created_at);
         }
-        self.brands.newcomers(&brands)
+        self.brands.new_names(&brands)
     }
 
     fn follow(
@@ -207,11 +207,11 @@ impl CardBook {
         changes: &mut CardChanges,
     ) -> Known {
         let name = clean(&transaction.card_brand);
-        let brand = self.brands.fold(name, &changes.brands);
+        let brand = self.brands.limit(name, &changes.brands);
         if brand != name {
             changes.overflowing.insert(name.to_owned());
         }
-        let kind = Kind::of(transaction);
+        let kind = CardKind::of(transaction);
         let mut row = Known {
             status: transaction.status,
             kind,
@@ -222,7 +222,7 @@ impl CardBook {
             created_at: transaction.created_at,
             seen: known.map(|row| row.seen.clone()).unwrap_or_default(),
         };
-        for kind in Kind::ALL {
+        for kind in CardKind::ALL {
             for status in COUNTED {
                 let key = (kind, status, row.brand.clone());
                 if !self.counted.contains_key(&key) {
@@ -305,7 +305,7 @@ impl CardBook {
         self.listed_from = changes.listed_from;
         self.counted.extend(changes.counted);
         self.costs.extend(changes.costs);
-        self.brands.admit(changes.brands);
+        self.brands.allow(changes.brands);
         for (id, pending) in changes.pending {
             match pending {
                 Some(pending) => self.pending.insert(id, pending),
@@ -318,7 +318,7 @@ impl CardBook {
         }
     }
 
-    /// Remembers folded brands although the changes could not be written.
+    /// Remembers overflowing brands although the changes could not be written.
     pub fn note_overflow(&mut self, changes: &CardChanges) {
         changes.overflowing.iter().for_each(|name| self.brands.note_overflow(name));
     }
@@ -350,7 +350,7 @@ impl CardBook {
 
     /// The newest transaction of each kind in each state, as if `changes` were applied.
     #[must_use]
-    pub fn latest(&self, changes: Option<&CardChanges>) -> BTreeMap<(Kind, CardStatus), DateTime<Utc>> {
+    pub fn latest(&self, changes: Option<&CardChanges>) -> BTreeMap<(CardKind, CardStatus), DateTime<Utc>> {
         let mut latest = self.latest.clone();
         for (key, time) in changes.iter().flat_map(|changes| &changes.latest) {
             let newest = latest.entry(*key).or_insert(*time);
@@ -359,7 +359,7 @@ impl CardBook {
         latest
     }
 
-    /// Distinct brands that were folded since the process started.
+    /// Distinct brands that were counted under `other` since the process started.
     #[must_use]
     pub fn overflow(&self) -> u64 {
         self.brands.overflow()
@@ -371,9 +371,9 @@ impl CardBook {
     }
 }
 
-/// The key of a brand's series among the births: they are all born together.
+/// The key of a brand's series: they are all created together.
 #[must_use]
-pub fn birth_key(brand: &str) -> String {
+pub fn series_key(brand: &str) -> String {
     format!("card/{brand}")
 }
 
@@ -400,7 +400,7 @@ mod tests {
         book.commit(changes);
     }
 
-    fn counted(book: &CardBook, kind: Kind, status: CardStatus) -> Counted {
+    fn counted(book: &CardBook, kind: CardKind, status: CardStatus) -> Counted {
         book.counted().get(&(kind, status, "visa".to_owned())).copied().unwrap_or_default()
     }
 
@@ -408,10 +408,10 @@ mod tests {
     fn the_first_listing_is_the_base_line_and_what_was_pending_then_still_counts() {
         let (mut book, mut rows) = (CardBook::new(None), HashMap::new());
         apply(&mut book, &mut rows, &[transaction(1, 100, CardStatus::Paid), transaction(2, 50, CardStatus::Pending)]);
-        assert_eq!(counted(&book, Kind::TopUp, CardStatus::Paid).events, 0);
+        assert_eq!(counted(&book, CardKind::TopUp, CardStatus::Paid).events, 0);
         assert_eq!(book.pending(None).len(), 1);
         apply(&mut book, &mut rows, &[transaction(1, 100, CardStatus::Paid), transaction(2, 50, CardStatus::Paid)]);
-        let paid = counted(&book, Kind::TopUp, CardStatus::Paid);
+        let paid = counted(&book, CardKind::TopUp, CardStatus::Paid);
         assert_eq!((paid.events, paid.credits), (1, Usd::from_cents(5_000)));
         assert!(book.pending(None).is_empty());
     }
@@ -420,8 +420,8 @@ mod tests {
     fn history_counts_where_it_is_asked_for() {
         let (mut book, mut rows) = (CardBook::new(Some(NaiveDate::MIN)), HashMap::new());
         apply(&mut book, &mut rows, &[transaction(1, 100, CardStatus::Paid), transaction(2, -30, CardStatus::Paid)]);
-        assert_eq!(counted(&book, Kind::TopUp, CardStatus::Paid).credits, Usd::from_cents(10_000));
-        assert_eq!(counted(&book, Kind::Refund, CardStatus::Paid).credits, Usd::from_cents(3_000));
+        assert_eq!(counted(&book, CardKind::TopUp, CardStatus::Paid).credits, Usd::from_cents(10_000));
+        assert_eq!(counted(&book, CardKind::Refund, CardStatus::Paid).credits, Usd::from_cents(3_000));
         assert_eq!(book.costs()["visa"].sales_tax, Usd::from_cents(16));
     }
 
@@ -454,7 +454,7 @@ mod tests {
                 for state in COUNTED {
                     let expected = seen.iter().filter(|(_, status)| *status == state);
                     let dollars: i64 = expected.clone().map(|(id, _)| id).sum();
-                    let counter = counted(&book, Kind::TopUp, state);
+                    let counter = counted(&book, CardKind::TopUp, state);
                     prop_assert_eq!(counter.events, expected.count() as u64);
                     prop_assert_eq!(counter.credits, Usd::from_cents(dollars * 100));
                 }

@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::labels::{Admissions, MOST_NAMES};
+use super::labels::{LabelLimiter, MOST_NAMES};
 use super::tally::{Histogram, StatusCounts, Tally};
 use crate::vendor::{CheckStatus, RowReject};
 
-/// Key of the series that are known from the start, among the births.
-pub const BIRTH_KEY: &str = "checks";
+/// The key of the series that exist from the start.
+pub const SERIES_KEY: &str = "checks";
 
-/// The key of an institution's series among the births.
+/// The key of an institution's series.
 #[must_use]
-pub fn birth_key(institution: &str) -> String {
+pub fn series_key(institution: &str) -> String {
     format!("checks/{institution}")
 }
 
@@ -31,7 +31,7 @@ pub struct CheckTotals {
     pub histogram: Histogram,
     /// Rejected rows, counted as they are first met.
     pub rejected: BTreeMap<RowReject, u64>,
-    institutions: Admissions,
+    institutions: LabelLimiter,
 }
 
 impl Default for CheckTotals {
@@ -41,7 +41,7 @@ impl Default for CheckTotals {
             by_institution: BTreeMap::new(),
             histogram: Histogram::default(),
             rejected: BTreeMap::new(),
-            institutions: Admissions::new(MOST_NAMES),
+            institutions: LabelLimiter::new(MOST_NAMES),
         }
     }
 }
@@ -56,26 +56,26 @@ impl CheckTotals {
         rejected: BTreeMap<RowReject, u64>,
         institutions: Vec<String>,
     ) -> CheckTotals {
-        let institutions = Admissions::restored(MOST_NAMES, institutions);
+        let institutions = LabelLimiter::restored(MOST_NAMES, institutions);
         CheckTotals { by_status, by_institution, histogram, rejected, institutions }
     }
 
-    /// Adds batches that settle together; returns the institutions that were admitted.
+    /// Adds batches that settle together; returns the institutions that were allowed.
     pub fn settle<'a>(&mut self, tallies: impl IntoIterator<Item = &'a Tally> + Clone) -> Vec<String> {
         let mut first: BTreeMap<&str, DateTime<Utc>> = BTreeMap::new();
         for (name, institution) in tallies.clone().into_iter().flat_map(|tally| &tally.institutions) {
             let time = first.entry(name).or_insert(institution.first);
             *time = (*time).min(institution.first);
         }
-        let newcomers = self.institutions.newcomers(&first);
-        self.institutions.admit(newcomers.clone());
+        let new_names = self.institutions.new_names(&first);
+        self.institutions.allow(new_names.clone());
         for tally in tallies {
             for (key, rows) in &tally.counted {
                 *self.by_status.entry(*key).or_default() += rows;
             }
             self.histogram.add(&tally.histogram);
             for (name, institution) in &tally.institutions {
-                let label = self.institutions.fold(name, &[]);
+                let label = self.institutions.limit(name, &[]);
                 if label != name {
                     self.institutions.note_overflow(name);
                 }
@@ -85,10 +85,10 @@ impl CheckTotals {
                 }
             }
         }
-        newcomers
+        new_names
     }
 
-    /// Distinct institutions that were folded since the process started.
+    /// Distinct institutions that were counted under `other` since the process started.
     #[must_use]
     pub fn overflow(&self) -> u64 {
         self.institutions.overflow()

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{Days, NaiveDate};
 
 use super::counter::HighWater;
-use super::labels::{Admissions, MOST_NAMES, clean};
+use super::labels::{LabelLimiter, MOST_NAMES, clean};
 use super::periods::Period;
 use crate::money::Usd;
 use crate::vendor::{ConsumptionReport, Flow};
@@ -103,7 +103,7 @@ impl Series {
         }
     }
 
-    /// Its key among the births.
+    /// Its key as a zero-initialised series.
     #[must_use]
     pub fn key(&self) -> String {
         match self.label() {
@@ -135,8 +135,8 @@ pub struct Ledger {
     days: BTreeMap<NaiveDate, Day>,
     loaded_from: NaiveDate,
     counters: BTreeMap<Series, HighWater>,
-    origins: Admissions,
-    paths: Admissions,
+    origins: LabelLimiter,
+    paths: LabelLimiter,
 }
 
 /// What a report changes.
@@ -146,9 +146,9 @@ pub struct Changes {
     pub days: BTreeMap<NaiveDate, Day>,
     /// Counters as they are now; a new series is here even if it is zero.
     pub counters: BTreeMap<Series, HighWater>,
-    /// Origins admitted by this report.
+    /// Origins allowed by this report.
     pub origins: Vec<String>,
-    /// Paths admitted by this report.
+    /// Paths allowed by this report.
     pub paths: Vec<String>,
     /// The days covered once this is applied.
     pub covered: Option<(NaiveDate, NaiveDate)>,
@@ -167,8 +167,8 @@ impl Ledger {
             days: BTreeMap::new(),
             loaded_from: NaiveDate::MIN,
             counters: BTreeMap::from(counters),
-            origins: Admissions::new(MOST_NAMES),
-            paths: Admissions::new(MOST_NAMES),
+            origins: LabelLimiter::new(MOST_NAMES),
+            paths: LabelLimiter::new(MOST_NAMES),
         }
     }
 
@@ -187,8 +187,8 @@ impl Ledger {
         ledger.days = days;
         ledger.loaded_from = loaded_from;
         ledger.counters.extend(counters);
-        ledger.origins = Admissions::restored(MOST_NAMES, origins);
-        ledger.paths = Admissions::restored(MOST_NAMES, paths);
+        ledger.origins = LabelLimiter::restored(MOST_NAMES, origins);
+        ledger.paths = LabelLimiter::restored(MOST_NAMES, paths);
         ledger
     }
 
@@ -233,7 +233,7 @@ impl Ledger {
     /// What applying `report` would change; its [`Ledger::missing`] days must have been loaded.
     #[must_use]
     pub fn plan(&self, report: &ConsumptionReport) -> Changes {
-        let (origins, paths) = self.newcomers(report);
+        let (origins, paths) = self.new_names(report);
         let mut changes = Changes { origins, paths, ..Changes::default() };
         // A last day that the vendor's clock had never reached is taken back: what follows the report is asked for again.
         changes.covered = Some((self.covered.map_or(report.from, |(first, _)| first.min(report.from)), report.to));
@@ -241,7 +241,7 @@ impl Ledger {
         let mut moved: BTreeMap<Series, Usd> = BTreeMap::new();
         let mut date = report.from;
         while date <= report.to {
-            let day = self.fold(date, report, &mut changes);
+            let day = self.limit(date, report, &mut changes);
             let nothing = Day::new();
             let before = self.days.get(&date).unwrap_or(&nothing);
             for series in before.keys().chain(day.keys()) {
@@ -278,8 +278,8 @@ impl Ledger {
     /// Applies changes for good.
     pub fn commit(&mut self, changes: Changes) {
         self.note_overflow(&changes);
-        self.origins.admit(changes.origins);
-        self.paths.admit(changes.paths);
+        self.origins.allow(changes.origins);
+        self.paths.allow(changes.paths);
         self.counters.extend(changes.counters);
         self.days.extend(changes.days);
         self.covered = changes.covered;
@@ -292,7 +292,7 @@ impl Ledger {
         }
     }
 
-    /// Remembers folded names although the changes could not be written.
+    /// Remembers overflowing names although the changes could not be written.
     pub fn note_overflow(&mut self, changes: &Changes) {
         changes.overflowing_origins.iter().for_each(|name| self.origins.note_overflow(name));
         changes.overflowing_paths.iter().for_each(|name| self.paths.note_overflow(name));
@@ -339,13 +339,13 @@ impl Ledger {
         self.covered
     }
 
-    /// Distinct origins and paths that were folded since the process started.
+    /// Distinct origins and paths that were counted under `other` since the process started.
     #[must_use]
     pub fn overflow(&self) -> (u64, u64) {
         (self.origins.overflow(), self.paths.overflow())
     }
 
-    fn newcomers(&self, report: &ConsumptionReport) -> (Vec<String>, Vec<String>) {
+    fn new_names(&self, report: &ConsumptionReport) -> (Vec<String>, Vec<String>) {
         let mut origins: BTreeMap<&str, NaiveDate> = BTreeMap::new();
         let mut paths: BTreeMap<&str, NaiveDate> = BTreeMap::new();
         for (date, day) in &report.days {
@@ -356,10 +356,10 @@ impl Ledger {
                 paths.entry(clean(name)).or_insert(*date);
             }
         }
-        (self.origins.newcomers(&origins), self.paths.newcomers(&paths))
+        (self.origins.new_names(&origins), self.paths.new_names(&paths))
     }
 
-    fn fold(&self, date: NaiveDate, report: &ConsumptionReport, changes: &mut Changes) -> Day {
+    fn limit(&self, date: NaiveDate, report: &ConsumptionReport, changes: &mut Changes) -> Day {
         let mut day = Day::new();
         let Some(reported) = report.days.get(&date) else { return day };
         let mut add = |series, amount: Usd| *day.entry(series).or_default() += amount;
@@ -367,7 +367,7 @@ impl Ledger {
         add(Series::Credit, reported.total.credit);
         for (name, flow) in &reported.by_origin {
             let name = clean(name);
-            let label = self.origins.fold(name, &changes.origins);
+            let label = self.origins.limit(name, &changes.origins);
             if label != name {
                 changes.overflowing_origins.insert(name.to_owned());
             }
@@ -376,7 +376,7 @@ impl Ledger {
         }
         for (name, amount) in &reported.by_path {
             let name = clean(name);
-            let label = self.paths.fold(name, &changes.paths);
+            let label = self.paths.limit(name, &changes.paths);
             if label != name {
                 changes.overflowing_paths.insert(name.to_owned());
             }

@@ -1,7 +1,7 @@
 //! Bounds on label values that vendors choose.
 //!
 //! Flows in: names as the vendor wrote them. Flows out: names fit for a label, at most so many of them.
-//! Invariant: once admitted, a name stays; what is not admitted folds into [`OTHER`], so sums are conserved.
+//! Invariant: once allowed, a name stays; what is not allowed folds into [`OTHER`], so sums are conserved.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -32,59 +32,59 @@ pub fn clean(name: &str) -> &str {
     }
 }
 
-/// The names that a label has admitted so far.
+/// The names that a label has allowed so far.
 #[derive(Clone, Debug)]
-pub struct Admissions {
+pub struct LabelLimiter {
     most: usize,
-    admitted: BTreeSet<String>,
+    allowed: BTreeSet<String>,
     overflowing: HashSet<u64>,
 }
 
-impl Admissions {
-    /// None admitted yet.
+impl LabelLimiter {
+    /// None allowed yet.
     #[must_use]
-    pub fn new(most: usize) -> Admissions {
-        Admissions { most, admitted: BTreeSet::new(), overflowing: HashSet::new() }
+    pub fn new(most: usize) -> LabelLimiter {
+        LabelLimiter { most, allowed: BTreeSet::new(), overflowing: HashSet::new() }
     }
 
-    /// Those that were admitted in a previous run.
+    /// Those that were allowed in a previous run.
     #[must_use]
-    pub fn restored(most: usize, names: impl IntoIterator<Item = String>) -> Admissions {
-        Admissions { most, admitted: names.into_iter().collect(), overflowing: HashSet::new() }
+    pub fn restored(most: usize, names: impl IntoIterator<Item = String>) -> LabelLimiter {
+        LabelLimiter { most, allowed: names.into_iter().collect(), overflowing: HashSet::new() }
     }
 
-    /// The names that would be admitted of `candidates` (clean name -> when it first occurred): first come by time, then
+    /// The names that would be allowed of `candidates` (clean name -> when it first occurred): first come by time, then
     /// by name.
     #[must_use]
-    pub fn newcomers<T: Ord>(&self, candidates: &BTreeMap<&str, T>) -> Vec<String> {
+    pub fn new_names<T: Ord>(&self, candidates: &BTreeMap<&str, T>) -> Vec<String> {
         let mut fresh: Vec<(&T, &str)> = candidates
             .iter()
-            .filter(|(name, _)| **name != OTHER && !self.admitted.contains(**name))
+            .filter(|(name, _)| **name != OTHER && !self.allowed.contains(**name))
             .map(|(name, first)| (first, *name))
             .collect();
         fresh.sort();
-        let room = self.most.saturating_sub(self.admitted.len());
+        let room = self.most.saturating_sub(self.allowed.len());
         fresh.into_iter().take(room).map(|(_, name)| name.to_owned()).collect()
     }
 
     /// Admits for good.
-    pub fn admit(&mut self, names: impl IntoIterator<Item = String>) {
-        self.admitted.extend(names);
+    pub fn allow(&mut self, names: impl IntoIterator<Item = String>) {
+        self.allowed.extend(names);
     }
 
-    /// Whether `name` is admitted, or about to be.
+    /// Whether `name` is allowed, or about to be.
     #[must_use]
-    pub fn is_admitted(&self, name: &str, newcomers: &[String]) -> bool {
-        self.admitted.contains(name) || newcomers.iter().any(|newcomer| newcomer == name)
+    pub fn allows(&self, name: &str, new_names: &[String]) -> bool {
+        self.allowed.contains(name) || new_names.iter().any(|new_name| new_name == name)
     }
 
     /// The value that `name` has as a label.
     #[must_use]
-    pub fn fold<'a>(&self, name: &'a str, newcomers: &[String]) -> &'a str {
-        if self.is_admitted(name, newcomers) { name } else { OTHER }
+    pub fn limit<'a>(&self, name: &'a str, new_names: &[String]) -> &'a str {
+        if self.allows(name, new_names) { name } else { OTHER }
     }
 
-    /// Remembers that a name was folded.
+    /// Remembers that a name was counted under `other`.
     pub fn note_overflow(&mut self, name: &str) {
         if name == OTHER || self.overflowing.len() >= MOST_OVERFLOWING {
             return;
@@ -94,15 +94,15 @@ impl Admissions {
         self.overflowing.insert(hasher.finish());
     }
 
-    /// How many distinct names were folded since the process started.
+    /// How many distinct names were counted under `other` since the process started.
     #[must_use]
     pub fn overflow(&self) -> u64 {
         self.overflowing.len() as u64
     }
 
-    /// The admitted names.
+    /// The allowed names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.admitted.iter().map(String::as_str)
+        self.allowed.iter().map(String::as_str)
     }
 }
 
@@ -119,14 +119,14 @@ mod tests {
 
     #[test]
     fn first_come_by_time_then_by_name() {
-        let mut names = Admissions::new(2);
+        let mut names = LabelLimiter::new(2);
         let candidates = BTreeMap::from([("c", 1), ("b", 2), ("a", 2), (OTHER, 0)]);
-        let fresh = names.newcomers(&candidates);
+        let fresh = names.new_names(&candidates);
         assert_eq!(fresh, ["c", "a"]);
-        names.admit(fresh);
-        assert_eq!(names.newcomers(&BTreeMap::from([("first", 0)])), Vec::<String>::new());
-        assert_eq!(names.fold("first", &[]), OTHER);
-        assert_eq!(names.fold("a", &[]), "a");
+        names.allow(fresh);
+        assert_eq!(names.new_names(&BTreeMap::from([("first", 0)])), Vec::<String>::new());
+        assert_eq!(names.limit("first", &[]), OTHER);
+        assert_eq!(names.limit("a", &[]), "a");
         names.note_overflow("first");
         names.note_overflow("first");
         assert_eq!(names.overflow(), 1);

@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its last.
 //!
 //! Flows in: a stream. Flows out: requests to a router, its answers to the stream. Invariant: the connection ends when
-//! its watch says so, when it must make room, and after the open request at shutdown.
+//! its activity says so, when it must make room, and after the open request at shutdown.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use super::guard::{Watch, Watched};
+use super::guard::{Activity, ActivityIo};
 use crate::instruments::Closed;
 
 /// The longest request head. Answers are not bounded by it: they are written from where they lie.
@@ -27,15 +27,15 @@ const LONGEST_HEAD: usize = 16 * 1024;
 /// The most header lines of a request.
 const MOST_HEADERS: usize = 64;
 
-/// An answer's body. Its watch hears when the connection has taken it over.
+/// An answer's body. Its activity hears when the connection has taken it over.
 struct Tracked {
     body: Body,
-    watch: Arc<Watch>,
+    activity: Arc<Activity>,
 }
 
 impl Drop for Tracked {
     fn drop(&mut self) {
-        self.watch.answered();
+        self.activity.answered();
     }
 }
 
@@ -60,21 +60,21 @@ impl HttpBody for Tracked {
 pub(super) async fn converse<Io>(
     io: Io,
     router: Router,
-    watch: Arc<Watch>,
+    activity: Arc<Activity>,
     shutdown: CancellationToken,
 ) -> Option<Closed>
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let service = {
-        let watch = Arc::clone(&watch);
+        let activity = Arc::clone(&activity);
         service_fn(move |request: Request<Incoming>| {
-            watch.request();
-            let (answer, watch) = (router.clone().oneshot(request.map(Body::new)), Arc::clone(&watch));
-            async move { answer.await.map(|response| response.map(|body| Tracked { body, watch })) }
+            activity.request();
+            let (answer, activity) = (router.clone().oneshot(request.map(Body::new)), Arc::clone(&activity));
+            async move { answer.await.map(|response| response.map(|body| Tracked { body, activity })) }
         })
     };
-    let io = TokioIo::new(Watched::new(io, Arc::clone(&watch)));
+    let io = TokioIo::new(ActivityIo::new(io, Arc::clone(&activity)));
     let connection = hyper::server::conn::http1::Builder::new()
         .max_buf_size(LONGEST_HEAD)
         .max_headers(MOST_HEADERS)
@@ -82,8 +82,8 @@ where
     let mut connection = pin!(connection);
     let mut stopping = pin!(shutdown.cancelled_owned());
     let mut stopped = false;
-    let mut evicted = pin!(watch.evicted());
-    let mut timer = pin!(tokio::time::sleep_until(watch.deadline().0));
+    let mut evicted = pin!(activity.evicted());
+    let mut timer = pin!(tokio::time::sleep_until(activity.deadline().0));
     std::future::poll_fn(|cx| {
         if !stopped && stopping.as_mut().poll(cx).is_ready() {
             stopped = true;
@@ -98,7 +98,7 @@ where
         }
         // Progress moves the deadline. A timer that is too early is moved when it fires, one that is too late at once.
         loop {
-            let (deadline, reason) = watch.deadline();
+            let (deadline, reason) = activity.deadline();
             if timer.deadline() > deadline {
                 timer.as_mut().reset(deadline);
             }

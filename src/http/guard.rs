@@ -17,7 +17,7 @@ use crate::instruments::Closed;
 
 /// How long a connection may take for what.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ConnectionLimits {
     /// From the first byte of a request to the end of its headers; also the TLS handshake, and the first request of a
     /// connection.
     pub headers: Duration,
@@ -31,9 +31,9 @@ pub struct Limits {
     pub connections: usize,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for ConnectionLimits {
+    fn default() -> ConnectionLimits {
+        ConnectionLimits {
             headers: Duration::from_secs(5),
             // Longer than the scrape interval of most, so that they keep their connection.
             idle: Duration::from_secs(120),
@@ -67,8 +67,8 @@ struct State {
 
 /// The state of a connection, shared by its task, its input and output, and the list of connections.
 #[derive(Debug)]
-pub struct Watch {
-    limits: Limits,
+pub struct Activity {
+    limits: ConnectionLimits,
     state: Mutex<State>,
     /// The answer's body has been taken over; once it is flushed, the request is over.
     taken: AtomicBool,
@@ -76,11 +76,11 @@ pub struct Watch {
     evicted: tokio::sync::Notify,
 }
 
-impl Watch {
-    pub(super) fn new(limits: Limits) -> Arc<Watch> {
+impl Activity {
+    pub(super) fn new(limits: ConnectionLimits) -> Arc<Activity> {
         let now = Instant::now();
         let state = Mutex::new(State { phase: Phase::New, since: now, progress: now });
-        Arc::new(Watch { limits, state, taken: AtomicBool::new(false), evicted: tokio::sync::Notify::new() })
+        Arc::new(Activity { limits, state, taken: AtomicBool::new(false), evicted: tokio::sync::Notify::new() })
     }
 
     /// The body of an answer has been taken over by the connection, or dropped.
@@ -150,38 +150,38 @@ impl Watch {
     }
 }
 
-/// A connection's input and output, watched.
+/// A connection's input and output, tracked.
 #[derive(Debug)]
-pub struct Watched<Io> {
+pub struct ActivityIo<Io> {
     io: Io,
-    watch: Arc<Watch>,
+    activity: Arc<Activity>,
 }
 
-impl<Io> Watched<Io> {
-    pub(super) fn new(io: Io, watch: Arc<Watch>) -> Watched<Io> {
-        Watched { io, watch }
+impl<Io> ActivityIo<Io> {
+    pub(super) fn new(io: Io, activity: Arc<Activity>) -> ActivityIo<Io> {
+        ActivityIo { io, activity }
     }
 
     fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(result, Poll::Ready(Ok(written)) if written > 0) {
-            self.watch.state().progress = Instant::now();
+            self.activity.state().progress = Instant::now();
         }
         result
     }
 }
 
-impl<Io: AsyncRead + Unpin> AsyncRead for Watched<Io> {
+impl<Io: AsyncRead + Unpin> AsyncRead for ActivityIo<Io> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.io).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.watch.progressed();
+            self.activity.progressed();
         }
         result
     }
 }
 
-impl<Io: AsyncWrite + Unpin> AsyncWrite for Watched<Io> {
+impl<Io: AsyncWrite + Unpin> AsyncWrite for ActivityIo<Io> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.io).poll_write(cx, buf);
         self.wrote(result)
@@ -203,7 +203,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Watched<Io> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.io).poll_flush(cx);
         if matches!(result, Poll::Ready(Ok(()))) {
-            self.watch.flushed();
+            self.activity.flushed();
         }
         result
     }

@@ -18,14 +18,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection;
-use super::guard::{Limits, Watch};
+use super::guard::{Activity, ConnectionLimits};
 use super::web::Web;
 use crate::instruments::{Closed, Process};
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {source}")]
-pub struct BindFault {
+pub struct BindError {
     /// The address as it was given.
     pub address: String,
     /// The system's word for it.
@@ -33,19 +33,19 @@ pub struct BindFault {
 }
 
 /// Listens on `address`. `:10700` means every address of the machine, IPv4 and IPv6.
-pub(super) async fn bind(address: &str) -> Result<TcpListener, BindFault> {
-    let fault = |source| BindFault { address: address.to_owned(), source };
+pub(super) async fn bind(address: &str) -> Result<TcpListener, BindError> {
+    let named = |source| BindError { address: address.to_owned(), source };
     let Some(port) = address.strip_prefix(':') else {
-        return TcpListener::bind(address).await.map_err(fault);
+        return TcpListener::bind(address).await.map_err(named);
     };
     let port: u16 =
-        port.parse().map_err(|_| fault(io::Error::new(io::ErrorKind::InvalidInput, "the port is not a number")))?;
+        port.parse().map_err(|_| named(io::Error::new(io::ErrorKind::InvalidInput, "the port is not a number")))?;
     match TcpListener::bind((std::net::Ipv6Addr::UNSPECIFIED, port)).await {
         // A machine without IPv6.
         Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-            TcpListener::bind((std::net::Ipv4Addr::UNSPECIFIED, port)).await.map_err(fault)
+            TcpListener::bind((std::net::Ipv4Addr::UNSPECIFIED, port)).await.map_err(named)
         }
-        result => result.map_err(fault),
+        result => result.map_err(named),
     }
 }
 
@@ -57,13 +57,13 @@ const ROOM_PAUSE: Duration = Duration::from_millis(100);
 /// The open connections.
 #[derive(Debug)]
 struct Connections {
-    open: Mutex<HashMap<u64, Arc<Watch>>>,
+    open: Mutex<HashMap<u64, Arc<Activity>>>,
     ended: Notify,
     most: usize,
 }
 
 impl Connections {
-    fn open(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Watch>>> {
+    fn open(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Activity>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -77,9 +77,9 @@ impl Connections {
                     return;
                 }
                 let now = Instant::now();
-                let candidates = open.values().filter_map(|watch| Some((watch.expendable(now)?, watch)));
-                if let Some((_, watch)) = candidates.min_by_key(|(order, _)| *order) {
-                    watch.evict();
+                let candidates = open.values().filter_map(|activity| Some((activity.expendable(now)?, activity)));
+                if let Some((_, activity)) = candidates.min_by_key(|(order, _)| *order) {
+                    activity.evict();
                 }
             }
             let _ = timeout(ROOM_PAUSE, ended).await;
@@ -106,7 +106,7 @@ pub(super) async fn serve(
     router: Router,
     web: Option<Web>,
     process: Arc<Process>,
-    limits: Limits,
+    limits: ConnectionLimits,
     shutdown: CancellationToken,
     drain: Duration,
 ) {
@@ -143,15 +143,15 @@ pub(super) async fn serve(
             () = connections.room() => {}
         }
         number += 1;
-        let watch = Watch::new(limits);
-        connections.open().insert(number, Arc::clone(&watch));
+        let activity = Activity::new(limits);
+        connections.open().insert(number, Arc::clone(&activity));
         let place = Place { connections: Arc::clone(&connections), number };
         let (router, web, process) = (router.clone(), web.clone(), Arc::clone(&process));
         let (shutdown, abort) = (shutdown.clone(), abort.clone());
         tasks.spawn(async move {
             let _place = place;
             let _present = process.connected();
-            let conversation = converse(stream, router, web, watch, limits, shutdown);
+            let conversation = converse(stream, router, web, activity, limits, shutdown);
             let ended = tokio::select! {
                 ended = conversation => ended,
                 () = abort.cancelled() => None,
@@ -180,8 +180,8 @@ async fn converse(
     stream: TcpStream,
     router: Router,
     web: Option<Web>,
-    watch: Arc<Watch>,
-    limits: Limits,
+    activity: Arc<Activity>,
+    limits: ConnectionLimits,
     shutdown: CancellationToken,
 ) -> Option<Closed> {
     // Answers are written whole; waiting for more would only delay them.
@@ -198,12 +198,12 @@ async fn converse(
     let stream = tokio::select! {
         biased;
         () = shutdown.cancelled() => return None,
-        () = watch.evicted() => return Some(Closed::Room),
+        () = activity.evicted() => return Some(Closed::Room),
         stream = timeout(limits.headers, handshake) => stream,
     };
     match stream {
-        Ok(Some(Stream::Plain(stream))) => connection::converse(stream, router, watch, shutdown).await,
-        Ok(Some(Stream::Tls(stream))) => connection::converse(stream, router, watch, shutdown).await,
+        Ok(Some(Stream::Plain(stream))) => connection::converse(stream, router, activity, shutdown).await,
+        Ok(Some(Stream::Tls(stream))) => connection::converse(stream, router, activity, shutdown).await,
         // A failed handshake is its client's affair.
         Ok(None) => None,
         Err(_) => Some(Closed::Slow),
@@ -218,6 +218,6 @@ enum Stream {
 }
 
 /// The address that a listener really has (the port may have been 0).
-pub(super) fn local_address(listener: &TcpListener, address: &str) -> Result<SocketAddr, BindFault> {
-    listener.local_addr().map_err(|source| BindFault { address: address.to_owned(), source })
+pub(super) fn local_address(listener: &TcpListener, address: &str) -> Result<SocketAddr, BindError> {
+    listener.local_addr().map_err(|source| BindError { address: address.to_owned(), source })
 }

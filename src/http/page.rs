@@ -212,11 +212,11 @@ fn sources(out: &mut String, status: &Status, sources: &[SourceStatus]) {
 }
 
 fn batches_needing_care(out: &mut String, status: &Status, batches: &BatchesStatus) {
-    if batches.needing_care.is_empty() {
+    if batches.needing_attention.is_empty() {
         return;
     }
     out.push_str("<h3>Batches that need care</h3>\n<ul>\n");
-    for batch in &batches.needing_care {
+    for batch in &batches.needing_attention {
         let _ = writeln!(
             out,
             "<li><code>{}</code> is <strong>{}</strong>, first seen {}. {}</li>",

@@ -24,7 +24,7 @@ use super::negotiate;
 use super::page;
 use super::server::Options;
 use super::site::Site;
-use super::web::{Verdict, Web};
+use super::web::{AuthOutcome, Web};
 use crate::instruments::Process;
 use crate::metrics::{Encoder, end, process, write_instruments};
 
@@ -94,13 +94,13 @@ pub(super) fn routes(
 
 /// Lets pass who may, and adds the configured headers to every answer.
 async fn authenticated(State(web): State<Web>, request: Request, next: Next) -> Response {
-    let mut response = match web.judge(request.headers()).await {
-        Verdict::Welcome => next.run(request).await,
-        Verdict::Refused => {
+    let mut response = match web.validate(request.headers()).await {
+        AuthOutcome::Allowed => next.run(request).await,
+        AuthOutcome::Denied => {
             let challenge = [(WWW_AUTHENTICATE, "Basic realm=\"wallet-exporter\", charset=\"UTF-8\"")];
             (StatusCode::UNAUTHORIZED, challenge, "Unauthorized.\n").into_response()
         }
-        Verdict::Busy => {
+        AuthOutcome::Busy => {
             (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], "Too many credentials are being checked.\n")
                 .into_response()
         }
@@ -151,7 +151,7 @@ async fn reload(State(shared): State<Shared>) -> Response {
     // It reads files.
     match tokio::task::spawn_blocking(move || shared.site.reload()).await {
         Ok(Ok(())) => "Reloaded.\n".into_response(),
-        Ok(Err(fault)) => (StatusCode::INTERNAL_SERVER_ERROR, fault + "\n").into_response(),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error + "\n").into_response(),
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     }
 }

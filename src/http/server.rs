@@ -11,11 +11,11 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::guard::Limits;
-use super::listener::{self, BindFault};
+use super::guard::ConnectionLimits;
+use super::listener::{self, BindError};
 use super::routes::{routes, serves_at};
 use super::site::Site;
-use super::web::{Web, WebFault};
+use super::web::{Web, WebConfigError};
 use crate::instruments::Process;
 
 /// How to serve.
@@ -30,7 +30,7 @@ pub struct Options {
     /// Whether `POST /-/reload` is served.
     pub enable_lifecycle: bool,
     /// How long clients may take.
-    pub limits: Limits,
+    pub limits: ConnectionLimits,
     /// How long open requests may go on after the order to stop.
     pub drain: Duration,
 }
@@ -42,7 +42,7 @@ impl Default for Options {
             telemetry_path: "/metrics".to_owned(),
             web_config: None,
             enable_lifecycle: false,
-            limits: Limits::default(),
+            limits: ConnectionLimits::default(),
             drain: Duration::from_secs(10),
         }
     }
@@ -50,13 +50,13 @@ impl Default for Options {
 
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum ServeFault {
+pub enum ServeError {
     /// The address.
     #[error(transparent)]
-    Bind(#[from] BindFault),
+    Bind(#[from] BindError),
     /// The web configuration.
     #[error(transparent)]
-    Web(#[from] WebFault),
+    Web(#[from] WebConfigError),
     /// The telemetry path.
     #[error(
         "the telemetry path must begin with /, have only letters, digits and -_.~/ in it, and must not be one of the server's own paths: {0}"
@@ -77,10 +77,10 @@ impl Server {
     /// Reads the web configuration and listens.
     ///
     /// # Errors
-    /// See [`ServeFault`].
-    pub async fn bind(options: Options) -> Result<Server, ServeFault> {
+    /// See [`ServeError`].
+    pub async fn bind(options: Options) -> Result<Server, ServeError> {
         if !serves_at(&options.telemetry_path) {
-            return Err(ServeFault::Path(options.telemetry_path));
+            return Err(ServeError::Path(options.telemetry_path));
         }
         let web = Web::load(options.web_config.as_deref())?;
         let listener = listener::bind(&options.listen).await?;

@@ -1,7 +1,7 @@
 //! The web configuration file, in the format of Prometheus' exporter-toolkit: TLS, passwords, headers.
 //!
 //! Flows in: a YAML file and the certificates it names. Flows out: TLS for each connection, a verdict for each request's
-//! credentials, headers for each answer. Invariant: a file that cannot be used changes nothing; at start it is a fault.
+//! credentials, headers for each answer. Invariant: a file that cannot be used changes nothing; at start it is an error.
 
 mod file;
 mod passwords;
@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio_rustls::TlsAcceptor;
 
-pub(super) use passwords::Verdict;
+pub(super) use passwords::AuthOutcome;
 
 /// The web configuration, which can be read again while the server runs.
 #[derive(Clone, Debug)]
@@ -34,14 +34,14 @@ struct Current {
 /// Why a web configuration cannot be used. Names the file and the key, never a password or its hash.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct WebFault(pub String);
+pub struct WebConfigError(pub String);
 
 impl Web {
     /// Reads the file; without one, everything is open and plain.
     ///
     /// # Errors
     /// If it cannot be used as it is.
-    pub fn load(file: Option<&Path>) -> Result<Web, WebFault> {
+    pub fn load(file: Option<&Path>) -> Result<Web, WebConfigError> {
         let current = file.map(read).transpose()?.unwrap_or_default();
         Ok(Web { file: file.map(Arc::from), current: Arc::new(ArcSwap::from_pointee(current)) })
     }
@@ -50,7 +50,7 @@ impl Web {
     ///
     /// # Errors
     /// If it cannot be used as it is; the old one stays.
-    pub fn reload(&self) -> Result<(), WebFault> {
+    pub fn reload(&self) -> Result<(), WebConfigError> {
         if let Some(file) = &self.file {
             self.current.store(Arc::new(read(file)?));
         }
@@ -65,11 +65,11 @@ impl Web {
     }
 
     /// Whether a request with these headers may be answered.
-    pub(super) async fn judge(&self, headers: &HeaderMap) -> Verdict {
+    pub(super) async fn validate(&self, headers: &HeaderMap) -> AuthOutcome {
         let passwords = self.current.load().passwords.clone();
         match passwords {
-            None => Verdict::Welcome,
-            Some(passwords) => passwords.judge(headers).await,
+            None => AuthOutcome::Allowed,
+            Some(passwords) => passwords.validate(headers).await,
         }
     }
 
@@ -81,8 +81,8 @@ impl Web {
     }
 }
 
-fn read(path: &Path) -> Result<Current, WebFault> {
-    let name = |problem: String| WebFault(format!("web configuration {}: {problem}", path.display()));
+fn read(path: &Path) -> Result<Current, WebConfigError> {
+    let name = |problem: String| WebConfigError(format!("web configuration {}: {problem}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| name(error.to_string()))?;
     let checked = file::check(&text, path.parent().unwrap_or(Path::new(""))).map_err(name)?;
     Ok(Current {

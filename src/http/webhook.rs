@@ -1,6 +1,6 @@
 //! The webhook's server.
 //!
-//! Flows in: completed-batch events, sent to a path that ends in the secret. Flows out: ids to the inbox; an answer once
+//! Flows in: completed-batch events, sent to a path that ends in the secret. Flows out: ids to the webhook_sink; an answer once
 //! they are durable. Invariants: without the secret every answer is the same 404, whatever the method or the path; the
 //! secret is compared in constant time and is in no message; nothing else is served here.
 
@@ -23,12 +23,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::guard::Limits;
+use super::guard::ConnectionLimits;
 use super::layers::{METHOD_NOT_ALLOWED, NOT_FOUND, common};
-use super::listener::{self, BindFault};
+use super::listener::{self, BindError};
 use crate::config::secret::Secret;
 use crate::instruments::Process;
-use crate::poll::inbox::{Inbox, NotDurable, Received};
+use crate::poll::webhook_sink::{NotDurable, Received, WebhookSink};
 
 const PATH: &str = "/webhooks/rightfoot/";
 const COMPLETED: &str = "BALANCE_BATCH_COMPLETED";
@@ -43,7 +43,7 @@ pub struct WebhookOptions {
     /// The secret in the path.
     pub secret: Secret,
     /// How long clients may take, and how many there may be.
-    pub limits: Limits,
+    pub limits: ConnectionLimits,
     /// How long open requests may go on after the order to stop.
     pub drain: Duration,
 }
@@ -53,7 +53,8 @@ impl WebhookOptions {
     #[must_use]
     pub fn new(listen: String, secret: Secret) -> WebhookOptions {
         // One vendor calls, now and then.
-        let limits = Limits { connections: 128, idle: Duration::from_secs(30), ..Limits::default() };
+        let limits =
+            ConnectionLimits { connections: 128, idle: Duration::from_secs(30), ..ConnectionLimits::default() };
         WebhookOptions { listen, secret, limits, drain: Duration::from_secs(10) }
     }
 }
@@ -71,7 +72,7 @@ impl WebhookServer {
     ///
     /// # Errors
     /// If the address cannot be used.
-    pub async fn bind(options: WebhookOptions) -> Result<WebhookServer, BindFault> {
+    pub async fn bind(options: WebhookOptions) -> Result<WebhookServer, BindError> {
         let listener = listener::bind(&options.listen).await?;
         let address = listener::local_address(&listener, &options.listen)?;
         Ok(WebhookServer { listener, address, options })
@@ -84,10 +85,10 @@ impl WebhookServer {
     }
 
     /// Answers until `shutdown`, then finishes what is open. Requests are counted by `process`.
-    pub async fn run(self, inbox: Arc<dyn Inbox>, process: Arc<Process>, shutdown: CancellationToken) {
+    pub async fn run(self, webhook_sink: Arc<dyn WebhookSink>, process: Arc<Process>, shutdown: CancellationToken) {
         let WebhookServer { listener, options, .. } = self;
         let (limits, drain) = (options.limits, options.drain);
-        let hook = Arc::new(Hook { inbox, secret: options.secret });
+        let hook = Arc::new(Hook { webhook_sink, secret: options.secret });
         // One handler for every path, so that a wrong one cannot be told from a wrong secret.
         let router = Router::new().fallback(move |request: Request| async move { hook.answer(request).await });
         let router = common(router, &process, Arc::new(|_| "webhook"));
@@ -96,7 +97,7 @@ impl WebhookServer {
 }
 
 struct Hook {
-    inbox: Arc<dyn Inbox>,
+    webhook_sink: Arc<dyn WebhookSink>,
     secret: Secret,
 }
 
@@ -119,7 +120,7 @@ impl Hook {
 
     async fn answer(&self, request: Request) -> Response {
         if !self.is_ours(request.uri().path()) {
-            self.inbox.unmatched();
+            self.webhook_sink.unmatched();
             return NOT_FOUND.into_response();
         }
         if *request.method() != Method::POST {
@@ -131,14 +132,14 @@ impl Hook {
         };
         let Ok(event) = serde_json::from_slice::<Event>(&body) else { return self.malformed() };
         if event.kind != COMPLETED {
-            self.inbox.ignored();
+            self.webhook_sink.ignored();
             return received();
         }
         let uuid = |text: Option<String>| text.and_then(|text| Uuid::try_parse(&text).ok());
         let (Some(batch), Some(event)) = (uuid(event.batch_id), uuid(event.event_uuid)) else {
             return self.malformed();
         };
-        match self.inbox.completed(event, batch).await {
+        match self.webhook_sink.completed(event, batch).await {
             Ok(Received::Accepted | Received::Duplicate) => received(),
             Ok(Received::Full) => later("Too many batches wait for confirmation.\n"),
             Err(NotDurable) => later("The event could not be stored.\n"),
@@ -146,7 +147,7 @@ impl Hook {
     }
 
     fn malformed(&self) -> Response {
-        self.inbox.malformed();
+        self.webhook_sink.malformed();
         (StatusCode::BAD_REQUEST, "Not a webhook event.\n").into_response()
     }
 }

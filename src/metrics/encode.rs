@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::io::Write as _;
 
-use crate::catalog::{FamilySpec, Kind};
+use crate::catalog::{FamilySpec, MetricType};
 use crate::money::Usd;
 
 /// An exposition format.
@@ -101,7 +101,12 @@ impl Encoder {
         {
             assert!(self.names.insert(spec.name), "family {} is written twice", spec.name);
             let total = spec.name.ends_with("_total");
-            assert_eq!(spec.kind == Kind::Counter, total, "{}: counters, and only counters, end in _total", spec.name);
+            assert_eq!(
+                spec.kind == MetricType::Counter,
+                total,
+                "{}: counters, and only counters, end in _total",
+                spec.name
+            );
         }
         Family {
             encoder: self,
@@ -169,7 +174,7 @@ impl Family<'_> {
     /// One sample. `values` are the label values in the family's order. A value that is not finite is dropped, because
     /// unknown is absent.
     pub fn sample(&mut self, values: &[&str], value: impl Value) {
-        if self.begin(values, self.spec.kind != Kind::Histogram && value.is_known()) {
+        if self.begin(values, self.spec.kind != MetricType::Histogram && value.is_known()) {
             self.encoder.labels([self.spec.name, ""], self.spec.labels, values, None);
             self.encoder.value(value);
         }
@@ -177,7 +182,7 @@ impl Family<'_> {
 
     /// One histogram. Dropped if its sum is not finite.
     pub fn histogram(&mut self, values: &[&str], value: &HistogramValue<'_, impl Value>) {
-        if !self.begin(values, self.spec.kind == Kind::Histogram && value.sum.is_known()) {
+        if !self.begin(values, self.spec.kind == MetricType::Histogram && value.sum.is_known()) {
             return;
         }
         let (name, labels) = (self.spec.name, self.spec.labels);

@@ -12,12 +12,12 @@ use super::instruments::write_instruments;
 use super::rendered::Rendered;
 use crate::clock::{BootTime, Moment, SharedClock};
 use crate::instruments::{Account, Process};
-use crate::snapshot::{Board, Snapshot};
+use crate::snapshot::{Snapshot, SnapshotCell};
 
 /// Renders the current snapshot.
 pub struct Exposition {
     clock: SharedClock,
-    board: Arc<Board>,
+    cell: Arc<SnapshotCell>,
     process: Arc<Process>,
     kept: Mutex<Option<Kept>>,
 }
@@ -31,16 +31,16 @@ struct Kept {
 }
 
 impl Exposition {
-    /// Of the snapshots that hang on `board`.
+    /// Of the snapshots that `cell` holds.
     #[must_use]
-    pub fn new(clock: SharedClock, board: Arc<Board>, process: Arc<Process>) -> Exposition {
-        Exposition { clock, board, process, kept: Mutex::default() }
+    pub fn new(clock: SharedClock, cell: Arc<SnapshotCell>, process: Arc<Process>) -> Exposition {
+        Exposition { clock, cell, process, kept: Mutex::default() }
     }
 
     /// The families of the current snapshot.
     #[must_use]
     pub fn rendered(&self, format: Format) -> Arc<Rendered> {
-        let (snapshot, now) = (self.board.current(), self.clock.moment());
+        let (snapshot, now) = (self.cell.current(), self.clock.moment());
         // Held while rendering: scrapes at the same time render once. A panic left nothing half written.
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = match &mut *kept {
@@ -63,7 +63,7 @@ impl Exposition {
     /// The instruments of all accounts.
     #[must_use]
     pub fn accounts(&self) -> Vec<Arc<Account>> {
-        self.board.current().accounts().cloned().collect()
+        self.cell.current().accounts().cloned().collect()
     }
 
     /// Everything but what belongs to the process itself and its server.

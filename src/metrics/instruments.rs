@@ -8,7 +8,7 @@ use std::sync::Arc;
 use prometheus::proto::Metric;
 
 use super::encode::{Encoder, HistogramValue};
-use crate::catalog::{INSTRUMENTS, Kind};
+use crate::catalog::{INSTRUMENTS, MetricType};
 use crate::instruments::{Account, Process, label};
 
 /// Writes what the process and its accounts did.
@@ -22,9 +22,9 @@ pub fn write_instruments(out: &mut Encoder, process: &Process, accounts: &[Arc<A
         for metric in gathered.get(spec.name).into_iter().flatten() {
             let labels: Vec<&str> = spec.labels.iter().map(|name| label(metric, name)).collect();
             match spec.kind {
-                Kind::Counter => family.sample(&labels, metric.get_counter().get_value()),
-                Kind::Gauge => family.sample(&labels, metric.get_gauge().get_value()),
-                Kind::Histogram => {
+                MetricType::Counter => family.sample(&labels, metric.get_counter().get_value()),
+                MetricType::Gauge => family.sample(&labels, metric.get_gauge().get_value()),
+                MetricType::Histogram => {
                     let histogram = metric.get_histogram();
                     let buckets = histogram.get_bucket().iter();
                     let buckets: Vec<(f64, u64)> =

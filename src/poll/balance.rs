@@ -7,23 +7,23 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::keeper::Keeper;
+use super::account_storage::AccountStorage;
 use super::source::Poller;
 use crate::money::Usd;
 use crate::store::Success;
-use crate::vendor::{Balance, BatchData, CredentialState, Fault, Source};
+use crate::vendor::{Balance, BatchData, CredentialState, RequestError, Source};
 
 /// Polls the balance.
 pub struct BalancePoller {
     client: Arc<BatchData>,
-    keeper: Arc<Keeper>,
+    storage: Arc<AccountStorage>,
 }
 
 impl BalancePoller {
     /// Ready to poll.
     #[must_use]
-    pub fn new(client: Arc<BatchData>, keeper: Arc<Keeper>) -> BalancePoller {
-        BalancePoller { client, keeper }
+    pub fn new(client: Arc<BatchData>, storage: Arc<AccountStorage>) -> BalancePoller {
+        BalancePoller { client, storage }
     }
 }
 
@@ -46,25 +46,25 @@ impl Poller for BalancePoller {
         Source::Balance
     }
 
-    fn keeper(&self) -> &Keeper {
-        &self.keeper
+    fn storage(&self) -> &AccountStorage {
+        &self.storage
     }
 
     fn credential(&self) -> CredentialState<'_> {
         self.client.credential()
     }
 
-    async fn pass(&mut self) -> Result<(), Fault> {
+    async fn pass(&mut self) -> Result<(), RequestError> {
         let balance = self.client.balance().await?;
         let success = Success {
             count_since: self.client.credential().now(),
             answer: Some(written(&balance)),
-            ..self.keeper.success(Source::Balance)
+            ..self.storage.success(Source::Balance)
         };
         // A gauge goes on whether or not it could be kept.
-        self.keeper.work("balance", move |store| store.succeed(&success)).await;
-        self.keeper.board.update(|snapshot| {
-            if let Some(wallet) = snapshot.wallet_mut(&self.keeper.name) {
+        self.storage.work("balance", move |store| store.succeed(&success)).await;
+        self.storage.cell.update(|snapshot| {
+            if let Some(wallet) = snapshot.wallet_mut(&self.storage.name) {
                 wallet.balance = Some(balance);
             }
         });

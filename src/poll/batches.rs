@@ -18,17 +18,17 @@ use uuid::Uuid;
 use outcome::Applied;
 use shown::newest;
 
+use super::account_storage::AccountStorage;
+use super::batch_list::{BatchList, is_unconfirmed};
 use super::export::{Download, Findings, IDS_PER_REQUEST, ask};
-use super::keeper::Keeper;
-use super::roster::{Roster, is_unconfirmed};
 use super::source::Poller;
 use crate::clock::BootTime;
-use crate::domain::batches::{Batch, BatchState, Pace};
-use crate::domain::checks::{BIRTH_KEY, CheckTotals, birth_key};
+use crate::domain::batches::{Batch, BatchState, BatchTiming};
+use crate::domain::checks::{CheckTotals, SERIES_KEY, series_key};
 use crate::domain::tally::Export;
 use crate::snapshot::NewestBatch;
 use crate::store::{BatchesCommit, StoreError};
-use crate::vendor::{CredentialState, Fault, Operation, Reason, Rightfoot, Source};
+use crate::vendor::{CredentialState, Operation, Reason, RequestError, Rightfoot, Source};
 
 /// Old details are forgotten this often.
 const FORGET_EVERY: Duration = Duration::from_secs(24 * 3_600);
@@ -37,11 +37,11 @@ const AHEAD: TimeDelta = TimeDelta::days(1);
 /// A base line that was taken by our clock is taken again if the vendor's turns out to be further from it.
 const SAME_BASE_LINE: TimeDelta = TimeDelta::minutes(1);
 /// How many batches are asked for to find out whether the vendor answers at all.
-const MOST_WITNESSES: u32 = 3;
+const MOST_REFERENCES: u32 = 3;
 
 #[async_trait]
 impl Download for Rightfoot {
-    async fn download(&self, ids: &[Uuid], sink: &mut Export) -> Result<(), Fault> {
+    async fn download(&self, ids: &[Uuid], sink: &mut Export) -> Result<(), RequestError> {
         self.balances_csv(ids, sink).await.map(|_| ())
     }
 }
@@ -50,7 +50,7 @@ impl Download for Rightfoot {
 #[derive(Clone, Copy, Debug)]
 pub struct BatchesSettings {
     /// How often, and when a batch is complete.
-    pub pace: Pace,
+    pub timing: BatchTiming,
     /// `RIGHTFOOT_COUNT_SINCE`.
     pub count_since: Option<DateTime<Utc>>,
 }
@@ -71,9 +71,9 @@ enum Base {
 /// Polls the batches.
 pub struct BatchesPoller {
     client: Arc<Rightfoot>,
-    keeper: Arc<Keeper>,
-    roster: Arc<Roster>,
-    pace: Pace,
+    storage: Arc<AccountStorage>,
+    batch_list: Arc<BatchList>,
+    timing: BatchTiming,
     configured_since: Option<String>,
     base: Base,
     followed: BTreeMap<Uuid, Batch>,
@@ -95,18 +95,18 @@ impl BatchesPoller {
     /// If the store cannot be read.
     pub fn restore(
         client: Arc<Rightfoot>,
-        keeper: Arc<Keeper>,
-        roster: Arc<Roster>,
+        storage: Arc<AccountStorage>,
+        batch_list: Arc<BatchList>,
         settings: BatchesSettings,
     ) -> Result<BatchesPoller, StoreError> {
-        let stored = keeper.store().source(keeper.account, Source::Batches)?;
-        let now = keeper.clock.moment();
-        let restored = keeper.store().batches(keeper.account, now)?;
-        let (listed, list_version) = roster.listed(0).unwrap_or_default();
+        let stored = storage.store().source(storage.account, Source::Batches)?;
+        let now = storage.clock.moment();
+        let restored = storage.store().batches(storage.account, now)?;
+        let (listed, list_version) = batch_list.listed(0).unwrap_or_default();
         let was_answered = restored.settled > 0 || restored.batches.iter().any(|batch| batch.confirmed);
         let base = match (settings.count_since, stored) {
             (None, Some(stored)) if !was_answered && stored.configured_since.is_none() => {
-                let boot = stored.count_since_boot(&keeper.clock.boot_id());
+                let boot = stored.count_since_boot(&storage.clock.boot_id());
                 boot.map_or(Base::Stored(stored.count_since), Base::At)
             }
             (_, Some(stored)) => Base::Fixed(stored.count_since),
@@ -115,8 +115,8 @@ impl BatchesPoller {
         };
         let mut poller = BatchesPoller {
             client,
-            roster,
-            pace: settings.pace,
+            batch_list,
+            timing: settings.timing,
             configured_since: settings.count_since.map(|since| since.to_rfc3339()),
             base,
             followed: restored.batches.into_iter().map(|batch| (batch.id, batch.restored(now.boot))).collect(),
@@ -128,15 +128,15 @@ impl BatchesPoller {
             newest: Vec::new(),
             failures: 0,
             forgot_at: now.boot,
-            keeper,
+            storage,
         };
         let mut known = BTreeMap::new();
         for id in poller.unknown(listed.iter().copied()) {
-            known.extend(poller.keeper.store().batch(poller.keeper.account, id, now)?.map(|batch| (id, batch)));
+            known.extend(poller.storage.store().batch(poller.storage.account, id, now)?.map(|batch| (id, batch)));
         }
         poller.take_up(listed.iter().copied(), &mut known);
         poller.set_listed(listed, list_version);
-        poller.newest = newest(&poller.keeper, &poller.followed)?;
+        poller.newest = newest(&poller.storage, &poller.followed)?;
         poller.report_unconfirmed();
         Ok(poller)
     }
@@ -144,7 +144,7 @@ impl BatchesPoller {
     /// The series that exist from the start.
     #[must_use]
     pub fn known_series() -> [String; 1] {
-        [BIRTH_KEY.to_owned()]
+        [SERIES_KEY.to_owned()]
     }
 
     fn unknown(&self, ids: impl IntoIterator<Item = Uuid>) -> Vec<Uuid> {
@@ -153,7 +153,7 @@ impl BatchesPoller {
 
     /// Follows ids that are not followed yet; `known` is what the store knows of them. A settled one stays settled.
     fn take_up(&mut self, ids: impl IntoIterator<Item = Uuid>, known: &mut BTreeMap<Uuid, Batch>) {
-        let now = self.keeper.clock.moment();
+        let now = self.storage.clock.moment();
         for id in self.unknown(ids) {
             let batch = match known.remove(&id) {
                 Some(batch) if batch.state == BatchState::Settled => continue,
@@ -174,15 +174,15 @@ impl BatchesPoller {
     /// Takes up what the list and the webhook brought. Where the store cannot say which of the new ids have settled,
     /// they wait for the next pass: taken as new, they would count twice.
     async fn take_news(&mut self) {
-        let list = self.roster.listed(self.list_version);
-        let completed = self.roster.completed();
+        let list = self.batch_list.listed(self.list_version);
+        let completed = self.batch_list.completed();
         let ids: BTreeSet<Uuid> =
             list.iter().flat_map(|(ids, _)| ids).chain(completed.iter().map(|(id, _)| id)).copied().collect();
         let fresh = self.unknown(ids.iter().copied());
         let mut known = BTreeMap::new();
         if !fresh.is_empty() {
-            let (account, now) = (self.keeper.account, self.keeper.clock.moment());
-            let found = self.keeper.work("batch list", move |store| {
+            let (account, now) = (self.storage.account, self.storage.clock.moment());
+            let found = self.storage.work("batch list", move |store| {
                 let mut found = BTreeMap::new();
                 for id in fresh {
                     found.extend(store.batch(account, id, now)?.map(|batch| (id, batch)));
@@ -193,7 +193,7 @@ impl BatchesPoller {
             known = found;
         }
         self.take_up(ids, &mut known);
-        self.roster.completed_were_taken(completed.len());
+        self.batch_list.completed_were_taken(completed.len());
         for (id, at) in completed {
             if let Some(batch) = self.followed.get_mut(&id) {
                 batch.completed(at);
@@ -205,7 +205,8 @@ impl BatchesPoller {
     }
 
     fn report_unconfirmed(&self) {
-        self.roster.set_unconfirmed(self.followed.values().filter(|batch| is_unconfirmed(batch)).map(|batch| batch.id));
+        self.batch_list
+            .set_unconfirmed(self.followed.values().filter(|batch| is_unconfirmed(batch)).map(|batch| batch.id));
     }
 
     /// Those that are due, in groups of one request. Who was not looked at for longest comes first, so that a vendor
@@ -221,7 +222,7 @@ impl BatchesPoller {
 
     /// Asks for what is due, counting rows from the base line on. The first answers show how far our clock is from the
     /// vendor's: a base line that was taken by ours alone is then taken anew.
-    async fn ask(&mut self, due: &[Vec<Uuid>]) -> Result<(Findings, DateTime<Utc>), Fault> {
+    async fn ask(&mut self, due: &[Vec<Uuid>]) -> Result<(Findings, DateTime<Utc>), RequestError> {
         let credential = self.client.credential();
         let since = |base: Base| match base {
             Base::Fixed(since) | Base::Stored(since) => since,
@@ -231,7 +232,7 @@ impl BatchesPoller {
         let persistent = self.failures >= 2;
         let mut taken = since(self.base);
         if matches!(self.base, Base::Unknown) {
-            self.base = Base::At(self.keeper.clock.boot());
+            self.base = Base::At(self.storage.clock.boot());
         }
         let span = |since| (since, credential.now() + AHEAD);
         let mut findings = Findings::default();
@@ -242,7 +243,7 @@ impl BatchesPoller {
             if credential.is_unclear() {
                 let words = "the vendor's clock and this machine's disagree by more than an hour: counting begins once \
                              a second answer agrees";
-                return Err(Fault::new(Operation::BalancesCsv, Reason::Implausible, words));
+                return Err(RequestError::new(Operation::BalancesCsv, Reason::Implausible, words));
             }
             // If the clocks agree now, they are taken to have agreed then.
             let agree = credential.skew().is_none_or(|skew| skew.abs() <= SAME_BASE_LINE);
@@ -261,7 +262,7 @@ impl BatchesPoller {
 
     /// Batches that the vendor has answered for before, to find out whether it still does; none where it has just said
     /// that it does not.
-    async fn witnesses(&self, findings: &Findings) -> Vec<Uuid> {
+    async fn reference_batches(&self, findings: &Findings) -> Vec<Uuid> {
         let asked: BTreeSet<&Uuid> = findings.refused.keys().chain(findings.failed.keys()).collect();
         if findings.ended_early || asked.is_empty() {
             return Vec::new();
@@ -270,24 +271,24 @@ impl BatchesPoller {
         if let Some(batch) = self.followed.values().find(open) {
             return vec![batch.id];
         }
-        let account = self.keeper.account;
-        let settled = self.keeper.work("batch list", move |store| store.settled_batches(account, MOST_WITNESSES));
+        let account = self.storage.account;
+        let settled = self.storage.work("batch list", move |store| store.settled_batches(account, MOST_REFERENCES));
         settled.await.unwrap_or_default()
     }
 
-    /// Whether what was refused or failed says something about single batches. If nothing was answered, witnesses
+    /// Whether what was refused or failed says something about single batches. If nothing was answered, reference_batches
     /// are asked.
-    async fn judge(&mut self, findings: &mut Findings) -> Result<(), Fault> {
-        let Some(fault) = findings.fault.clone() else { return Ok(()) };
+    async fn explain_refusals(&mut self, findings: &mut Findings) -> Result<(), RequestError> {
+        let Some(error) = findings.error.clone() else { return Ok(()) };
         if !findings.answered.is_empty() {
-            return Err(fault);
+            return Err(error);
         }
-        for witness in self.witnesses(findings).await {
-            if self.client.answers_for(witness).await.is_ok() {
+        for reference in self.reference_batches(findings).await {
+            if self.client.answers_for(reference).await.is_ok() {
                 return Ok(());
             }
         }
-        let now = self.keeper.clock.boot();
+        let now = self.storage.clock.boot();
         for id in findings.refused.keys() {
             self.suspects.insert(*id);
             if let Some(batch) = self.followed.get_mut(id) {
@@ -296,35 +297,35 @@ impl BatchesPoller {
         }
         findings.refused.clear();
         findings.failed.clear();
-        Err(fault)
+        Err(error)
     }
 
     async fn keep(&mut self, applied: &mut Applied, totals: CheckTotals, since: DateTime<Utc>, complete: bool) {
-        let mut success = self.keeper.success(Source::Batches);
+        let mut success = self.storage.success(Source::Batches);
         success.count_since = since;
         success.configured_since.clone_from(&self.configured_since);
-        let now = self.keeper.clock.moment();
+        let now = self.storage.clock.moment();
         if !complete {
             success.at = None;
         }
-        let keys = totals.by_institution.keys().map(|name| birth_key(name));
-        let born = self.keeper.newborn(BatchesPoller::known_series().into_iter().chain(keys), false);
+        let keys = totals.by_institution.keys().map(|name| series_key(name));
+        let new_series = self.storage.new_series(BatchesPoller::known_series().into_iter().chain(keys), false);
         let changed: Vec<Batch> = applied.batches.values().cloned().collect();
-        let (rows, institutions) = (born.clone(), applied.institutions.clone());
+        let (rows, institutions) = (new_series.clone(), applied.institutions.clone());
         let written = applied.totals_changed.then(|| totals.clone());
-        let kept = self.keeper.work("batches", move |store| {
+        let kept = self.storage.work("batches", move |store| {
             store.commit_batches(&BatchesCommit {
                 success: &success,
                 now,
                 batches: &changed.iter().collect::<Vec<_>>(),
                 totals: written.as_ref(),
                 institutions: &institutions,
-                born: &rows,
+                new_series: &rows,
             })
         });
         if kept.await.is_some() {
             self.totals = totals;
-            self.keeper.born(&born);
+            self.storage.created(&new_series);
             self.settled += applied.settled.len() as u64;
             self.followed.append(&mut applied.batches);
             for id in &applied.settled {
@@ -344,20 +345,20 @@ impl BatchesPoller {
                 let tally = batch.tally.take();
                 batch = before.clone();
                 batch.tally = tally;
-                batch.missed(now.boot, self.pace);
+                batch.missed(now.boot, self.timing);
             }
             self.followed.insert(id, batch);
         }
     }
 
     async fn forget(&mut self) {
-        let now = self.keeper.clock.moment();
+        let now = self.storage.clock.moment();
         if now.boot.since(self.forgot_at) < FORGET_EVERY {
             return;
         }
         self.forgot_at = now.boot;
-        let (account, listed) = (self.keeper.account, self.listed.clone());
-        self.keeper.work("upkeep", move |store| store.forget_details(account, &listed, now)).await;
+        let (account, listed) = (self.storage.account, self.listed.clone());
+        self.storage.work("upkeep", move |store| store.forget_details(account, &listed, now)).await;
         // What is not looked at any more has no place in memory; the store still knows its id.
         let listed = &self.listed;
         self.followed.retain(|id, batch| batch.next_look.is_some() || listed.contains(id));
@@ -370,56 +371,56 @@ impl Poller for BatchesPoller {
         Source::Batches
     }
 
-    fn keeper(&self) -> &Keeper {
-        &self.keeper
+    fn storage(&self) -> &AccountStorage {
+        &self.storage
     }
 
     fn credential(&self) -> CredentialState<'_> {
         self.client.credential()
     }
 
-    async fn pass(&mut self) -> Result<(), Fault> {
+    async fn pass(&mut self) -> Result<(), RequestError> {
         self.take_news().await;
-        let due = self.due(self.keeper.clock.boot());
+        let due = self.due(self.storage.clock.boot());
         let base = self.base;
         let asked = self.ask(&due).await;
         self.report_unconfirmed();
         let (mut findings, since) = asked?;
-        let verdict = self.judge(&mut findings).await;
-        match &verdict {
+        let outcome = self.explain_refusals(&mut findings).await;
+        match &outcome {
             Ok(()) => self.failures = 0,
-            Err(fault) => self.failures += u64::from(fault.reason != Reason::RateLimited),
+            Err(error) => self.failures += u64::from(error.reason != Reason::RateLimited),
         }
         let answered = !findings.answered.is_empty();
-        if verdict.is_err() && !answered {
+        if outcome.is_err() && !answered {
             self.base = base;
         } else {
             let mut totals = self.totals.clone();
-            let mut applied = self.apply(findings, &due, verdict.is_ok(), &mut totals);
-            self.keep(&mut applied, totals, since, verdict.is_ok()).await;
+            let mut applied = self.apply(findings, &due, outcome.is_ok(), &mut totals);
+            self.keep(&mut applied, totals, since, outcome.is_ok()).await;
             if answered {
                 self.base = Base::Fixed(since);
             }
         }
         self.forget().await;
-        let (keeper, followed) = (Arc::clone(&self.keeper), self.followed.clone());
-        if let Some(shown) = self.keeper.work("newest batches", move |_| newest(&keeper, &followed)).await {
+        let (storage, followed) = (Arc::clone(&self.storage), self.followed.clone());
+        if let Some(shown) = self.storage.work("newest batches", move |_| newest(&storage, &followed)).await {
             self.newest = shown;
         }
         self.report_unconfirmed();
         let mut view = self.view();
-        if verdict.is_ok() {
+        if outcome.is_ok() {
             view.count_since = Some(since);
         }
-        self.keeper.board.update(|snapshot| {
-            if let Some(rightfoot) = snapshot.rightfoot_mut(&self.keeper.name) {
+        self.storage.cell.update(|snapshot| {
+            if let Some(rightfoot) = snapshot.rightfoot_mut(&self.storage.name) {
                 rightfoot.checks = Arc::new(view);
             }
         });
-        verdict
+        outcome
     }
 
-    fn wish(&self, failed: bool) -> Option<BootTime> {
+    fn poll_by(&self, failed: bool) -> Option<BootTime> {
         // After a failure the schedule alone decides.
         self.followed.values().filter_map(|batch| batch.next_look).min().filter(|_| !failed)
     }

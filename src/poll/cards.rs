@@ -10,14 +10,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 
-use super::keeper::Keeper;
+use super::account_storage::AccountStorage;
 use super::source::Poller;
 use crate::clock::BootTime;
-use crate::domain::cards::{CardBook, CardChanges, birth_key};
+use crate::domain::cards::{CardBook, CardChanges, series_key};
 use crate::domain::consumption::REACH;
 use crate::snapshot::CardsView;
 use crate::store::StoreError;
-use crate::vendor::{BatchData, CardTransaction, CredentialState, Fault, Reason, Source};
+use crate::vendor::{BatchData, CardTransaction, CredentialState, Reason, RequestError, Source};
 
 /// A long listing that failed is tried again this much later.
 const FULL_RETRY: Duration = Duration::from_secs(3_600);
@@ -31,7 +31,7 @@ const LONGEST_PENDING: TimeDelta = TimeDelta::days(30);
 /// Polls the card transactions.
 pub struct CardsPoller {
     client: Arc<BatchData>,
-    keeper: Arc<Keeper>,
+    storage: Arc<AccountStorage>,
     book: CardBook,
     configured_since: Option<NaiveDate>,
     count_since: Option<DateTime<Utc>>,
@@ -53,21 +53,21 @@ impl CardsPoller {
     /// If the store cannot be read.
     pub fn restore(
         client: Arc<BatchData>,
-        keeper: Arc<Keeper>,
+        storage: Arc<AccountStorage>,
         configured_since: Option<NaiveDate>,
         stale: bool,
     ) -> Result<CardsPoller, StoreError> {
-        let stored = keeper.store().source(keeper.account, Source::CardTransactions)?;
+        let stored = storage.store().source(storage.account, Source::CardTransactions)?;
         let since = match &stored {
             Some(stored) => stored.configured_since.as_deref().and_then(|day| day.parse().ok()),
             None => configured_since,
         };
         let book = match &stored {
-            Some(_) => keeper.store().card_book(keeper.account, since)?,
+            Some(_) => storage.store().card_book(storage.account, since)?,
             None => CardBook::new(since),
         };
         let full_on = stored.as_ref().and_then(|stored| stored.answer.as_deref()?.parse().ok());
-        let now = keeper.clock.boot();
+        let now = storage.clock.boot();
         Ok(CardsPoller {
             client,
             book,
@@ -78,7 +78,7 @@ impl CardsPoller {
             full_not_before: now,
             stale,
             passes: 0,
-            keeper,
+            storage,
         })
     }
 
@@ -111,7 +111,7 @@ impl CardsPoller {
         let now = self.client.credential().now();
         let recent = back(self.last_listed.unwrap_or(today).min(today), 1);
         let due = self.full_on != Some(today) && self.last_listed == Some(today);
-        if (self.stale || due) && self.keeper.clock.boot() >= self.full_not_before {
+        if (self.stale || due) && self.storage.clock.boot() >= self.full_not_before {
             return ((reach.min(recent).max(first), None), true);
         }
         self.passes += 1;
@@ -126,9 +126,9 @@ impl CardsPoller {
         older.sort_unstable();
         older.dedup();
         let Some(oldest) = older.first().copied() else { return ((recent, None), false) };
-        let account = self.keeper.account;
+        let account = self.storage.account;
         let from = oldest.and_time(NaiveTime::MIN).and_utc();
-        let rows = self.keeper.work("card list", move |store| store.cards_since(account, from)).await;
+        let rows = self.storage.work("card list", move |store| store.cards_since(account, from)).await;
         if rows.is_some_and(|rows| rows <= ONE_PAGE) {
             return ((oldest, None), false);
         }
@@ -145,9 +145,9 @@ impl CardsPoller {
         range: Range,
         full_on: Option<NaiveDate>,
     ) -> Option<CardChanges> {
-        let account = self.keeper.account;
+        let account = self.storage.account;
         let ids: Vec<i64> = listing.iter().map(|transaction| transaction.id).collect();
-        let known = self.keeper.work("card list", move |store| store.known_cards(account, ids)).await;
+        let known = self.storage.work("card list", move |store| store.known_cards(account, ids)).await;
         let readable = known.is_some();
         let vendor_now = self.client.credential().now();
         let changes = self.book.plan(&listing, &known.unwrap_or_default(), range, vendor_now + AHEAD);
@@ -158,14 +158,14 @@ impl CardsPoller {
             Some(day) => day.and_time(NaiveTime::MIN).and_utc(),
             None => vendor_now,
         });
-        let mut success = self.keeper.success(Source::CardTransactions);
+        let mut success = self.storage.success(Source::CardTransactions);
         success.count_since = count_since;
         success.configured_since = self.configured_since.map(|day| day.to_string());
         success.answer = full_on.map(|day| day.to_string());
-        let born = self.keeper.newborn(changes.costs.keys().map(|brand| birth_key(brand)), self.stale);
-        let (book, written, rows) = (self.book.clone(), changes.clone(), born.clone());
+        let new_series = self.storage.new_series(changes.costs.keys().map(|brand| series_key(brand)), self.stale);
+        let (book, written, rows) = (self.book.clone(), changes.clone(), new_series.clone());
         let kept = self
-            .keeper
+            .storage
             .work("card transactions", move |store| store.commit_cards(&success, &book, &written, &rows))
             .await;
         if kept.is_none() {
@@ -173,7 +173,7 @@ impl CardsPoller {
             return Some(changes);
         }
         self.book.commit(changes);
-        self.keeper.born(&born);
+        self.storage.created(&new_series);
         self.count_since = Some(count_since);
         self.full_on = full_on;
         None
@@ -186,36 +186,36 @@ impl Poller for CardsPoller {
         Source::CardTransactions
     }
 
-    fn keeper(&self) -> &Keeper {
-        &self.keeper
+    fn storage(&self) -> &AccountStorage {
+        &self.storage
     }
 
     fn credential(&self) -> CredentialState<'_> {
         self.client.credential()
     }
 
-    async fn pass(&mut self) -> Result<(), Fault> {
+    async fn pass(&mut self) -> Result<(), RequestError> {
         let today = self.client.credential().now().date_naive();
         let (range, full) = self.range(today).await;
         let listing = match self.client.card_transactions(Some(range.0), range.1).await {
             Ok(listing) => listing,
-            Err(fault) => {
+            Err(error) => {
                 // A short listing would not restore what an older copy of the storage lacks.
                 if full && !self.stale {
-                    self.full_not_before = self.keeper.clock.boot() + FULL_RETRY;
+                    self.full_not_before = self.storage.clock.boot() + FULL_RETRY;
                 }
                 // It will not get smaller: a short one has to do.
-                self.stale &= fault.reason != Reason::TooLarge;
-                return Err(fault);
+                self.stale &= error.reason != Reason::TooLarge;
+                return Err(error);
             }
         };
         if self.stale {
-            self.keeper.show_held("card/").await;
+            self.storage.show_now("card/").await;
         }
         let full_on = if full { Some(today) } else { self.full_on };
         let unkept = self.keep(listing, range, full_on).await;
         match unkept {
-            Some(_) if full => self.full_not_before = self.keeper.clock.boot() + FULL_RETRY,
+            Some(_) if full => self.full_not_before = self.storage.clock.boot() + FULL_RETRY,
             None if full => self.stale = false,
             _ => {}
         }
@@ -224,8 +224,8 @@ impl Poller for CardsPoller {
             self.last_listed = Some(today);
         }
         let view = Arc::new(self.view_with(unkept.as_ref()));
-        self.keeper.board.update(|snapshot| {
-            if let Some(wallet) = snapshot.wallet_mut(&self.keeper.name) {
+        self.storage.cell.update(|snapshot| {
+            if let Some(wallet) = snapshot.wallet_mut(&self.storage.name) {
                 wallet.cards = Some(view);
             }
         });

@@ -9,14 +9,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
-use super::keeper::{Keeper, midnight_after};
+use super::account_storage::{AccountStorage, midnight_after};
 use super::source::Poller;
 use crate::clock::BootTime;
 use crate::domain::consumption::{BaseLine, Changes, Ledger, REACH, Series};
 use crate::domain::periods::Period;
 use crate::snapshot::{ConsumptionView, Periods};
 use crate::store::{ConsumptionCommit, StoreError};
-use crate::vendor::{BatchData, ConsumptionReport, CredentialState, Fault, Operation, Reason, Source};
+use crate::vendor::{BatchData, ConsumptionReport, CredentialState, Operation, Reason, RequestError, Source};
 
 /// A long read that failed is tried again this much later; short reads go on meanwhile.
 const FULL_RETRY: Duration = Duration::from_secs(3_600);
@@ -32,7 +32,7 @@ const CLEARER: Duration = Duration::from_secs(60);
 /// Polls the consumption report.
 pub struct ConsumptionPoller {
     client: Arc<BatchData>,
-    keeper: Arc<Keeper>,
+    storage: Arc<AccountStorage>,
     ledger: Ledger,
     configured_since: Option<NaiveDate>,
     count_since: Option<DateTime<Utc>>,
@@ -52,19 +52,19 @@ impl ConsumptionPoller {
     /// If the store cannot be read.
     pub fn restore(
         client: Arc<BatchData>,
-        keeper: Arc<Keeper>,
+        storage: Arc<AccountStorage>,
         configured_since: Option<NaiveDate>,
         stale: bool,
     ) -> Result<ConsumptionPoller, StoreError> {
-        let stored = keeper.store().source(keeper.account, Source::Consumption)?;
+        let stored = storage.store().source(storage.account, Source::Consumption)?;
         let since = match &stored {
             Some(stored) => stored.configured_since.as_deref().and_then(|day| day.parse().ok()),
             None => configured_since,
         };
         let base = since.map_or(BaseLine::FirstReport, BaseLine::Day);
-        let restored = if stored.is_some() { keeper.store().ledger(keeper.account, base)? } else { None };
+        let restored = if stored.is_some() { storage.store().ledger(storage.account, base)? } else { None };
         let (ledger, full_read_on) = restored.unwrap_or_else(|| (Ledger::new(base), None));
-        let now = keeper.clock.boot();
+        let now = storage.clock.boot();
         Ok(ConsumptionPoller {
             client,
             ledger,
@@ -75,7 +75,7 @@ impl ConsumptionPoller {
             stale,
             last_day: None,
             look_again: None,
-            keeper,
+            storage,
         })
     }
 
@@ -83,7 +83,7 @@ impl ConsumptionPoller {
     #[must_use]
     pub fn view(&self) -> ConsumptionView {
         let today = self.ledger.covered().map(|(_, last)| last);
-        let now = self.keeper.clock.moment();
+        let now = self.storage.clock.moment();
         // Without an answer yet, the vendor's clock is taken to be ours.
         let periods = today.and_then(|day| self.periods(day, midnight_after(day, now.wall, now.boot)?, None));
         self.view_with(periods)
@@ -114,13 +114,13 @@ impl ConsumptionPoller {
     }
 
     /// The report up to the vendor's day, and that day.
-    async fn read(&self, full: bool) -> Result<ConsumptionReport, Fault> {
+    async fn read(&self, full: bool) -> Result<ConsumptionReport, RequestError> {
         let credential = self.client.credential();
         let today = credential.now().date_naive();
         let mut outcome = self.read_to(today, full).await;
-        // The vendor judges dates by its own clock, which its answer has just shown.
+        // The vendor validates dates by its own clock, which its answer has just shown.
         let shown = credential.now().date_naive();
-        let refused = outcome.as_ref().is_err_and(|fault| fault.status == Some(422));
+        let refused = outcome.as_ref().is_err_and(|error| error.status == Some(422));
         // A base line must not end on the day before.
         let first = outcome.is_ok() && self.ledger.covered().is_none();
         if (refused || first) && shown != today {
@@ -130,8 +130,8 @@ impl ConsumptionPoller {
         let Some(day) = credential.candidate_day().filter(|day| *day != shown) else { return outcome };
         match self.read_to(day, full).await {
             Ok(report) => Ok(report),
-            Err(fault) => {
-                if fault.status == Some(422) {
+            Err(error) => {
+                if error.status == Some(422) {
                     credential.day_refused();
                 }
                 outcome
@@ -139,13 +139,13 @@ impl ConsumptionPoller {
         }
     }
 
-    async fn read_to(&self, day: NaiveDate, full: bool) -> Result<ConsumptionReport, Fault> {
+    async fn read_to(&self, day: NaiveDate, full: bool) -> Result<ConsumptionReport, RequestError> {
         let (from, to) = self.ledger.wanted(day, full);
         self.fetch(from, to).await
     }
 
     /// Asks for a range in as few requests as the vendor's 366 days allow.
-    async fn fetch(&self, from: NaiveDate, to: NaiveDate) -> Result<ConsumptionReport, Fault> {
+    async fn fetch(&self, from: NaiveDate, to: NaiveDate) -> Result<ConsumptionReport, RequestError> {
         let mut whole = ConsumptionReport { from, to, days: std::collections::BTreeMap::new() };
         let mut start = from;
         loop {
@@ -161,8 +161,8 @@ impl ConsumptionPoller {
     /// Loads the days that the report covers and memory does not hold.
     async fn load(&mut self, report: &ConsumptionReport) -> Option<()> {
         if let Some((from, to)) = self.ledger.missing(report.from) {
-            let account = self.keeper.account;
-            let days = self.keeper.work("consumption days", move |store| store.days(account, from, to)).await?;
+            let account = self.storage.account;
+            let days = self.storage.work("consumption days", move |store| store.days(account, from, to)).await?;
             self.ledger.load(from, days);
         }
         Some(())
@@ -173,17 +173,17 @@ impl ConsumptionPoller {
             Some(day) => day.and_time(NaiveTime::MIN).and_utc(),
             None => self.client.credential().now(),
         });
-        let mut success = self.keeper.success(Source::Consumption);
+        let mut success = self.storage.success(Source::Consumption);
         success.count_since = count_since;
         success.configured_since = self.configured_since.map(|day| day.to_string());
         let keys = ConsumptionPoller::known_series().into_iter().chain(changes.counters.keys().map(Series::key));
-        let born = self.keeper.newborn(keys, self.stale);
-        let (written, rows) = (changes.clone(), born.clone());
-        let kept = self.keeper.work("consumption", move |store| {
+        let new_series = self.storage.new_series(keys, self.stale);
+        let (written, rows) = (changes.clone(), new_series.clone());
+        let kept = self.storage.work("consumption", move |store| {
             store.commit_consumption(&ConsumptionCommit {
                 success: &success,
                 changes: &written,
-                born: &rows,
+                new_series: &rows,
                 full_read_on,
             })
         });
@@ -192,7 +192,7 @@ impl ConsumptionPoller {
             return Some(changes);
         }
         self.ledger.commit(changes);
-        self.keeper.born(&born);
+        self.storage.created(&new_series);
         self.count_since = Some(count_since);
         self.full_read_on = full_read_on;
         None
@@ -205,37 +205,37 @@ impl Poller for ConsumptionPoller {
         Source::Consumption
     }
 
-    fn keeper(&self) -> &Keeper {
-        &self.keeper
+    fn storage(&self) -> &AccountStorage {
+        &self.storage
     }
 
     fn credential(&self) -> CredentialState<'_> {
         self.client.credential()
     }
 
-    async fn pass(&mut self) -> Result<(), Fault> {
+    async fn pass(&mut self) -> Result<(), RequestError> {
         let today = self.client.credential().now().date_naive();
         let first = self.ledger.covered().is_none();
         // The day's first pass is a short one: it brings the sums back soon after midnight.
         let due = self.full_read_on != Some(today) && self.last_day == Some(today);
-        let full = first || ((self.stale || due) && self.keeper.clock.boot() >= self.full_not_before);
+        let full = first || ((self.stale || due) && self.storage.clock.boot() >= self.full_not_before);
         let report = match self.read(full).await {
             Ok(report) => report,
-            Err(fault) => {
+            Err(error) => {
                 // A short report would not restore what an older copy of the storage lacks.
                 if full && !first && !self.stale {
-                    self.full_not_before = self.keeper.clock.boot() + FULL_RETRY;
+                    self.full_not_before = self.storage.clock.boot() + FULL_RETRY;
                 }
                 // It will not get smaller: a short one has to do.
-                self.stale &= fault.reason != Reason::TooLarge;
-                return Err(fault);
+                self.stale &= error.reason != Reason::TooLarge;
+                return Err(error);
             }
         };
         let unclear = self.client.credential().is_unclear();
         if (first || self.stale) && unclear {
             let words = "the vendor's clock and this machine's disagree by more than an hour: counting begins once a \
                          second answer agrees";
-            return Err(Fault::new(Operation::ConsumptionReport, Reason::Implausible, words));
+            return Err(RequestError::new(Operation::ConsumptionReport, Reason::Implausible, words));
         }
         let day = report.to;
         if self.load(&report).await.is_none() {
@@ -243,24 +243,24 @@ impl Poller for ConsumptionPoller {
             return Ok(());
         }
         if self.stale {
-            self.keeper.show_held("consumption/").await;
+            self.storage.show_now("consumption/").await;
         }
         let changes = self.ledger.plan(&report);
         let full_read_on = if full { Some(day) } else { self.full_read_on };
         let unkept = self.keep(changes, full_read_on).await;
         match unkept {
-            Some(_) if full => self.full_not_before = self.keeper.clock.boot() + FULL_RETRY,
+            Some(_) if full => self.full_not_before = self.storage.clock.boot() + FULL_RETRY,
             None if full => self.stale = false,
             _ => {}
         }
         self.last_day = Some(day);
-        let now = self.keeper.clock.boot();
+        let now = self.storage.clock.boot();
         let midnight = midnight_after(day, self.client.credential().now(), now).filter(|_| !unclear);
         let periods = midnight.and_then(|midnight| self.periods(day, midnight, unkept.as_ref()));
         self.look_again = Some(midnight.unwrap_or(now + CLEARER));
         let view = Arc::new(self.view_with(periods));
-        self.keeper.board.update(|snapshot| {
-            if let Some(wallet) = snapshot.wallet_mut(&self.keeper.name) {
+        self.storage.cell.update(|snapshot| {
+            if let Some(wallet) = snapshot.wallet_mut(&self.storage.name) {
                 wallet.consumption = Some(view);
             }
         });
@@ -271,8 +271,8 @@ impl Poller for ConsumptionPoller {
         self.stale
     }
 
-    fn wish(&self, failed: bool) -> Option<BootTime> {
-        let (look_again, now) = (self.look_again?, self.keeper.clock.boot());
+    fn poll_by(&self, failed: bool) -> Option<BootTime> {
+        let (look_again, now) = (self.look_again?, self.storage.clock.boot());
         match look_again > now {
             true => Some(look_again + AFTER_MIDNIGHT),
             // A vendor whose clock still shows the old day is asked again soon, not at once.

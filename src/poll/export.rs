@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::domain::tally::{Export, Tally};
-use crate::vendor::{Fault, Reason};
+use crate::vendor::{Reason, RequestError};
 
 /// Ids in one request: 47 characters each, so that the URL stays well below the 8 KiB that servers commonly take.
 pub const IDS_PER_REQUEST: usize = 100;
@@ -28,8 +28,8 @@ pub trait Download: Send + Sync {
     /// Streams one export into `sink`.
     ///
     /// # Errors
-    /// As the vendor's client judged.
-    async fn download(&self, ids: &[Uuid], sink: &mut Export) -> Result<(), Fault>;
+    /// As the vendor's client validated.
+    async fn download(&self, ids: &[Uuid], sink: &mut Export) -> Result<(), RequestError>;
 }
 
 /// Which rows count, and whose time is believed: those from the first to the second.
@@ -41,25 +41,25 @@ pub struct Findings {
     /// Batches that the vendor answered for.
     pub answered: BTreeMap<Uuid, Tally>,
     /// Ids that alone were refused (400, 403, 404).
-    pub refused: BTreeMap<Uuid, Fault>,
+    pub refused: BTreeMap<Uuid, RequestError>,
     /// Ids that alone failed otherwise.
-    pub failed: BTreeMap<Uuid, Fault>,
+    pub failed: BTreeMap<Uuid, RequestError>,
     /// Why the pass ended early, or why nothing at all was answered.
-    pub fault: Option<Fault>,
+    pub error: Option<RequestError>,
     /// Whether it ended early, by something that says nothing about a single id.
     pub ended_early: bool,
 }
 
-fn is_refusal(fault: &Fault) -> bool {
-    matches!((fault.reason, fault.status), (Reason::Forbidden, _) | (Reason::ClientError, Some(400 | 404)))
+fn is_refusal(error: &RequestError) -> bool {
+    matches!((error.reason, error.status), (Reason::Forbidden, _) | (Reason::ClientError, Some(400 | 404)))
 }
 
-/// Faults that no smaller request can avoid.
-fn is_about_the_vendor(fault: &Fault) -> bool {
+/// ConfigErrors that no smaller request can avoid.
+fn is_about_the_vendor(error: &RequestError) -> bool {
     matches!(
-        fault.reason,
+        error.reason,
         Reason::Unauthorized | Reason::RateLimited | Reason::Connect | Reason::Redirect | Reason::Refused
-    ) || (fault.reason == Reason::ClientError && !is_refusal(fault))
+    ) || (error.reason == Reason::ClientError && !is_refusal(error))
 }
 
 /// Asks for `groups`. `persistent` if the same has failed before: then a failing request is taken apart even if nothing
@@ -67,7 +67,7 @@ fn is_about_the_vendor(fault: &Fault) -> bool {
 pub async fn ask(download: &dyn Download, groups: Vec<Vec<Uuid>>, span: Span, persistent: bool) -> Findings {
     let mut findings = Findings::default();
     let mut waiting: VecDeque<Vec<Uuid>> = groups.into();
-    let mut failing: Vec<(Vec<Uuid>, Fault)> = Vec::new();
+    let mut failing: Vec<(Vec<Uuid>, RequestError)> = Vec::new();
     let mut failures_in_a_row = 0;
     for _ in 0..MOST_REQUESTS {
         if waiting.is_empty() {
@@ -97,27 +97,27 @@ pub async fn ask(download: &dyn Download, groups: Vec<Vec<Uuid>>, span: Span, pe
                 }
                 findings.answered.extend(export.tallies);
             }
-            Err(fault) if is_about_the_vendor(&fault) => {
-                findings.fault = Some(fault);
+            Err(error) if is_about_the_vendor(&error) => {
+                findings.error = Some(error);
                 findings.ended_early = true;
                 return findings;
             }
-            Err(fault) => {
-                let refusal = is_refusal(&fault);
+            Err(error) => {
+                let refusal = is_refusal(&error);
                 failures_in_a_row += usize::from(!refusal);
                 match ids.as_slice() {
-                    [id] if refusal => drop(findings.refused.insert(*id, fault)),
-                    [id] => drop(findings.failed.insert(*id, fault)),
+                    [id] if refusal => drop(findings.refused.insert(*id, error)),
+                    [id] => drop(findings.failed.insert(*id, error)),
                     ids if refusal => apart(ids),
                     ids if (persistent || !findings.answered.is_empty()) && failures_in_a_row <= HOPELESS => apart(ids),
-                    _ => failing.push((ids, fault)),
+                    _ => failing.push((ids, error)),
                 }
             }
         }
     }
     if findings.answered.is_empty() {
-        let group = failing.first().map(|(_, fault)| fault.clone());
-        findings.fault = group.or_else(|| findings.failed.values().chain(findings.refused.values()).next().cloned());
+        let group = failing.first().map(|(_, error)| error.clone());
+        findings.error = group.or_else(|| findings.failed.values().chain(findings.refused.values()).next().cloned());
     }
     findings
 }
@@ -144,9 +144,9 @@ mod tests {
 
     #[async_trait]
     impl Download for Vendor {
-        async fn download(&self, ids: &[Uuid], _sink: &mut Export) -> Result<(), Fault> {
+        async fn download(&self, ids: &[Uuid], _sink: &mut Export) -> Result<(), RequestError> {
             self.requests.fetch_add(1, Ordering::Relaxed);
-            let no = |reason| Err(Fault::new(Operation::BalancesCsv, reason, ""));
+            let no = |reason| Err(RequestError::new(Operation::BalancesCsv, reason, ""));
             match self.down {
                 Some(reason) => no(reason),
                 None if ids.iter().any(|id| self.poison.contains(id)) => no(Reason::ServerError),
@@ -168,7 +168,7 @@ mod tests {
         let findings = ask(&vendor, groups(100), SPAN, false).await;
         assert_eq!(findings.answered.len(), 99);
         assert_eq!(findings.refused.keys().collect::<Vec<_>>(), [&Uuid::from_u128(17)]);
-        assert!(findings.fault.is_none());
+        assert!(findings.error.is_none());
         assert!(vendor.requests.load(Ordering::Relaxed) <= 15);
     }
 
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(findings.answered.len(), 249);
         assert!(findings.failed.contains_key(&Uuid::from_u128(17)));
         let findings = ask(&vendor, groups(50), SPAN, false).await;
-        assert_eq!(findings.fault.map(|fault| fault.reason), Some(Reason::ServerError));
+        assert_eq!(findings.error.map(|error| error.reason), Some(Reason::ServerError));
         let findings = ask(&vendor, groups(50), SPAN, true).await;
         assert_eq!((findings.answered.len(), findings.failed.len()), (49, 1));
     }
@@ -191,7 +191,7 @@ mod tests {
         {
             let vendor = Vendor { down: Some(reason), ..Vendor::default() };
             let findings = ask(&vendor, groups(1_000), SPAN, true).await;
-            assert_eq!(findings.fault.map(|fault| fault.reason), Some(reason));
+            assert_eq!(findings.error.map(|error| error.reason), Some(reason));
             assert!(findings.answered.is_empty());
             assert!(vendor.requests.load(Ordering::Relaxed) <= 30, "{reason}");
         }
@@ -201,7 +201,7 @@ mod tests {
     async fn when_everything_is_refused_the_pass_says_so_within_its_bound() {
         let vendor = Vendor { down: Some(Reason::Forbidden), ..Vendor::default() };
         let findings = ask(&vendor, groups(1_000), SPAN, false).await;
-        assert_eq!(findings.fault.map(|fault| fault.reason), Some(Reason::Forbidden));
+        assert_eq!(findings.error.map(|error| error.reason), Some(Reason::Forbidden));
         assert!(vendor.requests.load(Ordering::Relaxed) <= MOST_REQUESTS);
     }
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::clock::BootTime;
-use crate::vendor::{Fault, Reason};
+use crate::vendor::{Reason, RequestError};
 
 /// The longest pause of our own choosing.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15 * 60);
@@ -41,18 +41,18 @@ impl Schedule {
     }
 
     /// After a failure, the `failures`th in a row.
-    pub fn after_failure(&mut self, now: BootTime, fault: &Fault, failures: u64) -> BootTime {
-        let pause = if fault.is_permanent() && failures > 1 {
+    pub fn after_failure(&mut self, now: BootTime, error: &RequestError, failures: u64) -> BootTime {
+        let pause = if error.is_permanent() && failures > 1 {
             // Somebody has to act first, and acting (a new secret) wakes the source. Slow, once a second try has shown
             // that it was no stray answer.
             LONGEST_BACKOFF.mul_f64(0.5 + 0.5 * self.random.f64())
         } else {
-            let first = if fault.reason == Reason::RateLimited { FIRST_BACKOFF_LIMITED } else { FIRST_BACKOFF };
+            let first = if error.reason == Reason::RateLimited { FIRST_BACKOFF_LIMITED } else { FIRST_BACKOFF };
             let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX).min(16);
             let ceiling = first.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
             ceiling.mul_f64(self.random.f64()).max(SHORTEST_BACKOFF)
         };
-        let asked = fault.retry_after.map(|asked| asked.min(LONGEST_RETRY_AFTER));
+        let asked = error.retry_after.map(|asked| asked.min(LONGEST_RETRY_AFTER));
         // A little later than asked, never sooner: the vendor counts on its own clock.
         let asked = asked.map(|asked| asked + Duration::from_secs(1).mul_f64(self.random.f64()));
         now + pause.max(asked.unwrap_or_default())
@@ -66,10 +66,10 @@ mod tests {
 
     fn pause(reason: Reason, failures: u64, retry_after: Option<u64>, seed: u64) -> Duration {
         let mut schedule = Schedule::new(Duration::from_secs(60), fastrand::Rng::with_seed(seed));
-        let mut fault = Fault::new(Operation::Balance, reason, "");
-        fault.retry_after = retry_after.map(Duration::from_secs);
+        let mut error = RequestError::new(Operation::Balance, reason, "");
+        error.retry_after = retry_after.map(Duration::from_secs);
         let now = BootTime::default();
-        schedule.after_failure(now, &fault, failures).since(now)
+        schedule.after_failure(now, &error, failures).since(now)
     }
 
     #[test]

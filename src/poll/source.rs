@@ -10,11 +10,11 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::keeper::Keeper;
+use super::account_storage::AccountStorage;
 use super::schedule::Schedule;
 use crate::clock::{BootTime, Moment, SharedClock};
-use crate::snapshot::Board;
-use crate::vendor::{CredentialState, Fault, Reason, Source};
+use crate::snapshot::SnapshotCell;
+use crate::vendor::{CredentialState, Reason, RequestError, Source};
 
 /// One source's work.
 #[async_trait]
@@ -22,20 +22,20 @@ pub trait Poller: Send {
     /// Which source it is.
     fn source(&self) -> Source;
     /// The account's storage.
-    fn keeper(&self) -> &Keeper;
+    fn storage(&self) -> &AccountStorage;
     /// The credential that its requests use.
     fn credential(&self) -> CredentialState<'_>;
     /// Looks, writes, publishes. The same full pass whatever woke it.
     ///
     /// # Errors
     /// Why nothing, or not all, was learnt.
-    async fn pass(&mut self) -> Result<(), Fault>;
+    async fn pass(&mut self) -> Result<(), RequestError>;
     /// Whether a success has not yet restored what counters may have shown before.
     fn is_stale(&self) -> bool {
         false
     }
     /// When it wants to look again at the latest. After a failure only what is worth more than backing off.
-    fn wish(&self, failed: bool) -> Option<BootTime> {
+    fn poll_by(&self, failed: bool) -> Option<BootTime> {
         let _ = failed;
         None
     }
@@ -49,7 +49,7 @@ pub struct Runner {
     /// Time.
     pub clock: SharedClock,
     /// Where its state hangs.
-    pub board: Arc<Board>,
+    pub cell: Arc<SnapshotCell>,
     /// When to try again.
     pub schedule: Schedule,
 }
@@ -58,32 +58,32 @@ impl Runner {
     /// One attempt. Returns when to make the next.
     ///
     /// # Errors
-    /// The attempt's fault, with the same time.
-    pub async fn attempt(&mut self, poller: &mut dyn Poller) -> (BootTime, Result<(), Fault>) {
+    /// The attempt's error, with the same time.
+    pub async fn attempt(&mut self, poller: &mut dyn Poller) -> (BootTime, Result<(), RequestError>) {
         let began = self.clock.moment();
         let outcome = poller.pass().await;
         let now = self.clock.moment();
-        let (account, source) = (poller.keeper().name.clone(), poller.source());
-        let before = self.board.current();
+        let (account, source) = (poller.storage().name.clone(), poller.source());
+        let before = self.cell.current();
         let before = before.source(&account, source);
         let failures = before.map_or(0, |view| view.consecutive_failures) + u64::from(outcome.is_err());
         let next = match &outcome {
             Ok(()) => self.schedule.after_success(now.boot),
-            Err(fault) => {
-                let next = self.schedule.after_failure(now.boot, fault, failures);
+            Err(error) => {
+                let next = self.schedule.after_failure(now.boot, error, failures);
                 // Without a status the pause is on already: some other source's answer began it.
-                if fault.reason == Reason::RateLimited && fault.status.is_some() {
+                if error.reason == Reason::RateLimited && error.status.is_some() {
                     poller.credential().pause(next);
                 }
                 next
             }
         };
-        let wish = poller.wish(outcome.is_err());
-        let next = wish.map_or(next, |wish| next.min(wish.max(now.boot)));
+        let poll_by = poller.poll_by(outcome.is_err());
+        let next = poll_by.map_or(next, |poll_by| next.min(poll_by.max(now.boot)));
         log_change(before.and_then(|view| view.failing_since), &outcome, source, &account, now);
-        poller.keeper().instruments.polled(source, outcome.as_ref().err().map(|fault| fault.reason));
+        poller.storage().instruments.polled(source, outcome.as_ref().err().map(|error| error.reason));
         let (skew, stale) = (poller.credential().skew(), poller.is_stale());
-        self.board.update(|snapshot| {
+        self.cell.update(|snapshot| {
             if let Some(view) = snapshot.source_mut(&account, source) {
                 view.ended(outcome.as_ref().copied(), began, now);
                 view.stale_at_start &= outcome.is_err() || stale;
@@ -91,7 +91,7 @@ impl Runner {
                 view.next_attempt = Some(now.at_boot(next));
             }
         });
-        poller.keeper().check_storage().await;
+        poller.storage().check_storage().await;
         (next, outcome)
     }
 
@@ -133,15 +133,15 @@ impl Runner {
 
     /// Shows when the next attempt will be made, and whether a pause is the reason.
     fn announce(&self, poller: &dyn Poller, due: BootTime, paused: Option<BootTime>) {
-        let (account, source) = (&poller.keeper().name, poller.source());
-        let current = self.board.current();
+        let (account, source) = (&poller.storage().name, poller.source());
+        let current = self.cell.current();
         let Some(view) = current.source(account, source) else { return };
         let shown = view.next_attempt.map(|next| next.boot);
         if (shown == Some(due) || view.last_attempt.is_none()) && view.paused == paused {
             return;
         }
         let due = self.clock.moment().at_boot(due);
-        self.board.update(|snapshot| {
+        self.cell.update(|snapshot| {
             if let Some(view) = snapshot.source_mut(account, source) {
                 view.next_attempt = Some(due);
                 view.paused = paused;
@@ -151,18 +151,24 @@ impl Runner {
 }
 
 /// One line when a source starts to fail or recovers.
-fn log_change(failing_since: Option<Moment>, outcome: &Result<(), Fault>, source: Source, account: &str, now: Moment) {
+fn log_change(
+    failing_since: Option<Moment>,
+    outcome: &Result<(), RequestError>,
+    source: Source,
+    account: &str,
+    now: Moment,
+) {
     let (vendor, source) = (source.vendor().as_str(), source.as_str());
     match (failing_since, outcome) {
-        (None, Err(fault)) => {
-            tracing::warn!(vendor, source, account, reason = fault.reason.as_str(), error = %fault, "poll failed");
+        (None, Err(error)) => {
+            tracing::warn!(vendor, source, account, reason = error.reason.as_str(), error = %error, "poll failed");
         }
         (Some(since), Ok(())) => {
             let outage_seconds = now.boot.since(since.boot).as_secs();
             tracing::info!(vendor, source, account, outage_seconds, "source has recovered");
         }
-        (Some(_), Err(fault)) => {
-            tracing::debug!(vendor, source, account, reason = fault.reason.as_str(), error = %fault, "poll failed again");
+        (Some(_), Err(error)) => {
+            tracing::debug!(vendor, source, account, reason = error.reason.as_str(), error = %error, "poll failed again");
         }
         (None, Ok(())) => tracing::debug!(vendor, source, account, "source was polled"),
     }

@@ -141,7 +141,7 @@ fn source_status(view: &SourceView, now: Moment) -> SourceStatus {
 
 fn batches_status(view: &ChecksView, now: Moment) -> BatchesStatus {
     let count = |state| view.states.get(&state).copied().unwrap_or_default();
-    let needing_care = view.needing_care.iter().map(|(id, state, first_seen)| BatchStatus {
+    let needing_attention = view.needing_attention.iter().map(|(id, state, first_seen)| BatchStatus {
         batch_id: id.to_string(),
         state: state.as_str().to_owned(),
         first_seen: first_seen.by_clock_of(now),
@@ -153,6 +153,6 @@ fn batches_status(view: &ChecksView, now: Moment) -> BatchesStatus {
         unavailable: count(BatchState::Unavailable),
         abandoned: count(BatchState::Abandoned),
         settled: count(BatchState::Settled),
-        needing_care: needing_care.collect(),
+        needing_attention: needing_attention.collect(),
     }
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::clock::{BootTime, Moment};
-use crate::vendor::{Fault, Reason, Source};
+use crate::vendor::{Reason, RequestError, Source};
 
 /// A failed attempt, safe to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl SourceView {
     }
 
     /// An attempt that began at `began` ended at `now`.
-    pub fn ended(&mut self, outcome: Result<(), &Fault>, began: Moment, now: Moment) {
+    pub fn ended(&mut self, outcome: Result<(), &RequestError>, began: Moment, now: Moment) {
         self.last_attempt = Some(began);
         self.last_duration = Some(now.boot.since(began.boot));
         self.up = Some(outcome.is_ok());
@@ -100,11 +100,11 @@ impl SourceView {
                 self.failing_since = None;
                 self.consecutive_failures = 0;
             }
-            Err(fault) => {
+            Err(error) => {
                 self.failing_since.get_or_insert(began);
                 self.consecutive_failures += 1;
-                let (message, advice) = (fault.to_string(), fault.advice());
-                self.last_failure = Some(Failure { at: now, reason: fault.reason, message, advice });
+                let (message, advice) = (error.to_string(), error.advice());
+                self.last_failure = Some(Failure { at: now, reason: error.reason, message, advice });
             }
         }
     }

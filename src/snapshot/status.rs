@@ -81,7 +81,7 @@ pub struct BatchesStatus {
     /// Counted.
     pub settled: u64,
     /// Those that a person should look at, at most 20, oldest first.
-    pub needing_care: Vec<BatchStatus>,
+    pub needing_attention: Vec<BatchStatus>,
 }
 
 /// One batch.

@@ -11,13 +11,13 @@ use uuid::Uuid;
 use super::source::SourceView;
 use crate::clock::{BootTime, Moment};
 use crate::domain::batches::BatchState;
-use crate::domain::births::Births;
-use crate::domain::cards::{CardKey, Costs, Counted, Kind, Pending};
+use crate::domain::cards::{CardKey, CardKind, Costs, Counted, Pending};
 use crate::domain::checks::CheckTotals;
 use crate::domain::consumption::Series;
 use crate::domain::counter::HighWater;
 use crate::domain::periods::Period;
 use crate::domain::tally::StatusCounts;
+use crate::domain::zero_start::ZeroStarts;
 use crate::instruments::Account;
 use crate::money::Usd;
 use crate::store::AccountId;
@@ -89,8 +89,8 @@ pub struct WalletView {
     pub consumption: Option<Arc<ConsumptionView>>,
     /// The card transactions, if that source is enabled.
     pub cards: Option<Arc<CardsView>>,
-    /// Births of the account's series.
-    pub births: Arc<Births>,
+    /// ZeroStarts of the account's series.
+    pub zero_starts: Arc<ZeroStarts>,
     /// What this process did for the account.
     pub instruments: Arc<Account>,
 }
@@ -104,9 +104,9 @@ pub struct ConsumptionView {
     pub count_since: Option<DateTime<Utc>>,
     /// Sums over named periods.
     pub periods: Option<Periods>,
-    /// Distinct origins that were folded.
+    /// Distinct origins that were counted under `other`.
     pub overflowing_origins: u64,
-    /// Distinct paths that were folded.
+    /// Distinct paths that were counted under `other`.
     pub overflowing_paths: u64,
 }
 
@@ -133,10 +133,10 @@ pub struct CardsView {
     /// What is pending.
     pub pending: Vec<Pending>,
     /// The newest transactions.
-    pub latest: BTreeMap<(Kind, CardStatus), DateTime<Utc>>,
+    pub latest: BTreeMap<(CardKind, CardStatus), DateTime<Utc>>,
     /// From when on they are counted.
     pub count_since: Option<DateTime<Utc>>,
-    /// Distinct brands that were folded.
+    /// Distinct brands that were counted under `other`.
     pub overflowing_brands: u64,
 }
 
@@ -147,8 +147,8 @@ pub struct RightfootView {
     pub account: String,
     /// The batches.
     pub checks: Arc<ChecksView>,
-    /// Births of the account's series.
-    pub births: Arc<Births>,
+    /// ZeroStarts of the account's series.
+    pub zero_starts: Arc<ZeroStarts>,
     /// What this process did for the account.
     pub instruments: Arc<Account>,
     /// The webhook, if it is open.
@@ -174,7 +174,7 @@ pub struct ChecksView {
     /// When the oldest batch that has not settled was first seen.
     pub oldest_open: Option<Moment>,
     /// Those that a person should look at, oldest first.
-    pub needing_care: Vec<(Uuid, BatchState, Moment)>,
+    pub needing_attention: Vec<(Uuid, BatchState, Moment)>,
 }
 
 /// Webhook events of this run.
@@ -228,11 +228,11 @@ impl Snapshot {
         self.rightfoots.iter_mut().find(|view| view.account == account)
     }
 
-    /// The births of an account's series, to change them.
-    pub fn births_mut(&mut self, vendor: Vendor, account: &str) -> Option<&mut Arc<Births>> {
+    /// The zero-initialised series of an account, to change them.
+    pub fn zero_starts_mut(&mut self, vendor: Vendor, account: &str) -> Option<&mut Arc<ZeroStarts>> {
         match vendor {
-            Vendor::BatchData => self.wallet_mut(account).map(|view| &mut view.births),
-            Vendor::Rightfoot => self.rightfoot_mut(account).map(|view| &mut view.births),
+            Vendor::BatchData => self.wallet_mut(account).map(|view| &mut view.zero_starts),
+            Vendor::Rightfoot => self.rightfoot_mut(account).map(|view| &mut view.zero_starts),
         }
     }
 

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use uuid::Uuid;
 
 use super::tallies;
-use super::{AccountId, BirthRow, Store, StoreError, Success, births, sources, text};
+use super::{AccountId, NewSeries, Store, StoreError, Success, series, sources, text};
 use crate::clock::{Moment, delta};
 use crate::domain::batches::{Batch, BatchState, REMEMBERED};
 use crate::domain::checks::CheckTotals;
@@ -51,10 +51,10 @@ pub struct BatchesCommit<'a> {
     pub batches: &'a [&'a Batch],
     /// Totals as they are now, if they changed.
     pub totals: Option<&'a CheckTotals>,
-    /// Institutions that were admitted.
+    /// Institutions that were allowed.
     pub institutions: &'a [String],
     /// Series that are new.
-    pub born: &'a [BirthRow],
+    pub new_series: &'a [NewSeries],
 }
 
 const COLUMNS: &str = "id, state, first_seen, by_webhook, completed_at, confirmed, refused_since, next_look, tally";
@@ -207,8 +207,8 @@ impl Store {
             if let Some(totals) = commit.totals {
                 write_totals(tx, account, totals)?;
             }
-            births::admit(tx, account, "institution", commit.institutions, commit.now.wall)?;
-            births::write(tx, account, commit.born)?;
+            series::allow(tx, account, "institution", commit.institutions, commit.now.wall)?;
+            series::write(tx, account, commit.new_series)?;
             sources::write(tx, commit.success)
         })
     }
@@ -315,7 +315,7 @@ fn totals(connection: &rusqlite::Connection, account: AccountId) -> Result<Check
         .map(|text| serde_json::from_str::<Histogram>(&text))
         .transpose()
         .map_err(|_| StoreError::Unreadable { table: "check_histogram" })?;
-    let institutions = births::admitted(connection, account, "institution")?;
+    let institutions = series::allowed(connection, account, "institution")?;
     Ok(CheckTotals::restored(by_status, by_institution, histogram.unwrap_or_default(), rejected, institutions))
 }
 

@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, NaiveDate, Utc};
 use rusqlite::{OptionalExtension as _, Row};
 
-use super::{AccountId, BirthRow, Store, StoreError, Success, births, sources, text};
-use crate::domain::cards::{CardBook, CardChanges, CardKey, Costs, Counted, Kind, Known, Pending};
+use super::{AccountId, NewSeries, Store, StoreError, Success, series, sources, text};
+use crate::domain::cards::{CardBook, CardChanges, CardKey, CardKind, Costs, Counted, Known, Pending};
 use crate::vendor::CardStatus;
 
 const ROWS: &str = "card_transaction";
 const COUNTERS: &str = "card_counter";
 const STATUSES: [CardStatus; 4] = [CardStatus::Pending, CardStatus::Paid, CardStatus::Failed, CardStatus::Unknown];
 
-fn kind(table: &'static str, label: &str) -> Result<Kind, StoreError> {
-    Kind::ALL.into_iter().find(|kind| kind.as_str() == label).ok_or(StoreError::Unreadable { table })
+fn kind(table: &'static str, label: &str) -> Result<CardKind, StoreError> {
+    CardKind::ALL.into_iter().find(|kind| kind.as_str() == label).ok_or(StoreError::Unreadable { table })
 }
 
 fn status(table: &'static str, label: &str) -> Result<CardStatus, StoreError> {
@@ -74,7 +74,7 @@ impl Store {
                 let key = (kind("card_latest", &string(row, 0)?)?, status("card_latest", &string(row, 1)?)?);
                 latest.insert(key, text::read_time("card_latest", &string(row, 2)?)?);
             }
-            let brands = births::admitted(connection, account, "card_brand")?;
+            let brands = series::allowed(connection, account, "card_brand")?;
             Ok(CardBook::restored(since, listed_from, counted, costs, brands, pending, latest))
         })
     }
@@ -139,7 +139,7 @@ impl Store {
         success: &Success,
         before: &CardBook,
         changes: &CardChanges,
-        born: &[BirthRow],
+        new_series: &[NewSeries],
     ) -> Result<(), StoreError> {
         let account = success.account;
         self.write(|tx| {
@@ -202,8 +202,8 @@ impl Store {
                 )?
                 .execute((account.0, from.to_string()))?;
             }
-            births::admit(tx, account, "card_brand", &changes.brands, success.count_since)?;
-            births::write(tx, account, born)?;
+            series::allow(tx, account, "card_brand", &changes.brands, success.count_since)?;
+            series::write(tx, account, new_series)?;
             sources::write(tx, success)
         })
     }

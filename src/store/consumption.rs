@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{Datelike as _, NaiveDate};
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::{AccountId, BirthRow, Store, StoreError, Success, births, sources, text};
+use super::{AccountId, NewSeries, Store, StoreError, Success, series, sources, text};
 use crate::domain::consumption::{BaseLine, Changes, Day, Ledger, Report, Series};
 use crate::domain::counter::HighWater;
 
@@ -17,7 +17,7 @@ pub struct ConsumptionCommit<'a> {
     /// What the report changed.
     pub changes: &'a Changes,
     /// Series that are new.
-    pub born: &'a [BirthRow],
+    pub new_series: &'a [NewSeries],
     /// The day on which all days in reach were last read again.
     pub full_read_on: Option<NaiveDate>,
 }
@@ -105,8 +105,8 @@ impl Store {
                 };
                 counters.insert(Series::new(report(COUNTERS, &name)?, &label), counter);
             }
-            let origins = births::admitted(connection, account, "origin")?;
-            let paths = births::admitted(connection, account, "api_path")?;
+            let origins = series::allowed(connection, account, "origin")?;
+            let paths = series::allowed(connection, account, "api_path")?;
             Ok(Some((Ledger::restored(base, Some(covered), (kept, days), counters, origins, paths), full)))
         })
     }
@@ -153,8 +153,8 @@ impl Store {
                 let (reported, counted) = (value.reported.to_string(), value.counted.to_string());
                 counter.execute((account.0, series.report().as_str(), series.label(), reported, counted))?;
             }
-            births::admit(tx, account, "origin", &commit.changes.origins, commit.success.count_since)?;
-            births::admit(tx, account, "api_path", &commit.changes.paths, commit.success.count_since)?;
+            series::allow(tx, account, "origin", &commit.changes.origins, commit.success.count_since)?;
+            series::allow(tx, account, "api_path", &commit.changes.paths, commit.success.count_since)?;
             if let Some((first, last)) = commit.changes.covered {
                 let full = commit.full_read_on.map(|day| day.to_string());
                 tx.prepare_cached(
@@ -164,7 +164,7 @@ impl Store {
                 )?
                 .execute((account.0, first.to_string(), last.to_string(), full))?;
             }
-            births::write(tx, account, commit.born)?;
+            series::write(tx, account, commit.new_series)?;
             sources::write(tx, commit.success)
         })
     }

@@ -37,7 +37,7 @@ pub(super) fn load(
     let path = directory.join(FILE_NAME);
     let sqlite = |source: rusqlite::Error| OpenError::Sqlite { path: path.clone(), source: source.into() };
     let mut memory = Connection::open_in_memory().map_err(sqlite)?;
-    let has_ledger = match open::judge(&path, open::is_ours(directory)) {
+    let has_ledger = match open::validate(&path, open::is_ours(directory)) {
         Ok(Judgement::Empty) if is_disk_fault(&error) => false,
         Ok(Judgement::Fine) => match read(&path, &mut memory) {
             Ok(true) => true,

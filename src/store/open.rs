@@ -170,7 +170,7 @@ pub(super) fn open_file(
     if lock.is_none() {
         *lock = Some(take_lock(directory)?);
     }
-    if let Judgement::Corrupt(because) = judge(&path, ours)? {
+    if let Judgement::Corrupt(because) = validate(&path, ours)? {
         rename(because)?;
     }
     let wrap = |error: rusqlite::Error| sqlite_error(&path, error);
@@ -261,7 +261,7 @@ pub(super) enum Judgement {
 }
 
 /// Looks at the header before SQLite touches the file. `ours` if the directory has our lock file since before.
-pub(super) fn judge(path: &Path, ours: bool) -> Result<Judgement, OpenError> {
+pub(super) fn validate(path: &Path, ours: bool) -> Result<Judgement, OpenError> {
     let mut header = Vec::new();
     match File::open(path) {
         Ok(file) => {
@@ -302,8 +302,8 @@ pub(super) fn has_log(path: &Path) -> bool {
 pub(super) fn damage(connection: &Connection) -> Result<Option<String>, rusqlite::Error> {
     let checked = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
     match checked {
-        Ok(verdict) if verdict == "ok" => Ok(None),
-        Ok(verdict) => Ok(Some(verdict.lines().next().unwrap_or_default().to_owned())),
+        Ok(report) if report == "ok" => Ok(None),
+        Ok(report) => Ok(Some(report.lines().next().unwrap_or_default().to_owned())),
         Err(error) if is_damage(&error) => Ok(Some(error.to_string())),
         Err(error) => Err(error),
     }

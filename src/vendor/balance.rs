@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::envelope::{self, ReadResults, Reading};
-use super::flaw::Flaw;
+use super::parse_error::ParseError;
 use super::records::Balance;
 use super::scalar;
 
@@ -17,21 +17,21 @@ const AHEAD: TimeDelta = TimeDelta::days(1);
 /// Reads a balance answer; `now` is the vendor's clock.
 ///
 /// # Errors
-/// A [`Flaw`] of class `refused`, `decode`, `truncated` or `implausible`.
-pub fn read_balance(body: &[u8], now: DateTime<Utc>) -> Result<Balance, Flaw> {
+/// A [`ParseError`] of class `refused`, `decode`, `truncated` or `implausible`.
+pub fn read_balance(body: &[u8], now: DateTime<Utc>) -> Result<Balance, ParseError> {
     let Wire { amount, currency, as_of } = envelope::read(body, Results)?;
-    let amount = amount.ok_or_else(|| Flaw::decode("results.balance is missing or null"))?;
-    let currency = currency.ok_or_else(|| Flaw::decode("results.currency is missing or null"))?;
-    let as_of = as_of.ok_or_else(|| Flaw::decode("results.asOf is missing or null"))?;
+    let amount = amount.ok_or_else(|| ParseError::decode("results.balance is missing or null"))?;
+    let currency = currency.ok_or_else(|| ParseError::decode("results.currency is missing or null"))?;
+    let as_of = as_of.ok_or_else(|| ParseError::decode("results.asOf is missing or null"))?;
     if scalar::text(currency.get(), "results.currency")? != "USD" {
-        return Err(Flaw::implausible("results.currency is not USD"));
+        return Err(ParseError::implausible("results.currency is not USD"));
     }
     let balance = Balance {
         amount: scalar::amount(amount.get(), "results.balance")?,
         as_of: scalar::time(as_of.get(), "results.asOf")?,
     };
     if balance.as_of - now > AHEAD {
-        return Err(Flaw::implausible("results.asOf is more than a day ahead of the vendor's clock"));
+        return Err(ParseError::implausible("results.asOf is more than a day ahead of the vendor's clock"));
     }
     Ok(balance)
 }

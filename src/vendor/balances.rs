@@ -2,14 +2,14 @@
 //!
 //! Flows in: the chunks of a CSV. Flows out: rows and rejects to a sink, in constant memory.
 //! Invariant: columns are found by name; of the personal columns only whether `Creator` is empty is looked at; a row
-//! without a fault names a batch that was asked for; the result does not depend on how the bytes were cut.
+//! without an error names a batch that was asked for; the result does not depend on how the bytes were cut.
 
 use std::borrow::Cow;
 
 use uuid::Uuid;
 
 use super::csv::{Fields, LONGEST_RECORD, Records, Splitter, TooLong};
-use super::flaw::Flaw;
+use super::parse_error::ParseError;
 use super::records::{CheckRow, CheckStatus, RowReject, RowSink, SubmittedVia};
 use super::timestamp::Timestamps;
 use crate::money::Usd;
@@ -41,7 +41,7 @@ impl Export {
             rows: Rows {
                 asked,
                 columns: None,
-                flaw: None,
+                error: None,
                 last: ([0; 36], None),
                 timestamps: Timestamps::default(),
                 summary: ExportSummary::default(),
@@ -53,24 +53,24 @@ impl Export {
     /// Takes the next bytes, however they were cut.
     ///
     /// # Errors
-    /// A [`Flaw`] of class `decode`, after which the export is over.
-    pub fn push(&mut self, chunk: &[u8], sink: &mut dyn RowSink) -> Result<(), Flaw> {
+    /// A [`ParseError`] of class `decode`, after which the export is over.
+    pub fn push(&mut self, chunk: &[u8], sink: &mut dyn RowSink) -> Result<(), ParseError> {
         let outcome = self.splitter.push(chunk, &mut Feed { rows: &mut self.rows, sink });
-        self.rows.judge(outcome)
+        self.rows.validate(outcome)
     }
 
     /// The bytes have ended, all of them: the caller knows by the framing. The last record may lack its line end.
     ///
     /// # Errors
-    /// A [`Flaw`] of class `truncated` if they ended early (nothing at all came, or within quotes), or `decode` if there
+    /// A [`ParseError`] of class `truncated` if they ended early (nothing at all came, or within quotes), or `decode` if there
     /// were rows and all of them were rejected.
-    pub fn finish(mut self, sink: &mut dyn RowSink) -> Result<ExportSummary, Flaw> {
+    pub fn finish(mut self, sink: &mut dyn RowSink) -> Result<ExportSummary, ParseError> {
         let outcome = self.splitter.finish(&mut Feed { rows: &mut self.rows, sink });
-        if !self.rows.judge(outcome)? {
-            return Err(Flaw::truncated("a quote is still open at the end"));
+        if !self.rows.validate(outcome)? {
+            return Err(ParseError::truncated("a quote is still open at the end"));
         }
         if self.rows.columns.is_none() {
-            return Err(Flaw::truncated("the body is empty, there is not even a header"));
+            return Err(ParseError::truncated("the body is empty, there is not even a header"));
         }
         let summary = self.rows.summary;
         if summary.rows == 0 && summary.rejected > 0 {
@@ -80,7 +80,11 @@ impl Export {
                 .filter(|(_, count)| *count > 0)
                 .map(|(reason, count)| format!("{} {count}", reason.as_str()))
                 .collect();
-            return Err(Flaw::decode(format!("all {} rows were rejected: {}", summary.rejected, reasons.join(", "))));
+            return Err(ParseError::decode(format!(
+                "all {} rows were rejected: {}",
+                summary.rejected,
+                reasons.join(", ")
+            )));
         }
         Ok(summary)
     }
@@ -90,7 +94,7 @@ struct Rows {
     /// Sorted.
     asked: Vec<Uuid>,
     columns: Option<Columns>,
-    flaw: Option<Flaw>,
+    error: Option<ParseError>,
     /// The batch id of the row before, as it was written and as it was understood: rows come in long runs of one batch.
     last: ([u8; 36], Option<Uuid>),
     timestamps: Timestamps,
@@ -106,13 +110,13 @@ struct Feed<'a> {
 impl Records for Feed<'_> {
     fn record(&mut self, fields: Fields<'_>) {
         let Feed { rows, sink } = self;
-        if rows.flaw.is_some() {
+        if rows.error.is_some() {
             return;
         }
         let Some(columns) = rows.columns else {
             match Columns::find(fields) {
                 Ok(columns) => rows.columns = Some(columns),
-                Err(flaw) => rows.flaw = Some(flaw),
+                Err(error) => rows.error = Some(error),
             }
             return;
         };
@@ -130,11 +134,11 @@ impl Records for Feed<'_> {
 }
 
 impl Rows {
-    fn judge<T>(&self, outcome: Result<T, TooLong>) -> Result<T, Flaw> {
+    fn validate<T>(&self, outcome: Result<T, TooLong>) -> Result<T, ParseError> {
         // What was found first stands first.
-        match (self.flaw.clone(), outcome) {
-            (Some(flaw), _) => Err(flaw),
-            (None, Err(TooLong)) => Err(Flaw::decode(format!("a record is longer than {LONGEST_RECORD} bytes"))),
+        match (self.error.clone(), outcome) {
+            (Some(error), _) => Err(error),
+            (None, Err(TooLong)) => Err(ParseError::decode(format!("a record is longer than {LONGEST_RECORD} bytes"))),
             (None, Ok(value)) => Ok(value),
         }
     }
@@ -209,14 +213,14 @@ struct Columns {
 }
 
 impl Columns {
-    fn find(header: Fields<'_>) -> Result<Columns, Flaw> {
+    fn find(header: Fields<'_>) -> Result<Columns, ParseError> {
         let find = |name: &str| {
             let mut places = (0..header.len())
                 .filter(|index| header.get(*index).is_some_and(|field| field.trim_ascii() == name.as_bytes()));
             match (places.next(), places.next()) {
                 (Some(place), None) => Ok(place),
-                (None, _) => Err(Flaw::decode(format!("the column {name} is missing"))),
-                (Some(_), Some(_)) => Err(Flaw::decode(format!("the column {name} is there twice"))),
+                (None, _) => Err(ParseError::decode(format!("the column {name} is missing"))),
+                (Some(_), Some(_)) => Err(ParseError::decode(format!("the column {name} is there twice"))),
             }
         };
         Ok(Columns {

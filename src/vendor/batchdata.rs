@@ -9,8 +9,8 @@ use chrono::NaiveDate;
 
 use super::balance::read_balance;
 use super::consumption::read_consumption;
-use super::fault::Fault;
-use super::http::Judge;
+use super::error::RequestError;
+use super::http::HttpClient;
 use super::listing;
 use super::period::Grain;
 use super::records::{Balance, CardTransaction, ConsumptionReport};
@@ -20,36 +20,36 @@ use crate::names::Operation;
 
 /// A client for one wallet token.
 pub struct BatchData {
-    judge: Judge,
+    client: HttpClient,
 }
 
 impl BatchData {
     /// A client with these settings. Sends nothing. `asked_for_days` if reports will be asked for, whose days the vendor
-    /// judges by its own clock.
+    /// validates by its own clock.
     ///
     /// # Errors
     /// If the settings cannot work at all.
     pub fn new(settings: ClientSettings, asked_for_days: bool) -> Result<BatchData, BuildError> {
-        Ok(BatchData { judge: Judge::new(settings, asked_for_days)? })
+        Ok(BatchData { client: HttpClient::new(settings, asked_for_days)? })
     }
 
     /// The wallet's balance.
     ///
     /// # Errors
     /// Everything that is not a believable balance.
-    pub async fn balance(&self) -> Result<Balance, Fault> {
-        let whole = self.judge.json(Operation::Balance, &[]).await?;
-        read_balance(&whole.body, self.credential().now()).map_err(|flaw| whole.about.flawed(flaw))
+    pub async fn balance(&self) -> Result<Balance, RequestError> {
+        let whole = self.client.json(Operation::Balance, &[]).await?;
+        read_balance(&whole.body, self.credential().now()).map_err(|error| whole.about.invalid(error))
     }
 
     /// What was spent and paid in, by UTC day, both ends included.
     ///
     /// # Errors
     /// Everything that is not a believable report of just these days.
-    pub async fn consumption(&self, from: NaiveDate, to: NaiveDate) -> Result<ConsumptionReport, Fault> {
+    pub async fn consumption(&self, from: NaiveDate, to: NaiveDate) -> Result<ConsumptionReport, RequestError> {
         let query = [("start_date", from.to_string()), ("end_date", to.to_string()), ("group_by", "day".to_owned())];
-        let whole = self.judge.json(Operation::ConsumptionReport, &query).await?;
-        let report = read_consumption(&whole.body, from, to, Grain::Day).map_err(|flaw| whole.about.flawed(flaw))?;
+        let whole = self.client.json(Operation::ConsumptionReport, &query).await?;
+        let report = read_consumption(&whole.body, from, to, Grain::Day).map_err(|error| whole.about.invalid(error))?;
         self.credential().day_accepted(to);
         Ok(report)
     }
@@ -62,14 +62,14 @@ impl BatchData {
         &self,
         from: Option<NaiveDate>,
         to: Option<NaiveDate>,
-    ) -> Result<Vec<CardTransaction>, Fault> {
-        listing::walk(&self.judge, from, to).await
+    ) -> Result<Vec<CardTransaction>, RequestError> {
+        listing::walk(&self.client, from, to).await
     }
 
     /// The vendor's clock and the pause of this token.
     #[must_use]
     pub fn credential(&self) -> CredentialState<'_> {
-        CredentialState::of(self.judge.credential())
+        CredentialState::of(self.client.credential())
     }
 }
 

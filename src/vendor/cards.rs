@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::envelope::{self, ReadResults, Reading};
-use super::flaw::Flaw;
+use super::parse_error::ParseError;
 use super::records::{CardStatus, CardTransaction};
 use super::scalar;
 use crate::money::Usd;
@@ -28,11 +28,11 @@ pub struct CardPage {
 /// Reads a page.
 ///
 /// # Errors
-/// A [`Flaw`] of class `refused`, `decode`, `truncated` or `implausible`.
-pub fn read_card_page(body: &[u8]) -> Result<CardPage, Flaw> {
+/// A [`ParseError`] of class `refused`, `decode`, `truncated` or `implausible`.
+pub fn read_card_page(body: &[u8]) -> Result<CardPage, ParseError> {
     let Listing { data, meta } = envelope::read(body, Results)?;
-    let data = data.ok_or_else(|| Flaw::decode("results.data is missing or null"))?;
-    let meta = meta.ok_or_else(|| Flaw::decode("results.meta is missing or null"))?;
+    let data = data.ok_or_else(|| ParseError::decode("results.data is missing or null"))?;
+    let meta = meta.ok_or_else(|| ParseError::decode("results.meta is missing or null"))?;
     Ok(CardPage {
         rows: data.into_iter().map(Row::read).collect::<Result<_, _>>()?,
         current: count(meta.current_page, "meta.current_page")?,
@@ -41,9 +41,10 @@ pub fn read_card_page(body: &[u8]) -> Result<CardPage, Flaw> {
     })
 }
 
-fn count<N: TryFrom<i64>>(raw: Option<&RawValue>, field: &'static str) -> Result<N, Flaw> {
-    let raw = raw.ok_or_else(|| Flaw::decode(format!("{field} is missing or null")))?;
-    N::try_from(scalar::integer(raw.get(), field)?).map_err(|_| Flaw::implausible(format!("{field} is out of range")))
+fn count<N: TryFrom<i64>>(raw: Option<&RawValue>, field: &'static str) -> Result<N, ParseError> {
+    let raw = raw.ok_or_else(|| ParseError::decode(format!("{field} is missing or null")))?;
+    N::try_from(scalar::integer(raw.get(), field)?)
+        .map_err(|_| ParseError::implausible(format!("{field} is out of range")))
 }
 
 #[derive(Deserialize)]
@@ -83,14 +84,14 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn read(self) -> Result<CardTransaction, Flaw> {
+    fn read(self) -> Result<CardTransaction, ParseError> {
         let money = |raw: Option<&RawValue>, field| raw.map(|raw| scalar::amount(raw.get(), field)).transpose();
-        let id = self.id.ok_or_else(|| Flaw::decode("data[].id is missing or null"))?;
-        let created_at = self.created_at.ok_or_else(|| Flaw::decode("data[].created_at is missing or null"))?;
+        let id = self.id.ok_or_else(|| ParseError::decode("data[].id is missing or null"))?;
+        let created_at = self.created_at.ok_or_else(|| ParseError::decode("data[].created_at is missing or null"))?;
         let status = self.status.map_or(Ok(CardStatus::Unknown), |raw| status(raw.get()))?;
         let credits = money(self.credits, "data[].credits")?;
         if credits.is_none() && matches!(status, CardStatus::Paid | CardStatus::Failed) {
-            return Err(Flaw::decode("data[].credits is missing or null although the transaction has ended"));
+            return Err(ParseError::decode("data[].credits is missing or null although the transaction has ended"));
         }
         Ok(CardTransaction {
             id: scalar::integer(id.get(), "data[].id")?,
@@ -108,7 +109,7 @@ impl Row<'_> {
 }
 
 /// A number or a text is a status, if only an unknown one; anything else is another shape.
-fn status(raw: &str) -> Result<CardStatus, Flaw> {
+fn status(raw: &str) -> Result<CardStatus, ParseError> {
     match raw.trim_matches('"') {
         "0" => Ok(CardStatus::Pending),
         "1" => Ok(CardStatus::Paid),
@@ -116,7 +117,7 @@ fn status(raw: &str) -> Result<CardStatus, Flaw> {
         _ if raw.starts_with(['"', '-']) || raw.starts_with(|first: char| first.is_ascii_digit()) => {
             Ok(CardStatus::Unknown)
         }
-        _ => Err(Flaw::decode("data[].status is neither a number nor a text")),
+        _ => Err(ParseError::decode("data[].status is neither a number nor a text")),
     }
 }
 

@@ -13,7 +13,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use serde_json::value::RawValue;
 
 use super::envelope::{self, Name, ReadResults, Reading};
-use super::flaw::Flaw;
+use super::parse_error::ParseError;
 use super::period::{self, Grain};
 use super::records::{ConsumptionReport, DayConsumption, Flow};
 use super::scalar;
@@ -25,14 +25,19 @@ const TOLERANCE_CENTS: i64 = 1;
 /// Reads a report of the days `from` to `to`, both included. Periods of [`Grain::Hour`] are added up by day.
 ///
 /// # Errors
-/// A [`Flaw`] of class `refused`, `decode`, `truncated` or `implausible`.
-pub fn read_consumption(body: &[u8], from: NaiveDate, to: NaiveDate, grain: Grain) -> Result<ConsumptionReport, Flaw> {
+/// A [`ParseError`] of class `refused`, `decode`, `truncated` or `implausible`.
+pub fn read_consumption(
+    body: &[u8],
+    from: NaiveDate,
+    to: NaiveDate,
+    grain: Grain,
+) -> Result<ConsumptionReport, ParseError> {
     let (days, sum, summary) = envelope::read(body, Results { from, to, grain })?;
     for (name, counted, said) in
         [("total_debit", sum.debit, summary.debit), ("total_credit", sum.credit, summary.credit)]
     {
         if (counted - said).abs() > Usd::from_cents(TOLERANCE_CENTS) {
-            return Err(Flaw::implausible(format!("summary.{name} is not the sum of the periods")));
+            return Err(ParseError::implausible(format!("summary.{name} is not the sum of the periods")));
         }
     }
     Ok(ConsumptionReport { from, to, days })
@@ -66,15 +71,15 @@ struct Days {
 }
 
 impl Days {
-    fn add(&mut self, period: &str, total: Flow, parts: &mut Parts<'_>) -> Result<(), Flaw> {
+    fn add(&mut self, period: &str, total: Flow, parts: &mut Parts<'_>) -> Result<(), ParseError> {
         let (date, hour) = period::read(period, self.asked.grain)?;
         if date < self.asked.from || date > self.asked.to {
-            return Err(Flaw::implausible("a period lies outside the asked dates"));
+            return Err(ParseError::implausible("a period lies outside the asked dates"));
         }
         let seen = self.hours.entry(date).or_default();
         let bit = 1_u32 << hour;
         if *seen & bit != 0 {
-            return Err(Flaw::implausible("a period is there twice"));
+            return Err(ParseError::implausible("a period is there twice"));
         }
         *seen |= bit;
         self.sum.debit += total.debit;
@@ -145,9 +150,9 @@ impl<'de> Visitor<'de> for ResultsVisitor<'_> {
             }
         }
         if !data {
-            return Err(reading.fail(Flaw::decode("results.data is missing")));
+            return Err(reading.fail(ParseError::decode("results.data is missing")));
         }
-        summary.ok_or_else(|| reading.fail(Flaw::decode("results.summary is missing")))
+        summary.ok_or_else(|| reading.fail(ParseError::decode("results.summary is missing")))
     }
 }
 
@@ -178,7 +183,7 @@ impl<'de> Visitor<'de> for Summary<'_> {
                 }
             }
         }
-        let missing = |field: &str| self.0.fail(Flaw::decode(format!("{field} is missing")));
+        let missing = |field: &str| self.0.fail(ParseError::decode(format!("{field} is missing")));
         Ok(Flow {
             debit: debit.ok_or_else(|| missing("summary.total_debit"))?,
             credit: credit.ok_or_else(|| missing("summary.total_credit"))?,
@@ -275,14 +280,14 @@ impl<'de> Visitor<'de> for Period<'_, 'de> {
                     map.next_value_seed(Named(Paths { reading, into: &mut parts.paths }))?;
                 }
                 "by_origin" | "by_endpoint" => {
-                    return Err(reading.fail(Flaw::decode("a breakdown is there twice in a period")));
+                    return Err(reading.fail(ParseError::decode("a breakdown is there twice in a period")));
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        let missing = |field: &str| reading.fail(Flaw::decode(format!("data[].{field} is missing")));
+        let missing = |field: &str| reading.fail(ParseError::decode(format!("data[].{field} is missing")));
         let Name(period) = period.ok_or_else(|| missing("period"))?;
         let total =
             Flow { debit: debit.ok_or_else(|| missing("debit"))?, credit: credit.ok_or_else(|| missing("credit"))? };

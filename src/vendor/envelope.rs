@@ -3,7 +3,7 @@
 //! Flows in: a whole body and a reader for `results`. Flows out: what that reader made, in one pass over the text.
 //! Invariant: a `status.code` of 400 or more is a refusal wherever it stands and whatever else is wrong with the body;
 //! a body that ends before its JSON is complete is `truncated`, the empty body among them. An envelope without a
-//! readable `status.code` is judged by its results alone.
+//! readable `status.code` is validated by its results alone.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -13,18 +13,18 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, Ma
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::fault::Reason;
-use super::flaw::Flaw;
+use super::error::Reason;
+use super::parse_error::ParseError;
 
 /// Where a reader stands, and what it found wrong. Serde carries only a message, and its own messages quote values.
 pub(super) struct Reading {
     field: Cell<&'static str>,
-    flaw: RefCell<Option<Flaw>>,
+    error: RefCell<Option<ParseError>>,
 }
 
 impl Reading {
     fn new() -> Reading {
-        Reading { field: Cell::new("the body"), flaw: RefCell::new(None) }
+        Reading { field: Cell::new("the body"), error: RefCell::new(None) }
     }
 
     /// The next value belongs to this field.
@@ -32,15 +32,15 @@ impl Reading {
         self.field.set(field);
     }
 
-    /// Stops the reading for this flaw.
-    pub(super) fn fail<E: de::Error>(&self, flaw: Flaw) -> E {
-        self.flaw.replace(Some(flaw));
-        E::custom("flawed")
+    /// Stops the reading for this error.
+    pub(super) fn fail<E: de::Error>(&self, error: ParseError) -> E {
+        self.error.replace(Some(error));
+        E::custom("invalid")
     }
 
-    /// Passes on a value, or stops the reading for its flaw.
-    pub(super) fn check<T, E: de::Error>(&self, value: Result<T, Flaw>) -> Result<T, E> {
-        value.map_err(|flaw| self.fail(flaw))
+    /// Passes on a value, or stops the reading for its error.
+    pub(super) fn check<T, E: de::Error>(&self, value: Result<T, ParseError>) -> Result<T, E> {
+        value.map_err(|error| self.fail(error))
     }
 }
 
@@ -53,10 +53,10 @@ pub(super) trait ReadResults<'de> {
 }
 
 /// Reads a whole body.
-pub(super) fn read<'de, R: ReadResults<'de>>(body: &'de [u8], reader: R) -> Result<R::Value, Flaw> {
+pub(super) fn read<'de, R: ReadResults<'de>>(body: &'de [u8], reader: R) -> Result<R::Value, ParseError> {
     let text = std::str::from_utf8(body).map_err(|error| match error.error_len() {
-        None => Flaw::truncated("the body ends inside a character"),
-        Some(_) => Flaw::decode("the body is not UTF-8"),
+        None => ParseError::truncated("the body ends inside a character"),
+        Some(_) => ParseError::decode("the body is not UTF-8"),
     })?;
     let reading = Reading::new();
     let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -66,28 +66,30 @@ pub(super) fn read<'de, R: ReadResults<'de>>(body: &'de [u8], reader: R) -> Resu
         Err(error) => return Err(refusal(text).unwrap_or_else(|| broken(&reading, &error, text))),
     };
     if deserializer.end().is_err() {
-        return Err(Flaw::decode("malformed JSON: something follows it"));
+        return Err(ParseError::decode("malformed JSON: something follows it"));
     }
     if let Some(code) = code.filter(|code| code.refuses) {
-        return Err(code.flaw());
+        return Err(code.error());
     }
-    results.ok_or_else(|| Flaw::decode("results is missing"))
+    results.ok_or_else(|| ParseError::decode("results is missing"))
 }
 
-fn broken(reading: &Reading, error: &serde_json::Error, text: &str) -> Flaw {
-    if let Some(flaw) = reading.flaw.take() {
-        return flaw;
+fn broken(reading: &Reading, error: &serde_json::Error, text: &str) -> ParseError {
+    if let Some(error) = reading.error.take() {
+        return error;
     }
-    // A number or a word that was cut is a fault of syntax to serde_json, found where the text ends.
+    // A number or a word that was cut is an error of syntax to serde_json, found where the text ends.
     let at_the_end = || {
         let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
         before + error.column() >= text.len()
     };
     match error.classify() {
-        Category::Eof | Category::Io => Flaw::truncated("the JSON ends early"),
-        Category::Syntax if at_the_end() => Flaw::truncated("the JSON ends early"),
-        Category::Syntax => Flaw::decode(format!("malformed JSON at line {}, column {}", error.line(), error.column())),
-        Category::Data => Flaw::decode(format!("wrong type or shape in {}", reading.field.get())),
+        Category::Eof | Category::Io => ParseError::truncated("the JSON ends early"),
+        Category::Syntax if at_the_end() => ParseError::truncated("the JSON ends early"),
+        Category::Syntax => {
+            ParseError::decode(format!("malformed JSON at line {}, column {}", error.line(), error.column()))
+        }
+        Category::Data => ParseError::decode(format!("wrong type or shape in {}", reading.field.get())),
     }
 }
 
@@ -100,12 +102,12 @@ struct Code {
 }
 
 impl Code {
-    fn flaw(self) -> Flaw {
+    fn error(self) -> ParseError {
         let detail = match self.plain {
             Some(code) => format!("HTTP 200 with status.code {code} in the body"),
             None => "HTTP 200 with a status.code beyond HTTP's in the body".to_owned(),
         };
-        Flaw { reason: Reason::Refused, detail }
+        ParseError { reason: Reason::Refused, detail }
     }
 
     fn of(status: &RawValue) -> Option<Code> {
@@ -122,14 +124,14 @@ impl Code {
 }
 
 /// A refusal in a body whose results could not be read, if there is one.
-fn refusal(text: &str) -> Option<Flaw> {
+fn refusal(text: &str) -> Option<ParseError> {
     #[derive(serde::Deserialize)]
     struct Refusal<'a> {
         #[serde(borrow)]
         status: Option<&'a RawValue>,
     }
     let code = Code::of(serde_json::from_str::<Refusal<'_>>(text).ok()?.status?)?;
-    code.refuses.then(|| code.flaw())
+    code.refuses.then(|| code.error())
 }
 
 struct Envelope<'r, R> {
@@ -152,7 +154,7 @@ impl<'de, R: ReadResults<'de>> Visitor<'de> for Envelope<'_, R> {
                 "results" => {
                     self.reading.at("results");
                     let Some(reader) = self.reader.take() else {
-                        return Err(self.reading.fail(Flaw::decode("results is there twice")));
+                        return Err(self.reading.fail(ParseError::decode("results is there twice")));
                     };
                     results = Some(map.next_value_seed(Results { reading: self.reading, reader })?);
                 }

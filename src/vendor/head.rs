@@ -11,30 +11,30 @@ use reqwest::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER, TRANSFER_ENCODING,
 };
 
-use super::fault::Reason;
+use super::error::Reason;
 
 /// What kind of body was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum MediaType {
     Json,
     Csv,
 }
 
-impl Kind {
+impl MediaType {
     pub(super) fn accept(self) -> &'static str {
         match self {
-            Kind::Json => "application/json",
-            Kind::Csv => "text/csv",
+            MediaType::Json => "application/json",
+            MediaType::Csv => "text/csv",
         }
     }
 
     fn is(self, essence: &str) -> bool {
         match self {
-            Kind::Json => {
+            MediaType::Json => {
                 let structured = |essence: &str| essence.starts_with("application/") && essence.ends_with("+json");
                 essence == "application/json" || structured(essence)
             }
-            Kind::Csv => essence == "text/csv",
+            MediaType::Csv => essence == "text/csv",
         }
     }
 }
@@ -63,7 +63,7 @@ pub(super) fn failure(status: StatusCode) -> Option<(Reason, String)> {
 }
 
 /// What is wrong with the type of the body, if anything.
-pub(super) fn wrong_type(kind: Kind, headers: &HeaderMap) -> Option<String> {
+pub(super) fn wrong_type(kind: MediaType, headers: &HeaderMap) -> Option<String> {
     if text(headers, CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
         return Some("the body is compressed although no compression was offered".to_owned());
     }

@@ -1,7 +1,7 @@
-//! The judge: the only place that sends a request and decides what its answer is.
+//! The validate: the only place that sends a request and decides what its answer is.
 //!
-//! Flows in: an endpoint and its query. Flows out: a whole JSON body, or the chunks of an export, or one [`Fault`].
-//! Invariant: a body is handed on only after status, content type and size were judged; the token goes to the
+//! Flows in: an endpoint and its query. Flows out: a whole JSON body, or the chunks of an export, or one [`RequestError`].
+//! Invariant: a body is handed on only after status, content type and size were validated; the token goes to the
 //! configured host alone; each request has taken a permit and is observed exactly once, cancelled ones included.
 
 use std::sync::Arc;
@@ -15,36 +15,36 @@ use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::cause;
 use super::credential::{Credential, Paused};
-use super::fault::{Fault, Reason};
-use super::flaw::Flaw;
-use super::head::{self, Kind};
-use super::settings::{BuildError, ClientSettings, Limits, Observe};
+use super::error::{Reason, RequestError};
+use super::head::{self, MediaType};
+use super::parse_error::ParseError;
+use super::settings::{BuildError, ClientSettings, Observe, RequestLimits};
 use super::tls;
 use super::transport::{Outgoing, Transport};
+use super::transport_error;
 use crate::names::Operation;
 
 /// Sends requests with one credential to one host.
-pub(super) struct Judge {
+pub(super) struct HttpClient {
     transport: Arc<dyn Transport>,
     base_url: Url,
     credential: Credential,
-    limits: Limits,
+    limits: RequestLimits,
     observer: Arc<dyn Observe>,
 }
 
 /// Parameters of a query, in order; names may repeat.
 pub(super) type Query<'a> = &'a [(&'a str, String)];
 
-impl Judge {
-    /// `asked_for_days` if requests name days, which the vendor judges by its own clock.
-    pub(super) fn new(settings: ClientSettings, asked_for_days: bool) -> Result<Judge, BuildError> {
+impl HttpClient {
+    /// `asked_for_days` if requests name days, which the vendor validates by its own clock.
+    pub(super) fn new(settings: ClientSettings, asked_for_days: bool) -> Result<HttpClient, BuildError> {
         let transport = match &settings.transport {
             Some(transport) => Arc::clone(transport),
             None => Arc::new(tls::client(&settings)?),
         };
-        Ok(Judge {
+        Ok(HttpClient {
             transport,
             credential: Credential::new(settings.secret, settings.requests_per_minute, settings.clock, asked_for_days),
             base_url: settings.base_url,
@@ -57,23 +57,23 @@ impl Judge {
         &self.credential
     }
 
-    pub(super) fn limits(&self) -> &Limits {
+    pub(super) fn limits(&self) -> &RequestLimits {
         &self.limits
     }
 
     /// A JSON answer, whole.
-    pub(super) async fn json(&self, operation: Operation, query: Query<'_>) -> Result<Whole, Fault> {
-        let (answer, start) = self.answer(operation, Kind::Json, query, self.limits.total).await?;
+    pub(super) async fn json(&self, operation: Operation, query: Query<'_>) -> Result<Whole, RequestError> {
+        let (answer, start) = self.answer(operation, MediaType::Json, query, self.limits.total).await?;
         answer.whole(start + self.limits.total, &self.limits).await
     }
 
     /// The start of an export.
-    pub(super) async fn csv(&self, operation: Operation, query: Query<'_>) -> Result<Stream, Fault> {
-        let (answer, start) = self.answer(operation, Kind::Csv, query, self.limits.csv_idle).await?;
+    pub(super) async fn csv(&self, operation: Operation, query: Query<'_>) -> Result<Stream, RequestError> {
+        let (answer, start) = self.answer(operation, MediaType::Csv, query, self.limits.csv_idle).await?;
         if !answer.framed {
             let words =
                 "no Content-Length and no chunked framing: a body that was cut could not be told from a whole one";
-            return Err(answer.about.fault(Reason::Truncated, words));
+            return Err(answer.about.error(Reason::Truncated, words));
         }
         let now = Instant::now();
         Ok(Stream { answer, limits: self.limits, end: start + self.limits.csv_total, window: now, fresh: 0 })
@@ -84,40 +84,50 @@ impl Judge {
     async fn answer(
         &self,
         operation: Operation,
-        kind: Kind,
+        kind: MediaType,
         query: Query<'_>,
         within: Duration,
-    ) -> Result<(Answer, Instant), Fault> {
+    ) -> Result<(Answer, Instant), RequestError> {
         let url = self.url(operation, query);
         let mut second = false;
         loop {
-            self.credential.permit().await.map_err(|Paused { left }| Fault {
+            self.credential.permit().await.map_err(|Paused { left }| RequestError {
                 retry_after: Some(left),
-                ..Fault::new(operation, Reason::RateLimited, "requests are paused because the vendor asked for it")
+                ..RequestError::new(
+                    operation,
+                    Reason::RateLimited,
+                    "requests are paused because the vendor asked for it",
+                )
             })?;
             let start = Instant::now();
             match self.send(operation, kind, url.clone(), start + within).await {
-                Err(fault) if fault.reason == Reason::Truncated && fault.status.is_none() && !second => second = true,
+                Err(error) if error.reason == Reason::Truncated && error.status.is_none() && !second => second = true,
                 other => return other.map(|answer| (answer, start)),
             }
         }
     }
 
-    async fn send(&self, operation: Operation, kind: Kind, url: Url, deadline: Instant) -> Result<Answer, Fault> {
+    async fn send(
+        &self,
+        operation: Operation,
+        kind: MediaType,
+        url: Url,
+        deadline: Instant,
+    ) -> Result<Answer, RequestError> {
         let mut observed =
             Observed { observer: Arc::clone(&self.observer), operation, code: None, start: Instant::now() };
         let secret = self.credential.secret().current();
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()))
-            .map_err(|_| Fault::new(operation, Reason::Unauthorized, "the token cannot stand in a header"))?;
+            .map_err(|_| RequestError::new(operation, Reason::Unauthorized, "the token cannot stand in a header"))?;
         authorization.set_sensitive(true);
         let sent = self.credential.clock().boot();
         let answer = self.transport.get(Outgoing { url, accept: kind.accept(), authorization });
         let response = match timeout_at(deadline, answer).await {
             Err(_) => {
                 let words = format!("no answer within {}", seconds(observed.start.elapsed()));
-                return Err(Fault::new(operation, Reason::Timeout, words));
+                return Err(RequestError::new(operation, Reason::Timeout, words));
             }
-            Ok(Err(none)) => return Err(Fault::new(operation, none.reason, none.detail)),
+            Ok(Err(none)) => return Err(RequestError::new(operation, none.reason, none.detail)),
             Ok(Ok(response)) => response,
         };
         let status = response.status();
@@ -130,14 +140,14 @@ impl Judge {
         let about = About { operation, status: status.as_u16(), server_time };
         if let Some((reason, words)) = head::failure(status) {
             let retry_after = head::retry_after(headers, self.credential.clock().now());
-            return Err(Fault { retry_after, ..about.fault(reason, words) });
+            return Err(RequestError { retry_after, ..about.error(reason, words) });
         }
         if let Some(words) = head::wrong_type(kind, headers) {
-            return Err(about.fault(Reason::Decode, words));
+            return Err(about.error(Reason::Decode, words));
         }
         let most = match kind {
-            Kind::Json => self.limits.json_bytes,
-            Kind::Csv => self.limits.csv_bytes,
+            MediaType::Json => self.limits.json_bytes,
+            MediaType::Csv => self.limits.csv_bytes,
         };
         let framed = head::is_framed(headers);
         let answer = Answer { response, about, framed, most, read: 0, _observed: observed };
@@ -167,13 +177,17 @@ pub(super) struct About {
 }
 
 impl About {
-    fn fault(&self, reason: Reason, detail: impl Into<String>) -> Fault {
-        Fault { status: Some(self.status), server_time: self.server_time, ..Fault::new(self.operation, reason, detail) }
+    fn error(&self, reason: Reason, detail: impl Into<String>) -> RequestError {
+        RequestError {
+            status: Some(self.status),
+            server_time: self.server_time,
+            ..RequestError::new(self.operation, reason, detail)
+        }
     }
 
-    /// The fault for what is wrong with the body.
-    pub(super) fn flawed(&self, flaw: Flaw) -> Fault {
-        self.fault(flaw.reason, flaw.detail)
+    /// The error for what is wrong with the body.
+    pub(super) fn invalid(&self, error: ParseError) -> RequestError {
+        self.error(error.reason, error.detail)
     }
 }
 
@@ -194,12 +208,12 @@ struct Answer {
 
 impl Answer {
     /// The next chunk, `None` at the end.
-    async fn chunk(&mut self, until: Instant) -> Result<Option<Bytes>, Fault> {
+    async fn chunk(&mut self, until: Instant) -> Result<Option<Bytes>, RequestError> {
         match timeout_at(until, self.response.chunk()).await {
             Err(_) => Err(self.too_slow()),
             Ok(Err(error)) => {
-                let (reason, words) = cause::inside_the_body(&error, self.read);
-                Err(self.about.fault(reason, words))
+                let (reason, words) = transport_error::inside_the_body(&error, self.read);
+                Err(self.about.error(reason, words))
             }
             Ok(Ok(None)) => Ok(None),
             Ok(Ok(Some(chunk))) => {
@@ -209,7 +223,7 @@ impl Answer {
         }
     }
 
-    async fn whole(mut self, deadline: Instant, limits: &Limits) -> Result<Whole, Fault> {
+    async fn whole(mut self, deadline: Instant, limits: &RequestLimits) -> Result<Whole, RequestError> {
         // What the vendor promises is reserved only as far as it is likely to be true.
         let likely = self.response.content_length().unwrap_or(0).min(limits.json_bytes).min(1024 * 1024);
         let mut body = Vec::with_capacity(usize::try_from(likely).unwrap_or(0));
@@ -219,19 +233,19 @@ impl Answer {
         Ok(Whole { about: self.about, body })
     }
 
-    fn too_slow(&self) -> Fault {
-        self.about.fault(Reason::Timeout, format!("the body was not complete in time, {} bytes had come", self.read))
+    fn too_slow(&self) -> RequestError {
+        self.about.error(Reason::Timeout, format!("the body was not complete in time, {} bytes had come", self.read))
     }
 
-    fn too_large(&self) -> Fault {
-        self.about.fault(Reason::TooLarge, format!("the body is larger than {} bytes", self.most))
+    fn too_large(&self) -> RequestError {
+        self.about.error(Reason::TooLarge, format!("the body is larger than {} bytes", self.most))
     }
 }
 
 /// An export that is being read.
 pub(super) struct Stream {
     answer: Answer,
-    limits: Limits,
+    limits: RequestLimits,
     end: Instant,
     /// When the present window of progress began.
     window: Instant,
@@ -245,7 +259,7 @@ impl Stream {
     }
 
     /// The next chunk, `None` at the end. A window begins anew only when it has brought enough.
-    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, RequestError> {
         let until = self.end.min(self.window + self.limits.csv_idle);
         // A stream that always has a chunk ready would never let the timer look.
         if Instant::now() >= until {

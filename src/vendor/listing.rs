@@ -1,6 +1,6 @@
 //! The walk through all pages of the card transactions.
 //!
-//! Flows in: pages that may shift while they are read. Flows out: every row once, sorted by id, or a fault.
+//! Flows in: pages that may shift while they are read. Flows out: every row once, sorted by id, or an error.
 //! Invariant: an incomplete listing is never taken. It is complete if as many different ids were seen as the vendor's
 //! newest `total` says, on a walk during which `total` stood still; after three walks, the first half alone must hold.
 //!
@@ -14,9 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 
 use super::cards::{CardPage, read_card_page};
-use super::fault::{Fault, Reason};
-use super::flaw::Flaw;
-use super::http::Judge;
+use super::error::{Reason, RequestError};
+use super::http::HttpClient;
+use super::parse_error::ParseError;
 use super::records::CardTransaction;
 use crate::names::Operation;
 
@@ -51,15 +51,15 @@ impl Walk {
 
 /// All rows made between two dates, both included.
 pub(super) async fn walk(
-    judge: &Judge,
+    client: &HttpClient,
     from: Option<NaiveDate>,
     to: Option<NaiveDate>,
-) -> Result<Vec<CardTransaction>, Fault> {
+) -> Result<Vec<CardTransaction>, RequestError> {
     let mut rows = BTreeMap::new();
     let mut before: Option<Walk> = None;
     let mut changed = false;
     for attempt in 1..=WALKS {
-        let walk = once(judge, from, to, PER_PAGE + 1 - attempt, &mut rows).await?;
+        let walk = once(client, from, to, PER_PAGE + 1 - attempt, &mut rows).await?;
         let seen = u64::try_from(rows.len()).is_ok_and(|seen| seen >= walk.total) && !walk.gap;
         let same = before.as_ref().is_none_or(|before| before.ids == walk.ids);
         let twice = same && walk.adds_up() && before.as_ref().is_some_and(Walk::adds_up);
@@ -78,20 +78,20 @@ pub(super) async fn walk(
     } else {
         (Reason::Implausible, format!("after {WALKS} walks the pages still do not hold what meta.total says"))
     };
-    Err(Fault { status: Some(200), ..Fault::new(Operation::CreditCardTransactions, reason, words) })
+    Err(RequestError { status: Some(200), ..RequestError::new(Operation::CreditCardTransactions, reason, words) })
 }
 
 async fn once(
-    judge: &Judge,
+    client: &HttpClient,
     from: Option<NaiveDate>,
     to: Option<NaiveDate>,
     per_page: u32,
     rows: &mut BTreeMap<i64, CardTransaction>,
-) -> Result<Walk, Fault> {
+) -> Result<Walk, RequestError> {
     let mut walk = Walk { ids: BTreeSet::new(), listed: 0, total: 0, shifted: false, gap: false, full: true };
     let mut number = 1;
     loop {
-        let page = fetch(judge, from, to, number, per_page).await?;
+        let page = fetch(client, from, to, number, per_page).await?;
         let length = page.rows.len();
         walk.shifted |= number > 1 && walk.total != page.total;
         walk.total = page.total;
@@ -109,24 +109,26 @@ async fn once(
 }
 
 async fn fetch(
-    judge: &Judge,
+    client: &HttpClient,
     from: Option<NaiveDate>,
     to: Option<NaiveDate>,
     number: u32,
     per_page: u32,
-) -> Result<CardPage, Fault> {
+) -> Result<CardPage, RequestError> {
     let mut query = vec![("page", number.to_string()), ("per_page", per_page.to_string())];
     query.extend(from.map(|date| ("start_date", date.to_string())));
     query.extend(to.map(|date| ("end_date", date.to_string())));
-    let whole = judge.json(Operation::CreditCardTransactions, &query).await?;
-    let page = read_card_page(&whole.body).map_err(|flaw| whole.about.flawed(flaw))?;
-    let most = judge.limits().pages;
+    let whole = client.json(Operation::CreditCardTransactions, &query).await?;
+    let page = read_card_page(&whole.body).map_err(|error| whole.about.invalid(error))?;
+    let most = client.limits().pages;
     if page.last > most {
         let detail = format!("the listing says it has more than {most} pages");
-        return Err(whole.about.flawed(Flaw { reason: Reason::TooLarge, detail }));
+        return Err(whole.about.invalid(ParseError { reason: Reason::TooLarge, detail }));
     }
     if page.current != number {
-        return Err(whole.about.flawed(Flaw::implausible("meta.current_page is not the page that was asked for")));
+        return Err(whole
+            .about
+            .invalid(ParseError::implausible("meta.current_page is not the page that was asked for")));
     }
     Ok(page)
 }

@@ -5,7 +5,7 @@
 
 use chrono::NaiveDate;
 
-use super::flaw::Flaw;
+use super::parse_error::ParseError;
 
 /// The length of a report's periods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Grain {
 }
 
 /// The date, and the hour (0 for a day).
-pub(super) fn read(text: &str, grain: Grain) -> Result<(NaiveDate, u32), Flaw> {
+pub(super) fn read(text: &str, grain: Grain) -> Result<(NaiveDate, u32), ParseError> {
     let found = match text.as_bytes() {
         [_, _, _, _, b'-', _, _] | [_, _, _, _, b'-', b'W', _, _] => None,
         bytes => {
@@ -35,12 +35,12 @@ pub(super) fn read(text: &str, grain: Grain) -> Result<(NaiveDate, u32), Flaw> {
     };
     match found {
         Some((found, date, hour)) if found == grain => Ok((date, hour)),
-        _ => Err(Flaw::implausible("a period is of another length than was asked for")),
+        _ => Err(ParseError::implausible("a period is of another length than was asked for")),
     }
 }
 
-fn unreadable() -> Flaw {
-    Flaw::decode("data[].period is not a period")
+fn unreadable() -> ParseError {
+    ParseError::decode("data[].period is not a period")
 }
 
 /// `YYYY-MM-DD`, digits only.

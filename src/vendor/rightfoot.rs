@@ -8,8 +8,8 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::balances::{Export, ExportSummary};
-use super::fault::Fault;
-use super::http::Judge;
+use super::error::RequestError;
+use super::http::HttpClient;
 use super::records::RowSink;
 use super::settings::{BuildError, ClientSettings};
 use super::state::CredentialState;
@@ -17,7 +17,7 @@ use crate::names::Operation;
 
 /// A client for one Rightfoot key.
 pub struct Rightfoot {
-    judge: Judge,
+    client: HttpClient,
 }
 
 impl Rightfoot {
@@ -26,7 +26,7 @@ impl Rightfoot {
     /// # Errors
     /// If the settings cannot work at all.
     pub fn new(settings: ClientSettings) -> Result<Rightfoot, BuildError> {
-        Ok(Rightfoot { judge: Judge::new(settings, false)? })
+        Ok(Rightfoot { client: HttpClient::new(settings, false)? })
     }
 
     /// The results of these batches. On an error the sink has seen a part, which must be thrown away. A URL has room
@@ -34,33 +34,33 @@ impl Rightfoot {
     ///
     /// # Errors
     /// Everything that is not a complete export.
-    pub async fn balances_csv(&self, ids: &[Uuid], sink: &mut dyn RowSink) -> Result<ExportSummary, Fault> {
+    pub async fn balances_csv(&self, ids: &[Uuid], sink: &mut dyn RowSink) -> Result<ExportSummary, RequestError> {
         if ids.is_empty() {
             return Ok(ExportSummary::default());
         }
         let query: Vec<_> = ids.iter().map(|id| ("batch_ids", id.to_string())).collect();
-        let mut stream = self.judge.csv(Operation::BalancesCsv, &query).await?;
+        let mut stream = self.client.csv(Operation::BalancesCsv, &query).await?;
         let about = stream.about();
         let mut export = Export::new(ids);
         while let Some(chunk) = stream.chunk().await? {
-            export.push(&chunk, sink).map_err(|flaw| about.flawed(flaw))?;
+            export.push(&chunk, sink).map_err(|error| about.invalid(error))?;
         }
-        export.finish(sink).map_err(|flaw| about.flawed(flaw))
+        export.finish(sink).map_err(|error| about.invalid(error))
     }
 
     /// Whether the vendor answers for a batch. Only the head of the answer is read.
     ///
     /// # Errors
     /// Everything that is not the start of an export.
-    pub async fn answers_for(&self, id: Uuid) -> Result<(), Fault> {
+    pub async fn answers_for(&self, id: Uuid) -> Result<(), RequestError> {
         let query = [("batch_ids", id.to_string())];
-        self.judge.csv(Operation::BalancesCsv, &query).await.map(|_| ())
+        self.client.csv(Operation::BalancesCsv, &query).await.map(|_| ())
     }
 
     /// The vendor's clock and the pause of this key.
     #[must_use]
     pub fn credential(&self) -> CredentialState<'_> {
-        CredentialState::of(self.judge.credential())
+        CredentialState::of(self.client.credential())
     }
 }
 

@@ -26,9 +26,9 @@ pub struct ClientSettings {
     pub requests_per_minute: u32,
     /// Time for the budget, the pause and the vendor's clock. The limits of a request in flight run on tokio's time.
     pub clock: SharedClock,
-    /// Limits of a single request.
-    pub limits: Limits,
-    /// Is told of each request.
+    /// RequestLimits of a single request.
+    pub limits: RequestLimits,
+    /// Observes each request.
     pub observer: Arc<dyn Observe>,
     /// Certificates to trust beside the system's.
     pub extra_roots: Vec<CertificateDer<'static>>,
@@ -49,14 +49,14 @@ impl fmt::Debug for ClientSettings {
     }
 }
 
-/// Limits of a single request. The default is what production uses.
+/// RequestLimits of a single request. The default is what production uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct RequestLimits {
     /// DNS, TCP and TLS together.
     pub connect: Duration,
     /// A JSON request, from the first packet to the last byte; for the export, until the headers are there.
     pub total: Duration,
-    /// The export must bring [`Limits::csv_progress`] bytes in each such window, so that a drip does not live for ever.
+    /// The export must bring [`RequestLimits::csv_progress`] bytes in each such window, so that a drip does not live for ever.
     pub csv_idle: Duration,
     /// The least that counts as progress of the export.
     pub csv_progress: u64,
@@ -70,9 +70,9 @@ pub struct Limits {
     pub pages: u32,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for RequestLimits {
+    fn default() -> RequestLimits {
+        RequestLimits {
             connect: Duration::from_secs(5),
             total: Duration::from_secs(30),
             csv_idle: Duration::from_secs(30),
@@ -86,7 +86,7 @@ impl Default for Limits {
     }
 }
 
-/// Is told of each request that was sent, or that could not be.
+/// Observes each request that was sent, or that could not be.
 pub trait Observe: Send + Sync + 'static {
     /// A request ended: `code` is the HTTP status, `None` if no answer came; `took` runs to the last byte that was read.
     fn request(&self, operation: Operation, code: Option<u16>, took: Duration);
@@ -109,7 +109,7 @@ pub enum BuildError {
     /// The token would travel in the clear.
     #[error("plain http is allowed to a loopback address only")]
     PlainHttp,
-    /// Nothing to judge the vendor's certificate by.
+    /// Nothing to validate the vendor's certificate by.
     #[error(
         "no CA certificates were found on this system: install ca-certificates, or point SSL_CERT_FILE at a bundle"
     )]

@@ -13,7 +13,7 @@ use url::{Host, Url};
 use super::settings::{BuildError, ClientSettings};
 
 /// Connections are kept for the pages of one walk, not until the next poll: a server that closes an idle connection
-/// at the wrong moment would look like a fault.
+/// at the wrong moment would look like an error.
 const IDLE_CONNECTION: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Builds the client.

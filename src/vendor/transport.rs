@@ -1,15 +1,15 @@
 //! How a request leaves this process.
 //!
 //! Flows in: a URL and two headers. Flows out: the head of an answer, its body still to come. Invariant: nothing is
-//! judged here but why no answer came.
+//! validated here but why no answer came.
 
 use async_trait::async_trait;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use reqwest::{Client, Response};
 use url::Url;
 
-use super::cause;
-use super::fault::Reason;
+use super::error::Reason;
+use super::transport_error;
 
 /// A GET request.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ impl Transport for Client {
             .header(AUTHORIZATION, request.authorization)
             .send();
         sent.await.map_err(|error| {
-            let (reason, detail) = cause::before_the_head(&error);
+            let (reason, detail) = transport_error::before_the_head(&error);
             NoAnswer { reason, detail }
         })
     }

@@ -5,11 +5,11 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use prometheus::{Encoder as _, GaugeVec, Opts, Registry, TextEncoder};
-use wallet_exporter::metrics::{Encoder, FamilySpec, Format, Kind, Rendered};
+use wallet_exporter::metrics::{Encoder, FamilySpec, Format, MetricType, Rendered};
 
 static SERIES: FamilySpec = FamilySpec {
     name: "bench_wallet_api_path_debit_usd",
-    kind: Kind::Gauge,
+    kind: MetricType::Gauge,
     labels: &["account", "api_path", "number"],
     help: "Money.",
 };

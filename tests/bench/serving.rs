@@ -16,12 +16,12 @@ use rivals::{Rival, need};
 use tokio_util::sync::CancellationToken;
 use wallet_exporter::http::{Options, Server, Site};
 use wallet_exporter::instruments::Account;
-use wallet_exporter::metrics::{Encoder, FamilySpec, Format, Kind, Rendered};
+use wallet_exporter::metrics::{Encoder, FamilySpec, Format, MetricType, Rendered};
 use wallet_exporter::snapshot::{Status, StorageStatus};
 
 static SERIES: FamilySpec = FamilySpec {
     name: "bench_wallet_api_path_debit_usd",
-    kind: Kind::Gauge,
+    kind: MetricType::Gauge,
     labels: &["account", "api_path", "number"],
     help: "Money.",
 };

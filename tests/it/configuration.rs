@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use wallet_exporter::config::secret::{Refresh, SecretFault};
-use wallet_exporter::config::{Config, Faults, FileFault, Flags, VARIABLES};
+use wallet_exporter::config::secret::{Refresh, SecretError};
+use wallet_exporter::config::{Config, ConfigErrors, FileError, Flags, VARIABLES};
 use wallet_exporter::vendor::Source;
 
 const SECRET: &str = "tok-CANARY-8f2b";
@@ -16,7 +16,7 @@ fn now() -> DateTime<Utc> {
     "2026-05-19T18:43:21Z".parse().unwrap()
 }
 
-fn load(pairs: &[(&str, &str)]) -> Result<Config, Faults> {
+fn load(pairs: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let pairs = pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     Config::load(&Flags::default(), pairs, now())
 }
@@ -234,7 +234,7 @@ fn only_regular_files_are_read_and_a_fifo_blocks_nothing() {
                 let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
                 load(&pairs).unwrap_err().to_string()
             });
-            assert!(fault.contains("1 fault:") && fault.contains(variable), "{fault}");
+            assert!(fault.contains("1 error:") && fault.contains(variable), "{fault}");
             assert!(fault.contains("is not a regular file"), "{fault}");
         }
     }
@@ -245,7 +245,7 @@ fn only_regular_files_are_read_and_a_fifo_blocks_nothing() {
     let secret = load(&[("BATCHDATA_API_TOKEN_FILE", &path("link"))]).unwrap().batchdata.unwrap().token;
     std::fs::remove_file(path("link")).unwrap();
     fifo(Path::new(&path("link")));
-    let fault = SecretFault::File(FileFault::NotRegular(path("link").into()));
+    let fault = SecretError::File(FileError::NotRegular(path("link").into()));
     assert_eq!(in_time(move || secret.refresh()), Refresh::Unreadable(fault));
 }
 

@@ -14,9 +14,9 @@ mod story;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use wallet_exporter::catalog::{self, Kind};
+use wallet_exporter::catalog::{self, MetricType};
 
-use board::{Board, all};
+use board::{SnapshotCell, all};
 use query::{Selector, selectors};
 
 /// Prometheus' own series that the dashboards show.
@@ -30,21 +30,21 @@ const ON_NO_DASHBOARD: &[(&str, &str)] = &[
 
 const PANEL_TYPES: &[&str] = &["timeseries", "stat", "bargauge", "table", "text", "row"];
 
-fn families() -> Vec<(&'static str, Kind)> {
+fn families() -> Vec<(&'static str, MetricType)> {
     catalog::all().map(|family| (family.name, family.kind)).collect()
 }
 
 /// The family that a sample's name belongs to.
-fn family_of(sample: &str) -> Option<(&'static str, Kind)> {
+fn family_of(sample: &str) -> Option<(&'static str, MetricType)> {
     families().into_iter().find(|(name, kind)| {
         *name == sample
-            || (*kind == Kind::Histogram
+            || (*kind == MetricType::Histogram
                 && ["_bucket", "_sum", "_count"].iter().any(|end| sample.strip_suffix(end) == Some(name)))
     })
 }
 
 /// Every query of a board with where it stands: panels, annotations, variables.
-fn queries(board: &Board) -> Vec<(String, String)> {
+fn queries(board: &SnapshotCell) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for panel in board.panels() {
         for target in panel["targets"].as_array().into_iter().flatten() {
@@ -241,8 +241,8 @@ fn every_selector_names_a_family_and_keeps_the_variables() {
 fn counters_are_only_read_as_increases_over_grafanas_own_intervals() {
     for (place, selector) in every_selector() {
         let counts = match family_of(&selector.name) {
-            Some((_, Kind::Counter | Kind::Histogram)) => true,
-            Some((_, Kind::Gauge)) | None => false,
+            Some((_, MetricType::Counter | MetricType::Histogram)) => true,
+            Some((_, MetricType::Gauge)) | None => false,
         };
         assert_eq!(
             selector.in_rate, counts,

@@ -11,7 +11,7 @@ use chrono::{TimeDelta, Timelike as _};
 use wallet_exporter::clock::Clock as _;
 use wallet_exporter::money::Usd;
 use wallet_exporter::simulator::{CsvChange, ErrorBody, Fault, NewRow, Operation};
-use wallet_exporter::vendor::Limits;
+use wallet_exporter::vendor::RequestLimits;
 
 use crate::rig::Rig;
 
@@ -129,7 +129,7 @@ async fn healthy() -> Rig {
 async fn healthy_at(storage: &str) -> Rig {
     let mut rig = Rig::new().await;
     rig.set("STORAGE_PATH", storage);
-    rig.limits = Limits {
+    rig.limits = RequestLimits {
         pages: 20,
         total: Duration::from_millis(900),
         csv_idle: Duration::from_millis(400),

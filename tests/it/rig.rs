@@ -15,13 +15,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wallet_exporter::app::{AppError, Dependencies, Running, check_online};
 use wallet_exporter::clock::{BootTime, Clock as _, ManualClock};
-use wallet_exporter::config::{Config, Faults, Flags};
+use wallet_exporter::config::{Config, ConfigErrors, Flags};
 use wallet_exporter::metrics::{Exposition, Format};
-use wallet_exporter::poll::keeper::StorageWork;
+use wallet_exporter::poll::account_storage::StorageWork;
 use wallet_exporter::simulator::{Options, Simulator};
-use wallet_exporter::snapshot::{Board, Snapshot};
+use wallet_exporter::snapshot::{Snapshot, SnapshotCell};
 use wallet_exporter::store::Store;
-use wallet_exporter::vendor::Limits;
+use wallet_exporter::vendor::RequestLimits;
 
 /// How long a condition may take to come true before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,7 +30,7 @@ pub struct Rig {
     pub clock: ManualClock,
     pub vendors: Simulator,
     pub settings: BTreeMap<String, String>,
-    pub limits: Limits,
+    pub limits: RequestLimits,
     /// Certificates to trust beside the system's.
     pub roots: Vec<rustls_pki_types::CertificateDer<'static>>,
     running: Option<Life>,
@@ -40,7 +40,7 @@ pub struct Rig {
 
 /// A started exporter.
 struct Life {
-    board: Arc<Board>,
+    cell: Arc<SnapshotCell>,
     store: Arc<Store>,
     exposition: Arc<Exposition>,
     web: SocketAddr,
@@ -98,14 +98,14 @@ impl Rig {
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         // Far longer than an answer takes on a loaded machine: a request that runs into them is a failed poll.
-        let limits = Limits {
+        let limits = RequestLimits {
             connect: PATIENCE,
             total: PATIENCE,
             csv_idle: PATIENCE,
             csv_total: PATIENCE,
             json_bytes: 4 * 1024 * 1024,
             csv_bytes: 4 * 1024 * 1024,
-            ..Limits::default()
+            ..RequestLimits::default()
         };
         Rig { clock, vendors, settings, limits, roots: Vec::new(), running: None, vendor_address: address, end }
     }
@@ -118,7 +118,7 @@ impl Rig {
         self.try_start().await.unwrap();
     }
 
-    fn config(&self) -> Result<Config, Faults> {
+    fn config(&self) -> Result<Config, ConfigErrors> {
         let pairs = self.settings.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         Config::load(&Flags::default(), pairs, self.clock.now())
     }
@@ -142,11 +142,11 @@ impl Rig {
 
     pub async fn try_start(&mut self) -> Result<(), AppError> {
         let running = Running::start(&self.config()?, &self.dependencies()).await?;
-        let (board, store, stop) = (Arc::clone(&running.board), Arc::clone(&running.store), running.stop_token());
+        let (cell, store, stop) = (Arc::clone(&running.cell), Arc::clone(&running.store), running.stop_token());
         let exposition = Arc::clone(&running.exposition);
         let (web, webhook) = (running.addresses.web, running.addresses.webhook);
         let task = tokio::spawn(async move { running.run().await.unwrap() });
-        self.running = Some(Life { board, store, exposition, web, webhook, stop, task });
+        self.running = Some(Life { cell, store, exposition, web, webhook, stop, task });
         Ok(())
     }
 
@@ -177,7 +177,7 @@ impl Rig {
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.running.as_ref().unwrap().board.current()
+        self.running.as_ref().unwrap().cell.current()
     }
 
     pub fn exposition(&self) -> Arc<Exposition> {

@@ -11,10 +11,10 @@ use wallet_exporter::app::{App, Dependencies};
 use wallet_exporter::clock::{Clock as _, SharedClock};
 use wallet_exporter::config::{Config, Flags};
 use wallet_exporter::metrics::Format;
-use wallet_exporter::poll::inbox::Inbox;
-use wallet_exporter::poll::keeper::StorageWork;
+use wallet_exporter::poll::account_storage::StorageWork;
+use wallet_exporter::poll::webhook_sink::WebhookSink;
 use wallet_exporter::store::StorageFault;
-use wallet_exporter::vendor::{Limits, Transport};
+use wallet_exporter::vendor::{RequestLimits, Transport};
 
 use crate::clock::MachineClock;
 
@@ -41,7 +41,7 @@ impl Life {
             storage_work: StorageWork::Inline,
             seed: Some(seed),
             // A listing without an end costs thirty requests, not a thousand.
-            limits: Limits { pages: 30, ..Limits::default() },
+            limits: RequestLimits { pages: 30, ..RequestLimits::default() },
             ..Dependencies::default()
         };
         let mut app = App::build(&config, &around).map_err(|error| error.to_string())?;
@@ -53,12 +53,12 @@ impl Life {
     /// The exposition and the status page's data.
     pub fn look(&self) -> (String, String) {
         let now = self.clock.moment();
-        let snapshot = self.app.board.current();
+        let snapshot = self.app.cell.current();
         (self.app.exposition.to_text(Format::Text), serde_json::to_string(&snapshot.status(now)).unwrap())
     }
 
-    pub fn inbox(&self) -> Arc<dyn Inbox> {
-        self.app.inbox().unwrap()
+    pub fn inbox(&self) -> Arc<dyn WebhookSink> {
+        self.app.webhook_sink().unwrap()
     }
 
     pub fn read_files(&self) {

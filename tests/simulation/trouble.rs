@@ -176,7 +176,7 @@ impl World {
         if self.rng.u32(..5) == 0 {
             conditions = Conditions { latency_ms: conditions.latency_ms, ..Conditions::calm() };
         }
-        if self.happens(Trouble::Limits, 12) {
+        if self.happens(Trouble::RequestLimits, 12) {
             let retry = LONG_RETRY[self.rng.usize(..4)].map(str::to_owned);
             let limit = Some((self.rng.u32(1..6), retry));
             match self.rng.bool() {

@@ -1,7 +1,7 @@
 //! The format of the web configuration file.
 //!
 //! Flows in: YAML. Flows out: what it asks for, checked. Invariant: a key that is unknown, or known and without effect
-//! here, is a fault that names it; no fault repeats a value that could be a secret.
+//! here, is an error that names it; no error repeats a value that could be a secret.
 
 use std::collections::BTreeMap;
 use std::fmt;

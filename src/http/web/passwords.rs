@@ -1,6 +1,6 @@
 //! Basic authentication.
 //!
-//! Flows in: bcrypt hashes by user; a request's `Authorization`. Flows out: a verdict. Invariants: an unknown user costs
+//! Flows in: bcrypt hashes by user; a request's `Authorization`. Flows out: a outcome. Invariants: an unknown user costs
 //! as much time as a known one; bcrypt runs off the async threads, one at a time, which is also the limit on guessing;
 //! passwords are kept only as salted digests.
 
@@ -23,11 +23,11 @@ const MOST_WAITING: usize = 32;
 
 /// What to do with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::http) enum Verdict {
+pub(in crate::http) enum AuthOutcome {
     /// Answer it.
-    Welcome,
+    Allowed,
     /// No credentials, or wrong ones.
-    Refused,
+    Denied,
     /// Too many credentials wait to be checked.
     Busy,
 }
@@ -82,21 +82,21 @@ impl Passwords {
         }
     }
 
-    pub(super) async fn judge(&self, headers: &HeaderMap) -> Verdict {
-        let Some((user, password)) = credentials(headers) else { return Verdict::Refused };
+    pub(super) async fn validate(&self, headers: &HeaderMap) -> AuthOutcome {
+        let Some((user, password)) = credentials(headers) else { return AuthOutcome::Denied };
         let key = self.key(&user, &password);
-        if let Some(verdict) = self.remembered(&key) {
-            return verdict;
+        if let Some(outcome) = self.remembered(&key) {
+            return outcome;
         }
         if self.waiting.fetch_add(1, Ordering::AcqRel) >= MOST_WAITING {
             drop(Waiting(&self.waiting));
-            return Verdict::Busy;
+            return AuthOutcome::Busy;
         }
         let _waiting = Waiting(&self.waiting);
-        let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else { return Verdict::Busy };
+        let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else { return AuthOutcome::Busy };
         // The one before may have asked for the same.
-        if let Some(verdict) = self.remembered(&key) {
-            return verdict;
+        if let Some(outcome) = self.remembered(&key) {
+            return outcome;
         }
         let known = self.users.get(&user);
         let hash = known.unwrap_or(&self.nobody).clone();
@@ -113,13 +113,13 @@ impl Passwords {
                 memory.accepted.clear();
             }
             memory.accepted.insert(key);
-            return Verdict::Welcome;
+            return AuthOutcome::Allowed;
         }
         if memory.rejected.len() >= REMEMBERED_REJECTIONS {
             memory.rejected.pop_front();
         }
         memory.rejected.push_back(key);
-        Verdict::Refused
+        AuthOutcome::Denied
     }
 
     fn memory(&self) -> MutexGuard<'_, Known> {
@@ -127,12 +127,12 @@ impl Passwords {
     }
 
     /// Looked up by a digest whose salt nobody knows, so the time that it takes tells nothing.
-    fn remembered(&self, key: &Key) -> Option<Verdict> {
+    fn remembered(&self, key: &Key) -> Option<AuthOutcome> {
         let memory = self.memory();
         if memory.accepted.contains(key) {
-            return Some(Verdict::Welcome);
+            return Some(AuthOutcome::Allowed);
         }
-        memory.rejected.contains(key).then_some(Verdict::Refused)
+        memory.rejected.contains(key).then_some(AuthOutcome::Denied)
     }
 
     fn key(&self, user: &str, password: &[u8]) -> Key {

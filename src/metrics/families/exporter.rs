@@ -24,12 +24,12 @@ fn overflow(out: &mut Encoder, snapshot: &Snapshot) {
     let mut family = out.family(&c::SERIES_OVERFLOW);
     for wallet in &snapshot.wallets {
         if let Some(view) = &wallet.consumption {
-            for (metric, folded) in [
+            for (metric, overflowing) in [
                 (c::ORIGIN_DEBIT.name, view.overflowing_origins),
                 (c::ORIGIN_CREDIT.name, view.overflowing_origins),
                 (c::PATH_DEBIT.name, view.overflowing_paths),
             ] {
-                family.sample(&[&wallet.account, metric], folded);
+                family.sample(&[&wallet.account, metric], overflowing);
             }
         }
         if let Some(view) = &wallet.cards {
@@ -37,7 +37,7 @@ fn overflow(out: &mut Encoder, snapshot: &Snapshot) {
         }
     }
     for view in &snapshot.rightfoots {
-        let folded = view.checks.totals.overflow();
-        family.sample(&[&view.account, c::CHECKS_BY_INSTITUTION.name], folded);
+        let overflowing = view.checks.totals.overflow();
+        family.sample(&[&view.account, c::CHECKS_BY_INSTITUTION.name], overflowing);
     }
 }

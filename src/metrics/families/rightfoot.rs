@@ -4,7 +4,7 @@ use super::super::encode::{Encoder, HistogramValue};
 use super::seconds;
 use crate::catalog as c;
 use crate::clock::Moment;
-use crate::domain::checks::{BIRTH_KEY, birth_key};
+use crate::domain::checks::{SERIES_KEY, series_key};
 use crate::domain::tally::{BOUNDS, BUCKETS};
 use crate::money::Usd;
 use crate::snapshot::{RightfootView, Snapshot};
@@ -26,7 +26,7 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot) {
     let counted = || snapshot.rightfoots.iter().filter(counted);
     let mut family = out.family(&c::CHECKS);
     for view in counted() {
-        let is_shown = view.births.is_shown(BIRTH_KEY);
+        let is_shown = view.zero_starts.is_shown(SERIES_KEY);
         for status in CheckStatus::ALL {
             for via in SubmittedVia::ALL {
                 let checks = view.checks.totals.by_status.get(&(status, via)).copied().filter(|_| is_shown);
@@ -38,7 +38,7 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot) {
     let mut family = out.family(&c::CHECKS_BY_INSTITUTION);
     for view in counted() {
         for (institution, by_status) in &view.checks.totals.by_institution {
-            let is_shown = view.births.is_shown(&birth_key(institution));
+            let is_shown = view.zero_starts.is_shown(&series_key(institution));
             for status in CheckStatus::ALL {
                 let checks = by_status.get(&status).copied().filter(|_| is_shown).unwrap_or_default();
                 family.sample(&[&view.account, institution, status.as_str()], checks);
@@ -48,7 +48,7 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot) {
     let mut family = out.family(&c::CHECK_BALANCE);
     for view in counted() {
         let histogram = &view.checks.totals.histogram;
-        let is_shown = view.births.is_shown(BIRTH_KEY);
+        let is_shown = view.zero_starts.is_shown(SERIES_KEY);
         let (counts, sum) = if is_shown { (histogram.counts, histogram.sum) } else { ([0; BUCKETS], Usd::ZERO) };
         let mut count = 0;
         let cumulative = counts.map(|observations| {
@@ -61,7 +61,7 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot) {
     }
     let mut family = out.family(&c::ROWS_REJECTED);
     for view in counted() {
-        let is_shown = view.births.is_shown(BIRTH_KEY);
+        let is_shown = view.zero_starts.is_shown(SERIES_KEY);
         for reason in RowReject::ALL {
             let rows = view.checks.totals.rejected.get(&reason).copied().filter(|_| is_shown);
             family.sample(&[&view.account, reason.as_str()], rows.unwrap_or_default());

@@ -6,9 +6,9 @@ use super::super::encode::Encoder;
 use super::seconds;
 use crate::catalog as c;
 use crate::clock::{BootTime, Moment};
-use crate::domain::births::Births;
-use crate::domain::cards::{Kind, birth_key};
+use crate::domain::cards::{CardKind, series_key};
 use crate::domain::consumption::{Report, Series};
+use crate::domain::zero_start::ZeroStarts;
 use crate::money::Usd;
 use crate::snapshot::{CardsView, ConsumptionView, Snapshot, WalletView};
 use crate::vendor::Source;
@@ -51,8 +51,8 @@ fn balances(out: &mut Encoder, snapshot: &Snapshot, fresh: impl Fn(&WalletView) 
 }
 
 /// What a counter shows: nothing until its hold is over.
-fn shown(view: &ConsumptionView, births: &Births) -> BTreeMap<Series, Usd> {
-    let value = |series: &Series, counted| if births.is_shown(&series.key()) { counted } else { Usd::ZERO };
+fn shown(view: &ConsumptionView, zero_starts: &ZeroStarts) -> BTreeMap<Series, Usd> {
+    let value = |series: &Series, counted| if zero_starts.is_shown(&series.key()) { counted } else { Usd::ZERO };
     view.counters.iter().map(|(series, counter)| (series.clone(), value(series, counter.counted))).collect()
 }
 
@@ -63,7 +63,7 @@ fn consumption(out: &mut Encoder, snapshot: &Snapshot, counted: impl Fn(&WalletV
         .filter(|wallet| counted(wallet))
         .filter_map(|wallet| {
             let view = wallet.consumption.as_deref()?;
-            Some((wallet, view, shown(view, &wallet.births)))
+            Some((wallet, view, shown(view, &wallet.zero_starts)))
         })
         .collect();
     for (spec, report) in [
@@ -141,7 +141,7 @@ fn cards(snapshot: &Snapshot) -> impl Iterator<Item = (&WalletView, &CardsView)>
 
 fn card_counters(out: &mut Encoder, snapshot: &Snapshot, counted: impl Fn(&WalletView) -> bool) {
     let cards = |snapshot| cards(snapshot).filter(|(wallet, _)| counted(wallet));
-    let is_shown = |wallet: &WalletView, brand: &str| wallet.births.is_shown(&birth_key(brand));
+    let is_shown = |wallet: &WalletView, brand: &str| wallet.zero_starts.is_shown(&series_key(brand));
     let mut family = out.family(&c::CARD_TRANSACTIONS);
     for (wallet, view) in cards(snapshot) {
         for ((kind, status, brand), counted) in &view.counted {
@@ -176,9 +176,9 @@ fn card_gauges(out: &mut Encoder, snapshot: &Snapshot, fresh: impl Fn(&WalletVie
     let known = || cards(snapshot).filter(|(wallet, view)| view.listed && fresh(wallet));
     let mut family = out.family(&c::CARD_PENDING);
     for (wallet, view) in known() {
-        let mut pending: BTreeMap<(Kind, &str), u64> = BTreeMap::new();
+        let mut pending: BTreeMap<(CardKind, &str), u64> = BTreeMap::new();
         for brand in view.costs.keys() {
-            pending.extend(Kind::ALL.map(|kind| ((kind, brand.as_str()), 0)));
+            pending.extend(CardKind::ALL.map(|kind| ((kind, brand.as_str()), 0)));
         }
         for row in &view.pending {
             *pending.entry((row.kind, &row.brand)).or_default() += 1;

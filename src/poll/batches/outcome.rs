@@ -32,7 +32,7 @@ impl BatchesPoller {
         totals: &mut CheckTotals,
     ) -> Applied {
         let mut applied = Applied::default();
-        let (now, vendor_now) = (self.keeper.clock.moment(), self.client.credential().now());
+        let (now, vendor_now) = (self.storage.clock.moment(), self.client.credential().now());
         // The vendor answers, so what it refused before it refused alone.
         let suspects = std::mem::take(&mut self.suspects);
         let refused: BTreeSet<Uuid> = findings.refused.keys().copied().chain(suspects).collect();
@@ -44,7 +44,7 @@ impl BatchesPoller {
                 *totals.rejected.entry(*reason).or_default() += fresh;
                 applied.totals_changed |= fresh > 0;
             }
-            if batch.looked(tally, now.boot, vendor_now, self.pace) {
+            if batch.looked(tally, now.boot, vendor_now, self.timing) {
                 applied.settled.push(id);
             }
             applied.batches.insert(id, batch);
@@ -53,24 +53,24 @@ impl BatchesPoller {
             let Some(batch) = self.followed.get(&id).filter(|_| !applied.batches.contains_key(&id)) else { continue };
             let mut batch = batch.clone();
             let before = batch.state;
-            batch.refused(now, self.pace);
+            batch.refused(now, self.timing);
             if batch.state != before {
                 tracing::warn!(batch_id = %id, "the vendor refuses this batch id alone: it is unavailable");
             }
             applied.batches.insert(id, batch);
         }
-        for (id, fault) in findings.failed {
+        for (id, error) in findings.failed {
             let Some(mut batch) = self.followed.get(&id).cloned() else { continue };
             if batch.state != BatchState::Failing {
-                tracing::warn!(batch_id = %id, error = %fault, "the export of this batch alone fails");
+                tracing::warn!(batch_id = %id, error = %error, "the export of this batch alone fails");
             }
-            batch.failed(now.boot, self.pace);
+            batch.failed(now.boot, self.timing);
             applied.batches.insert(id, batch);
         }
         for id in due.iter().flatten().filter(|_| complete) {
             let Some(batch) = self.followed.get(id).filter(|_| !applied.batches.contains_key(id)) else { continue };
             let mut batch = batch.clone();
-            batch.missed(now.boot, self.pace);
+            batch.missed(now.boot, self.timing);
             applied.batches.insert(*id, batch);
         }
         let tallies: Vec<&Tally> =

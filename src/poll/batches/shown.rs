@@ -1,6 +1,6 @@
 //! The batches as they are shown.
 //!
-//! Flows in: the batches and totals of the poll. Flows out: the view for the board. Invariant: bounded, however many
+//! Flows in: the batches and totals of the poll. Flows out: the view for the snapshot. Invariant: bounded, however many
 //! batches there have been.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use super::{Base, BatchesPoller};
 use crate::clock::Moment;
 use crate::domain::batches::{Batch, BatchState};
 use crate::domain::tally::StatusCounts;
-use crate::poll::keeper::Keeper;
+use crate::poll::account_storage::AccountStorage;
 use crate::snapshot::{ChecksView, NewestBatch};
 use crate::store::StoreError;
 
@@ -26,7 +26,7 @@ impl BatchesPoller {
     pub fn view(&self) -> ChecksView {
         let mut states: BTreeMap<BatchState, u64> = BatchState::ALL.into_iter().map(|state| (state, 0)).collect();
         let mut open_rows = StatusCounts::new();
-        let mut needing_care = Vec::new();
+        let mut needing_attention = Vec::new();
         let mut oldest_open: Option<Moment> = None;
         for batch in self.followed.values() {
             *states.entry(batch.state).or_default() += 1;
@@ -34,7 +34,7 @@ impl BatchesPoller {
                 *open_rows.entry(*key).or_default() += rows;
             }
             if batch.state != BatchState::Open {
-                needing_care.push((batch.id, batch.state, batch.first_seen));
+                needing_attention.push((batch.id, batch.state, batch.first_seen));
             }
             if batch.state != BatchState::Abandoned {
                 let first = batch.first_seen;
@@ -42,8 +42,8 @@ impl BatchesPoller {
             }
         }
         states.insert(BatchState::Settled, self.settled);
-        needing_care.sort_by_key(|(id, _, first_seen)| (first_seen.boot, *id));
-        needing_care.truncate(usize::try_from(SHOWN).unwrap_or_default());
+        needing_attention.sort_by_key(|(id, _, first_seen)| (first_seen.boot, *id));
+        needing_attention.truncate(usize::try_from(SHOWN).unwrap_or_default());
         ChecksView {
             totals: self.totals.clone(),
             count_since: match self.base {
@@ -54,15 +54,18 @@ impl BatchesPoller {
             states,
             newest: self.newest.clone(),
             oldest_open,
-            needing_care,
+            needing_attention,
         }
     }
 }
 
 /// The batches with the newest results: from memory while they are followed, from the store otherwise.
-pub(super) fn newest(keeper: &Keeper, followed: &BTreeMap<Uuid, Batch>) -> Result<Vec<NewestBatch>, StoreError> {
+pub(super) fn newest(
+    storage: &AccountStorage,
+    followed: &BTreeMap<Uuid, Batch>,
+) -> Result<Vec<NewestBatch>, StoreError> {
     let mut times: BTreeMap<Uuid, DateTime<Utc>> =
-        keeper.store().newest_batches(keeper.account, SHOWN)?.into_iter().collect();
+        storage.store().newest_batches(storage.account, SHOWN)?.into_iter().collect();
     for batch in followed.values() {
         if let Some(newest) = batch.tally.as_ref().and_then(|tally| tally.newest) {
             times.insert(batch.id, newest);
@@ -75,7 +78,7 @@ pub(super) fn newest(keeper: &Keeper, followed: &BTreeMap<Uuid, Batch>) -> Resul
     for (id, time) in order {
         let counts = match followed.get(&id).and_then(|batch| batch.tally.as_ref()) {
             Some(tally) => Some(tally.all.clone()),
-            None => keeper.store().results(keeper.account, id)?,
+            None => storage.store().results(storage.account, id)?,
         };
         shown.extend(counts.map(|counts| (id, Arc::new(counts), time)));
     }

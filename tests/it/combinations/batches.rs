@@ -97,8 +97,14 @@ fn no_write_makes_a_settled_batch_open_again() {
     };
     let commit = |batch: &Batch| {
         let batches = [batch];
-        let commit =
-            BatchesCommit { success: &success, now, batches: &batches, totals: None, institutions: &[], born: &[] };
+        let commit = BatchesCommit {
+            success: &success,
+            now,
+            batches: &batches,
+            totals: None,
+            institutions: &[],
+            new_series: &[],
+        };
         store.commit_batches(&commit).unwrap();
     };
     let mut batch = Batch::new(id, now);

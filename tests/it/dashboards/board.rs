@@ -6,12 +6,12 @@ use std::path::Path;
 use serde_json::Value;
 
 /// One dashboard file.
-pub struct Board {
+pub struct SnapshotCell {
     pub name: String,
     pub json: Value,
 }
 
-impl Board {
+impl SnapshotCell {
     pub fn list(&self, pointer: &str) -> Vec<Value> {
         self.json.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default()
     }
@@ -33,7 +33,7 @@ impl Board {
 }
 
 /// All dashboards, by file name.
-pub fn all() -> Vec<Board> {
+pub fn all() -> Vec<SnapshotCell> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("grafana/dashboards");
     let mut files: Vec<_> = fs::read_dir(folder)
         .unwrap()
@@ -43,7 +43,7 @@ pub fn all() -> Vec<Board> {
     files.sort();
     files
         .into_iter()
-        .map(|path| Board {
+        .map(|path| SnapshotCell {
             name: path.file_stem().unwrap().to_string_lossy().into_owned(),
             json: serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap(),
         })

@@ -16,7 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wallet_exporter::clock::{Clock as _, ManualClock, SystemClock};
 use wallet_exporter::simulator::{Options, Pace};
-use wallet_exporter::vendor::{Limits, Reason};
+use wallet_exporter::vendor::{Reason, RequestLimits};
 
 use super::families;
 use super::recorder::{Recorder, Target};
@@ -52,7 +52,7 @@ impl Replica {
         ] {
             rig.set(name, value);
         }
-        rig.limits = Limits::default();
+        rig.limits = RequestLimits::default();
         let started = rig.clock.now();
         Replica { rig, target: Target { job: "wallet-exporter", instance }, address: None, started }
     }

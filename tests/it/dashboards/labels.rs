@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wallet_exporter::money::Usd;
 use wallet_exporter::simulator::{CardEvent, NewRow};
-use wallet_exporter::vendor::Limits;
+use wallet_exporter::vendor::RequestLimits;
 
 use super::query::{Selector, selectors};
 use super::{every_selector, family_of};
@@ -23,7 +23,7 @@ type Values = BTreeMap<(String, String), BTreeSet<String>>;
 async fn served() -> Values {
     let mut rig = Rig::new().await;
     // The rig's own are for faults: too short for a busy machine.
-    rig.limits = Limits::default();
+    rig.limits = RequestLimits::default();
     rig.set("BATCHDATA_WARNING_BALANCE_USD", "200");
     rig.set("BATCHDATA_CRITICAL_BALANCE_USD", "50");
     rig.set("RIGHTFOOT_BATCH_IDS", &rig.vendors.batch(vec![NewRow::success("Chase", 100)]));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::board::{Board, all};
+use super::board::{SnapshotCell, all};
 use super::text;
 
 /// Far more than a scrape, a poll and a birth hold take, also on a busy machine.
@@ -35,7 +35,7 @@ pub struct Query {
 }
 
 /// All queries by dashboard, panel and letter. Grafana's ranges become parts of the time watched.
-fn queries(board: &Board, watched: Duration) -> BTreeMap<String, Query> {
+fn queries(board: &SnapshotCell, watched: Duration) -> BTreeMap<String, Query> {
     let mut found = BTreeMap::new();
     let mut add = |place: String, expression: &str, instant: bool| {
         // A range that is also an offset must fit twice.

@@ -12,21 +12,21 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use wallet_exporter::http::{Options, Server, Site, Web};
 use wallet_exporter::instruments::Account;
-use wallet_exporter::metrics::{Encoder, FamilySpec, Format, HistogramValue, Kind, Rendered};
+use wallet_exporter::metrics::{Encoder, FamilySpec, Format, HistogramValue, MetricType, Rendered};
 use wallet_exporter::snapshot::*;
 
 pub static BALANCE: FamilySpec =
-    FamilySpec { name: "test_balance_usd", kind: Kind::Gauge, labels: &["account"], help: "The balance." };
+    FamilySpec { name: "test_balance_usd", kind: MetricType::Gauge, labels: &["account"], help: "The balance." };
 pub static SPENT: FamilySpec = FamilySpec {
     name: "test_spent_usd_total",
-    kind: Kind::Counter,
+    kind: MetricType::Counter,
     labels: &["account", "origin"],
     help: "What was \"spent\", a backslash \\ and\na line end.",
 };
 pub static CHECKS: FamilySpec =
-    FamilySpec { name: "test_check_balance_usd", kind: Kind::Histogram, labels: &["account"], help: "Balances." };
+    FamilySpec { name: "test_check_balance_usd", kind: MetricType::Histogram, labels: &["account"], help: "Balances." };
 pub static MANY: FamilySpec =
-    FamilySpec { name: "test_many_total", kind: Kind::Counter, labels: &["account", "number"], help: "Many." };
+    FamilySpec { name: "test_many_total", kind: MetricType::Counter, labels: &["account", "number"], help: "Many." };
 
 /// A few families of each kind, with everything in them that needs escaping.
 pub fn small(format: Format) -> Encoder {
@@ -264,7 +264,7 @@ pub fn status(now: DateTime<Utc>) -> Status {
                     unavailable: 0,
                     abandoned: 0,
                     settled: 17,
-                    needing_care: vec![],
+                    needing_attention: vec![],
                 }),
                 sources: vec![source("batches")],
             },

@@ -5,7 +5,7 @@ use std::io::Read;
 use flate2::read::GzDecoder;
 use proptest::prelude::*;
 use wallet_exporter::metrics::encode::Value;
-use wallet_exporter::metrics::{Encoder, FamilySpec, Format, HistogramValue, Kind, Rendered, end};
+use wallet_exporter::metrics::{Encoder, FamilySpec, Format, HistogramValue, MetricType, Rendered, end};
 use wallet_exporter::money::Usd;
 
 use super::fixture::{BALANCE, CHECKS, SPENT, both, large, small};
@@ -77,9 +77,9 @@ fn a_family_cannot_be_written_twice() {
     out.family(&BALANCE).sample(&["b"], 1.0);
 }
 
-static LONE: FamilySpec = FamilySpec { name: "test_lone", kind: Kind::Gauge, labels: &[], help: "One." };
+static LONE: FamilySpec = FamilySpec { name: "test_lone", kind: MetricType::Gauge, labels: &[], help: "One." };
 static LONE_HISTOGRAM: FamilySpec =
-    FamilySpec { name: "test_lone_histogram", kind: Kind::Histogram, labels: &[], help: "One." };
+    FamilySpec { name: "test_lone_histogram", kind: MetricType::Histogram, labels: &[], help: "One." };
 
 fn printed(value: impl Value) -> String {
     let mut out = Encoder::new(Format::Text);

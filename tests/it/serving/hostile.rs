@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use wallet_exporter::http::{Limits, Options};
+use wallet_exporter::http::{ConnectionLimits, Options};
 
 use super::fixture::{Answer, FakeSite, LONG, Running, both, get, large, options, raw, serve, small, until, value};
 
-/// Limits that are short, each apart from the others, so that a test shows which one struck.
-async fn strict(limits: Limits) -> Running {
+/// ConnectionLimits that are short, each apart from the others, so that a test shows which one struck.
+async fn strict(limits: ConnectionLimits) -> Running {
     serve(Options { limits, ..options() }, FakeSite::new(small)).await
 }
 
@@ -26,7 +26,7 @@ async fn closed(running: &Running, reason: &str) -> Option<f64> {
 
 #[tokio::test]
 async fn headers_that_never_end_are_cut() {
-    let running = strict(Limits { headers: Duration::from_millis(200), ..Limits::default() }).await;
+    let running = strict(ConnectionLimits { headers: Duration::from_millis(200), ..ConnectionLimits::default() }).await;
     let mut half = TcpStream::connect(running.address).await.unwrap();
     half.write_all(b"GET /metrics HTTP/1.1\r\nHost: te").await.unwrap();
     let silent = TcpStream::connect(running.address).await.unwrap();
@@ -37,7 +37,7 @@ async fn headers_that_never_end_are_cut() {
 
 #[tokio::test]
 async fn headers_that_trickle_are_cut_all_the_same() {
-    let running = strict(Limits { headers: Duration::from_millis(300), ..Limits::default() }).await;
+    let running = strict(ConnectionLimits { headers: Duration::from_millis(300), ..ConnectionLimits::default() }).await;
     let stream = TcpStream::connect(running.address).await.unwrap();
     let (mut read, mut write) = stream.into_split();
     let trickle = tokio::spawn(async move {
@@ -53,7 +53,7 @@ async fn headers_that_trickle_are_cut_all_the_same() {
 
 #[tokio::test]
 async fn idle_connections_end() {
-    let running = strict(Limits { idle: Duration::from_millis(200), ..Limits::default() }).await;
+    let running = strict(ConnectionLimits { idle: Duration::from_millis(200), ..ConnectionLimits::default() }).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
     let answer = Answer::parse(&ends(stream).await);
@@ -63,7 +63,7 @@ async fn idle_connections_end() {
 
 #[tokio::test]
 async fn heads_are_bounded() {
-    let running = strict(Limits::default()).await;
+    let running = strict(ConnectionLimits::default()).await;
     let long = format!("GET / HTTP/1.1\r\nHost: test\r\nX: {}\r\n\r\n", "x".repeat(64 * 1024));
     assert!(raw(running.address, long.as_bytes()).await.starts_with(b"HTTP/1.1 431 "));
     let many = format!("GET / HTTP/1.1\r\nHost: test\r\n{}\r\n", "X: y\r\n".repeat(100));
@@ -74,7 +74,7 @@ async fn heads_are_bounded() {
 
 #[tokio::test]
 async fn a_reader_that_stands_still_is_cut() {
-    let limits = Limits { stalled: Duration::from_millis(300), ..Limits::default() };
+    let limits = ConnectionLimits { stalled: Duration::from_millis(300), ..ConnectionLimits::default() };
     // More than the system's buffers take.
     let running = serve(Options { limits, ..options() }, FakeSite::new(|format| large(300_000, format))).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
@@ -122,7 +122,7 @@ async fn answers_share_their_bytes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_idle_and_two_hundred_active_leave_scrapes_answering() {
     // Long, so that room is made by nothing else.
-    let running = strict(Limits { headers: LONG, ..Limits::default() }).await;
+    let running = strict(ConnectionLimits { headers: LONG, ..ConnectionLimits::default() }).await;
     let mut idle = Vec::new();
     for _ in 0..1_000 {
         idle.push(TcpStream::connect(running.address).await.unwrap());
@@ -149,7 +149,7 @@ async fn a_thousand_idle_and_two_hundred_active_leave_scrapes_answering() {
 
 #[tokio::test]
 async fn at_the_limit_the_longest_idle_goes_first() {
-    let running = strict(Limits { connections: 2, ..Limits::default() }).await;
+    let running = strict(ConnectionLimits { connections: 2, ..ConnectionLimits::default() }).await;
     let request = b"GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n";
     let mut connections = Vec::new();
     for _ in 0..3 {

@@ -39,7 +39,7 @@ fn failing() -> Status {
     });
     let batches = status.accounts[1].batches.as_mut().unwrap();
     batches.unavailable = 1;
-    batches.needing_care = vec![BatchStatus {
+    batches.needing_attention = vec![BatchStatus {
         batch_id: "5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83".to_owned(),
         state: "unavailable".to_owned(),
         first_seen: ago(400_000),
@@ -147,7 +147,7 @@ async fn the_same_as_json() {
     let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(json["accounts"][0]["sources"][0]["state"], "failing");
     assert_eq!(json["accounts"][0]["sources"][0]["last_failure"]["reason"], "forbidden");
-    assert_eq!(json["accounts"][1]["batches"]["needing_care"][0]["state"], "unavailable");
+    assert_eq!(json["accounts"][1]["batches"]["needing_attention"][0]["state"], "unavailable");
     assert_eq!(json["storage"]["up"], false);
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use wallet_exporter::http::{Options, ServeFault, Server};
+use wallet_exporter::http::{Options, ServeError, Server};
 
 use super::fixture::{FakeSite, ask, get, options, serve, small, start, value};
 use super::tools;
@@ -146,7 +146,7 @@ async fn another_telemetry_path() {
     assert!(get(running.address, "/").await.text().contains("href=\"/probe/x\""));
     for path in ["", "metrics", "/", "/-/ready"] {
         let fault = Server::bind(Options { telemetry_path: path.to_owned(), ..options() }).await;
-        assert!(matches!(fault, Err(ServeFault::Path(_))), "{path:?}");
+        assert!(matches!(fault, Err(ServeError::Path(_))), "{path:?}");
     }
 }
 

@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wallet_exporter::config::secret::Secret;
-use wallet_exporter::http::{Limits, WebhookOptions, WebhookServer};
-use wallet_exporter::poll::inbox::{Inbox, NotDurable, Received};
+use wallet_exporter::http::{ConnectionLimits, WebhookOptions, WebhookServer};
+use wallet_exporter::poll::webhook_sink::{NotDurable, Received, WebhookSink};
 
 use super::fixture::{LONG, ask};
 
@@ -37,7 +37,7 @@ impl FakeInbox {
 }
 
 #[async_trait]
-impl Inbox for FakeInbox {
+impl WebhookSink for FakeInbox {
     async fn completed(&self, event: Uuid, batch: Uuid) -> Result<Received, NotDurable> {
         self.hear(format!("completed {event} {batch}"));
         *self.answer.lock().unwrap()
@@ -57,14 +57,14 @@ async fn start() -> (SocketAddr, Arc<FakeInbox>) {
     start_with(|_| {}).await
 }
 
-async fn start_with(change: impl FnOnce(&mut Limits)) -> (SocketAddr, Arc<FakeInbox>) {
+async fn start_with(change: impl FnOnce(&mut ConnectionLimits)) -> (SocketAddr, Arc<FakeInbox>) {
     let inbox = Arc::new(FakeInbox { answer: Mutex::new(Ok(Received::Accepted)), heard: Mutex::default() });
     let secret = Secret::fixed(SecretString::from(SECRET.to_owned()));
     let mut options = WebhookOptions::new("127.0.0.1:0".to_owned(), secret);
     change(&mut options.limits);
     let server = WebhookServer::bind(options).await.unwrap();
     let address = server.local_addr();
-    tokio::spawn(server.run(Arc::clone(&inbox) as Arc<dyn Inbox>, Arc::default(), CancellationToken::new()));
+    tokio::spawn(server.run(Arc::clone(&inbox) as Arc<dyn WebhookSink>, Arc::default(), CancellationToken::new()));
     (address, inbox)
 }
 

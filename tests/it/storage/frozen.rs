@@ -78,7 +78,7 @@ fn a_ledger_that_cannot_be_written_is_read_and_left_alone_until_it_can() {
             );
             // New in this run, before anything is counted.
             let other = store.account(Vendor::BatchData, "other").unwrap();
-            store.bear(other, &[("debit".to_owned(), after_fixture(), true)]).unwrap();
+            store.create_series(other, &[("debit".to_owned(), after_fixture(), true)]).unwrap();
             for outcome in [write(&store, account, "new"), store.probe()] {
                 let error = outcome.unwrap_err();
                 assert!(matches!(error, StoreError::Frozen { .. }), "{case}: {error}");
@@ -100,7 +100,7 @@ fn a_ledger_that_cannot_be_written_is_read_and_left_alone_until_it_can() {
             let store = open(directory).unwrap();
             assert_eq!(answer(&store, account).as_deref(), Some("new"), "{case}");
             assert_eq!(store.account(Vendor::BatchData, "other").unwrap(), other, "{case}");
-            assert_eq!(store.births(other).unwrap(), [("debit".to_owned(), true)], "{case}");
+            assert_eq!(store.series(other).unwrap(), [("debit".to_owned(), true)], "{case}");
         }
     }
 }
@@ -152,7 +152,7 @@ fn a_disk_with_little_room_is_noticed_before_it_is_relied_on() {
     // The room goes while the exporter starts.
     switch.on("ENOSPC");
     let other = store.account(Vendor::BatchData, "other").unwrap();
-    store.bear(other, &[("debit".to_owned(), after_fixture(), true)]).unwrap();
+    store.create_series(other, &[("debit".to_owned(), after_fixture(), true)]).unwrap();
     assert!(store.is_frozen() && write(&store, account, "newer").is_err() && store.probe().is_err());
     assert_eq!(answer(&store, account).as_deref(), Some("new"));
     switch.off();
@@ -162,7 +162,7 @@ fn a_disk_with_little_room_is_noticed_before_it_is_relied_on() {
     let store = open(place.path()).unwrap();
     assert_eq!(answer(&store, account).as_deref(), Some("newer"));
     assert_eq!(store.account(Vendor::BatchData, "other").unwrap(), other);
-    assert_eq!(store.births(other).unwrap(), [("debit".to_owned(), true)]);
+    assert_eq!(store.series(other).unwrap(), [("debit".to_owned(), true)]);
 }
 
 #[test]

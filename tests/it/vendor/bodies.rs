@@ -8,7 +8,10 @@ use super::fake::{Fake, Reply};
 
 const JSON: [Operation; 3] = [Operation::Balance, Operation::ConsumptionReport, Operation::CreditCardTransactions];
 
-async fn outcome(operation: Operation, body: impl AsRef<[u8]>) -> Result<String, wallet_exporter::vendor::Fault> {
+async fn outcome(
+    operation: Operation,
+    body: impl AsRef<[u8]>,
+) -> Result<String, wallet_exporter::vendor::RequestError> {
     let fake = Fake::always(Reply::json(body)).await;
     let outcome = call(operation, settings(fake.url())).await;
     assert_eq!(fake.count(), 1);

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use wallet_exporter::clock::ManualClock;
 use wallet_exporter::config::secret::Secret;
 use wallet_exporter::vendor::{
-    BatchData, CheckRow, ClientSettings, Fault, Limits, Observe, Operation, Rightfoot, RowReject, RowSink,
+    BatchData, CheckRow, ClientSettings, Observe, Operation, RequestError, RequestLimits, Rightfoot, RowReject, RowSink,
 };
 
 use super::fake::Reply;
@@ -57,7 +57,7 @@ pub fn settings_at(base_url: Url, clock: &ManualClock) -> ClientSettings {
         secret: Secret::fixed(SecretString::from(TOKEN)),
         requests_per_minute: 10_000,
         clock: Arc::new(clock.clone()),
-        limits: Limits::default(),
+        limits: RequestLimits::default(),
         observer: Arc::new(Observed::default()),
         extra_roots: Vec::new(),
         transport: None,
@@ -86,7 +86,7 @@ impl RowSink for Rows {
 }
 
 /// Calls an endpoint; a success is told as text.
-pub async fn call(operation: Operation, settings: ClientSettings) -> Result<String, Fault> {
+pub async fn call(operation: Operation, settings: ClientSettings) -> Result<String, RequestError> {
     let dates = (day("2026-05-01"), day("2026-05-19"));
     match operation {
         Operation::Balance => {

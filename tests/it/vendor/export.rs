@@ -1,11 +1,11 @@
 //! The CSV export through the client: what is taken, what is rejected, what fails.
 
-use wallet_exporter::vendor::{Fault, Operation, Reason, Rightfoot, RowReject};
+use wallet_exporter::vendor::{Operation, Reason, RequestError, Rightfoot, RowReject};
 
 use super::client::{BATCH, HEADER, Rows, batch, call, row, settings};
 use super::fake::{Fake, Reply, Step, chunk, head};
 
-async fn export(body: impl AsRef<[u8]>) -> (Result<(u64, u64), Fault>, Rows) {
+async fn export(body: impl AsRef<[u8]>) -> (Result<(u64, u64), RequestError>, Rows) {
     let fake = Fake::always(Reply::csv(body)).await;
     let mut rows = Rows::default();
     let outcome = Rightfoot::new(settings(fake.url())).unwrap().balances_csv(&[batch()], &mut rows).await;

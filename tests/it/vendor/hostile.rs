@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use uuid::Uuid;
-use wallet_exporter::vendor::intake::{Export, Flaw, Grain, read_balance, read_card_page, read_consumption};
+use wallet_exporter::vendor::intake::{Export, Grain, ParseError, read_balance, read_card_page, read_consumption};
 use wallet_exporter::vendor::{CheckRow, RowReject, RowSink};
 
 use super::client::{BATCH, HEADER, batch, card, day, enveloped, noon, page, report, row};
@@ -23,7 +23,7 @@ impl RowSink for All {
 }
 
 /// Reads an export in pieces of these lengths, the last one as often as needed.
-fn read(bytes: &[u8], lengths: &[usize]) -> (Result<(u64, u64), Flaw>, All) {
+fn read(bytes: &[u8], lengths: &[usize]) -> (Result<(u64, u64), ParseError>, All) {
     let mut export = Export::new(&[batch()]);
     let mut all = All::default();
     let mut rest = bytes;

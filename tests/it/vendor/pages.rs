@@ -2,13 +2,13 @@
 
 use std::sync::Mutex;
 
-use wallet_exporter::vendor::{Fault, Limits, Operation, Reason};
+use wallet_exporter::vendor::{Operation, Reason, RequestError, RequestLimits};
 
 use super::client::{call, card, page, settings};
 use super::fake::{Fake, Reply};
 
 /// Answers page after page of this script: for each request, the ids of the page, `last_page` and `total`.
-async fn walk(script: &[(&[i64], u32, u64)]) -> (Result<Vec<i64>, Fault>, Vec<u32>) {
+async fn walk(script: &[(&[i64], u32, u64)]) -> (Result<Vec<i64>, RequestError>, Vec<u32>) {
     let script: Vec<(Vec<i64>, u32, u64)> =
         script.iter().map(|(ids, last, total)| (ids.to_vec(), *last, *total)).collect();
     let next = Mutex::new(0);
@@ -88,7 +88,7 @@ async fn listing(
     ids: Vec<i64>,
     largest: usize,
     order: impl Fn(usize, usize) -> usize + Send + Sync + 'static,
-) -> (Result<Vec<i64>, Fault>, Vec<(usize, usize)>) {
+) -> (Result<Vec<i64>, RequestError>, Vec<(usize, usize)>) {
     let fake = Fake::script(move |seen| {
         let number = |name| seen.parameter(name).unwrap().parse::<usize>().unwrap();
         let (current, size) = (number("page"), number("per_page").min(largest));
@@ -172,7 +172,7 @@ async fn an_endless_listing_is_given_up() {
     })
     .await;
     let mut settings = settings(fake.url());
-    settings.limits = Limits { pages: 8, ..Limits::default() };
+    settings.limits = RequestLimits { pages: 8, ..RequestLimits::default() };
     let fault = call(Operation::CreditCardTransactions, settings).await.unwrap_err();
     assert_eq!(fault.reason, Reason::TooLarge, "{fault}");
     assert_eq!(fake.count(), 8);

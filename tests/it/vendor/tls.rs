@@ -7,7 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
-use wallet_exporter::vendor::{BatchData, BuildError, Limits, Operation, Reason, Rightfoot};
+use wallet_exporter::vendor::{BatchData, BuildError, Operation, Reason, RequestLimits, Rightfoot};
 
 use super::client::{TOKEN, call, good, settings};
 use super::fake::Fake;
@@ -107,7 +107,7 @@ async fn a_server_that_never_shakes_hands() {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let mut settings = settings(format!("https://{}", listener.local_addr().unwrap()).parse().unwrap());
     settings.extra_roots = vec![Authority::new("trusted").root];
-    settings.limits = Limits { connect: Duration::from_millis(200), ..Limits::default() };
+    settings.limits = RequestLimits { connect: Duration::from_millis(200), ..RequestLimits::default() };
     let fault = call(Operation::Balance, settings).await.unwrap_err();
     assert_eq!(fault.reason, Reason::Connect, "{fault}");
     assert!(fault.detail.contains("no connection in time"), "{fault}");

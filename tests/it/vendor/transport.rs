@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wallet_exporter::vendor::{Limits, Operation, Reason};
+use wallet_exporter::vendor::{Operation, Reason, RequestLimits};
 
 use super::client::{Observed, TOKEN, call, content_type, good, good_body, settings};
 use super::fake::{Fake, Reply, Step, chunk, head};
@@ -22,17 +22,17 @@ fn expect(reason: Reason, status: Option<u16>, detail: &'static str) -> Expect {
 }
 
 /// Short where the case runs into a limit; else as in production.
-fn short() -> Limits {
-    Limits {
+fn short() -> RequestLimits {
+    RequestLimits {
         total: Duration::from_millis(250),
         csv_idle: Duration::from_millis(250),
         json_bytes: 100_000,
         csv_bytes: 100_000,
-        ..Limits::default()
+        ..RequestLimits::default()
     }
 }
 
-async fn judge(name: &str, operation: Operation, reply: Reply, limits: Limits, expect: &Expect) {
+async fn judge(name: &str, operation: Operation, reply: Reply, limits: RequestLimits, expect: &Expect) {
     let fake = Fake::always(reply).await;
     let observed = Arc::new(Observed::default());
     let mut settings = settings(fake.url());
@@ -87,7 +87,7 @@ async fn statuses() {
         let code: u16 = status[..3].parse().unwrap();
         for operation in Operation::ALL {
             let reply = Reply::whole(status, &["Content-Type: text/html"], "<h1>oops</h1>");
-            judge(status, operation, reply, Limits::default(), &expect(reason, Some(code), &status[..3])).await;
+            judge(status, operation, reply, RequestLimits::default(), &expect(reason, Some(code), &status[..3])).await;
         }
     }
 }
@@ -112,14 +112,20 @@ async fn retry_after_in_all_its_forms() {
         for operation in Operation::ALL {
             let mut expect = expect(Reason::RateLimited, Some(429), "429");
             expect.retry_after = wait;
-            judge(name, operation, Reply::whole("429 Too Many Requests", lines, "oops"), Limits::default(), &expect)
-                .await;
+            judge(
+                name,
+                operation,
+                Reply::whole("429 Too Many Requests", lines, "oops"),
+                RequestLimits::default(),
+                &expect,
+            )
+            .await;
         }
     }
     let mut unavailable = expect(Reason::ServerError, Some(503), "503");
     unavailable.retry_after = Some(7);
     let reply = Reply::whole("503 Service Unavailable", &["Retry-After: 7"], "");
-    judge("503", Operation::Balance, reply, Limits::default(), &unavailable).await;
+    judge("503", Operation::Balance, reply, RequestLimits::default(), &unavailable).await;
 }
 
 #[tokio::test]
@@ -152,7 +158,8 @@ async fn an_export_that_keeps_going_may_take_longer_than_the_window() {
     steps.push(Step::Send(b"0\r\n\r\n".to_vec()));
     let fake = Fake::always(Reply(steps)).await;
     let mut settings = settings(fake.url());
-    settings.limits = Limits { csv_idle: Duration::from_millis(1_500), csv_progress: 512, ..Limits::default() };
+    settings.limits =
+        RequestLimits { csv_idle: Duration::from_millis(1_500), csv_progress: 512, ..RequestLimits::default() };
     let taken = call(Operation::BalancesCsv, settings).await.unwrap();
     assert_eq!(taken.split("; ").count(), 32);
 }
@@ -163,7 +170,7 @@ async fn an_export_ends_at_its_total_limit_however_fast_it_flows() {
     let reply = Reply::raw(opening(Operation::BalancesCsv, "Transfer-Encoding: chunked"))
         .then(Step::Send(chunk(format!("{}\n", super::client::HEADER).as_bytes())))
         .then(Step::Forever(chunk(line.as_bytes())));
-    let limits = Limits { csv_total: Duration::from_millis(250), ..Limits::default() };
+    let limits = RequestLimits { csv_total: Duration::from_millis(250), ..RequestLimits::default() };
     let late = expect(Reason::Timeout, Some(200), "in time");
     judge("endless and fast", Operation::BalancesCsv, reply, limits, &late).await;
 }
@@ -177,25 +184,26 @@ async fn cut_bodies_are_truncated() {
         let length = format!("Content-Length: {}", body.len());
 
         let short = Reply::raw([opening(operation, &length), half.to_vec()].concat());
-        judge("a short Content-Length body", operation, short.clone(), Limits::default(), &cut).await;
-        judge("reset inside the body", operation, short.then(Step::Reset), Limits::default(), &cut).await;
+        judge("a short Content-Length body", operation, short.clone(), RequestLimits::default(), &cut).await;
+        judge("reset inside the body", operation, short.then(Step::Reset), RequestLimits::default(), &cut).await;
         let aborted = [opening(operation, "Transfer-Encoding: chunked"), chunk(half)].concat();
-        judge("an aborted chunked body", operation, Reply::raw(aborted), Limits::default(), &cut).await;
+        judge("an aborted chunked body", operation, Reply::raw(aborted), RequestLimits::default(), &cut).await;
         // The bytes are all there and only the end is not: the transport cannot know that.
         let unended = [opening(operation, "Transfer-Encoding: chunked"), chunk(&body)].concat();
-        judge("a chunked body without its end", operation, Reply::raw(unended), Limits::default(), &cut).await;
+        judge("a chunked body without its end", operation, Reply::raw(unended), RequestLimits::default(), &cut).await;
         let unframed = Reply::raw([opening(operation, ""), half.to_vec()].concat());
-        judge("a connection-close body cut inside", operation, unframed, Limits::default(), &cut).await;
+        judge("a connection-close body cut inside", operation, unframed, RequestLimits::default(), &cut).await;
         let empty = Reply::raw(opening(operation, "Content-Length: 0"));
-        judge("an empty body", operation, empty, Limits::default(), &cut).await;
+        judge("an empty body", operation, empty, RequestLimits::default(), &cut).await;
         let empty = Reply::raw(opening(operation, ""));
-        judge("an empty connection-close body", operation, empty, Limits::default(), &cut).await;
+        judge("an empty connection-close body", operation, empty, RequestLimits::default(), &cut).await;
 
         let unanswered = expect(Reason::Truncated, None, "");
-        judge("closed before the head", operation, Reply(vec![]), Limits::default(), &unanswered).await;
-        judge("reset before the head", operation, Reply(vec![Step::Reset]), Limits::default(), &unanswered).await;
+        judge("closed before the head", operation, Reply(vec![]), RequestLimits::default(), &unanswered).await;
+        judge("reset before the head", operation, Reply(vec![Step::Reset]), RequestLimits::default(), &unanswered)
+            .await;
         let head = Reply::raw("HTTP/1.1 200 OK\r\nContent-Type: te");
-        judge("closed inside the head", operation, head, Limits::default(), &unanswered).await;
+        judge("closed inside the head", operation, head, RequestLimits::default(), &unanswered).await;
     }
 }
 
@@ -210,7 +218,7 @@ async fn a_connection_close_body_is_whole_only_if_its_own_grammar_says_so() {
     let operation = Operation::BalancesCsv;
     let reply = Reply::raw([opening(operation, ""), good_body(operation).into_bytes()].concat());
     let unframed = expect(Reason::Truncated, Some(200), "no Content-Length and no chunked framing");
-    judge("a whole connection-close CSV", operation, reply, Limits::default(), &unframed).await;
+    judge("a whole connection-close CSV", operation, reply, RequestLimits::default(), &unframed).await;
 }
 
 #[tokio::test]
@@ -231,17 +239,18 @@ async fn what_is_not_the_type_that_was_asked_for() {
                 "compressed",
             ),
         ] {
-            judge(name, operation, reply, Limits::default(), &expect(Reason::Decode, Some(200), detail)).await;
+            judge(name, operation, reply, RequestLimits::default(), &expect(Reason::Decode, Some(200), detail)).await;
         }
         let garbage = Reply::raw("SSH-2.0-OpenSSH_9.2\r\n\r\n");
-        judge("not HTTP", operation, garbage, Limits::default(), &expect(Reason::Decode, None, "not HTTP")).await;
+        judge("not HTTP", operation, garbage, RequestLimits::default(), &expect(Reason::Decode, None, "not HTTP"))
+            .await;
     }
 }
 
 #[tokio::test]
 async fn bodies_beyond_the_limit() {
     for operation in Operation::ALL {
-        let limits = Limits { json_bytes: 100_000, csv_bytes: 100_000, ..Limits::default() };
+        let limits = RequestLimits { json_bytes: 100_000, csv_bytes: 100_000, ..RequestLimits::default() };
         let large = expect(Reason::TooLarge, Some(200), "larger than 100000 bytes");
         // A gigabyte, promised: nothing of it is read.
         let promised = Reply::raw(opening(operation, "Content-Length: 1073741824")).then(Step::Hang);
@@ -269,7 +278,7 @@ async fn a_redirect_is_a_fault_and_the_token_stays_at_home() {
             let location = format!("Location: {}oops", elsewhere.url());
             let code = status[..3].parse().ok();
             let redirect = expect(Reason::Redirect, code, "HTTP 30");
-            judge(status, operation, Reply::whole(status, &[&location], ""), Limits::default(), &redirect).await;
+            judge(status, operation, Reply::whole(status, &[&location], ""), RequestLimits::default(), &redirect).await;
         }
     }
     assert_eq!(elsewhere.count(), 0);

@@ -8,9 +8,9 @@ use std::io;
 
 use rustls::CertificateError;
 
-use super::fault::Reason;
+use super::error::Reason;
 
-/// Judges an error of sending a request, up to the head of its answer.
+/// Classifies an error of sending a request, up to the head of its answer.
 pub(super) fn before_the_head(error: &reqwest::Error) -> (Reason, String) {
     let parse = find::<hyper::Error>(error).filter(|hyper| hyper.is_parse());
     if let Some(parse) = parse {
@@ -42,7 +42,7 @@ pub(super) fn before_the_head(error: &reqwest::Error) -> (Reason, String) {
     }
 }
 
-/// Judges an error of reading a body.
+/// Classifies an error of reading a body.
 pub(super) fn inside_the_body(error: &reqwest::Error, read: u64) -> (Reason, String) {
     let words = match find::<io::Error>(error).map(io::Error::kind) {
         Some(kind) => io_words(kind),

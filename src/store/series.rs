@@ -1,16 +1,16 @@
-//! Births of counter series.
+//! Which counter series exist, and which show their value.
 
 use chrono::{DateTime, Utc};
 use rusqlite::Transaction;
 
-use super::{AccountId, BirthRow, Store, StoreError, text};
+use super::{AccountId, NewSeries, Store, StoreError, text};
 
 impl Store {
-    /// The births of the previous run: key, and whether the series was shown.
+    /// The series of the previous run: key, and whether the series was shown.
     ///
     /// # Errors
     /// If they cannot be read.
-    pub fn births(&self, account: AccountId) -> Result<Vec<(String, bool)>, StoreError> {
+    pub fn series(&self, account: AccountId) -> Result<Vec<(String, bool)>, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare("SELECT series, shown FROM birth WHERE account = ?1")?;
             let rows = statement.query_map([account.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -18,12 +18,12 @@ impl Store {
         })
     }
 
-    /// Writes births of series that exist before anything is counted.
+    /// Creates series that exist before anything is counted.
     ///
     /// # Errors
     /// If they cannot be written.
-    pub fn bear(&self, account: AccountId, born: &[BirthRow]) -> Result<(), StoreError> {
-        self.write_at_start(|tx| write(tx, account, born))
+    pub fn create_series(&self, account: AccountId, new_series: &[NewSeries]) -> Result<(), StoreError> {
+        self.write_at_start(|tx| write(tx, account, new_series))
     }
 
     /// Makes it durable that series show their values. They may be shown once this has returned.
@@ -41,18 +41,18 @@ impl Store {
     }
 }
 
-pub(super) fn write(tx: &Transaction<'_>, account: AccountId, born: &[BirthRow]) -> Result<(), StoreError> {
+pub(super) fn write(tx: &Transaction<'_>, account: AccountId, new_series: &[NewSeries]) -> Result<(), StoreError> {
     let mut statement = tx.prepare_cached(
         "INSERT INTO birth (account, series, born_at, shown) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
     )?;
-    for (key, at, shown) in born {
+    for (key, at, shown) in new_series {
         statement.execute((account.0, key, text::time(*at), shown))?;
     }
     Ok(())
 }
 
-/// Admits label values.
-pub(super) fn admit(
+/// Writes label values that have a series of their own from now on.
+pub(super) fn allow(
     tx: &Transaction<'_>,
     account: AccountId,
     label: &str,
@@ -68,8 +68,8 @@ pub(super) fn admit(
     Ok(())
 }
 
-/// The label values admitted so far.
-pub(super) fn admitted(
+/// The label values allowed so far.
+pub(super) fn allowed(
     connection: &rusqlite::Connection,
     account: AccountId,
     label: &str,

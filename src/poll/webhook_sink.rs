@@ -24,7 +24,7 @@ pub struct NotDurable;
 
 /// Takes completed-batch events.
 #[async_trait]
-pub trait Inbox: Send + Sync + 'static {
+pub trait WebhookSink: Send + Sync + 'static {
     /// A batch was said to be complete.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Where the current snapshot hangs.
+//! Holds the current snapshot.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,16 +8,16 @@ use super::views::Snapshot;
 
 /// Publishes snapshots.
 #[derive(Debug)]
-pub struct Board {
+pub struct SnapshotCell {
     current: ArcSwap<Snapshot>,
     writing: Mutex<()>,
 }
 
-impl Board {
-    /// A board that shows `first`.
+impl SnapshotCell {
+    /// A cell that shows `first`.
     #[must_use]
-    pub fn new(first: Snapshot) -> Board {
-        Board { current: ArcSwap::from_pointee(first), writing: Mutex::new(()) }
+    pub fn new(first: Snapshot) -> SnapshotCell {
+        SnapshotCell { current: ArcSwap::from_pointee(first), writing: Mutex::new(()) }
     }
 
     /// The current snapshot.

@@ -1,13 +1,13 @@
 //! Files that change while the program runs.
 //!
 //! Flows in: secrets' files and the file of batch ids. Flows out: wake-ups. Invariant: a bad file keeps what was there
-//! before, and is told of once.
+//! before, and is logged once.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::roster::Roster;
+use super::batch_list::BatchList;
 use super::source::Wake;
 use crate::clock::SharedClock;
 use crate::config::secret::{Refresh, Secret};
@@ -30,15 +30,15 @@ pub struct WatchedSecret {
 /// Reads files again.
 pub struct Watch {
     secrets: Vec<WatchedSecret>,
-    roster: Option<Arc<Roster>>,
+    batch_list: Option<Arc<BatchList>>,
     unreadable: Mutex<HashSet<String>>,
 }
 
 impl Watch {
     /// Watches these.
     #[must_use]
-    pub fn new(secrets: Vec<WatchedSecret>, roster: Option<Arc<Roster>>) -> Watch {
-        Watch { secrets, roster, unreadable: Mutex::new(HashSet::new()) }
+    pub fn new(secrets: Vec<WatchedSecret>, batch_list: Option<Arc<BatchList>>) -> Watch {
+        Watch { secrets, batch_list, unreadable: Mutex::new(HashSet::new()) }
     }
 
     /// Reads all files again, once.
@@ -59,16 +59,16 @@ impl Watch {
                     (watched.on_change)();
                     watched.wakes.iter().for_each(|wake| wake.notify_one());
                 }
-                Refresh::Unreadable(fault) => {
+                Refresh::Unreadable(error) => {
                     bad.push(watched.variable.clone());
                     if self.lock().insert(watched.variable.clone()) {
-                        tracing::warn!(variable = watched.variable, error = %fault, "the secret's file cannot be used: the last secret stays");
+                        tracing::warn!(variable = watched.variable, error = %error, "the secret's file cannot be used: the last secret stays");
                     }
                 }
             }
         }
-        if let Some(roster) = &self.roster
-            && !roster.read_file()
+        if let Some(batch_list) = &self.batch_list
+            && !batch_list.read_file()
         {
             bad.push("RIGHTFOOT_BATCH_IDS_FILE".to_owned());
         }

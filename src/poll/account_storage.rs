@@ -1,7 +1,7 @@
 //! What is kept, and when a new series may be shown.
 //!
-//! Flows in: writes. Flows out: whether they are durable, and births to the board. Invariant: no write blocks the async
-//! threads; a failed one is loud once, and fails no poll; a series shows its value only after that was made durable.
+//! Flows in: writes. Flows out: whether they are durable; new series to the snapshot. Invariant: no write blocks the async
+//! threads; a failed one is logged once, and fails no poll; a series shows its value only after that was made durable.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,13 +10,13 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
 use crate::clock::{BootTime, SharedClock};
-use crate::domain::births::{Births, SeriesKey};
+use crate::domain::zero_start::{SeriesKey, ZeroStarts};
 use crate::instruments::{Account, Process};
-use crate::snapshot::Board;
-use crate::store::{AccountId, BirthRow, Store, StoreError, Success};
+use crate::snapshot::SnapshotCell;
+use crate::store::{AccountId, NewSeries, Store, StoreError, Success};
 use crate::vendor::{Source, Vendor};
 
-/// After a write that failed, births are looked at again this much later.
+/// After a write that failed, zero starts are ended this much later.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Where work on the storage is done.
@@ -32,12 +32,12 @@ pub enum StorageWork {
 /// The two sleeps.
 const INLINE_PAUSE: Duration = Duration::from_millis(5);
 
-/// The storage as the polls use it, and the births of one account.
-pub struct Keeper {
+/// The storage as the polls of one account use it, and that account's zero-initialised series.
+pub struct AccountStorage {
     /// Time.
     pub clock: SharedClock,
     /// Where snapshots hang.
-    pub board: Arc<Board>,
+    pub cell: Arc<SnapshotCell>,
     /// Whose account it is.
     pub vendor: Vendor,
     /// The label `account`.
@@ -48,39 +48,39 @@ pub struct Keeper {
     pub instruments: Arc<Account>,
     process: Arc<Process>,
     store: Arc<Store>,
-    births: Mutex<Births>,
-    hold: Duration,
+    zero_starts: Mutex<ZeroStarts>,
+    zero_for: Duration,
     work: StorageWork,
     changed: Notify,
 }
 
-impl Keeper {
-    /// The keeper of an account; the births of the previous run are read.
+impl AccountStorage {
+    /// The storage of an account; the series of the previous run are read.
     ///
     /// # Errors
     /// If the store cannot be read or the account cannot be written.
     pub fn new(
         clock: SharedClock,
-        board: Arc<Board>,
+        cell: Arc<SnapshotCell>,
         store: Arc<Store>,
         (process, instruments): (Arc<Process>, Arc<Account>),
-        hold: Duration,
+        zero_for: Duration,
         work: StorageWork,
-    ) -> Result<Keeper, StoreError> {
+    ) -> Result<AccountStorage, StoreError> {
         let (vendor, name) = (instruments.vendor, instruments.account.clone());
         let account = store.account(vendor, &name)?;
-        let births = Births::restored(store.births(account)?, clock.boot());
-        Ok(Keeper {
+        let zero_starts = ZeroStarts::restored(store.series(account)?, clock.boot());
+        Ok(AccountStorage {
             clock,
-            board,
+            cell,
             vendor,
             name,
             account,
             instruments,
             process,
             store,
-            births: Mutex::new(births),
-            hold,
+            zero_starts: Mutex::new(zero_starts),
+            zero_for,
             work,
             changed: Notify::new(),
         })
@@ -92,9 +92,9 @@ impl Keeper {
         &self.store
     }
 
-    /// The births as they stand.
+    /// The series as they stand.
     #[must_use]
-    pub fn births(&self) -> Births {
+    pub fn zero_starts(&self) -> ZeroStarts {
         self.lock().clone()
     }
 
@@ -120,7 +120,7 @@ impl Keeper {
     /// Works on the store without blocking. `None` if it failed, which the snapshot then shows.
     ///
     /// `what` names the kind of work: the storage counts as up again once the kind that failed has succeeded, or
-    /// [`Keeper::check_storage`] has.
+    /// [`AccountStorage::check_storage`] has.
     pub async fn work<T: Send + 'static>(
         &self,
         what: &'static str,
@@ -132,14 +132,14 @@ impl Keeper {
                 Some(value)
             }
             Err(error) => {
-                if self.board.current().storage.up() {
+                if self.cell.current().storage.up() {
                     tracing::error!(
                         error,
                         "the storage cannot be written: gauges go on, counters stand still until it can"
                     );
                 }
                 self.process.storage_failures.inc();
-                self.board.update(|snapshot| {
+                self.cell.update(|snapshot| {
                     snapshot.storage.failing.insert((self.account, what));
                     snapshot.storage.last_error = Some(error);
                 });
@@ -150,12 +150,12 @@ impl Keeper {
 
     /// These kinds of work succeed again, if they did not.
     fn works(&self, kinds: &[(AccountId, &'static str)]) {
-        let before = self.board.current();
+        let before = self.cell.current();
         if !kinds.iter().any(|kind| before.storage.failing.contains(kind)) {
             return;
         }
-        self.board.update(|snapshot| snapshot.storage.failing.retain(|kind| !kinds.contains(kind)));
-        if self.board.current().storage.up() {
+        self.cell.update(|snapshot| snapshot.storage.failing.retain(|kind| !kinds.contains(kind)));
+        if self.cell.current().storage.up() {
             tracing::info!("the storage can be written again; counters catch up with the next polls");
         }
     }
@@ -163,7 +163,7 @@ impl Keeper {
     /// After a failure, finds out whether the storage works again. Some kinds of work come once a day or with an event:
     /// the next of them may be far.
     pub async fn check_storage(&self) {
-        let failing: Vec<_> = self.board.current().storage.failing.iter().copied().collect();
+        let failing: Vec<_> = self.cell.current().storage.failing.iter().copied().collect();
         if !failing.is_empty() && self.run(Store::probe).await.is_ok() {
             self.works(&failing);
         }
@@ -184,37 +184,37 @@ impl Keeper {
         }
     }
 
-    /// Rows for those of `keys` that have not been born, to be written along with what they count. `at_once` if they may
+    /// Rows for those of `keys` that do not exist yet, to be written along with what they count. `at_once` if they may
     /// have been served before, with a value: then a zero would be seen as a reset.
     #[must_use]
-    pub fn newborn(&self, keys: impl IntoIterator<Item = String>, at_once: bool) -> Vec<BirthRow> {
-        let (now, shown) = (self.clock.now(), at_once || self.hold.is_zero());
-        let births = self.lock();
-        keys.into_iter().filter(|key| !births.knows(key)).map(|key| (key, now, shown)).collect()
+    pub fn new_series(&self, keys: impl IntoIterator<Item = String>, at_once: bool) -> Vec<NewSeries> {
+        let (now, shown) = (self.clock.now(), at_once || self.zero_for.is_zero());
+        let zero_starts = self.lock();
+        keys.into_iter().filter(|key| !zero_starts.knows(key)).map(|key| (key, now, shown)).collect()
     }
 
     /// Rows have been written: their series exist from now on.
-    pub fn born(&self, rows: &[BirthRow]) {
+    pub fn created(&self, rows: &[NewSeries]) {
         if rows.is_empty() {
             return;
         }
-        let mut births = self.lock();
+        let mut zero_starts = self.lock();
         let now = self.clock.boot();
         for (key, _, shown) in rows {
-            births.bear(key, now);
+            zero_starts.create(key, now);
             if *shown {
-                births.show(std::slice::from_ref(key));
+                zero_starts.show(std::slice::from_ref(key));
             }
         }
-        let births = Arc::new(births.clone());
-        self.publish(births);
+        let zero_starts = Arc::new(zero_starts.clone());
+        self.publish(zero_starts);
         self.changed.notify_one();
     }
 
-    /// Ends holds as they become due; runs until it is dropped.
-    pub async fn end_holds(&self) {
+    /// Shows the values of new series as they become due; runs until it is dropped.
+    pub async fn end_zero_starts(&self) {
         loop {
-            let due = self.lock().next_due(self.hold);
+            let due = self.lock().next_due(self.zero_for);
             match due {
                 None => self.changed.notified().await,
                 Some(due) => {
@@ -233,12 +233,12 @@ impl Keeper {
     }
 
     async fn show_due(&self) -> bool {
-        let keys = self.lock().due(self.clock.boot(), self.hold);
+        let keys = self.lock().due(self.clock.boot(), self.zero_for);
         self.show(keys).await
     }
 
-    /// Ends the holds of a family of series, because they may have been shown already. Returns whether that is durable.
-    pub async fn show_held(&self, prefix: &str) -> bool {
+    /// Shows the values of a group of new series now, because they may have been shown before. Returns whether that is durable.
+    pub async fn show_now(&self, prefix: &str) -> bool {
         let mut keys = self.lock().due(BootTime::from_nanos(i64::MAX), Duration::ZERO);
         keys.retain(|key| key.starts_with(prefix));
         keys.is_empty() || self.show(keys).await
@@ -247,28 +247,28 @@ impl Keeper {
     async fn show(&self, keys: Vec<SeriesKey>) -> bool {
         let account = self.account;
         let rows = keys.clone();
-        if self.work("births", move |store| store.show(account, &rows)).await.is_none() {
+        if self.work("zero starts", move |store| store.show(account, &rows)).await.is_none() {
             return false;
         }
-        let births = {
-            let mut births = self.lock();
-            births.show(&keys);
-            Arc::new(births.clone())
+        let zero_starts = {
+            let mut zero_starts = self.lock();
+            zero_starts.show(&keys);
+            Arc::new(zero_starts.clone())
         };
-        self.publish(births);
+        self.publish(zero_starts);
         true
     }
 
-    fn publish(&self, births: Arc<Births>) {
-        self.board.update(|snapshot| {
-            if let Some(shown) = snapshot.births_mut(self.vendor, &self.name) {
-                *shown = births;
+    fn publish(&self, zero_starts: Arc<ZeroStarts>) {
+        self.cell.update(|snapshot| {
+            if let Some(shown) = snapshot.zero_starts_mut(self.vendor, &self.name) {
+                *shown = zero_starts;
             }
         });
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Births> {
-        self.births.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, ZeroStarts> {
+        self.zero_starts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

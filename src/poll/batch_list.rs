@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use moka::sync::Cache;
 use uuid::Uuid;
 
-use super::inbox::{Inbox, NotDurable, Received};
-use super::keeper::Keeper;
+use super::account_storage::AccountStorage;
 use super::source::Wake;
+use super::webhook_sink::{NotDurable, Received, WebhookSink};
 use crate::clock::Moment;
 use crate::config::ids_file;
 use crate::domain::batches::{Batch, BatchState};
@@ -29,8 +29,8 @@ const MOST_UNCONFIRMED: usize = 1_000;
 const REMEMBERED_EVENTS: u64 = 10_000;
 
 /// The list of batches.
-pub struct Roster {
-    keeper: Arc<Keeper>,
+pub struct BatchList {
+    storage: Arc<AccountStorage>,
     wake: Wake,
     events: Cache<Uuid, ()>,
     state: Mutex<State>,
@@ -49,14 +49,14 @@ struct State {
     unconfirmed: HashSet<Uuid>,
 }
 
-impl Roster {
+impl BatchList {
     /// The list as configured; the file was read when the configuration was checked.
     #[must_use]
-    pub fn new(keeper: Arc<Keeper>, wake: Wake, fixed: Vec<Uuid>, file: Option<PathBuf>) -> Roster {
+    pub fn new(storage: Arc<AccountStorage>, wake: Wake, fixed: Vec<Uuid>, file: Option<PathBuf>) -> BatchList {
         let state = Mutex::new(State { fixed, version: 1, ..State::default() });
-        let roster = Roster { keeper, wake, events: Cache::new(REMEMBERED_EVENTS), state, file };
-        roster.read_file();
-        roster
+        let batch_list = BatchList { storage, wake, events: Cache::new(REMEMBERED_EVENTS), state, file };
+        batch_list.read_file();
+        batch_list
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -88,9 +88,9 @@ impl Roster {
                 }
                 true
             }
-            Err(fault) => {
+            Err(error) => {
                 if !state.unreadable {
-                    tracing::warn!(error = %fault, "RIGHTFOOT_BATCH_IDS_FILE cannot be read: the last list stays");
+                    tracing::warn!(error = %error, "RIGHTFOOT_BATCH_IDS_FILE cannot be read: the last list stays");
                 }
                 state.unreadable = true;
                 false
@@ -111,7 +111,7 @@ impl Roster {
         self.lock().completed.clone()
     }
 
-    /// The first so many of [`Roster::completed`] were taken.
+    /// The first so many of [`BatchList::completed`] were taken.
     pub fn completed_were_taken(&self, count: usize) {
         self.lock().completed.drain(..count);
     }
@@ -124,8 +124,8 @@ impl Roster {
     }
 
     fn count(&self, change: impl FnOnce(&mut WebhookView)) {
-        self.keeper.board.update(|snapshot| {
-            if let Some(view) = snapshot.rightfoot_mut(&self.keeper.name) {
+        self.storage.cell.update(|snapshot| {
+            if let Some(view) = snapshot.rightfoot_mut(&self.storage.name) {
                 change(view.webhook.get_or_insert_default());
             }
         });
@@ -133,18 +133,18 @@ impl Roster {
 }
 
 #[async_trait]
-impl Inbox for Roster {
+impl WebhookSink for BatchList {
     async fn completed(&self, event: Uuid, batch: Uuid) -> Result<Received, NotDurable> {
         if self.events.contains_key(&event) {
             self.count(|view| view.duplicate += 1);
             return Ok(Received::Duplicate);
         }
-        let (account, now) = (self.keeper.account, self.keeper.clock.moment());
+        let (account, now) = (self.storage.account, self.storage.clock.moment());
         let room = {
             let state = self.lock();
             state.unconfirmed.len() < MOST_UNCONFIRMED || state.unconfirmed.contains(&batch)
         };
-        let noted = self.keeper.work("webhook", move |store| store.note_completed(account, batch, room, now));
+        let noted = self.storage.work("webhook", move |store| store.note_completed(account, batch, room, now));
         let noted = noted.await.ok_or(NotDurable)?;
         if noted == Noted::NoRoom {
             tracing::warn!(
@@ -174,7 +174,7 @@ impl Inbox for Roster {
     }
 
     fn unmatched(&self) {
-        self.keeper.board.update(|snapshot| snapshot.webhook_unmatched += 1);
+        self.storage.cell.update(|snapshot| snapshot.webhook_unmatched += 1);
     }
 }
 

@@ -5,13 +5,13 @@
 
 use std::fmt;
 
-/// The faults of a configuration, at least one.
+/// The errors of a configuration, at least one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
+pub struct ConfigErrors {
     found: Vec<(String, String)>,
 }
 
-impl Faults {
+impl ConfigErrors {
     /// Notes that `name` has to be changed, and how.
     pub fn add(&mut self, name: impl Into<String>, remedy: impl Into<String>) {
         self.found.push((name.into(), remedy.into()));
@@ -45,10 +45,10 @@ impl Faults {
     }
 }
 
-impl fmt::Display for Faults {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.found.len();
-        write!(formatter, "the configuration has {count} fault{}:", if count == 1 { "" } else { "s" })?;
+        write!(formatter, "the configuration has {count} error{}:", if count == 1 { "" } else { "s" })?;
         for (name, remedy) in &self.found {
             write!(formatter, "\n  {name}: {remedy}")?;
         }
@@ -56,4 +56,4 @@ impl fmt::Display for Faults {
     }
 }
 
-impl std::error::Error for Faults {}
+impl std::error::Error for ConfigErrors {}

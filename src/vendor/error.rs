@@ -1,7 +1,7 @@
 //! Why a request failed.
 //!
-//! Flows in: what `http` and the parsers judged. Flows out: one [`Fault`] that labels, logs and people can use.
-//! Invariant: a fault holds no body, no query string, no header value and no secret, so it may be shown anywhere.
+//! Flows in: what `http` and the parsers validated. Flows out: one [`RequestError`] that labels, logs and people can use.
+//! Invariant: an error holds no body, no query string, no header value and no secret, so it may be shown anywhere.
 
 use std::fmt;
 use std::time::Duration;
@@ -98,7 +98,7 @@ impl fmt::Display for Reason {
 
 /// A failed request.
 #[derive(Clone, Debug)]
-pub struct Fault {
+pub struct RequestError {
     /// The endpoint that was asked.
     pub operation: Operation,
     /// The class of the failure.
@@ -113,11 +113,11 @@ pub struct Fault {
     pub detail: String,
 }
 
-impl Fault {
-    /// A fault with nothing but its class and a safe description.
+impl RequestError {
+    /// A error with nothing but its class and a safe description.
     #[must_use]
-    pub fn new(operation: Operation, reason: Reason, detail: impl Into<String>) -> Fault {
-        Fault { operation, reason, status: None, retry_after: None, server_time: None, detail: detail.into() }
+    pub fn new(operation: Operation, reason: Reason, detail: impl Into<String>) -> RequestError {
+        RequestError { operation, reason, status: None, retry_after: None, server_time: None, detail: detail.into() }
     }
 
     /// Whether asking again soon is pointless: somebody has to change something first.
@@ -150,7 +150,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for RequestError {
     /// One line: vendor, endpoint, class, what happened.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} {}: {}: ", self.operation.vendor().title(), self.operation.as_str(), self.reason)?;
@@ -162,4 +162,4 @@ impl fmt::Display for Fault {
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for RequestError {}
