@@ -3,6 +3,7 @@
 //! Flows in: requests. Flows out: answers from the [`Site`]. Invariant: without valid credentials, where they are asked
 //! for, every path answers alike.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -10,11 +11,12 @@ use axum::extract::{Request, State};
 use axum::http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use bytes::Bytes;
 use futures_util::stream;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
@@ -34,6 +36,9 @@ const DOCUMENTATION: &str = "/documentation";
 const HEALTHY: &str = "/-/healthy";
 const READY: &str = "/-/ready";
 const RELOAD: &str = "/-/reload";
+
+/// Answers up to this size are sent in one piece.
+const COPIED: usize = 256 * 1024;
 
 /// What explains every metric and variable of this version. No address outside is needed to read it.
 const README: &str = include_str!("../../README.md");
@@ -117,15 +122,19 @@ async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     let mut last = out.into_bytes();
     last.extend_from_slice(end(format).as_bytes());
     let parts = shared.site.rendered(format).body(gzip, last);
-    let length: usize = parts.iter().map(bytes::Bytes::len).sum();
-    let body = Body::from_stream(stream::iter(parts.map(Ok::<_, std::convert::Infallible>)));
+    let length: usize = parts.iter().map(Bytes::len).sum();
+    // A copy of a small answer costs less than a second write.
+    let body = match length {
+        ..=COPIED => Body::from(parts.concat()),
+        _ => Body::from_stream(stream::iter(parts.map(Ok::<_, Infallible>))),
+    };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, negotiate::content_type(format));
     headers.insert(CONTENT_LENGTH, length.into());
-    headers.insert(VARY, axum::http::HeaderValue::from_static("Accept, Accept-Encoding"));
+    headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     if gzip {
-        headers.insert(CONTENT_ENCODING, axum::http::HeaderValue::from_static("gzip"));
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
 }
