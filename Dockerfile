@@ -1,23 +1,26 @@
-# Flows in: the manifest, the lock file, src, and the README, which the program serves. Flows out: an image with the program, the libraries that it links, the
-# certificate authorities and nothing else: no shell, no package manager, no user but the number it runs as.
+# Flows in: the manifests, the lock file, src, simulator, and the README, which the program serves. Flows out: an image
+# with the program, the libraries that it links, the certificate authorities and nothing else: no shell, no package
+# manager, no user but the number it runs as.
 FROM docker.io/library/rust:1-slim-bookworm AS build
 SHELL ["/bin/bash", "-o", "errexit", "-o", "pipefail", "-c"]
 WORKDIR /src
 
 # The dependencies alone: this layer is built again only when the manifest or the lock file changes.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/it \
+COPY simulator/Cargo.toml simulator/
+RUN mkdir -p src tests/it simulator/src \
  && echo 'fn main() {}' > src/main.rs \
  && cp src/main.rs build.rs \
  && cp src/main.rs tests/it/main.rs \
- && touch src/lib.rs \
+ && touch src/lib.rs simulator/src/lib.rs \
  && cargo build --release --locked --bin wallet-exporter
 
 COPY README.md build.rs ./
+COPY simulator simulator
 COPY src src
 ARG GIT_REVISION=""
 # touch: the copied files keep their dates, and cargo would take an older file for one that it has built already.
-RUN find build.rs src -name '*.rs' -exec touch {} + \
+RUN find build.rs simulator src -name '*.rs' -exec touch {} + \
  && GIT_REVISION="$GIT_REVISION" cargo build --release --locked --bin wallet-exporter
 
 # The root of the image: the libraries by their own paths, whatever the architecture calls them. Host names are looked

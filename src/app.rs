@@ -5,11 +5,13 @@
 
 mod build;
 mod check;
+#[cfg(feature = "demo")]
 mod demo;
 mod once;
 mod output;
 mod serve;
 mod signals;
+#[cfg(feature = "demo")]
 mod simulate;
 
 use std::sync::Arc;
@@ -25,11 +27,13 @@ use crate::vendor::{BuildError, RequestLimits, Transport};
 
 pub use build::App;
 pub use check::check;
+#[cfg(feature = "demo")]
 pub use demo::{Demo, demo};
 pub use once::{check_online, dump};
 pub use output::print;
 pub use serve::{Addresses, Running, serve};
-pub use simulate::{SimulateFlags, simulate};
+#[cfg(feature = "demo")]
+pub use simulate::{SimulateFlags, VendorClock, simulate};
 
 /// What the application depends on; tests put other things in.
 #[derive(Clone)]

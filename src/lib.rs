@@ -13,8 +13,7 @@
 //! ```
 //!
 //! Beside the flow: `money`, `clock`, `names`, `config`, `telemetry`, `catalog` (every metric family), `instruments` (what
-//! this process did, counted with the `prometheus` crate), `simulator` (knows the vendors' wire formats and nothing of the
-//! rest), `app` (wiring and shutdown).
+//! this process did, counted with the `prometheus` crate), `app` (wiring and shutdown).
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::float_cmp)
@@ -35,5 +34,4 @@ pub mod snapshot;
 pub mod poll;
 pub mod metrics;
 pub mod http;
-pub mod simulator;
 pub mod app;

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use wallet_exporter::app::{self, AppError, Dependencies, SimulateFlags};
+use wallet_exporter::app::{self, AppError, Dependencies};
 use wallet_exporter::config::{self, Config, Flags, Process, VARIABLES};
 
 /// Prometheus exporter for prepaid data-API wallets: when does the money run out, and where does it go?
@@ -25,6 +25,7 @@ enum Command {
     /// Poll the vendors in the background and serve the metrics (the default)
     Serve,
     /// Try it out: exporter and vendor simulator in one process, no credentials
+    #[cfg(feature = "demo")]
     Demo,
     /// Validate the configuration; all errors are listed at once
     Check {
@@ -37,7 +38,8 @@ enum Command {
     /// Ask the exporter that runs here whether it is healthy, for container engines
     Healthcheck,
     /// Run the vendor simulator alone
-    Simulate(SimulateFlags),
+    #[cfg(feature = "demo")]
+    Simulate(app::SimulateFlags),
 }
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("GIT_REVISION"), ")");
@@ -98,6 +100,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
             wallet_exporter::telemetry::start(config.process.log_level, config.process.log_format);
             app::serve(&config, &dependencies).await?;
         }
+        #[cfg(feature = "demo")]
         Some(Command::Demo) => app::demo(&arguments.flags, config::environment(), &dependencies).await?,
         Some(Command::Check { online }) => {
             let (config, warnings) = app::check(&arguments.flags, config::environment(), &dependencies)?;
@@ -125,6 +128,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
                 return Ok(ExitCode::FAILURE);
             }
         }
+        #[cfg(feature = "demo")]
         Some(Command::Simulate(flags)) => app::simulate(&flags, &dependencies).await?,
     }
     Ok(ExitCode::SUCCESS)

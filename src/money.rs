@@ -209,6 +209,12 @@ impl fmt::Display for Usd {
     }
 }
 
+impl From<Usd> for Decimal {
+    fn from(amount: Usd) -> Decimal {
+        amount.0
+    }
+}
+
 impl fmt::Debug for Usd {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "${}", self.0)

@@ -13,10 +13,11 @@ use tokio::task::JoinHandle;
 
 use super::serve::Running;
 use super::signals::Signals;
+use super::simulate::VendorClock;
 use super::{AppError, Dependencies};
 use crate::config::{Config, Flags};
-use crate::simulator::{Options, Simulator};
 use crate::store;
+use vendor_simulator::{Options, Simulator};
 
 const ACCOUNT: &str = "demo";
 
@@ -73,7 +74,7 @@ impl Demo {
         let now = dependencies.clock.now();
         let first_start = first_start(flags.storage_path.as_deref(), now);
         let since = first_start - COUNTED;
-        let options = options(Options::demo(Arc::clone(&dependencies.clock)), first_start, now);
+        let options = options(Options::demo(Arc::new(VendorClock(Arc::clone(&dependencies.clock)))), first_start, now);
         let (token, key) = (options.batchdata_token.clone(), options.rightfoot_key.clone());
         let simulator = Simulator::new(options);
         // One batch is on its way from the first moment; the simulator's own begin every few minutes.
@@ -123,7 +124,7 @@ impl Demo {
         let vendors = tokio::spawn(simulator.serve(listener, running.stop_token().cancelled_owned()));
         let web = running.addresses.web;
         let greeting = format!(
-            "wallet-exporter demo, started {}\n\n  page      http://{web}/\n  metrics   http://{web}{}\n  vendors   {address}/_simulator/truth\n\nTry, in another shell:\n\n  curl -s http://{web}{} | grep ^batchdata_wallet_balance\n  watch -n 2 \"curl -s http://{web}{} | grep -E '^(batchdata_wallet_(balance|debit)_usd|rightfoot_batches|batchdata_card_transactions_total)'\"\n\nCtrl-C ends it; nothing is kept unless --storage.path names a directory.\n",
+            "wallet-exporter demo, started {}\n\n  page      http://{web}/\n  metrics   http://{web}{}\n  vendors   {address}/_simulator/expected\n\nTry, in another shell:\n\n  curl -s http://{web}{} | grep ^batchdata_wallet_balance\n  watch -n 2 \"curl -s http://{web}{} | grep -E '^(batchdata_wallet_(balance|debit)_usd|rightfoot_batches|batchdata_card_transactions_total)'\"\n\nCtrl-C ends it; nothing is kept unless --storage.path names a directory.\n",
             now.to_rfc3339_opts(SecondsFormat::Secs, true),
             config.process.telemetry_path,
             config.process.telemetry_path,

@@ -1,13 +1,32 @@
 //! The vendor simulator as a command.
 
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use vendor_simulator::{Options, Scenario, Simulator};
 
 use super::signals::Signals;
 use super::{AppError, Dependencies};
-use crate::simulator::{Options, Pace, Simulator};
+use crate::clock::SharedClock;
+
+/// The exporter's clock as the simulator's.
+pub struct VendorClock(pub SharedClock);
+
+impl vendor_simulator::Clock for VendorClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.0.now()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.0.sleep_until(self.0.boot() + duration)
+    }
+}
 
 /// Flags of `simulate`.
 #[derive(Clone, Debug, clap::Args)]
@@ -40,11 +59,11 @@ pub async fn simulate(flags: &SimulateFlags, dependencies: &Dependencies) -> Res
     };
     let listener = TcpListener::bind(flags.listen).await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
-    let options = Options::quiet(std::sync::Arc::clone(&dependencies.clock));
+    let options = Options::quiet(Arc::new(VendorClock(Arc::clone(&dependencies.clock))));
     let options = Options {
         seed: flags.seed,
         history_days: flags.history_days,
-        pace: if flags.quiet { Pace::Quiet } else { Pace::Demo },
+        scenario: if flags.quiet { Scenario::Quiet } else { Scenario::Demo },
         webhook: flags.webhook_url.clone(),
         ..options
     };

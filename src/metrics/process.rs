@@ -1,41 +1,57 @@
 //! The process itself, as every exporter shows it.
 //!
-//! Flows in: `/proc/self`. Flows out: the `process_*` families. Invariant: what cannot be read is absent. Read with
-//! `procfs` and not with the `prometheus` crate's collector, which knows processor time in whole seconds only.
+//! Flows in: `/proc/self`, read at most once a second, because reading it costs more than the rest of a small answer.
+//! Flows out: the `process_*` families. Invariant: what cannot be read is absent. Read with `procfs` and not with the
+//! `prometheus` crate's collector, which knows processor time in whole seconds only.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::encode::Encoder;
 use crate::catalog::{self as c, FamilySpec};
 
-/// Read once: the file that tells it is long.
-#[cfg(target_os = "linux")]
-static BOOT_TIME: std::sync::LazyLock<Option<u64>> = std::sync::LazyLock::new(|| procfs::boot_time_secs().ok());
+/// How long what was read is served.
+const KEPT: Duration = Duration::from_secs(1);
+
+type Values = [(&'static FamilySpec, Option<f64>); 7];
+
+static READ: Mutex<Option<(Instant, Values)>> = Mutex::new(None);
 
 /// Writes the families.
-#[expect(clippy::cast_precision_loss, reason = "sizes far below 2^53")]
 pub fn write(out: &mut Encoder) {
-    #[cfg(target_os = "linux")]
-    {
-        let Ok(process) = procfs::process::Process::myself() else { return };
-        let stat = process.stat().ok();
-        let ticks = procfs::ticks_per_second() as f64;
-        let mut one = |spec: &'static FamilySpec, value: Option<f64>| {
-            if let Some(value) = value {
-                out.family(spec).sample(&[], value);
-            }
-        };
-        one(&c::PROCESS_CPU, stat.as_ref().map(|stat| (stat.utime + stat.stime) as f64 / ticks));
-        one(&c::PROCESS_OPEN_FDS, process.fd_count().ok().map(|count| count as f64));
-        one(
-            &c::PROCESS_MAX_FDS,
-            // `/proc/self/limits` costs as much as the rest together.
-            rustix::process::getrlimit(rustix::process::Resource::Nofile).current.map(|most| most as f64),
-        );
-        one(&c::PROCESS_VIRTUAL, stat.as_ref().map(|stat| stat.vsize as f64));
-        one(&c::PROCESS_RESIDENT, stat.as_ref().map(|stat| (stat.rss * procfs::page_size()) as f64));
-        let boot = *BOOT_TIME;
-        one(&c::PROCESS_START, stat.as_ref().and_then(|stat| Some(boot? as f64 + stat.starttime as f64 / ticks)));
-        one(&c::PROCESS_THREADS, stat.as_ref().map(|stat| stat.num_threads as f64));
+    let now = tokio::time::Instant::now().into_std();
+    // A panic while this lock was held left the old values, which is fine.
+    let mut kept = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    let values = match *kept {
+        Some((at, values)) if now.saturating_duration_since(at) < KEPT => values,
+        _ => kept.insert((now, read())).1,
+    };
+    for (spec, value) in values {
+        out.family(spec).sample(&[], value.unwrap_or(f64::NAN));
     }
-    #[cfg(not(target_os = "linux"))]
-    let _ = out;
+}
+
+#[cfg(target_os = "linux")]
+#[expect(clippy::cast_precision_loss, reason = "sizes far below 2^53")]
+fn read() -> Values {
+    use rustix::process::{Resource, getrlimit};
+    let process = procfs::process::Process::myself().ok();
+    let stat = process.as_ref().and_then(|process| process.stat().ok());
+    let stat = stat.as_ref();
+    let ticks = procfs::ticks_per_second() as f64;
+    let boot = procfs::boot_time_secs().ok();
+    [
+        (&c::PROCESS_CPU, stat.map(|stat| (stat.utime + stat.stime) as f64 / ticks)),
+        (&c::PROCESS_OPEN_FDS, process.as_ref().and_then(|process| Some(process.fd_count().ok()? as f64))),
+        (&c::PROCESS_MAX_FDS, getrlimit(Resource::Nofile).current.map(|most| most as f64)),
+        (&c::PROCESS_VIRTUAL, stat.map(|stat| stat.vsize as f64)),
+        (&c::PROCESS_RESIDENT, stat.map(|stat| (stat.rss * procfs::page_size()) as f64)),
+        (&c::PROCESS_START, stat.and_then(|stat| Some(boot? as f64 + stat.starttime as f64 / ticks))),
+        (&c::PROCESS_THREADS, stat.map(|stat| stat.num_threads as f64)),
+    ]
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read() -> Values {
+    std::array::from_fn(|index| (c::PROCESS[index], None))
 }

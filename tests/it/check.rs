@@ -28,7 +28,7 @@ async fn check_lists_faults_of_every_kind_at_once_whether_or_not_the_exporter_ru
     let directory = tempfile::tempdir().unwrap();
     let storage = directory.path().join("data");
     let (vendors, address) = vendors().await;
-    let batch = vendors.batch(vec![wallet_exporter::simulator::NewRow::success("Chase", 100)]);
+    let batch = vendors.batch(vec![vendor_simulator::NewRow::success("Chase", 100)]);
     let web = directory.path().join("web.yml");
     std::fs::write(&web, "basic_auth_user: {}\n").unwrap();
     let mut settings = settings(&storage, &address);
@@ -127,7 +127,7 @@ fn check_judges_a_storage_that_it_cannot_read_by_a_warning() {
 async fn malformed_lines_in_the_file_of_batch_ids_are_warned_of_by_their_numbers() {
     let directory = tempfile::tempdir().unwrap();
     let (vendors, address) = vendors().await;
-    let batch = vendors.batch(vec![wallet_exporter::simulator::NewRow::success("Chase", 100)]);
+    let batch = vendors.batch(vec![vendor_simulator::NewRow::success("Chase", 100)]);
     let file = directory.path().join("ids");
     std::fs::write(&file, format!("# ours\nCANARY-one\n{batch}\n\nCANARY-two # three\n")).unwrap();
     let storage = directory.path().join("data");

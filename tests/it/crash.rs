@@ -26,7 +26,7 @@ async fn killed_at_any_moment_it_never_shows_less_than_before_nor_more_than_was_
     first.until_ready();
     drop(first);
     let mut shown = std::collections::BTreeMap::new();
-    let spent = || vendors.truth().total.debit.to_string().parse::<f64>().unwrap();
+    let spent = || vendors.expected().total.debit.to_string().parse::<f64>().unwrap();
     let mut risen = 0;
     for round in 0..25 {
         let exporter = Exporter::start(&settings);
@@ -165,10 +165,10 @@ async fn memory_stays_bounded_through_a_gigabyte_and_through_two_hundred_full_ba
         ("RIGHTFOOT_BASE_URL", &address),
         ("RIGHTFOOT_BATCH_IDS", &ids),
     ]);
-    let csv = wallet_exporter::simulator::Operation::BalancesCsv;
-    vendors.fault(csv, wallet_exporter::simulator::Fault::Repeat { bytes: 1 << 30 }, Some(1));
-    let flood = wallet_exporter::simulator::Fault::Flood { bytes: 1 << 30 };
-    vendors.fault(wallet_exporter::simulator::Operation::Balance, flood, Some(2));
+    let csv = vendor_simulator::Operation::BalancesCsv;
+    vendors.fault(csv, vendor_simulator::Fault::Repeat { bytes: 1 << 30 }, Some(1));
+    let flood = vendor_simulator::Fault::Flood { bytes: 1 << 30 };
+    vendors.fault(vendor_simulator::Operation::Balance, flood, Some(2));
     let mut exporter = Exporter::start(&settings);
     let deadline = Instant::now() + 5 * PATIENCE;
     let value = |metrics: &str, series: &str| -> Option<f64> {
@@ -198,7 +198,7 @@ async fn memory_stays_bounded_through_a_gigabyte_and_through_two_hundred_full_ba
     exporter.child.kill().unwrap();
     let log = exporter.log.lock().unwrap().clone();
     let secrets = ["sim-batchdata-token", "rf_live_simulator"];
-    for needle in wallet_exporter::simulator::CANARIES.iter().copied().chain(secrets) {
+    for needle in vendor_simulator::CANARIES.iter().copied().chain(secrets) {
         assert!(left.iter().chain([&log]).all(|text| !text.contains(needle)), "{needle} has left the process");
     }
 }

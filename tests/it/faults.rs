@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Timelike as _};
+use vendor_simulator::{CsvChange, ErrorBody, Fault, NewRow, Operation};
 use wallet_exporter::clock::Clock as _;
 use wallet_exporter::money::Usd;
-use wallet_exporter::simulator::{CsvChange, ErrorBody, Fault, NewRow, Operation};
 use wallet_exporter::vendor::RequestLimits;
 
 use crate::rig::Rig;

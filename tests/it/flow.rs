@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use vendor_simulator::{CANARIES, CANARY_CARD_LAST4, CardEvent, Fault, NewRow, Operation};
 use wallet_exporter::catalog;
 use wallet_exporter::clock::Clock as _;
 use wallet_exporter::metrics::Format;
 use wallet_exporter::money::Usd;
-use wallet_exporter::simulator::{CANARIES, CANARY_CARD_LAST4, CardEvent, Fault, NewRow, Operation};
 
 use crate::rig::Rig;
 

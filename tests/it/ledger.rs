@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::{Days, TimeDelta};
+use vendor_simulator::{CardEvent, NewRow, Operation, Part};
 use wallet_exporter::clock::Clock as _;
 use wallet_exporter::money::Usd;
-use wallet_exporter::simulator::{CardEvent, NewRow, Operation, Part};
 use wallet_exporter::store::{StorageFault, StorageFaultKind};
 
 use crate::rig::{Rig, at};
@@ -48,7 +48,7 @@ async fn counting_begins_at_the_first_poll_and_survives_restarts_while_the_vendo
     assert_eq!(rig.value(&period("today")), Some(107.0));
     rig.stop().await;
 
-    rig.vendors.fault(Operation::ConsumptionReport, wallet_exporter::simulator::Fault::NoReply, None);
+    rig.vendors.fault(Operation::ConsumptionReport, vendor_simulator::Fault::NoReply, None);
     rig.clock.advance(Duration::from_secs(600));
     rig.start().await;
     assert_eq!(rig.value(DEBIT), Some(7.0), "at once, although the vendor is down");

@@ -15,7 +15,7 @@ async fn sigterm_and_sigint_end_it_in_order() {
         let directory = tempfile::tempdir().unwrap();
         let (vendors, address) = vendors().await;
         // A vendor that hangs must not hold up the end.
-        vendors.fault(wallet_exporter::simulator::Operation::Balance, wallet_exporter::simulator::Fault::Hang, None);
+        vendors.fault(vendor_simulator::Operation::Balance, vendor_simulator::Fault::Hang, None);
         let mut exporter = Exporter::start(&settings(directory.path(), &address));
         assert_eq!(exporter.get("/-/healthy").0, 200);
         exporter.signal(name);
@@ -26,7 +26,7 @@ async fn sigterm_and_sigint_end_it_in_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_ready_once_every_source_was_tried_or_restored() {
-    use wallet_exporter::simulator::{Fault, Operation};
+    use vendor_simulator::{Fault, Operation};
     let directory = tempfile::tempdir().unwrap();
     let (vendors, address) = vendors().await;
     let settings = settings(directory.path(), &address);
@@ -152,7 +152,7 @@ async fn commands_end_with_their_codes() {
     assert!(out.contains("batchdata_wallet_balance_usd{account=\"default\"} 42.5\n"), "{out}");
     assert!(!storage.exists(), "check and dump write nothing");
 
-    vendors.set_permission(wallet_exporter::simulator::Operation::Balance, false);
+    vendors.set_permission(vendor_simulator::Operation::Balance, false);
     let (code, out, _) = run(&["check", "--online"], &settings);
     assert_eq!(code, 1);
     assert!(out.contains("wallet-balance") && out.contains("forbidden"), "{out}");
@@ -205,8 +205,8 @@ fn a_proxy_is_asked_for_a_tunnel_unless_the_vendor_is_excepted() {
 async fn a_source_that_fails_is_logged_once_and_once_again_when_it_recovers() {
     let directory = tempfile::tempdir().unwrap();
     let (vendors, address) = vendors().await;
-    let balance = wallet_exporter::simulator::Operation::Balance;
-    vendors.fault(balance, wallet_exporter::simulator::Fault::status(500), Some(3));
+    let balance = vendor_simulator::Operation::Balance;
+    vendors.fault(balance, vendor_simulator::Fault::status(500), Some(3));
     let mut settings = settings(directory.path(), &address);
     settings.push(("LOG_FORMAT", "json"));
     settings.push(("BATCHDATA_SOURCES", "balance"));

@@ -59,7 +59,7 @@ async fn it_serves_on_when_nobody_reads_its_log() {
     exporter.until_ready();
     assert!(exporter.ask("POST", "/-/reload").starts_with("HTTP/1.1 200 "), "a reload logs a line");
     // So does a source that fails, in a task of its own.
-    vendors.set_permission(wallet_exporter::simulator::Operation::Balance, false);
+    vendors.set_permission(vendor_simulator::Operation::Balance, false);
     let down = "wallet_exporter_source_up{account=\"default\",vendor=\"batchdata\",source=\"balance\"} 0\n";
     exporter.until("the failure shows", |exporter| exporter.get("/metrics").1.contains(down));
     exporter.signal("-TERM");

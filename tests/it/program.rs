@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
+use vendor_simulator::{Options, Simulator};
+use wallet_exporter::app::VendorClock;
 use wallet_exporter::clock::SystemClock;
-use wallet_exporter::simulator::{Options, Simulator};
 
 /// How long a condition may take to come true before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -134,7 +135,7 @@ impl Exporter {
 
 /// A quiet simulator and its address.
 pub async fn vendors() -> (Simulator, String) {
-    let vendors = Simulator::new(Options::quiet(SystemClock::shared()));
+    let vendors = Simulator::new(Options::quiet(Arc::new(VendorClock(SystemClock::shared()))));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(vendors.clone().serve(listener, std::future::pending()));

@@ -13,12 +13,12 @@ use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use wallet_exporter::app::{AppError, Dependencies, Running, check_online};
+use vendor_simulator::{Options, Simulator};
+use wallet_exporter::app::{AppError, Dependencies, Running, VendorClock, check_online};
 use wallet_exporter::clock::{BootTime, Clock as _, ManualClock};
 use wallet_exporter::config::{Config, ConfigErrors, Flags};
 use wallet_exporter::metrics::{Exposition, Format};
 use wallet_exporter::poll::account_storage::StorageWork;
-use wallet_exporter::simulator::{Options, Simulator};
 use wallet_exporter::snapshot::{Snapshot, SnapshotCell};
 use wallet_exporter::store::Store;
 use wallet_exporter::vendor::RequestLimits;
@@ -58,6 +58,11 @@ impl Drop for Rig {
     }
 }
 
+/// A clock for a simulator that shares it with an exporter.
+pub fn vendor_clock(clock: &ManualClock) -> Arc<VendorClock> {
+    Arc::new(VendorClock(Arc::new(clock.clone())))
+}
+
 pub fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
@@ -66,7 +71,7 @@ impl Rig {
     /// Both vendors, quiet; no exporter yet.
     pub async fn new() -> Rig {
         let clock = ManualClock::new(at("2026-05-19T12:00:00Z"));
-        let options = Options::quiet(Arc::new(clock.clone()));
+        let options = Options::quiet(vendor_clock(&clock));
         Rig::with(clock, options).await
     }
 
@@ -86,7 +91,7 @@ impl Rig {
     }
 
     fn at(clock: ManualClock, vendors: Simulator, address: String, end: CancellationToken) -> Rig {
-        let secrets = Options::quiet(Arc::new(clock.clone()));
+        let secrets = Options::quiet(vendor_clock(&clock));
         let settings = [
             ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"),
             ("STORAGE_PATH", "none"),

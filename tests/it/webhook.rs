@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use uuid::Uuid;
-use wallet_exporter::simulator::{NewRow, Operation};
+use vendor_simulator::{NewRow, Operation};
 
 use crate::rig::Rig;
 

@@ -4,8 +4,8 @@
 //! entry in the oracle.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use vendor_simulator::{CardEvent, Part};
 use wallet_exporter::money::Usd;
-use wallet_exporter::simulator::{CardEvent, Part};
 
 use crate::plan::Trouble;
 use crate::world::World;
@@ -151,7 +151,7 @@ impl World {
         let status = [Some(0), Some(0), Some(1), Some(1), Some(2), Some(7), None][self.rng.usize(..7)];
         let brand = BRANDS[self.rng.usize(..BRANDS.len())];
         let event = CardEvent {
-            credits: usd(credits),
+            credits: usd(credits).into(),
             sales_tax: None,
             processing_fee: None,
             card_brand: brand.to_owned(),

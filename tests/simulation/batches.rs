@@ -2,7 +2,7 @@
 //!
 //! Invariant: no row without its entry in the oracle.
 
-use wallet_exporter::simulator::{NewRow, STATUSES};
+use vendor_simulator::{NewRow, STATUSES};
 
 use crate::oracle::Row;
 use crate::plan::Trouble;

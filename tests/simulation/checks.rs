@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use vendor_simulator::CANARIES;
 use wallet_exporter::clock::Clock as _;
-use wallet_exporter::simulator::CANARIES;
 
 use crate::clock::MachineClock;
 use wallet_exporter::store::StorageFault;

@@ -38,22 +38,13 @@ impl TrueTime {
 }
 
 /// The vendor's clock source; its own error is the simulator's offset.
-impl Clock for TrueTime {
+impl vendor_simulator::Clock for TrueTime {
     fn now(&self) -> DateTime<Utc> {
         TrueTime::now(*self)
     }
 
-    fn boot(&self) -> BootTime {
-        BootTime::default() + self.elapsed()
-    }
-
-    fn boot_id(&self) -> String {
-        "vendor".to_owned()
-    }
-
-    fn sleep_until(&self, deadline: BootTime) -> Sleep<'_> {
-        let at = self.zero + deadline.since(BootTime::default());
-        Box::pin(tokio::time::sleep_until(at))
+    fn sleep(&self, duration: Duration) -> Sleep<'_> {
+        Box::pin(tokio::time::sleep(duration))
     }
 }
 

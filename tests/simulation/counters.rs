@@ -177,7 +177,7 @@ impl Checks {
 
 /// The label under which a row is counted.
 pub fn check_status(status: &str) -> String {
-    let known = wallet_exporter::simulator::STATUSES.contains(&status);
+    let known = vendor_simulator::STATUSES.contains(&status);
     if known { status.to_ascii_lowercase() } else { "unknown".to_owned() }
 }
 

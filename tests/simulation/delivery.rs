@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use reqwest::{Body, Response};
-use wallet_exporter::simulator::{Delivery, Operation, Responded, Simulator};
+use vendor_simulator::{Delivery, Operation, Responded, Simulator};
 use wallet_exporter::vendor::{NoAnswer, Reason};
 
 pub fn no_answer(detail: &str) -> NoAnswer {

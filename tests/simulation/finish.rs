@@ -26,7 +26,7 @@ impl World {
 
     fn calm(&mut self) {
         self.vendors.clear_faults(None);
-        for operation in wallet_exporter::simulator::Operation::ALL {
+        for operation in vendor_simulator::Operation::ALL {
             self.vendors.set_permission(operation, true);
         }
         let ids: Vec<String> = self.network.state().oracle.batches.keys().cloned().collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveTime;
-use wallet_exporter::simulator::Operation;
+use vendor_simulator::Operation;
 
 use crate::checks::{Checks, Seen, Source};
 use crate::counters::units;

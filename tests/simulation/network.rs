@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use chrono::{NaiveDate, TimeDelta};
 use reqwest::Response;
 use tokio::sync::Notify;
-use wallet_exporter::simulator::{Delivery, Fault, Operation, Responded, Simulator};
+use vendor_simulator::{Delivery, Fault, Operation, Responded, Simulator};
 use wallet_exporter::vendor::{NoAnswer, Outgoing, Transport};
 
 use crate::clock::TrueTime;

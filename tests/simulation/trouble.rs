@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use wallet_exporter::simulator::{CsvChange, Fault, Operation};
+use vendor_simulator::{CsvChange, Fault, Operation};
 
 use crate::checks::Marks;
 use wallet_exporter::store::{StorageFault, StorageFaultKind};

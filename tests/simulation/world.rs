@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
-use wallet_exporter::simulator::{Options, Simulator};
+use vendor_simulator::{Options, Simulator};
 use wallet_exporter::vendor::Transport;
 
 use crate::actions::Standing;

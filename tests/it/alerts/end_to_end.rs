@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use vendor_simulator::{CardEvent, ErrorBody, Fault, NewRow, Operation, Options, Simulator};
+use wallet_exporter::app::VendorClock;
 use wallet_exporter::clock::{Clock as _, SystemClock};
 use wallet_exporter::money::Usd;
-use wallet_exporter::simulator::{CardEvent, ErrorBody, Fault, NewRow, Operation, Options, Simulator};
 
 use super::servers::{Running, alertmanager, batch_ids, exporter, free_port, get, prometheus};
 use super::sink::{Message, Sink};
@@ -36,7 +37,7 @@ impl Stage {
     /// Everything but Alertmanager, and no balance checks yet.
     async fn start(prometheus_program: &PathBuf) -> Stage {
         let folder = tempfile::tempdir().expect("a folder");
-        let simulator = Simulator::new(Options::quiet(SystemClock::shared()));
+        let simulator = Simulator::new(Options::quiet(std::sync::Arc::new(VendorClock(SystemClock::shared()))));
         simulator.set_batchdata_token("first-token");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
         let vendor = listener.local_addr().expect("an address").port();

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use uuid::Uuid;
+use vendor_simulator::{CsvChange, Fault, NewRow, Operation};
 use wallet_exporter::clock::{Clock as _, Moment};
 use wallet_exporter::domain::batches::{Batch, BatchState};
-use wallet_exporter::simulator::{CsvChange, Fault, NewRow, Operation};
 use wallet_exporter::store::{BatchesCommit, Noted, Store, Success};
 use wallet_exporter::vendor::{Source, Vendor};
 

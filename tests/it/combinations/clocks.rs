@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use vendor_simulator::{CardEvent, Fault, NewRow, Operation};
 use wallet_exporter::clock::Clock as _;
 use wallet_exporter::money::Usd;
-use wallet_exporter::simulator::{CardEvent, Fault, NewRow, Operation};
 
 use super::{step, until_up};
 use crate::rig::{Rig, at};
@@ -213,7 +213,7 @@ async fn a_storage_that_was_put_back_is_not_served_below_what_was_shown_before()
     spend(&rig, TimeDelta::zero(), 12);
     rig.vendors.restate(
         rig.clock.now().date_naive() - TimeDelta::days(90),
-        &wallet_exporter::simulator::Part::Total,
+        &vendor_simulator::Part::Total,
         dollars(8),
         Usd::ZERO,
     );

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use vendor_simulator::{ErrorBody, Fault, NewRow, Operation};
 use wallet_exporter::clock::Clock as _;
-use wallet_exporter::simulator::{ErrorBody, Fault, NewRow, Operation};
 
 use super::until_up;
 use crate::rig::Rig;

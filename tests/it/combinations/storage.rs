@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use vendor_simulator::{Fault, NewRow, Operation};
 use wallet_exporter::clock::Clock as _;
-use wallet_exporter::simulator::{Fault, NewRow, Operation};
 use wallet_exporter::store::{StorageFault, StorageFaultKind};
 
 use crate::rig::Rig;
@@ -47,7 +47,7 @@ async fn a_long_read_that_could_not_be_kept_is_not_repeated_at_every_pass() {
     while rig.clock.boot().since(begin) < Duration::from_secs(3_000) {
         rig.poll(&["consumption", "card_transactions"]).await;
     }
-    let first_day = |seen: &wallet_exporter::simulator::Seen| {
+    let first_day = |seen: &vendor_simulator::Seen| {
         seen.query.iter().find(|(name, _)| name == "start_date").map(|(_, day)| day.clone())
     };
     for operation in [Operation::ConsumptionReport, Operation::CreditCardTransactions] {

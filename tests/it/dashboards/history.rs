@@ -9,19 +9,18 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use vendor_simulator::{Options, Scenario};
 use wallet_exporter::clock::{Clock as _, ManualClock, SystemClock};
-use wallet_exporter::simulator::{Options, Pace};
 use wallet_exporter::vendor::{Reason, RequestLimits};
 
 use super::families;
 use super::recorder::{Recorder, Target};
 use super::story::{SECOND_JOINS, Story, WEBHOOK_SECRET};
-use crate::rig::Rig;
+use crate::rig::{Rig, vendor_clock};
 
 const DAYS: TimeDelta = TimeDelta::days(14);
 /// Ten minutes keep the file small; the Prometheus that reads it looks back a little further than that.
@@ -131,7 +130,7 @@ pub async fn write(path: &Path) {
     let end = whole_minute(SystemClock.now());
     let begin = end - DAYS;
     let clock = ManualClock::new(begin);
-    let options = Options { history_days: 60, pace: Pace::Everyday, ..Options::quiet(Arc::new(clock.clone())) };
+    let options = Options { history_days: 60, scenario: Scenario::Everyday, ..Options::quiet(vendor_clock(&clock)) };
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| -> PathBuf { folder.path().join(name) };
     let rig = Rig::with(clock.clone(), options).await;

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use vendor_simulator::{CardEvent, NewRow};
 use wallet_exporter::money::Usd;
-use wallet_exporter::simulator::{CardEvent, NewRow};
 use wallet_exporter::vendor::RequestLimits;
 
 use super::query::{Selector, selectors};

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
+use vendor_simulator::{CardEvent, CsvChange, Fault, NewRow, Operation, Part, Simulator};
 use wallet_exporter::money::Usd;
-use wallet_exporter::simulator::{CardEvent, CsvChange, Fault, NewRow, Operation, Part, Simulator};
 
 use super::history::{Replica, request};
 

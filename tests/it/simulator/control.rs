@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use vendor_simulator::Options;
 use wallet_exporter::money::Usd;
-use wallet_exporter::simulator::Options;
 
 use super::wire::{Running, quiet, start};
 
@@ -39,14 +39,14 @@ async fn a_driver_in_another_process_can_order_everything() {
     ordered(&running, "rows", &format!(r#"{{"id": "{id}", "rows": [{row}]}}"#)).await;
     ordered(&running, "complete", &format!(r#"{{"id": "{id}"}}"#)).await;
 
-    let truth = ordered(&running, "truth", "").await;
-    assert_eq!(truth["balance"], "122.0500");
-    assert_eq!(truth["total"], serde_json::json!({"debit": "0.4000", "credit": "105.0000"}));
-    assert_eq!(truth["by_origin"]["wallet_card_top_up"]["credit"], "100.0000");
-    assert_eq!(truth["by_path"]["/api/v1/phone/dnc"], "0.4500");
-    assert_eq!(truth["cards"][0]["kind"], "refund");
-    assert_eq!(truth["cards"][1]["card_brand"], "amex");
-    assert_eq!((&truth["batches"][0]["rows"], &truth["batches"][0]["complete"]), (&11.into(), &true.into()));
+    let expected = ordered(&running, "expected", "").await;
+    assert_eq!(expected["balance"], "122.0500");
+    assert_eq!(expected["total"], serde_json::json!({"debit": "0.4000", "credit": "105.0000"}));
+    assert_eq!(expected["by_origin"]["wallet_card_top_up"]["credit"], "100.0000");
+    assert_eq!(expected["by_path"]["/api/v1/phone/dnc"], "0.4500");
+    assert_eq!(expected["cards"][0]["kind"], "refund");
+    assert_eq!(expected["cards"][1]["card_brand"], "amex");
+    assert_eq!((&expected["batches"][0]["rows"], &expected["batches"][0]["complete"]), (&11.into(), &true.into()));
     assert_eq!(ordered(&running, "batches", "").await, serde_json::json!([id]));
     assert_eq!(ordered(&running, "now", "").await, NOW);
 }
@@ -94,7 +94,7 @@ async fn a_wrong_order_says_what_to_write_instead() {
         ("fault", r#"{"operation": "wallet", "fault": "hang"}"#, 400, "expected one of `balance`"),
         ("clock_offset", r#"{"seconds": 9000000000}"#, 400, "ten years"),
         ("spend", "", 405, "POST /_simulator/spend"),
-        ("truth", "{}", 405, "GET /_simulator/truth"),
+        ("expected", "{}", 405, "GET /_simulator/expected"),
         ("dance", "{}", 404, "POST spend, credit"),
     ] {
         let answer = running.order(command, body).await;

@@ -1,7 +1,7 @@
 //! The literal examples of the vendors' two documents, byte for byte.
 
+use vendor_simulator::NewRow;
 use wallet_exporter::money::Usd;
-use wallet_exporter::simulator::NewRow;
 
 use super::wire::{moment, quiet};
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use vendor_simulator::{CsvChange, ErrorBody, Fault, NewRow, Operation};
 use wallet_exporter::money::Usd;
-use wallet_exporter::simulator::{CsvChange, ErrorBody, Fault, NewRow, Operation};
 
 use super::wire::{Raw, Running, quiet};
 

@@ -2,15 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use rust_decimal::Decimal;
+use vendor_simulator::{Options, Scenario};
 use wallet_exporter::money::Usd;
-use wallet_exporter::simulator::{Options, Pace};
 
 use super::wire::{Running, start};
 
 const NOW: &str = "2026-05-19T18:43:21Z";
 
 fn lively(options: &mut Options) {
-    options.pace = Pace::Demo;
+    options.scenario = Scenario::Demo;
     options.history_days = 60;
 }
 
@@ -54,15 +55,15 @@ async fn the_same_seed_and_clock_give_the_same_bytes() {
 #[tokio::test]
 async fn the_wallet_changes_within_seconds() {
     let running = start(NOW, lively).await;
-    let before = running.simulator.truth();
+    let before = running.simulator.expected();
     running.clock.advance(Duration::from_secs(20));
-    let soon = running.simulator.truth();
+    let soon = running.simulator.expected();
     assert!(soon.total.debit > before.total.debit);
     assert!(soon.by_path.len() >= 8 && soon.by_origin.len() >= 5, "{:?} {:?}", soon.by_path, soon.by_origin);
 
     running.clock.advance(Duration::from_secs(1_200));
-    let later = running.simulator.truth();
-    let count = |truth: &wallet_exporter::simulator::Truth| truth.cards.iter().map(|card| card.count).sum::<u64>();
+    let later = running.simulator.expected();
+    let count = |truth: &vendor_simulator::Expected| truth.cards.iter().map(|card| card.count).sum::<u64>();
     assert!(count(&later) > count(&before), "card events happen");
     let complete = later.batches.iter().filter(|batch| batch.complete).count();
     let completed = before.batches.iter().filter(|batch| batch.complete).count();
@@ -75,14 +76,14 @@ async fn the_wallet_changes_within_seconds() {
 #[tokio::test]
 async fn the_report_and_the_truth_agree_in_every_grain() {
     let running = start(NOW, lively).await;
-    let truth = running.simulator.truth();
+    let truth = running.simulator.expected();
     for grain in ["hour", "day", "week", "month"] {
         let target =
             format!("/api/v1/wallet/consumption-report?start_date=2026-03-01&end_date=2026-05-19&group_by={grain}");
         let report = running.wallet(&target).await.json();
         let total = report["results"]["summary"]["total_debit"].to_string();
         // `serde_json` drops trailing zeros, and nothing else at this size.
-        assert_eq!(Usd::parse(&total).unwrap(), truth.total.debit, "{grain}");
+        assert_eq!(Decimal::from(Usd::parse(&total).unwrap()), truth.total.debit, "{grain}");
     }
 }
 
@@ -105,18 +106,18 @@ async fn a_year_of_history_is_quick_to_ask_for() {
 #[tokio::test]
 async fn an_everyday_day_is_a_customers_day() {
     let running = start(NOW, |options| {
-        options.pace = Pace::Everyday;
+        options.scenario = Scenario::Everyday;
         options.history_days = 60;
     })
     .await;
-    let before = running.simulator.truth();
+    let before = running.simulator.expected();
     running.clock.advance(Duration::from_secs(4 * 86_400));
-    let after = running.simulator.truth();
+    let after = running.simulator.expected();
     // The model's own pace before this moment, a weekend in it or not.
     let day = (before.total.debit.to_string().parse::<f64>().unwrap()) / 60.0;
     let spent = (after.total.debit - before.total.debit).to_string().parse::<f64>().unwrap() / 4.0;
     assert!((day / 2.0..day * 2.0).contains(&spent), "{spent} a day after {day}");
-    let cards = |truth: &wallet_exporter::simulator::Truth| truth.cards.iter().map(|card| card.count).sum::<u64>();
+    let cards = |truth: &vendor_simulator::Expected| truth.cards.iter().map(|card| card.count).sum::<u64>();
     assert!((1..12).contains(&(cards(&after) - cards(&before))), "{:?}", after.cards);
     let batches = after.batches.len() - before.batches.len();
     assert!((12..=15).contains(&batches), "{batches} batches");

@@ -1,16 +1,16 @@
 //! What the vendors' documents say of requests: who may ask, for what, and how a refusal looks.
 
 use chrono::TimeDelta;
-use wallet_exporter::money::Usd;
-use wallet_exporter::simulator::{CANARIES, CardEvent, NewRow, Operation, Part};
+use rust_decimal::Decimal;
+use vendor_simulator::{CANARIES, CardEvent, NewRow, Operation, Part};
 
 use super::wire::{moment, quiet, start};
 
 const REPORT: &str = "/api/v1/wallet/consumption-report";
 const CARDS: &str = "/api/v1/wallet/credit-card-transactions";
 
-fn usd(text: &str) -> Usd {
-    Usd::parse(text).unwrap()
+fn usd(text: &str) -> Decimal {
+    text.parse().unwrap()
 }
 
 #[tokio::test]
@@ -245,7 +245,7 @@ async fn restatements_go_up_and_down_in_the_part_that_is_meant() {
     simulator.restate(day, &Part::Path(path.to_owned()), usd("3"), usd("0"));
     let everywhere = Part::Everywhere { origin: "api_request".to_owned(), path: path.to_owned() };
     simulator.restate(day, &everywhere, usd("0.5"), usd("0"));
-    let truth = simulator.truth();
+    let truth = simulator.expected();
     assert_eq!(truth.total.debit, usd("9.5"));
     assert_eq!(truth.by_origin["api_request"].debit, usd("8.5"));
     assert_eq!(truth.by_path[path], usd("13.5"));

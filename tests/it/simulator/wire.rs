@@ -1,12 +1,13 @@
 //! A client that shows an answer's bytes as they came, also those that a library would refuse.
 
+use crate::rig::vendor_clock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use vendor_simulator::{Options, Simulator};
 use wallet_exporter::clock::ManualClock;
-use wallet_exporter::simulator::{Options, Simulator};
 
 /// A moment of the vendor's documents.
 pub fn moment(text: &str) -> DateTime<Utc> {
@@ -56,7 +57,7 @@ pub async fn quiet(now: &str) -> Running {
 /// Starts one with other options.
 pub async fn start(now: &str, change: impl FnOnce(&mut Options)) -> Running {
     let clock = ManualClock::new(moment(now));
-    let mut options = Options::quiet(std::sync::Arc::new(clock.clone()));
+    let mut options = Options::quiet(vendor_clock(&clock));
     change(&mut options);
     let simulator = Simulator::new(options);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -7,9 +7,9 @@ use std::process::Child;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use vendor_simulator::Simulator;
 use wallet_exporter::clock::{Clock as _, SystemClock};
 use wallet_exporter::money::Usd;
-use wallet_exporter::simulator::Simulator;
 use wallet_exporter::store::FILE_NAME;
 
 use super::{ask, sqlite, user_version};
@@ -171,7 +171,7 @@ impl Sweep {
     }
 
     fn spent(&self) -> f64 {
-        self.vendors.truth().total.debit.to_string().parse().unwrap()
+        self.vendors.expected().total.debit.to_string().parse().unwrap()
     }
 
     fn settings(&self, directory: &Path) -> Vec<(String, String)> {

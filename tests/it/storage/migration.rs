@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use uuid::Uuid;
+use vendor_simulator::{Fault, NewRow, Operation, Options};
 use wallet_exporter::clock::ManualClock;
-use wallet_exporter::simulator::{Fault, NewRow, Operation, Options};
 use wallet_exporter::store::{FILE_NAME, OpenError, Store};
 
 use super::{after_fixture, ask, contents, fixture, newest_version, sqlite, user_version, version_1};
 use crate::program::{PATIENCE, command, run, settings, vendors};
-use crate::rig::{Rig, at};
+use crate::rig::{Rig, at, vendor_clock};
 
 const COPY: &str = "wallet-exporter.db.v1";
 
@@ -46,7 +46,7 @@ fn rows(path: &Path) -> Vec<String> {
 
 async fn rig_on_the_fixture(directory: &Path) -> Rig {
     let clock = ManualClock::new(after_fixture());
-    let options = Options::quiet(std::sync::Arc::new(clock.clone()));
+    let options = Options::quiet(vendor_clock(&clock));
     let mut rig = Rig::with(clock, options).await;
     rig.set("STORAGE_PATH", directory.to_str().unwrap());
     rig.set("BATCHDATA_COUNT_SINCE", "2026-05-01");

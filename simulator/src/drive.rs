@@ -10,11 +10,11 @@ use super::amount::units;
 use super::batches::{Batch, NewRow};
 use super::cards::{Card, processing_fee, sales_tax};
 use super::chance::Chance;
+use super::expected::{self, Expected};
 use super::fault::Fault;
 use super::log::Seen;
-use super::truth::{self, Truth};
 use super::wire::Operation;
-use crate::money::Usd;
+use rust_decimal::Decimal;
 
 /// What a restatement touches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,11 +38,11 @@ pub enum Part {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CardEvent {
     /// Negative for a refund.
-    pub credits: Usd,
+    pub credits: Decimal,
     /// Computed from the credits if absent (nothing for a refund).
-    pub sales_tax: Option<Usd>,
+    pub sales_tax: Option<Decimal>,
     /// Computed likewise.
-    pub processing_fee: Option<Usd>,
+    pub processing_fee: Option<Decimal>,
     /// `visa`, for instance.
     pub card_brand: String,
     /// 0 pending, 1 paid, 2 failed, any other, or none (`null`).
@@ -54,9 +54,9 @@ pub struct CardEvent {
 impl CardEvent {
     /// A paid top-up by Visa, now.
     #[must_use]
-    pub fn paid(credits: Usd) -> CardEvent {
+    pub fn paid(credits: impl Into<Decimal>) -> CardEvent {
         CardEvent {
-            credits,
+            credits: credits.into(),
             sales_tax: None,
             processing_fee: None,
             card_brand: "visa".to_owned(),
@@ -67,13 +67,13 @@ impl CardEvent {
 
     /// One that waits for its payment.
     #[must_use]
-    pub fn pending(credits: Usd) -> CardEvent {
+    pub fn pending(credits: impl Into<Decimal>) -> CardEvent {
         CardEvent { status: Some(0), ..CardEvent::paid(credits) }
     }
 
     /// One whose card was declined.
     #[must_use]
-    pub fn failed(credits: Usd) -> CardEvent {
+    pub fn failed(credits: impl Into<Decimal>) -> CardEvent {
         CardEvent { status: Some(2), ..CardEvent::paid(credits) }
     }
 }
@@ -91,23 +91,26 @@ impl Simulator {
     }
 
     /// Charges the wallet. An empty origin or path is one that the report does not attribute.
-    pub fn spend(&self, at: DateTime<Utc>, origin: &str, path: &str, amount: Usd) {
-        self.locked(|state, _| state.world.wallet.spend(at.timestamp(), origin, path, units(amount)));
+    pub fn spend(&self, at: DateTime<Utc>, origin: &str, path: &str, amount: impl Into<Decimal>) {
+        let amount = units(amount);
+        self.locked(|state, _| state.world.wallet.spend(at.timestamp(), origin, path, amount));
     }
 
     /// Credits the wallet without a card, as `admin_adjustment` does.
-    pub fn credit(&self, at: DateTime<Utc>, origin: &str, amount: Usd) {
-        self.locked(|state, _| state.world.wallet.credit(at.timestamp(), origin, units(amount)));
+    pub fn credit(&self, at: DateTime<Utc>, origin: &str, amount: impl Into<Decimal>) {
+        let amount = units(amount);
+        self.locked(|state, _| state.world.wallet.credit(at.timestamp(), origin, amount));
     }
 
     /// Sets the balance, and nothing in the report.
-    pub fn set_balance(&self, balance: Usd) {
-        self.locked(|state, _| state.world.wallet.balance = units(balance));
+    pub fn set_balance(&self, balance: impl Into<Decimal>) {
+        let balance = units(balance);
+        self.locked(|state, _| state.world.wallet.balance = balance);
     }
 
     /// Changes what the report says of a day: upward, or downward with negative amounts. The last hour of the day that
     /// the report knows of takes the change.
-    pub fn restate(&self, day: NaiveDate, part: &Part, debit: Usd, credit: Usd) {
+    pub fn restate(&self, day: NaiveDate, part: &Part, debit: impl Into<Decimal>, credit: impl Into<Decimal>) {
         let start = day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp();
         let (origin, path, in_total) = match part {
             Part::Total => ("", "", true),
@@ -115,18 +118,19 @@ impl Simulator {
             Part::Path(path) => ("", path.as_str(), false),
             Part::Everywhere { origin, path } => (origin.as_str(), path.as_str(), true),
         };
+        let (debit, credit) = (units(debit), units(credit));
         self.locked(|state, _| {
             let wallet = &mut state.world.wallet;
             let first = start.div_euclid(3_600);
             let hour = wallet.hours(first, first + 23).last().map_or(first, |(hour, _)| hour);
-            wallet.restate(hour * 3_600, origin, path, in_total, units(debit), units(credit));
+            wallet.restate(hour * 3_600, origin, path, in_total, debit, credit);
         });
     }
 
     /// Adds a card transaction and returns its id. A paid one moves the balance; a paid top-up is a credit in the report.
     pub fn card(&self, event: &CardEvent) -> i64 {
         let credits = units(event.credits);
-        let computed = |given: Option<Usd>, rule: fn(i64) -> i64| match given {
+        let computed = |given: Option<Decimal>, rule: fn(i64) -> i64| match given {
             Some(amount) => units(amount),
             None if credits < 0 => 0,
             None => rule(credits),
@@ -147,13 +151,13 @@ impl Simulator {
     }
 
     /// A paid top-up of now.
-    pub fn top_up(&self, credits: Usd) -> i64 {
+    pub fn top_up(&self, credits: impl Into<Decimal>) -> i64 {
         self.card(&CardEvent::paid(credits))
     }
 
     /// A paid refund of now; `credits` is positive here and negative on the wire.
-    pub fn refund(&self, credits: Usd) -> i64 {
-        self.card(&CardEvent::paid(-credits))
+    pub fn refund(&self, credits: impl Into<Decimal>) -> i64 {
+        self.card(&CardEvent::paid(-credits.into()))
     }
 
     /// Changes a card transaction's status; false if there is no such row.
@@ -288,8 +292,8 @@ impl Simulator {
 
     /// What is true now.
     #[must_use]
-    pub fn truth(&self) -> Truth {
-        self.locked(|state, _| truth::truth(&state.world))
+    pub fn expected(&self) -> Expected {
+        self.locked(|state, _| expected::expected(&state.world))
     }
 
     /// The requests to the vendors' endpoints so far (the newest 20,000), oldest first.

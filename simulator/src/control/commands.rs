@@ -1,29 +1,30 @@
-//! The bodies of the control interface's orders, and the methods that they call.
+//! The bodies of the control interface's commands, and the methods that they call.
 //!
-//! Invariant: a member that is not known is refused, so that a typing error cannot pass for an order.
+//! Invariant: a member that is not known is refused, so that a typing error cannot pass for an command.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::money::Usd;
-use crate::simulator::{CardEvent, Fault, NewRow, Operation, Part, Simulator};
+use crate::{CardEvent, Fault, NewRow, Operation, Part, Simulator};
+use rust_decimal::Decimal;
 
 /// Money as a decimal string, or as a number whose digits are taken as they are written.
-struct Money(Usd);
+struct Money(Decimal);
 
 impl<'de> Deserialize<'de> for Money {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Money, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         let text = raw.get().trim_matches('"');
-        Usd::parse(text).map(Money).map_err(|fault| serde::de::Error::custom(format!("{text} is {fault}")))
+        let amount = Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text));
+        amount.map(Money).map_err(|_| serde::de::Error::custom(format!("{text} is not a decimal number")))
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Spend {
+pub(crate) struct Spend {
     amount: Money,
     #[serde(default)]
     origin: String,
@@ -32,40 +33,40 @@ pub(super) struct Spend {
     at: Option<DateTime<Utc>>,
 }
 
-pub(super) fn spend(simulator: &Simulator, order: Spend) -> Value {
-    let at = order.at.unwrap_or_else(|| simulator.now());
-    simulator.spend(at, &order.origin, &order.path, order.amount.0);
+pub(crate) fn spend(simulator: &Simulator, command: Spend) -> Value {
+    let at = command.at.unwrap_or_else(|| simulator.now());
+    simulator.spend(at, &command.origin, &command.path, command.amount.0);
     json!({})
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Credit {
+pub(crate) struct Credit {
     amount: Money,
     origin: String,
     at: Option<DateTime<Utc>>,
 }
 
-pub(super) fn credit(simulator: &Simulator, order: Credit) -> Value {
-    let at = order.at.unwrap_or_else(|| simulator.now());
-    simulator.credit(at, &order.origin, order.amount.0);
+pub(crate) fn credit(simulator: &Simulator, command: Credit) -> Value {
+    let at = command.at.unwrap_or_else(|| simulator.now());
+    simulator.credit(at, &command.origin, command.amount.0);
     json!({})
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Balance {
+pub(crate) struct Balance {
     balance: Money,
 }
 
-pub(super) fn balance(simulator: &Simulator, order: Balance) -> Value {
-    simulator.set_balance(order.balance.0);
+pub(crate) fn balance(simulator: &Simulator, command: Balance) -> Value {
+    simulator.set_balance(command.balance.0);
     json!({})
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Restate {
+pub(crate) struct Restate {
     day: NaiveDate,
     part: String,
     #[serde(default)]
@@ -76,23 +77,23 @@ pub(super) struct Restate {
     credit: Option<Money>,
 }
 
-pub(super) fn restate(simulator: &Simulator, order: Restate) -> Result<Value, String> {
-    let Restate { origin, path, .. } = order;
-    let part = match order.part.as_str() {
+pub(crate) fn restate(simulator: &Simulator, command: Restate) -> Result<Value, String> {
+    let Restate { origin, path, .. } = command;
+    let part = match command.part.as_str() {
         "total" => Part::Total,
         "origin" if !origin.is_empty() => Part::Origin(origin),
         "path" if !path.is_empty() => Part::Path(path),
         "everywhere" => Part::Everywhere { origin, path },
         _ => return Err("part is total, origin (with origin), path (with path) or everywhere".to_owned()),
     };
-    let amount = |money: Option<Money>| money.map_or(Usd::ZERO, |money| money.0);
-    simulator.restate(order.day, &part, amount(order.debit), amount(order.credit));
+    let amount = |money: Option<Money>| money.map_or(Decimal::ZERO, |money| money.0);
+    simulator.restate(command.day, &part, amount(command.debit), amount(command.credit));
     Ok(json!({}))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Card {
+pub(crate) struct Card {
     credits: Money,
     sales_tax: Option<Money>,
     processing_fee: Option<Money>,
@@ -106,37 +107,37 @@ fn paid() -> Option<i64> {
     Some(1)
 }
 
-pub(super) fn card(simulator: &Simulator, order: Card, refund: bool) -> Value {
-    let credits = order.credits.0;
+pub(crate) fn card(simulator: &Simulator, command: Card, refund: bool) -> Value {
+    let credits = command.credits.0;
     let id = simulator.card(&CardEvent {
         credits: if refund { -credits } else { credits },
-        sales_tax: order.sales_tax.map(|money| money.0),
-        processing_fee: order.processing_fee.map(|money| money.0),
-        card_brand: order.card_brand.unwrap_or_else(|| "visa".to_owned()),
-        status: order.status,
-        at: order.at,
+        sales_tax: command.sales_tax.map(|money| money.0),
+        processing_fee: command.processing_fee.map(|money| money.0),
+        card_brand: command.card_brand.unwrap_or_else(|| "visa".to_owned()),
+        status: command.status,
+        at: command.at,
     });
     json!({"id": id})
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CardStatus {
+pub(crate) struct CardStatus {
     id: i64,
     status: Option<i64>,
 }
 
-pub(super) fn card_status(simulator: &Simulator, order: CardStatus) -> Result<Value, String> {
-    if simulator.set_card_status(order.id, order.status) {
+pub(crate) fn card_status(simulator: &Simulator, command: CardStatus) -> Result<Value, String> {
+    if simulator.set_card_status(command.id, command.status) {
         Ok(json!({}))
     } else {
-        Err(format!("no card transaction has the id {}: top_up answers with the id that it made", order.id))
+        Err(format!("no card transaction has the id {}: top_up answers with the id that it made", command.id))
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Row {
+pub(crate) struct Row {
     #[serde(default = "success")]
     status: String,
     institution: String,
@@ -153,7 +154,7 @@ fn success() -> String {
 impl Row {
     fn row(self) -> NewRow {
         // A bank's balance has cents: its units are the last two digits.
-        let cents = |money: Money| crate::simulator::amount::units(money.0) / 100;
+        let cents = |money: Money| crate::amount::units(money.0) / 100;
         NewRow {
             status: self.status,
             institution: self.institution,
@@ -166,7 +167,7 @@ impl Row {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     id: Option<uuid::Uuid>,
     #[serde(default)]
     foreign: bool,
@@ -180,12 +181,12 @@ pub(super) struct Batch {
     complete: bool,
 }
 
-pub(super) fn batch(simulator: &Simulator, order: Batch) -> Result<Value, String> {
-    let rows = order.rows.into_iter().map(Row::row).collect();
-    let id = order.id.map(|id| id.to_string());
-    let id = simulator.new_batch(id.as_deref(), order.foreign, &order.meta_key, rows);
-    simulator.fill(&id, order.fill);
-    if order.complete {
+pub(crate) fn batch(simulator: &Simulator, command: Batch) -> Result<Value, String> {
+    let rows = command.rows.into_iter().map(Row::row).collect();
+    let id = command.id.map(|id| id.to_string());
+    let id = simulator.new_batch(id.as_deref(), command.foreign, &command.meta_key, rows);
+    simulator.fill(&id, command.fill);
+    if command.complete {
         simulator.complete(&id);
     }
     Ok(json!({"id": id}))
@@ -193,7 +194,7 @@ pub(super) fn batch(simulator: &Simulator, order: Batch) -> Result<Value, String
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     id: String,
     #[serde(default)]
     rows: Vec<Row>,
@@ -201,19 +202,19 @@ pub(super) struct Rows {
     fill: u32,
 }
 
-pub(super) fn rows(simulator: &Simulator, order: Rows) -> Result<Value, String> {
-    let known = simulator.add_rows(&order.id, order.rows.into_iter().map(Row::row).collect());
-    if known && simulator.fill(&order.id, order.fill) { Ok(json!({})) } else { Err(no_batch(&order.id)) }
+pub(crate) fn rows(simulator: &Simulator, command: Rows) -> Result<Value, String> {
+    let known = simulator.add_rows(&command.id, command.rows.into_iter().map(Row::row).collect());
+    if known && simulator.fill(&command.id, command.fill) { Ok(json!({})) } else { Err(no_batch(&command.id)) }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Complete {
+pub(crate) struct Complete {
     id: String,
 }
 
-pub(super) fn complete(simulator: &Simulator, order: Complete) -> Result<Value, String> {
-    if simulator.complete(&order.id) { Ok(json!({})) } else { Err(no_batch(&order.id)) }
+pub(crate) fn complete(simulator: &Simulator, command: Complete) -> Result<Value, String> {
+    if simulator.complete(&command.id) { Ok(json!({})) } else { Err(no_batch(&command.id)) }
 }
 
 fn no_batch(id: &str) -> String {
@@ -222,73 +223,73 @@ fn no_batch(id: &str) -> String {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RefuseBatch {
+pub(crate) struct RefuseBatch {
     id: String,
     status: Option<u16>,
 }
 
-pub(super) fn refuse_batch(simulator: &Simulator, order: RefuseBatch) -> Value {
-    simulator.refuse_batch(&order.id, order.status);
+pub(crate) fn refuse_batch(simulator: &Simulator, command: RefuseBatch) -> Value {
+    simulator.refuse_batch(&command.id, command.status);
     json!({})
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct FaultOrder {
+pub(crate) struct FaultCommand {
     operation: Operation,
     fault: Fault,
     times: Option<u32>,
 }
 
-pub(super) fn fault(simulator: &Simulator, order: FaultOrder) -> Value {
-    simulator.fault(order.operation, order.fault, order.times);
+pub(crate) fn fault(simulator: &Simulator, command: FaultCommand) -> Value {
+    simulator.fault(command.operation, command.fault, command.times);
     json!({})
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Clear {
+pub(crate) struct Clear {
     operation: Option<Operation>,
 }
 
-pub(super) fn clear(simulator: &Simulator, order: Clear) -> Value {
-    simulator.clear_faults(order.operation);
+pub(crate) fn clear(simulator: &Simulator, command: Clear) -> Value {
+    simulator.clear_faults(command.operation);
     json!({})
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ClearRequests {}
+pub(crate) struct ClearRequests {}
 
-pub(super) fn clear_requests(simulator: &Simulator, _order: ClearRequests) -> Value {
+pub(crate) fn clear_requests(simulator: &Simulator, _order: ClearRequests) -> Value {
     simulator.clear_requests();
     json!({})
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Permissions {
+pub(crate) struct Permissions {
     operation: Operation,
     granted: bool,
 }
 
-pub(super) fn permissions(simulator: &Simulator, order: Permissions) -> Value {
-    simulator.set_permission(order.operation, order.granted);
+pub(crate) fn permissions(simulator: &Simulator, command: Permissions) -> Value {
+    simulator.set_permission(command.operation, command.granted);
     json!({})
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Token {
+pub(crate) struct Token {
     batchdata: Option<String>,
     rightfoot: Option<String>,
 }
 
-pub(super) fn token(simulator: &Simulator, order: Token) -> Value {
-    if let Some(token) = order.batchdata {
+pub(crate) fn token(simulator: &Simulator, command: Token) -> Value {
+    if let Some(token) = command.batchdata {
         simulator.set_batchdata_token(&token);
     }
-    if let Some(key) = order.rightfoot {
+    if let Some(key) = command.rightfoot {
         simulator.set_rightfoot_key(&key);
     }
     json!({})
@@ -296,23 +297,23 @@ pub(super) fn token(simulator: &Simulator, order: Token) -> Value {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Webhook {
+pub(crate) struct Webhook {
     url: Option<String>,
 }
 
-pub(super) fn webhook(simulator: &Simulator, order: Webhook) -> Value {
-    simulator.set_webhook(order.url.as_deref());
+pub(crate) fn webhook(simulator: &Simulator, command: Webhook) -> Value {
+    simulator.set_webhook(command.url.as_deref());
     json!({})
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ClockOffset {
+pub(crate) struct ClockOffset {
     seconds: i64,
 }
 
-pub(super) fn clock_offset(simulator: &Simulator, order: ClockOffset) -> Result<Value, String> {
-    let offset = TimeDelta::try_seconds(order.seconds).filter(|offset| offset.num_days().abs() <= 3_660);
+pub(crate) fn clock_offset(simulator: &Simulator, command: ClockOffset) -> Result<Value, String> {
+    let offset = TimeDelta::try_seconds(command.seconds).filter(|offset| offset.num_days().abs() <= 3_660);
     let offset = offset.ok_or("seconds: at most ten years either way")?;
     simulator.set_clock_offset(offset);
     Ok(json!({}))

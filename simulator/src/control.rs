@@ -1,10 +1,10 @@
 //! The control interface over HTTP, below `/_simulator/`, for whoever drives a simulator in another process.
 //!
-//! Flows in: an order as a JSON object. Flows out: what it made, or a 400 that says what to write instead.
-//! Invariant: each order does what the method of the same name does in Rust, and nothing else. Money goes in and out as
+//! Flows in: an command as a JSON object. Flows out: what it made, or a 400 that says what to write instead.
+//! Invariant: each command does what the method of the same name does in Rust, and nothing else. Money goes in and out as
 //! decimal strings. It is not guarded: a simulator belongs on a loopback address.
 
-mod orders;
+mod commands;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -12,104 +12,104 @@ use serde_json::{Value, json};
 use super::Simulator;
 use super::wire::{Reply, Request};
 
-/// An order's name, an example of its body, and what it does.
+/// An command's name, an example of its body, and what it does.
 struct Command {
     name: &'static str,
     example: &'static str,
     run: fn(&Simulator, &Command, &[u8]) -> Result<Value, String>,
 }
 
-/// Everything that can be ordered.
+/// Everything that can be commanded.
 const COMMANDS: [Command; 18] = [
     Command {
         name: "spend",
         example: r#"{"amount": "0.45", "origin": "api_request", "path": "/api/v1/address/verify", "at": "2026-05-01T14:00:00Z"}"#,
-        run: |simulator, command, body| Ok(orders::spend(simulator, command.read(body)?)),
+        run: |simulator, command, body| Ok(commands::spend(simulator, command.read(body)?)),
     },
     Command {
         name: "credit",
         example: r#"{"amount": "25", "origin": "admin_adjustment"}"#,
-        run: |simulator, command, body| Ok(orders::credit(simulator, command.read(body)?)),
+        run: |simulator, command, body| Ok(commands::credit(simulator, command.read(body)?)),
     },
     Command {
         name: "balance",
         example: r#"{"balance": "42.50"}"#,
-        run: |simulator, command, body| Ok(orders::balance(simulator, command.read(body)?)),
+        run: |simulator, command, body| Ok(commands::balance(simulator, command.read(body)?)),
     },
     Command {
         name: "restate",
         example: r#"{"day": "2026-05-01", "part": "total", "debit": "-1.25"}"#,
-        run: |simulator, command, body| orders::restate(simulator, command.read(body)?),
+        run: |simulator, command, body| commands::restate(simulator, command.read(body)?),
     },
     Command {
         name: "top_up",
         example: r#"{"credits": "100", "status": 1, "card_brand": "visa"}"#,
-        run: |simulator, command, body| Ok(orders::card(simulator, command.read(body)?, false)),
+        run: |simulator, command, body| Ok(commands::card(simulator, command.read(body)?, false)),
     },
     Command {
         name: "refund",
         example: r#"{"credits": "25", "status": 1, "card_brand": "visa"}"#,
-        run: |simulator, command, body| Ok(orders::card(simulator, command.read(body)?, true)),
+        run: |simulator, command, body| Ok(commands::card(simulator, command.read(body)?, true)),
     },
     Command {
         name: "card_status",
         example: r#"{"id": 12345, "status": 2}"#,
-        run: |simulator, command, body| orders::card_status(simulator, command.read(body)?),
+        run: |simulator, command, body| commands::card_status(simulator, command.read(body)?),
     },
     Command {
         name: "batch",
         example: r#"{"id": "8ac1f4a6-1234-4abc-9d3e-001122334455", "fill": 100, "complete": true}"#,
-        run: |simulator, command, body| orders::batch(simulator, command.read(body)?),
+        run: |simulator, command, body| commands::batch(simulator, command.read(body)?),
     },
     Command {
         name: "rows",
         example: r#"{"id": "8ac1f4a6-1234-4abc-9d3e-001122334455", "rows": [{"status": "SUCCESS", "institution": "Chase", "balance": "12.34"}]}"#,
-        run: |simulator, command, body| orders::rows(simulator, command.read(body)?),
+        run: |simulator, command, body| commands::rows(simulator, command.read(body)?),
     },
     Command {
         name: "complete",
         example: r#"{"id": "8ac1f4a6-1234-4abc-9d3e-001122334455"}"#,
-        run: |simulator, command, body| orders::complete(simulator, command.read(body)?),
+        run: |simulator, command, body| commands::complete(simulator, command.read(body)?),
     },
     Command {
         name: "refuse_batch",
         example: r#"{"id": "8ac1f4a6-1234-4abc-9d3e-001122334455", "status": 403}"#,
-        run: |simulator, command, body| Ok(orders::refuse_batch(simulator, command.read(body)?)),
+        run: |simulator, command, body| Ok(commands::refuse_batch(simulator, command.read(body)?)),
     },
     Command {
         name: "fault",
         example: r#"{"operation": "balance", "fault": {"status": {"code": 429, "retry_after": "30"}}, "times": 2}"#,
-        run: |simulator, command, body| Ok(orders::fault(simulator, command.read(body)?)),
+        run: |simulator, command, body| Ok(commands::fault(simulator, command.read(body)?)),
     },
     Command {
         name: "clear",
         example: r#"{"operation": "balance"}"#,
-        run: |simulator, command, body| Ok(orders::clear(simulator, command.read(body)?)),
+        run: |simulator, command, body| Ok(commands::clear(simulator, command.read(body)?)),
     },
     Command {
         name: "clear_requests",
         example: "{}",
-        run: |simulator, command, body| Ok(orders::clear_requests(simulator, command.read(body)?)),
+        run: |simulator, command, body| Ok(commands::clear_requests(simulator, command.read(body)?)),
     },
     Command {
         name: "permissions",
         example: r#"{"operation": "consumption_report", "granted": false}"#,
-        run: |simulator, command, body| Ok(orders::permissions(simulator, command.read(body)?)),
+        run: |simulator, command, body| Ok(commands::permissions(simulator, command.read(body)?)),
     },
     Command {
         name: "token",
         example: r#"{"batchdata": "another-token"}"#,
-        run: |simulator, command, body| Ok(orders::token(simulator, command.read(body)?)),
+        run: |simulator, command, body| Ok(commands::token(simulator, command.read(body)?)),
     },
     Command {
         name: "webhook",
         example: r#"{"url": "http://127.0.0.1:10701/webhooks/rightfoot/secret"}"#,
-        run: |simulator, command, body| Ok(orders::webhook(simulator, command.read(body)?)),
+        run: |simulator, command, body| Ok(commands::webhook(simulator, command.read(body)?)),
     },
     Command {
         name: "clock_offset",
         example: r#"{"seconds": -3600}"#,
-        run: |simulator, command, body| orders::clock_offset(simulator, command.read(body)?),
+        run: |simulator, command, body| commands::clock_offset(simulator, command.read(body)?),
     },
 ];
 
@@ -122,9 +122,9 @@ impl Command {
 }
 
 /// The answer to a request below `/_simulator/`.
-pub(super) fn answer(simulator: &Simulator, name: &str, request: &Request) -> Reply {
+pub(crate) fn answer(simulator: &Simulator, name: &str, request: &Request) -> Reply {
     let shown = match name {
-        "truth" => serde_json::to_value(simulator.truth()).ok(),
+        "expected" => serde_json::to_value(simulator.expected()).ok(),
         "batches" => serde_json::to_value(simulator.batch_ids()).ok(),
         "requests" => serde_json::to_value(simulator.requests()).ok(),
         "now" => serde_json::to_value(simulator.now()).ok(),
@@ -138,7 +138,7 @@ pub(super) fn answer(simulator: &Simulator, name: &str, request: &Request) -> Re
     }
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
         let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
-        return refused(404, &format!("GET truth, batches, requests, now; POST {}", names.join(", ")));
+        return refused(404, &format!("GET expected, batches, requests, now; POST {}", names.join(", ")));
     };
     if request.method != "POST" {
         return refused(405, &format!("POST /_simulator/{name} with a body like {}", command.example));

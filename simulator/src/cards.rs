@@ -6,26 +6,26 @@ use super::amount::Units;
 
 /// A card transaction's state, by the vendor's integers; any other integer is one that nobody documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Card {
-    pub(super) id: i64,
-    pub(super) credits: Units,
-    pub(super) tax: Units,
-    pub(super) fee: Units,
-    pub(super) brand: String,
-    pub(super) status: Option<i64>,
+pub(crate) struct Card {
+    pub(crate) id: i64,
+    pub(crate) credits: Units,
+    pub(crate) tax: Units,
+    pub(crate) fee: Units,
+    pub(crate) brand: String,
+    pub(crate) status: Option<i64>,
     /// Microseconds since 1970.
-    pub(super) created: i64,
+    pub(crate) created: i64,
 }
 
-pub(super) const PENDING: i64 = 0;
-pub(super) const PAID: i64 = 1;
-pub(super) const FAILED: i64 = 2;
+pub(crate) const PENDING: i64 = 0;
+pub(crate) const PAID: i64 = 1;
+pub(crate) const FAILED: i64 = 2;
 
 /// The first id: as high as a vendor that has been in business for a while.
 const FIRST_ID: i64 = 12_345;
 
 /// All card transactions.
-pub(super) struct Cards {
+pub(crate) struct Cards {
     rows: Vec<Card>,
     next: i64,
 }
@@ -38,7 +38,7 @@ impl Default for Cards {
 
 impl Cards {
     /// Adds a row; the id is given here.
-    pub(super) fn add(&mut self, card: Card) -> i64 {
+    pub(crate) fn add(&mut self, card: Card) -> i64 {
         let id = self.next;
         self.next += 1;
         self.rows.push(Card { id, ..card });
@@ -46,7 +46,7 @@ impl Cards {
     }
 
     /// Changes a row's status and returns the row as it was.
-    pub(super) fn set_status(&mut self, id: i64, status: Option<i64>) -> Option<Card> {
+    pub(crate) fn set_status(&mut self, id: i64, status: Option<i64>) -> Option<Card> {
         let row = self.rows.iter_mut().find(|row| row.id == id)?;
         let before = row.clone();
         row.status = status;
@@ -54,23 +54,23 @@ impl Cards {
     }
 
     /// Takes the newest row away, as if it had never been.
-    pub(super) fn remove_newest(&mut self) -> Option<Card> {
+    pub(crate) fn remove_newest(&mut self) -> Option<Card> {
         self.rows.pop()
     }
 
     /// Newest first, as a list for people is sorted.
-    pub(super) fn newest_first(&self) -> impl Iterator<Item = &Card> {
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &Card> {
         self.rows.iter().rev()
     }
 }
 
 /// The processor's fee: 2.9 % and 30 cents, to the cent.
-pub(super) fn processing_fee(credits: Units) -> Units {
+pub(crate) fn processing_fee(credits: Units) -> Units {
     cents(credits * 29 / 1_000) + 3_000
 }
 
 /// Sales tax: 8.25 %, to the cent.
-pub(super) fn sales_tax(credits: Units) -> Units {
+pub(crate) fn sales_tax(credits: Units) -> Units {
     cents(credits * 825 / 10_000)
 }
 

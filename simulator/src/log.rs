@@ -41,14 +41,14 @@ const KEPT: usize = 20_000;
 
 /// The newest requests.
 #[derive(Default)]
-pub(super) struct Log {
+pub(crate) struct Log {
     entries: VecDeque<Seen>,
     count: u64,
 }
 
 impl Log {
     /// Notes a request and returns its number.
-    pub(super) fn push(&mut self, mut seen: Seen) -> u64 {
+    pub(crate) fn push(&mut self, mut seen: Seen) -> u64 {
         self.count += 1;
         seen.number = self.count;
         if self.entries.len() >= KEPT {
@@ -59,7 +59,7 @@ impl Log {
     }
 
     /// Notes what went out for it.
-    pub(super) fn sent(&mut self, number: u64, body_bytes: u64) {
+    pub(crate) fn sent(&mut self, number: u64, body_bytes: u64) {
         // The newest are at the back, and this one is new.
         if let Some(seen) = self.entries.iter_mut().rev().find(|seen| seen.number == number) {
             seen.body_bytes = body_bytes;
@@ -67,12 +67,12 @@ impl Log {
     }
 
     /// All that are kept, oldest first.
-    pub(super) fn all(&self) -> Vec<Seen> {
+    pub(crate) fn all(&self) -> Vec<Seen> {
         self.entries.iter().cloned().collect()
     }
 
     /// Forgets the entries; the numbers go on.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.entries.clear();
     }
 }

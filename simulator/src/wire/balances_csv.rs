@@ -9,25 +9,25 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::{Reply, Request, csv_field, time};
-use crate::simulator::amount::cents;
-use crate::simulator::batches::{Batch, CANARY_AUTHORIZER, CANARY_CREATOR, CANARY_META, CANARY_PHONE, CANARY_ZIP, Row};
-use crate::simulator::world::World;
+use crate::amount::cents;
+use crate::batches::{Batch, CANARY_AUTHORIZER, CANARY_CREATOR, CANARY_META, CANARY_PHONE, CANARY_ZIP, Row};
+use crate::world::World;
 
 /// The columns that are always there.
-pub(in crate::simulator) const COLUMNS: [&str; 9] =
+pub(crate) const COLUMNS: [&str; 9] =
     ["Authorizer ID", "Batch ID", "Institution", "Phone", "Zip", "Balance", "Status", "Creator", "Timestamp"];
 
 /// Rows are sent about this many bytes at a time.
 const CHUNK: usize = 16 * 1024;
 
 /// The columns, and the rows one after the other as lists of fields.
-pub(in crate::simulator) struct Table {
-    pub(in crate::simulator) columns: Vec<String>,
-    pub(in crate::simulator) rows: Box<dyn Iterator<Item = Vec<Vec<u8>>> + Send>,
+pub(crate) struct Table {
+    pub(crate) columns: Vec<String>,
+    pub(crate) rows: Box<dyn Iterator<Item = Vec<Vec<u8>>> + Send>,
 }
 
 /// The rows, or why not.
-pub(in crate::simulator) fn table(world: &World, request: &Request) -> Result<Table, Reply> {
+pub(crate) fn table(world: &World, request: &Request) -> Result<Table, Reply> {
     let ids: Vec<&str> =
         request.query.iter().filter(|(key, _)| key == "batch_ids").map(|(_, value)| value.as_str()).collect();
     if ids.is_empty() {
@@ -98,7 +98,7 @@ fn fields(batch: &Batch, place: usize, row: &Row, keys: &[String]) -> Vec<Vec<u8
 }
 
 /// The table as a file.
-pub(in crate::simulator) fn file(table: Table, now: i64) -> Reply {
+pub(crate) fn file(table: Table, now: i64) -> Reply {
     let header = Bytes::from(line(table.columns.iter().map(String::as_bytes), b"\n"));
     let mut rows = table.rows;
     let body = std::iter::from_fn(move || {
@@ -113,13 +113,13 @@ pub(in crate::simulator) fn file(table: Table, now: i64) -> Reply {
 }
 
 /// The answer around a file's bytes.
-pub(in crate::simulator) fn download(body: impl Iterator<Item = Bytes> + Send + 'static, now: i64) -> Reply {
+pub(crate) fn download(body: impl Iterator<Item = Bytes> + Send + 'static, now: i64) -> Reply {
     let stamp = time(now).format("%Y%m%dT%H%M%SZ");
     Reply::file("text/csv; charset=utf-8", &format!("batch-export-{stamp}.csv"), body)
 }
 
 /// One line of a CSV file.
-pub(in crate::simulator) fn line<'a>(fields: impl Iterator<Item = &'a [u8]>, end: &[u8]) -> Vec<u8> {
+pub(crate) fn line<'a>(fields: impl Iterator<Item = &'a [u8]>, end: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(200);
     for (place, field) in fields.enumerate() {
         if place > 0 {
@@ -132,6 +132,6 @@ pub(in crate::simulator) fn line<'a>(fields: impl Iterator<Item = &'a [u8]>, end
 }
 
 /// The bodies of this vendor's refusals are not documented; this one is plain.
-pub(in crate::simulator) fn refused(status: u16, message: &str) -> Reply {
+pub(crate) fn refused(status: u16, message: &str) -> Reply {
     Reply::json(status, serde_json::json!({"error": message}).to_string())
 }

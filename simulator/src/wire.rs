@@ -3,11 +3,11 @@
 //! Flows in: a request's head. Flows out: status, headers and a body, whole or as a stream.
 //! Invariant: the answers here are the documented ones; faults are applied to them afterwards, elsewhere.
 
-pub(super) mod balance;
-pub(super) mod balances_csv;
-pub(super) mod cards;
-pub(super) mod consumption;
-pub(super) mod transactions_csv;
+pub(crate) mod balance;
+pub(crate) mod balances_csv;
+pub(crate) mod cards;
+pub(crate) mod consumption;
+pub(crate) mod transactions_csv;
 
 use bytes::Bytes;
 use chrono::NaiveDate;
@@ -54,44 +54,44 @@ impl Operation {
         }
     }
 
-    pub(super) fn at(path: &str) -> Option<Operation> {
+    pub(crate) fn at(path: &str) -> Option<Operation> {
         Operation::ALL.into_iter().find(|operation| operation.path() == path)
     }
 }
 
 /// A request as it came.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) query: Vec<(String, String)>,
-    pub(super) authorization: Option<String>,
-    pub(super) keep_alive: bool,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) authorization: Option<String>,
+    pub(crate) keep_alive: bool,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Request {
     /// The last value of a parameter, as PHP reads it; an empty one counts as absent.
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().rev().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
     /// Whether the right bearer token came with it.
-    pub(super) fn bears(&self, token: &str) -> bool {
+    pub(crate) fn bears(&self, token: &str) -> bool {
         self.authorization.as_deref().and_then(|value| value.strip_prefix("Bearer ")) == Some(token)
     }
 }
 
 /// A body: whole, or made while it is sent.
-pub(super) enum Body {
+pub(crate) enum Body {
     Whole(Bytes),
     Stream(Box<dyn Iterator<Item = Bytes> + Send>),
 }
 
 impl Body {
     /// All of it; a stream is made to its end.
-    pub(super) fn whole(self) -> Bytes {
+    pub(crate) fn whole(self) -> Bytes {
         let collect = |mut all: Vec<u8>, piece: Bytes| {
             all.extend_from_slice(&piece);
             all
@@ -104,35 +104,35 @@ impl Body {
 }
 
 /// An answer.
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Body,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Body,
 }
 
 impl Reply {
-    pub(super) fn new(status: u16, content_type: &str, body: impl Into<Bytes>) -> Reply {
+    pub(crate) fn new(status: u16, content_type: &str, body: impl Into<Bytes>) -> Reply {
         Reply { status, headers: vec![("Content-Type", content_type.to_owned())], body: Body::Whole(body.into()) }
     }
 
-    pub(super) fn json(status: u16, body: impl Into<Bytes>) -> Reply {
+    pub(crate) fn json(status: u16, body: impl Into<Bytes>) -> Reply {
         Reply::new(status, "application/json", body)
     }
 
     /// The wallet's envelope around a result.
-    pub(super) fn results(results: &str) -> Reply {
+    pub(crate) fn results(results: &str) -> Reply {
         Reply::json(200, format!(r#"{{"results":{results},"status":{{"code":200,"message":"OK"}}}}"#))
     }
 
     /// The wallet's answer to a request that it refuses.
-    pub(super) fn refused(status: u16, message: &str) -> Reply {
+    pub(crate) fn refused(status: u16, message: &str) -> Reply {
         let text = reason(status);
         let body = serde_json::json!({"status": {"code": status, "text": text, "message": message}});
         Reply::json(status, body.to_string())
     }
 
     /// A streamed file.
-    pub(super) fn file(content_type: &str, name: &str, rows: impl Iterator<Item = Bytes> + Send + 'static) -> Reply {
+    pub(crate) fn file(content_type: &str, name: &str, rows: impl Iterator<Item = Bytes> + Send + 'static) -> Reply {
         Reply {
             status: 200,
             headers: vec![
@@ -145,7 +145,7 @@ impl Reply {
 }
 
 /// What goes with a status on the first line.
-pub(super) fn reason(status: u16) -> &'static str {
+pub(crate) fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         302 => "Found",
@@ -166,15 +166,15 @@ pub(super) fn reason(status: u16) -> &'static str {
 
 /// The faults of a request's parameters, in the shape that Laravel gives them.
 #[derive(Default)]
-pub(super) struct Invalid(Vec<(&'static str, String)>);
+pub(crate) struct Invalid(Vec<(&'static str, String)>);
 
 impl Invalid {
-    pub(super) fn push(&mut self, field: &'static str, message: impl Into<String>) {
+    pub(crate) fn push(&mut self, field: &'static str, message: impl Into<String>) {
         self.0.push((field, message.into()));
     }
 
     /// The 422, if there was a fault.
-    pub(super) fn reply(self) -> Option<Reply> {
+    pub(crate) fn reply(self) -> Option<Reply> {
         let (_, first) = self.0.first()?;
         let message = match self.0.len() - 1 {
             0 => first.clone(),
@@ -191,7 +191,7 @@ impl Invalid {
     }
 
     /// A date parameter, if it is there and is one.
-    pub(super) fn date(&mut self, request: &Request, field: &'static str) -> Option<NaiveDate> {
+    pub(crate) fn date(&mut self, request: &Request, field: &'static str) -> Option<NaiveDate> {
         let text = request.parameter(field)?;
         let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == 10);
         if date.is_none() {
@@ -202,17 +202,17 @@ impl Invalid {
 }
 
 /// A parameter's name as Laravel writes it in a message.
-pub(super) fn words(field: &str) -> String {
+pub(crate) fn words(field: &str) -> String {
     field.replace('_', " ")
 }
 
 /// Text as a JSON string.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
 /// A CSV field, quoted where it must be.
-pub(super) fn csv_field(out: &mut Vec<u8>, field: &[u8]) {
+pub(crate) fn csv_field(out: &mut Vec<u8>, field: &[u8]) {
     if field.iter().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r')) {
         out.push(b'"');
         for byte in field {
@@ -228,6 +228,6 @@ pub(super) fn csv_field(out: &mut Vec<u8>, field: &[u8]) {
 }
 
 /// Seconds since 1970 as a time; a time that no calendar holds becomes 1970.
-pub(super) fn time(seconds: i64) -> chrono::DateTime<chrono::Utc> {
+pub(crate) fn time(seconds: i64) -> chrono::DateTime<chrono::Utc> {
     chrono::DateTime::from_timestamp(seconds, 0).unwrap_or_default()
 }

@@ -13,7 +13,7 @@ use super::edit::{Change, edit, matches};
 use super::fault::{ErrorBody, Fault};
 use super::wire::balances_csv;
 use super::wire::{Body, Operation, Reply, Request, cards, reason};
-use super::{distort_csv, wire};
+use super::{inject_csv, wire};
 
 /// A page for people.
 const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Something went wrong</title></head><body><h1>Something went wrong</h1></body></html>\n";
@@ -37,7 +37,7 @@ const AMOUNTS: [&str; 11] = [
 const PIECE: usize = 64 * 1024;
 
 /// The answer with the fault in it.
-pub(super) fn apply(
+pub(crate) fn apply(
     state: &mut State,
     operation: Operation,
     request: &Request,
@@ -71,7 +71,26 @@ pub(super) fn apply(
             drift(state, *remove, now);
             right(state)
         }
-        _ => {
+        // How an answer is delivered is no matter of its content.
+        Fault::Hang
+        | Fault::NoReply
+        | Fault::ResetAtOnce
+        | Fault::Drip { .. }
+        | Fault::ResetMidBody
+        | Fault::ShortContentLength
+        | Fault::AbortedChunk
+        | Fault::CutInRecord
+        | Fault::CutAtLineEnd
+        | Fault::Unframed => right(state),
+        Fault::ContentType { .. }
+        | Fault::MalformedJson
+        | Fault::Edit { .. }
+        | Fault::AmountsAsStrings
+        | Fault::Amounts { .. }
+        | Fault::Csv { .. }
+        | Fault::Flood { .. }
+        | Fault::Repeat { .. }
+        | Fault::EndlessPages => {
             let reply = right(state);
             if reply.status == 200 { changed(state, operation, request, fault, now, reply) } else { reply }
         }
@@ -110,15 +129,34 @@ fn changed(
         Fault::Amounts { json } => edited(reply, &|path, _| amount(path, || json.clone())),
         Fault::EndlessPages if operation == Operation::CreditCardTransactions => endless_page(request, now),
         Fault::Flood { bytes } => flood(operation, *bytes, now),
-        Fault::Csv { .. } | Fault::Repeat { .. } if operation == Operation::BalancesCsv => {
-            let Ok(table) = balances_csv::table(&state.world, request) else { return reply };
-            match fault {
-                Fault::Csv { changes } => distort_csv::changed(table, changes, now.timestamp()),
-                Fault::Repeat { bytes } => distort_csv::repeated(table, *bytes, now.timestamp()),
-                _ => reply,
-            }
+        Fault::Csv { changes } if operation == Operation::BalancesCsv => {
+            let table = balances_csv::table(&state.world, request);
+            table.map_or(reply, |table| inject_csv::changed(table, changes, now.timestamp()))
         }
-        _ => reply,
+        Fault::Repeat { bytes } if operation == Operation::BalancesCsv => {
+            let table = balances_csv::table(&state.world, request);
+            table.map_or(reply, |table| inject_csv::repeated(table, *bytes, now.timestamp()))
+        }
+        // Of another endpoint.
+        Fault::EndlessPages | Fault::Csv { .. } | Fault::Repeat { .. } => reply,
+        // Not of the content.
+        Fault::Status { .. }
+        | Fault::Redirect { .. }
+        | Fault::Envelope { .. }
+        | Fault::Html
+        | Fault::EmptyBody
+        | Fault::Body { .. }
+        | Fault::PageDrift { .. }
+        | Fault::Hang
+        | Fault::NoReply
+        | Fault::ResetAtOnce
+        | Fault::Drip { .. }
+        | Fault::ResetMidBody
+        | Fault::ShortContentLength
+        | Fault::AbortedChunk
+        | Fault::CutInRecord
+        | Fault::CutAtLineEnd
+        | Fault::Unframed => reply,
     }
 }
 

@@ -42,7 +42,7 @@ pub const STATUSES: [&str; 7] = [
 ];
 
 /// The banks of the model; two of them are hard to quote.
-pub(super) const INSTITUTIONS: [&str; 12] = [
+pub(crate) const INSTITUTIONS: [&str; 12] = [
     "Bank of America",
     "Wells Fargo",
     "Chase",
@@ -94,32 +94,32 @@ impl NewRow {
 
 /// One result in memory.
 #[derive(Clone)]
-pub(super) struct Row {
-    pub(super) status: Arc<str>,
-    pub(super) institution: Arc<str>,
-    pub(super) balance_cents: Option<i64>,
-    pub(super) by_dashboard: bool,
-    pub(super) at: i64,
+pub(crate) struct Row {
+    pub(crate) status: Arc<str>,
+    pub(crate) institution: Arc<str>,
+    pub(crate) balance_cents: Option<i64>,
+    pub(crate) by_dashboard: bool,
+    pub(crate) at: i64,
 }
 
 /// One batch.
 #[derive(Clone)]
-pub(super) struct Batch {
-    pub(super) id: String,
+pub(crate) struct Batch {
+    pub(crate) id: String,
     /// Of another customer: asking for it is a 403.
-    pub(super) foreign: bool,
-    pub(super) complete: bool,
-    pub(super) rows: Arc<Vec<Row>>,
+    pub(crate) foreign: bool,
+    pub(crate) complete: bool,
+    pub(crate) rows: Arc<Vec<Row>>,
     /// The key of its metadata column, empty for none.
-    pub(super) meta_key: String,
+    pub(crate) meta_key: String,
     /// How many rows it will have (0: as many as it is given), and since when it fills.
-    pub(super) planned: u32,
-    pub(super) created: i64,
+    pub(crate) planned: u32,
+    pub(crate) created: i64,
 }
 
 /// All batches, oldest first.
 #[derive(Default)]
-pub(super) struct Batches {
+pub(crate) struct Batches {
     all: Vec<Batch>,
     /// Texts that rows share.
     texts: Vec<Arc<str>>,
@@ -127,30 +127,30 @@ pub(super) struct Batches {
 
 impl Batches {
     /// Adds a batch (or returns without a change if the id is known).
-    pub(super) fn add(&mut self, batch: Batch) {
+    pub(crate) fn add(&mut self, batch: Batch) {
         if self.find(&batch.id).is_none() {
             self.all.push(batch);
         }
     }
 
     /// The batch of an id, in whichever case the id is written.
-    pub(super) fn find(&self, id: &str) -> Option<&Batch> {
+    pub(crate) fn find(&self, id: &str) -> Option<&Batch> {
         // Mostly one of the newest is meant.
         self.all.iter().rfind(|batch| batch.id.eq_ignore_ascii_case(id))
     }
 
     /// As [`Batches::find`], to change it.
-    pub(super) fn find_mut(&mut self, id: &str) -> Option<&mut Batch> {
+    pub(crate) fn find_mut(&mut self, id: &str) -> Option<&mut Batch> {
         self.all.iter_mut().rfind(|batch| batch.id.eq_ignore_ascii_case(id))
     }
 
     /// All of them.
-    pub(super) fn all(&self) -> &[Batch] {
+    pub(crate) fn all(&self) -> &[Batch] {
         &self.all
     }
 
     /// Adds rows to a batch; false if there is no such batch.
-    pub(super) fn add_rows(&mut self, id: &str, rows: impl IntoIterator<Item = NewRow>, now: i64) -> bool {
+    pub(crate) fn add_rows(&mut self, id: &str, rows: impl IntoIterator<Item = NewRow>, now: i64) -> bool {
         let Some(place) = self.all.iter().rposition(|batch| batch.id.eq_ignore_ascii_case(id)) else {
             return false;
         };
@@ -184,7 +184,7 @@ impl Batches {
 }
 
 /// The believable result of one check, `place` being its number within the batch.
-pub(super) fn believable(seed: u64, created: i64, place: u32, at: i64) -> NewRow {
+pub(crate) fn believable(seed: u64, created: i64, place: u32, at: i64) -> NewRow {
     const WEIGHTS: [(&str, u32); 7] = [
         ("SUCCESS", 720),
         ("NO_MATCH", 90),

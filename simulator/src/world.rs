@@ -10,42 +10,42 @@ use super::amount::Units;
 use super::batches::{Batch, Batches};
 use super::cards::{Card, Cards, PAID};
 use super::chance::Chance;
-use super::life::{self, Habits};
+use super::scenario::{self, Profile};
 use super::wallet::Wallet;
 
 /// A batch's completion that its webhook has to tell.
 #[derive(Clone, Debug)]
-pub(super) struct Completion {
-    pub(super) event: String,
-    pub(super) batch: String,
+pub(crate) struct Completion {
+    pub(crate) event: String,
+    pub(crate) batch: String,
 }
 
 /// The state of both vendors.
-pub(super) struct World {
-    pub(super) seed: u64,
-    pub(super) wallet: Wallet,
-    pub(super) cards: Cards,
-    pub(super) batches: Batches,
+pub(crate) struct World {
+    pub(crate) seed: u64,
+    pub(crate) wallet: Wallet,
+    pub(crate) cards: Cards,
+    pub(crate) batches: Batches,
     /// Completions that nobody has taken yet.
-    pub(super) completions: Vec<Completion>,
+    pub(crate) completions: Vec<Completion>,
     /// Card rows and batches that the model moves on by itself; a driver's own stay as they are.
-    pub(super) own_pending: Vec<i64>,
-    pub(super) own_open: Vec<String>,
+    pub(crate) own_pending: Vec<i64>,
+    pub(crate) own_open: Vec<String>,
     /// Batches that get an answer of their own, and which status.
-    pub(super) refused: BTreeMap<String, u16>,
+    pub(crate) refused: BTreeMap<String, u16>,
     /// Rows, by batch and place, that are written with a column too many.
-    pub(super) broken_rows: BTreeSet<(String, usize)>,
+    pub(crate) broken_rows: BTreeSet<(String, usize)>,
     /// Permissions that were taken away.
-    pub(super) revoked: BTreeSet<String>,
+    pub(crate) revoked: BTreeSet<String>,
     /// Up to when everything has happened.
     reached: i64,
     /// How things happen by themselves, if they do.
-    habits: Option<Habits>,
+    profile: Option<Profile>,
 }
 
 impl World {
-    /// A world as it is at `now`; with habits, things have happened in it by themselves since `began`.
-    pub(super) fn new(seed: u64, began: i64, now: i64, history_days: u32, habits: Option<Habits>) -> World {
+    /// A world as it is at `now`; with profile, things have happened in it by themselves since `began`.
+    pub(crate) fn new(seed: u64, began: i64, now: i64, history_days: u32, profile: Option<Profile>) -> World {
         let began = began.min(now);
         let mut world = World {
             seed,
@@ -59,13 +59,13 @@ impl World {
             broken_rows: BTreeSet::new(),
             revoked: BTreeSet::new(),
             reached: began,
-            habits,
+            profile,
         };
         let first_hour = began - began.rem_euclid(3_600);
         if history_days > 0 {
             let first_day = began - began.rem_euclid(86_400);
-            life::history(&mut world, first_day - i64::from(history_days) * 86_400, first_hour);
-            if habits.is_some() {
+            scenario::history(&mut world, first_day - i64::from(history_days) * 86_400, first_hour);
+            if profile.is_some() {
                 world.reached = first_hour;
                 // What was told before the simulator began need not be told now.
                 world.advance(now);
@@ -76,22 +76,22 @@ impl World {
     }
 
     /// Lets everything happen up to and including `now`.
-    pub(super) fn advance(&mut self, now: i64) {
+    pub(crate) fn advance(&mut self, now: i64) {
         if now <= self.reached {
             return;
         }
-        if let Some(habits) = self.habits {
-            let mut at = self.reached - self.reached.rem_euclid(life::SLOT) + life::SLOT;
+        if let Some(profile) = self.profile {
+            let mut at = self.reached - self.reached.rem_euclid(scenario::SLOT) + scenario::SLOT;
             while at <= now {
-                life::slot(self, &habits, at);
-                at += life::SLOT;
+                scenario::slot(self, &profile, at);
+                at += scenario::SLOT;
             }
         }
         self.reached = now;
     }
 
     /// Adds a card row; a paid one moves the balance.
-    pub(super) fn add_card(&mut self, card: Card, at: i64) -> i64 {
+    pub(crate) fn add_card(&mut self, card: Card, at: i64) -> i64 {
         if card.status == Some(PAID) {
             self.pay(card.credits, at);
         }
@@ -99,7 +99,7 @@ impl World {
     }
 
     /// Changes a card row's status; what becomes paid moves the balance. False if there is no such row.
-    pub(super) fn set_card_status(&mut self, id: i64, status: Option<i64>, at: i64) -> bool {
+    pub(crate) fn set_card_status(&mut self, id: i64, status: Option<i64>, at: i64) -> bool {
         let Some(before) = self.cards.set_status(id, status) else {
             return false;
         };
@@ -120,13 +120,13 @@ impl World {
     }
 
     /// Adds a batch.
-    pub(super) fn add_batch(&mut self, batch: Batch) {
+    pub(crate) fn add_batch(&mut self, batch: Batch) {
         self.batches.add(batch);
     }
 
     /// Marks a batch complete and makes its webhook due; false if there is no such batch. A second call tells it again,
     /// as the vendor sometimes does.
-    pub(super) fn complete(&mut self, id: &str, at: i64) -> bool {
+    pub(crate) fn complete(&mut self, id: &str, at: i64) -> bool {
         let Some(batch) = self.batches.find_mut(id) else {
             return false;
         };

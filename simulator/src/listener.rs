@@ -22,7 +22,7 @@ const HEAD_MAX: usize = 64 * 1024;
 const BODY_MAX: usize = 16 * 1024 * 1024;
 
 /// A connection that can be reset.
-pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
     /// Makes the close that follows a reset.
     fn reset_on_close(&self);
 }
@@ -41,7 +41,7 @@ impl Wire for TlsStream<TcpStream> {
 }
 
 /// Accepts until `shutdown`.
-pub(super) async fn serve(
+pub(crate) async fn serve(
     simulator: Simulator,
     listener: TcpListener,
     tls: Option<Arc<rustls::ServerConfig>>,

@@ -9,18 +9,19 @@ mod amount;
 mod batches;
 mod cards;
 mod chance;
+mod clock;
 mod control;
-mod distort;
-mod distort_csv;
+mod inject;
+mod inject_csv;
 mod drive;
 mod edit;
 mod fault;
-mod life;
+mod scenario;
 mod listener;
 mod log;
 mod respond;
 mod transmit;
-mod truth;
+mod expected;
 mod wallet;
 mod webhook;
 mod wire;
@@ -33,17 +34,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
-use crate::clock::SharedClock;
-
 pub use batches::{
     CANARIES, CANARY_AUTHORIZER, CANARY_CARD_LAST4, CANARY_CREATOR, CANARY_DESCRIPTION, CANARY_META, CANARY_PHONE,
     CANARY_REFERENCE, CANARY_ZIP, NewRow, STATUSES,
 };
+pub use clock::{Clock, SharedClock};
 pub use drive::{CardEvent, Part};
+pub use expected::{Expected, ExpectedBatch, ExpectedCard, Flow};
 pub use fault::{CsvChange, ErrorBody, Fault};
 pub use log::Seen;
 pub use respond::{Delivery, Responded};
-pub use truth::{BatchTruth, CardTruth, Flow, Truth};
 pub use wire::Operation;
 
 use fault::Queue;
@@ -53,7 +53,7 @@ use world::World;
 
 /// Whether anything happens by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
+pub enum Scenario {
     /// Nothing happens unless a driver orders it.
     Quiet,
     /// Spend every few seconds, card events every few minutes, a batch every three minutes.
@@ -78,7 +78,7 @@ pub struct Options {
     /// How many days before the beginning the wallet's history begins; 0 for an empty wallet.
     pub history_days: u32,
     /// Whether anything happens by itself.
-    pub pace: Pace,
+    pub scenario: Scenario,
     /// Where to tell that a batch has completed: a plain `http` URL.
     pub webhook: Option<String>,
     /// Requests a minute that the wallet's token may make before it gets 429.
@@ -89,7 +89,7 @@ impl Options {
     /// A lively wallet with 60 days of history.
     #[must_use]
     pub fn demo(clock: SharedClock) -> Options {
-        Options { history_days: 60, pace: Pace::Demo, ..Options::quiet(clock) }
+        Options { history_days: 60, scenario: Scenario::Demo, ..Options::quiet(clock) }
     }
 
     /// An empty wallet in which nothing happens by itself.
@@ -102,7 +102,7 @@ impl Options {
             rightfoot_key: "rf_live_simulator".to_owned(),
             began: None,
             history_days: 0,
-            pace: Pace::Quiet,
+            scenario: Scenario::Quiet,
             webhook: None,
             requests_per_minute: 3_000,
         }
@@ -150,17 +150,17 @@ impl Simulator {
     #[must_use]
     pub fn new(options: Options) -> Simulator {
         let now = options.clock.now().timestamp();
-        let habits = match options.pace {
-            Pace::Quiet => None,
-            Pace::Demo => Some(life::DEMO),
-            Pace::Everyday => Some(life::EVERYDAY),
+        let profile = match options.scenario {
+            Scenario::Quiet => None,
+            Scenario::Demo => Some(scenario::DEMO),
+            Scenario::Everyday => Some(scenario::EVERYDAY),
         };
         let world = World::new(
             options.seed,
             options.began.map_or(now, |began| began.timestamp()),
             now,
             options.history_days,
-            habits,
+            profile,
         );
         let state = State {
             world,
@@ -252,7 +252,7 @@ impl Simulator {
                 None => Reply::refused(404, "Not Found"),
                 Some(operation) => {
                     let right = |state: &mut State| state.right(operation, request, now, limit, authorized);
-                    distort::apply(state, operation, request, fault.as_ref(), now, right)
+                    inject::apply(state, operation, request, fault.as_ref(), now, right)
                 }
             };
             let number = state.log.push(Seen {

@@ -1,17 +1,17 @@
 //! `GET /api/v1/wallet/credit-card-transactions`: the listing, page by page.
 
 use super::{Invalid, Reply, Request, quoted};
-use crate::simulator::amount::float;
-use crate::simulator::batches::CANARY_CARD_LAST4;
-use crate::simulator::cards::Card;
-use crate::simulator::world::World;
+use crate::amount::float;
+use crate::batches::CANARY_CARD_LAST4;
+use crate::cards::Card;
+use crate::world::World;
 
 /// The documented bounds of `per_page`.
 const PER_PAGE: usize = 15;
 const PER_PAGE_MAX: usize = 100;
 
 /// One page; 422 if the parameters are not as documented.
-pub(in crate::simulator) fn answer(world: &World, request: &Request) -> Reply {
+pub(crate) fn answer(world: &World, request: &Request) -> Reply {
     let mut invalid = Invalid::default();
     let start = invalid.date(request, "start_date");
     let end = invalid.date(request, "end_date");
@@ -51,7 +51,7 @@ pub(in crate::simulator) fn answer(world: &World, request: &Request) -> Reply {
 }
 
 /// One row as the vendor writes it.
-pub(in crate::simulator) fn row(card: &Card) -> String {
+pub(crate) fn row(card: &Card) -> String {
     let created = chrono::DateTime::from_timestamp_micros(card.created).unwrap_or_default();
     format!(
         r#"{{"id":{},"credits":{},"sales_tax_charge":{},"card_processing_fee":{},"card_brand":{},"card_last4":"{}","status":{},"created_at":"{}"}}"#,

@@ -73,7 +73,25 @@ impl Simulator {
             Some(Fault::CutInRecord) => Delivery::Unframed(up_to(cut_in_record(&body))),
             Some(Fault::CutAtLineEnd) => Delivery::Unframed(up_to(cut_at_line_end(&body))),
             Some(Fault::Unframed) => Delivery::Unframed(body),
-            _ => Delivery::Whole(body),
+            None
+            | Some(
+                Fault::Status { .. }
+                | Fault::Redirect { .. }
+                | Fault::Envelope { .. }
+                | Fault::Html
+                | Fault::EmptyBody
+                | Fault::Body { .. }
+                | Fault::ContentType { .. }
+                | Fault::MalformedJson
+                | Fault::Edit { .. }
+                | Fault::AmountsAsStrings
+                | Fault::Amounts { .. }
+                | Fault::Csv { .. }
+                | Fault::Flood { .. }
+                | Fault::Repeat { .. }
+                | Fault::PageDrift { .. }
+                | Fault::EndlessPages,
+            ) => Delivery::Whole(body),
         };
         Responded {
             operation: Operation::at(path),

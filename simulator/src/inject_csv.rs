@@ -25,7 +25,7 @@ struct Style {
 }
 
 /// The table with the changes.
-pub(super) fn changed(table: Table, changes: &[CsvChange], now: i64) -> Reply {
+pub(crate) fn changed(table: Table, changes: &[CsvChange], now: i64) -> Reply {
     let mut style = Style::default();
     let table = changes.iter().fold(table, |table, change| change_once(table, change, &mut style));
     let end: &[u8] = if style.crlf { b"\r\n" } else { b"\n" };
@@ -167,7 +167,7 @@ fn foreign(table: Table, count: usize) -> Table {
 }
 
 /// The table's rows again and again, until the file has so many bytes; the rows are in memory once.
-pub(super) fn repeated(table: Table, bytes: u64, now: i64) -> Reply {
+pub(crate) fn repeated(table: Table, bytes: u64, now: i64) -> Reply {
     let header = Bytes::from(line(table.columns.iter().map(String::as_bytes), b"\n"));
     let mut all = Vec::new();
     for row in table.rows {

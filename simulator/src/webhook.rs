@@ -29,7 +29,7 @@ struct Delivery {
 }
 
 /// Runs for as long as the simulator serves.
-pub(super) async fn run(simulator: Simulator) {
+pub(crate) async fn run(simulator: Simulator) {
     let clock = simulator.shared.clock.clone();
     let mut waiting: Vec<Delivery> = Vec::new();
     loop {
@@ -48,7 +48,7 @@ pub(super) async fn run(simulator: Simulator) {
             continue;
         }
         tokio::select! {
-            () = clock.sleep_until(clock.boot() + TICK) => {}
+            () = clock.sleep(TICK) => {}
             () = simulator.shared.completed.notified() => {}
         }
     }

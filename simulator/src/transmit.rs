@@ -14,7 +14,7 @@ use super::listener::Wire;
 use super::wire::{Body, Reply, Request, reason};
 
 /// Sends it. The first result says whether the connection can go on; the second how many bytes of the body went out.
-pub(super) async fn send<S: Wire>(stream: &mut S, answer: Answer, request: &Request) -> (io::Result<bool>, u64) {
+pub(crate) async fn send<S: Wire>(stream: &mut S, answer: Answer, request: &Request) -> (io::Result<bool>, u64) {
     let mut out = Sender { stream, date: answer.date, bytes: 0 };
     let result = out.answer(answer.reply, answer.fault.as_ref(), request).await;
     (result, out.bytes)
@@ -78,7 +78,25 @@ impl<S: Wire> Sender<'_, S> {
             Some(Fault::CutInRecord) => self.unframed(reply, cut_in_record).await,
             Some(Fault::CutAtLineEnd) => self.unframed(reply, cut_at_line_end).await,
             Some(Fault::Unframed) => self.unframed(reply, |body| body.len()).await,
-            _ => self.whole(reply, request).await,
+            None
+            | Some(
+                Fault::Status { .. }
+                | Fault::Redirect { .. }
+                | Fault::Envelope { .. }
+                | Fault::Html
+                | Fault::EmptyBody
+                | Fault::Body { .. }
+                | Fault::ContentType { .. }
+                | Fault::MalformedJson
+                | Fault::Edit { .. }
+                | Fault::AmountsAsStrings
+                | Fault::Amounts { .. }
+                | Fault::Csv { .. }
+                | Fault::Flood { .. }
+                | Fault::Repeat { .. }
+                | Fault::PageDrift { .. }
+                | Fault::EndlessPages,
+            ) => self.whole(reply, request).await,
         }
     }
 
@@ -164,18 +182,18 @@ impl<S: Wire> Sender<'_, S> {
     }
 }
 
-pub(super) fn half(body: &[u8]) -> &[u8] {
+pub(crate) fn half(body: &[u8]) -> &[u8] {
     body.get(..body.len() / 2).unwrap_or_default()
 }
 
 /// Inside the last line: behind its first half, where a number may be cut in two and look like another.
-pub(super) fn cut_in_record(body: &[u8]) -> usize {
+pub(crate) fn cut_in_record(body: &[u8]) -> usize {
     let start = last_line(body);
     start + (body.len() - start) / 2
 }
 
 /// Before the last line; inside the only one, if there is no other.
-pub(super) fn cut_at_line_end(body: &[u8]) -> usize {
+pub(crate) fn cut_at_line_end(body: &[u8]) -> usize {
     match last_line(body) {
         0 => cut_in_record(body),
         start => start,

@@ -8,38 +8,36 @@ use std::fmt;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use crate::money::Usd;
-
 /// Ten-thousandths of a dollar.
-pub(super) type Units = i64;
+pub(crate) type Units = i64;
 
 /// One dollar.
-pub(super) const DOLLAR: Units = 10_000;
+pub(crate) const DOLLAR: Units = 10_000;
 
 /// The nearest ten-thousandth: the wallet knows no smaller coin.
-pub(super) fn units(amount: Usd) -> Units {
-    (amount.decimal() * Decimal::from(DOLLAR)).round().to_i64().unwrap_or(0)
+pub(crate) fn units(amount: impl Into<Decimal>) -> Units {
+    (amount.into() * Decimal::from(DOLLAR)).round().to_i64().unwrap_or(0)
 }
 
 /// Back to dollars, exactly.
-pub(super) fn usd(units: Units) -> Usd {
-    Usd::from_ten_thousandths(units)
+pub(crate) fn usd(units: Units) -> Decimal {
+    Decimal::new(units, 4)
 }
 
 /// Four decimals, always: `42.5000`.
-pub(super) fn four(units: Units) -> String {
+pub(crate) fn four(units: Units) -> String {
     let sign = if units < 0 { "-" } else { "" };
     let size = units.unsigned_abs();
     format!("{sign}{}.{:04}", size / 10_000, size % 10_000)
 }
 
 /// No more decimals than needed: `0.45`, `0.135`, `0`.
-pub(super) fn short(units: Units) -> Short {
+pub(crate) fn short(units: Units) -> Short {
     Short(units)
 }
 
 /// An amount that is written with no more decimals than needed, without a text of its own: a report holds many.
-pub(super) struct Short(Units);
+pub(crate) struct Short(Units);
 
 impl fmt::Display for Short {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,13 +59,13 @@ impl fmt::Display for Short {
 }
 
 /// At least one decimal: `100.0`, `8.25`.
-pub(super) fn float(units: Units) -> String {
+pub(crate) fn float(units: Units) -> String {
     let text = short(units).to_string();
     if text.contains('.') { text } else { format!("{text}.0") }
 }
 
 /// Two decimals, as a bank account's balance: `2843.51`.
-pub(super) fn cents(cents: i64) -> String {
+pub(crate) fn cents(cents: i64) -> String {
     let sign = if cents < 0 { "-" } else { "" };
     let size = cents.unsigned_abs();
     format!("{sign}{}.{:02}", size / 100, size % 100)

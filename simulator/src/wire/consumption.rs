@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use chrono::{Datelike, NaiveDate, Timelike};
 
 use super::{Invalid, Reply, Request, quoted, time, transactions_csv};
-use crate::simulator::amount::{Units, four, short};
-use crate::simulator::wallet::{Cell, NameId, Names, Wallet};
-use crate::simulator::world::World;
+use crate::amount::{Units, four, short};
+use crate::wallet::{Cell, NameId, Names, Wallet};
+use crate::world::World;
 
 /// The vendor's longest report.
 const DAYS: i64 = 366;
@@ -23,22 +23,22 @@ enum Grain {
 }
 
 /// What was asked for, all of it valid.
-pub(super) struct Asked {
-    pub(super) start: NaiveDate,
-    pub(super) end: NaiveDate,
-    pub(super) origin: Option<String>,
+pub(crate) struct Asked {
+    pub(crate) start: NaiveDate,
+    pub(crate) end: NaiveDate,
+    pub(crate) origin: Option<String>,
 }
 
 impl Asked {
     /// The time from and the time up to (but not including) which it reaches, in seconds since 1970.
-    pub(super) fn seconds(&self) -> (i64, i64) {
+    pub(crate) fn seconds(&self) -> (i64, i64) {
         let seconds = |date: NaiveDate| date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp();
         (seconds(self.start), seconds(self.end) + 86_400)
     }
 }
 
 /// The report; 422 if the parameters are not as documented. `today` is the vendor's own UTC date.
-pub(in crate::simulator) fn answer(world: &mut World, request: &Request, today: NaiveDate) -> Reply {
+pub(crate) fn answer(world: &mut World, request: &Request, today: NaiveDate) -> Reply {
     let mut invalid = Invalid::default();
     let start = date(&mut invalid, request, "start_date", today);
     let end = date(&mut invalid, request, "end_date", today);

@@ -8,15 +8,15 @@ use std::collections::BTreeMap;
 use super::amount::Units;
 
 /// A name that was seen: its place in [`Names`].
-pub(super) type NameId = u16;
+pub(crate) type NameId = u16;
 
 /// The names of origins or paths, each kept once.
 #[derive(Default)]
-pub(super) struct Names(Vec<String>);
+pub(crate) struct Names(Vec<String>);
 
 impl Names {
     /// The id of a name, new or known.
-    pub(super) fn id(&mut self, name: &str) -> NameId {
+    pub(crate) fn id(&mut self, name: &str) -> NameId {
         let place = self.find(name).unwrap_or_else(|| {
             self.0.push(name.to_owned());
             self.0.len() - 1
@@ -29,62 +29,62 @@ impl Names {
     }
 
     /// The id of a name that was seen.
-    pub(super) fn known(&self, name: &str) -> Option<NameId> {
+    pub(crate) fn known(&self, name: &str) -> Option<NameId> {
         self.find(name).and_then(|place| NameId::try_from(place).ok())
     }
 
     /// The name of an id.
-    pub(super) fn name(&self, id: NameId) -> &str {
+    pub(crate) fn name(&self, id: NameId) -> &str {
         self.0.get(usize::from(id)).map_or("", String::as_str)
     }
 
     /// All names, by their ids.
-    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 }
 
 /// One part of an hour. A restatement may touch the total alone or a part alone: the vendor's own sample does not add up.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
-    pub(super) origin: Option<NameId>,
-    pub(super) path: Option<NameId>,
+pub(crate) struct Key {
+    pub(crate) origin: Option<NameId>,
+    pub(crate) path: Option<NameId>,
     /// Whether the total knows of it.
-    pub(super) in_total: bool,
+    pub(crate) in_total: bool,
 }
 
 /// An amount with its key.
 #[derive(Clone, Copy)]
-pub(super) struct Cell {
-    pub(super) key: Key,
-    pub(super) debit: Units,
-    pub(super) credit: Units,
+pub(crate) struct Cell {
+    pub(crate) key: Key,
+    pub(crate) debit: Units,
+    pub(crate) credit: Units,
 }
 
 /// One row of the CSV report.
 #[derive(Clone, Copy)]
-pub(super) struct Transaction {
+pub(crate) struct Transaction {
     /// Seconds since 1970.
-    pub(super) at: i64,
-    pub(super) debit: Units,
-    pub(super) credit: Units,
-    pub(super) balance_after: Units,
-    pub(super) origin: Option<NameId>,
-    pub(super) path: Option<NameId>,
-    pub(super) number: u32,
+    pub(crate) at: i64,
+    pub(crate) debit: Units,
+    pub(crate) credit: Units,
+    pub(crate) balance_after: Units,
+    pub(crate) origin: Option<NameId>,
+    pub(crate) path: Option<NameId>,
+    pub(crate) number: u32,
 }
 
 /// The wallet of one team.
 #[derive(Default)]
-pub(super) struct Wallet {
-    pub(super) balance: Units,
-    pub(super) origins: Names,
-    pub(super) paths: Names,
+pub(crate) struct Wallet {
+    pub(crate) balance: Units,
+    pub(crate) origins: Names,
+    pub(crate) paths: Names,
     /// By hours since 1970.
     hours: BTreeMap<i64, Vec<Cell>>,
     transactions: Vec<Transaction>,
@@ -94,21 +94,21 @@ pub(super) struct Wallet {
 
 impl Wallet {
     /// A charge. An empty origin or path is one that the report does not attribute.
-    pub(super) fn spend(&mut self, at: i64, origin: &str, path: &str, amount: Units) {
+    pub(crate) fn spend(&mut self, at: i64, origin: &str, path: &str, amount: Units) {
         let key = self.key(origin, path);
         self.balance -= amount;
         self.record(at, key, amount, 0);
     }
 
     /// A credit.
-    pub(super) fn credit(&mut self, at: i64, origin: &str, amount: Units) {
+    pub(crate) fn credit(&mut self, at: i64, origin: &str, amount: Units) {
         let key = self.key(origin, "");
         self.balance += amount;
         self.record(at, key, 0, amount);
     }
 
     /// Changes what the report says of an hour, and nothing else: neither the balance nor the list of transactions.
-    pub(super) fn restate(&mut self, at: i64, origin: &str, path: &str, in_total: bool, debit: Units, credit: Units) {
+    pub(crate) fn restate(&mut self, at: i64, origin: &str, path: &str, in_total: bool, debit: Units, credit: Units) {
         let key = Key { in_total, ..self.key(origin, path) };
         self.add(at.div_euclid(3_600), Cell { key, debit, credit });
     }
@@ -139,18 +139,18 @@ impl Wallet {
     }
 
     /// The hours from `first` to `last`, both included.
-    pub(super) fn hours(&self, first: i64, last: i64) -> impl Iterator<Item = (i64, &[Cell])> {
+    pub(crate) fn hours(&self, first: i64, last: i64) -> impl Iterator<Item = (i64, &[Cell])> {
         // A range that ends before it begins would panic.
         self.hours.range(first..=last.max(first)).map(|(hour, cells)| (*hour, cells.as_slice()))
     }
 
     /// All hours.
-    pub(super) fn all_hours(&self) -> impl Iterator<Item = (i64, &[Cell])> {
+    pub(crate) fn all_hours(&self) -> impl Iterator<Item = (i64, &[Cell])> {
         self.hours.iter().map(|(hour, cells)| (*hour, cells.as_slice()))
     }
 
     /// The transactions from `first` up to but not including `end`, oldest first.
-    pub(super) fn transactions(&mut self, first: i64, end: i64) -> Vec<Transaction> {
+    pub(crate) fn transactions(&mut self, first: i64, end: i64) -> Vec<Transaction> {
         if self.unsorted {
             self.transactions.sort_by_key(|row| (row.at, row.number));
             self.unsorted = false;

@@ -208,12 +208,12 @@ impl Fault {
     }
 
     /// Whether a status goes out at all.
-    pub(super) fn answers(&self) -> bool {
+    pub(crate) fn answers(&self) -> bool {
         !matches!(self, Fault::Hang | Fault::NoReply | Fault::ResetAtOnce)
     }
 
     /// The name that the control interface gives it.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match serde_json::to_value(self) {
             Ok(serde_json::Value::String(name)) => name,
             Ok(serde_json::Value::Object(map)) => map.keys().next().cloned().unwrap_or_default(),
@@ -224,18 +224,18 @@ impl Fault {
 
 /// The faults that are to come.
 #[derive(Default)]
-pub(super) struct Queue(BTreeMap<Operation, VecDeque<(Fault, Option<u32>)>>);
+pub(crate) struct Queue(BTreeMap<Operation, VecDeque<(Fault, Option<u32>)>>);
 
 impl Queue {
     /// Orders a fault for the next `times` requests (until cleared if that is absent), after those ordered before.
-    pub(super) fn push(&mut self, operation: Operation, fault: Fault, times: Option<u32>) {
+    pub(crate) fn push(&mut self, operation: Operation, fault: Fault, times: Option<u32>) {
         if times != Some(0) {
             self.0.entry(operation).or_default().push_back((fault, times));
         }
     }
 
     /// The fault of the request that has just come.
-    pub(super) fn take(&mut self, operation: Operation) -> Option<Fault> {
+    pub(crate) fn take(&mut self, operation: Operation) -> Option<Fault> {
         let queue = self.0.get_mut(&operation)?;
         let (fault, left) = queue.front_mut()?;
         let fault = fault.clone();
@@ -249,7 +249,7 @@ impl Queue {
     }
 
     /// Forgets the faults of an endpoint, or all.
-    pub(super) fn clear(&mut self, operation: Option<Operation>) {
+    pub(crate) fn clear(&mut self, operation: Option<Operation>) {
         match operation {
             Some(operation) => drop(self.0.remove(&operation)),
             None => self.0.clear(),

@@ -4,15 +4,15 @@ use bytes::Bytes;
 
 use super::consumption::Asked;
 use super::{Reply, csv_field, time};
-use crate::simulator::amount::short;
-use crate::simulator::batches::{CANARY_DESCRIPTION, CANARY_REFERENCE};
-use crate::simulator::wallet::Wallet;
+use crate::amount::short;
+use crate::batches::{CANARY_DESCRIPTION, CANARY_REFERENCE};
+use crate::wallet::Wallet;
 
 /// The documented header.
 const HEADER: &str = "Date,Type,Amount,Balance After,Origin,Reference ID,Endpoint,Description\n";
 
 /// Every transaction of the days that were asked for, oldest first.
-pub(super) fn answer(wallet: &mut Wallet, asked: &Asked) -> Reply {
+pub(crate) fn answer(wallet: &mut Wallet, asked: &Asked) -> Reply {
     let (from, until) = asked.seconds();
     let rows = wallet.transactions(from, until);
     // The names are few; the rows are written while they are sent.

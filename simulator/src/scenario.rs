@@ -11,7 +11,7 @@ use super::chance::Chance;
 use super::world::World;
 
 /// Something may happen each time this many seconds have passed.
-pub(super) const SLOT: i64 = 2;
+pub(crate) const SLOT: i64 = 2;
 const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
 
@@ -40,9 +40,9 @@ const CURVE: [u32; 24] = [
     660,
 ];
 
-/// How quickly the vendors' side of life goes by. Spend is the same at every pace.
+/// How quickly the vendors' side of life goes by. Spend is the same at every scenario.
 #[derive(Clone, Copy)]
-pub(super) struct Habits {
+pub(crate) struct Profile {
     /// A pending top-up ends after this many seconds.
     settles_after: i64,
     /// Somebody uses the card by hand at most once in this many seconds,
@@ -58,7 +58,7 @@ pub(super) struct Habits {
 }
 
 /// There is something to see every minute.
-pub(super) const DEMO: Habits = Habits {
+pub(crate) const DEMO: Profile = Profile {
     settles_after: 30,
     card_every: 60,
     card_chances: [250, 100, 50],
@@ -68,7 +68,7 @@ pub(super) const DEMO: Habits = Habits {
 };
 
 /// A fortnight is as a customer's fortnight is.
-pub(super) const EVERYDAY: Habits = Habits {
+pub(crate) const EVERYDAY: Profile = Profile {
     settles_after: 20 * 60,
     card_every: HOUR,
     card_chances: [0, 6, 6],
@@ -94,7 +94,7 @@ fn busy(seed: u64, at: i64) -> u32 {
 }
 
 /// Fills the hours before the simulator began: one charge for each hour, origin and path.
-pub(super) fn history(world: &mut World, from: i64, until: i64) {
+pub(crate) fn history(world: &mut World, from: i64, until: i64) {
     let seed = world.seed;
     let mut at = from - from.rem_euclid(HOUR);
     world.wallet.balance = 2_000 * DOLLAR;
@@ -125,7 +125,7 @@ pub(super) fn history(world: &mut World, from: i64, until: i64) {
 }
 
 /// What happens in the slot that begins at `at`.
-pub(super) fn slot(world: &mut World, habits: &Habits, at: i64) {
+pub(crate) fn slot(world: &mut World, profile: &Profile, at: i64) {
     let seed = world.seed;
     let mut chance = Chance::at(seed, SPEND, at);
     if chance.happens(busy(seed, at).max(350)) {
@@ -134,11 +134,11 @@ pub(super) fn slot(world: &mut World, habits: &Habits, at: i64) {
             world.wallet.spend(at, origin, path, *price * i64::from(chance.between(1, 2)));
         }
     }
-    settle_pending(world, at - habits.settles_after, at);
+    settle_pending(world, at - profile.settles_after, at);
     refill(world, at, PENDING);
-    if at.rem_euclid(habits.card_every) == 0 {
+    if at.rem_euclid(profile.card_every) == 0 {
         let mut chance = Chance::at(seed, CARD, at);
-        let [top_up, failed, refund] = habits.card_chances;
+        let [top_up, failed, refund] = profile.card_chances;
         let drawn = chance.below(1_000);
         if drawn < top_up {
             card(world, at, i64::from(chance.between(1, 4)) * 25 * DOLLAR, PENDING);
@@ -148,7 +148,7 @@ pub(super) fn slot(world: &mut World, habits: &Habits, at: i64) {
             card(world, at, -10 * DOLLAR, PAID);
         }
     }
-    grow_batches(world, habits, at);
+    grow_batches(world, profile, at);
 }
 
 /// A pending top-up of `made_by` or before is paid; one in ten fails.
@@ -195,13 +195,13 @@ fn card(world: &mut World, at: i64, credits: Units, status: i64) {
 }
 
 /// A new batch now and then, and rows for those that are open.
-fn grow_batches(world: &mut World, habits: &Habits, at: i64) {
+fn grow_batches(world: &mut World, profile: &Profile, at: i64) {
     let open: Vec<String> = world.own_open.clone();
     for id in open {
-        fill(world, &id, at, Some(habits.batch_fills));
+        fill(world, &id, at, Some(profile.batch_fills));
     }
-    if at.rem_euclid(habits.batch_every) == 0 {
-        let (fewest, most) = habits.batch_rows;
+    if at.rem_euclid(profile.batch_every) == 0 {
+        let (fewest, most) = profile.batch_rows;
         let planned = Chance::at(world.seed, BATCH, at).between(fewest, most);
         open_batch(world, at, planned);
     }

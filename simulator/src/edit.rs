@@ -5,7 +5,7 @@
 //! Invariant: numbers are never parsed, so what is not touched keeps its digits and its trailing zeros.
 
 /// What becomes of a member.
-pub(super) enum Change {
+pub(crate) enum Change {
     /// It stays, and is looked into.
     Keep,
     /// This text stands there instead.
@@ -15,14 +15,14 @@ pub(super) enum Change {
 }
 
 /// Applies a change to each member; it is given the member's path and its value's text.
-pub(super) fn edit(json: &str, change: &dyn Fn(&[&str], &str) -> Change) -> String {
+pub(crate) fn edit(json: &str, change: &dyn Fn(&[&str], &str) -> Change) -> String {
     let mut editor = Editor { text: json, at: 0, path: Vec::new(), out: String::with_capacity(json.len()), change };
     editor.value();
     editor.out
 }
 
 /// Whether a path is the one that is meant: dotted, `*` standing for any name.
-pub(super) fn matches(pattern: &str, path: &[&str]) -> bool {
+pub(crate) fn matches(pattern: &str, path: &[&str]) -> bool {
     let mut wanted = pattern.split('.');
     let mut same = path.iter().all(|name| wanted.next().is_some_and(|want| want == "*" || want == *name));
     same &= wanted.next().is_none();

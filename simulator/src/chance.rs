@@ -6,11 +6,11 @@
 use uuid::Uuid;
 
 /// A stream of numbers for one subject at one moment.
-pub(super) struct Chance(u64);
+pub(crate) struct Chance(u64);
 
 impl Chance {
     /// The stream for these coordinates.
-    pub(super) fn at(seed: u64, subject: u64, moment: i64) -> Chance {
+    pub(crate) fn at(seed: u64, subject: u64, moment: i64) -> Chance {
         let moment = u64::from_ne_bytes(moment.to_ne_bytes());
         let mut chance = Chance(seed ^ subject.rotate_left(32) ^ moment.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         chance.next();
@@ -27,23 +27,23 @@ impl Chance {
     }
 
     /// A number below `bound` (0 if that is 0).
-    pub(super) fn below(&mut self, bound: u32) -> u32 {
+    pub(crate) fn below(&mut self, bound: u32) -> u32 {
         let scaled = (u128::from(self.next()) * u128::from(bound)) >> 64;
         u32::try_from(scaled).unwrap_or(0)
     }
 
     /// A number from `low` to `high`, both included.
-    pub(super) fn between(&mut self, low: u32, high: u32) -> u32 {
+    pub(crate) fn between(&mut self, low: u32, high: u32) -> u32 {
         low + self.below(high.saturating_sub(low).saturating_add(1))
     }
 
     /// True in `per_mille` of 1,000 cases.
-    pub(super) fn happens(&mut self, per_mille: u32) -> bool {
+    pub(crate) fn happens(&mut self, per_mille: u32) -> bool {
         self.below(1_000) < per_mille
     }
 
     /// One of the choices, by weight.
-    pub(super) fn weighted<'a, T>(&mut self, choices: &'a [(T, u32)]) -> Option<&'a T> {
+    pub(crate) fn weighted<'a, T>(&mut self, choices: &'a [(T, u32)]) -> Option<&'a T> {
         let total = choices.iter().map(|(_, weight)| weight).sum();
         let mut point = self.below(total);
         for (choice, weight) in choices {
@@ -56,7 +56,7 @@ impl Chance {
     }
 
     /// A version 4 UUID.
-    pub(super) fn uuid(&mut self) -> Uuid {
+    pub(crate) fn uuid(&mut self) -> Uuid {
         let mut bytes = [0_u8; 16];
         for (place, byte) in
             bytes.iter_mut().zip(self.next().to_le_bytes().into_iter().chain(self.next().to_le_bytes()))

@@ -12,17 +12,17 @@ use super::amount::{Units, usd};
 use super::cards::{FAILED, PAID, PENDING};
 use super::wire::time;
 use super::world::World;
-use crate::money::Usd;
+use rust_decimal::Decimal;
 
 /// Money spent and credited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Flow {
     /// Spent.
     #[serde(serialize_with = "text")]
-    pub debit: Usd,
+    pub debit: Decimal,
     /// Credited.
     #[serde(serialize_with = "text")]
-    pub credit: Usd,
+    pub credit: Decimal,
 }
 
 impl Flow {
@@ -34,7 +34,7 @@ impl Flow {
 
 /// The card transactions of one kind, status and brand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CardTruth {
+pub struct ExpectedCard {
     /// `top_up`, or `refund` for negative credits.
     pub kind: &'static str,
     /// `pending`, `paid`, `failed`, or the vendor's integer (`null` if there is none).
@@ -45,18 +45,18 @@ pub struct CardTruth {
     pub count: u64,
     /// Their credits, as the vendor signs them.
     #[serde(serialize_with = "text")]
-    pub credits: Usd,
+    pub credits: Decimal,
     /// Their sales tax.
     #[serde(serialize_with = "text")]
-    pub sales_tax: Usd,
+    pub sales_tax: Decimal,
     /// Their processing fees.
     #[serde(serialize_with = "text")]
-    pub processing_fees: Usd,
+    pub processing_fees: Decimal,
 }
 
 /// One batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct BatchTruth {
+pub struct ExpectedBatch {
     /// Its id.
     pub id: String,
     /// Of another customer.
@@ -71,35 +71,35 @@ pub struct BatchTruth {
     pub by_dashboard: u64,
     /// The sum of the balances of `SUCCESS` rows that are not negative.
     #[serde(serialize_with = "text")]
-    pub balance_sum: Usd,
+    pub balance_sum: Decimal,
 }
 
 /// Everything that is true.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Truth {
+pub struct Expected {
     /// The wallet's balance.
     #[serde(serialize_with = "text")]
-    pub balance: Usd,
+    pub balance: Decimal,
     /// The report's totals, over all time.
     pub total: Flow,
     /// By origin.
     pub by_origin: BTreeMap<String, Flow>,
     /// By API path: debits only.
     #[serde(serialize_with = "texts")]
-    pub by_path: BTreeMap<String, Usd>,
+    pub by_path: BTreeMap<String, Decimal>,
     /// The report's totals by UTC day.
     pub by_day: BTreeMap<NaiveDate, Flow>,
     /// Card transactions by kind, status and brand.
-    pub cards: Vec<CardTruth>,
+    pub cards: Vec<ExpectedCard>,
     /// Batches, oldest first.
-    pub batches: Vec<BatchTruth>,
+    pub batches: Vec<ExpectedBatch>,
 }
 
-pub(super) fn truth(world: &World) -> Truth {
+pub(crate) fn expected(world: &World) -> Expected {
     let wallet = &world.wallet;
     let mut total = Flow::default();
     let mut by_origin: BTreeMap<String, Flow> = BTreeMap::new();
-    let mut by_path: BTreeMap<String, Usd> = BTreeMap::new();
+    let mut by_path: BTreeMap<String, Decimal> = BTreeMap::new();
     let mut by_day: BTreeMap<NaiveDate, Flow> = BTreeMap::new();
     for (hour, cells) in wallet.all_hours() {
         let day = time(hour * 3_600).date_naive();
@@ -116,7 +116,7 @@ pub(super) fn truth(world: &World) -> Truth {
             }
         }
     }
-    Truth {
+    Expected {
         balance: usd(wallet.balance),
         total,
         by_origin,
@@ -127,8 +127,8 @@ pub(super) fn truth(world: &World) -> Truth {
     }
 }
 
-fn cards(world: &World) -> Vec<CardTruth> {
-    let mut found: BTreeMap<(&'static str, String, String), CardTruth> = BTreeMap::new();
+fn cards(world: &World) -> Vec<ExpectedCard> {
+    let mut found: BTreeMap<(&'static str, String, String), ExpectedCard> = BTreeMap::new();
     for row in world.cards.newest_first() {
         let kind = if row.credits < 0 { "refund" } else { "top_up" };
         let status = match row.status {
@@ -138,14 +138,14 @@ fn cards(world: &World) -> Vec<CardTruth> {
             Some(other) => other.to_string(),
             None => "null".to_owned(),
         };
-        let sum = found.entry((kind, status.clone(), row.brand.clone())).or_insert_with(|| CardTruth {
+        let sum = found.entry((kind, status.clone(), row.brand.clone())).or_insert_with(|| ExpectedCard {
             kind,
             status,
             card_brand: row.brand.clone(),
             count: 0,
-            credits: Usd::ZERO,
-            sales_tax: Usd::ZERO,
-            processing_fees: Usd::ZERO,
+            credits: Decimal::ZERO,
+            sales_tax: Decimal::ZERO,
+            processing_fees: Decimal::ZERO,
         });
         sum.count += 1;
         sum.credits += usd(row.credits);
@@ -155,35 +155,35 @@ fn cards(world: &World) -> Vec<CardTruth> {
     found.into_values().collect()
 }
 
-fn batches(world: &World) -> Vec<BatchTruth> {
+fn batches(world: &World) -> Vec<ExpectedBatch> {
     let tally = |batch: &super::batches::Batch| {
-        let mut truth = BatchTruth {
+        let mut expected = ExpectedBatch {
             id: batch.id.clone(),
             foreign: batch.foreign,
             complete: batch.complete,
             rows: 0,
             by_status: BTreeMap::new(),
             by_dashboard: 0,
-            balance_sum: Usd::ZERO,
+            balance_sum: Decimal::ZERO,
         };
         for row in batch.rows.iter() {
-            truth.rows += 1;
-            truth.by_dashboard += u64::from(row.by_dashboard);
-            *truth.by_status.entry(row.status.to_string()).or_default() += 1;
+            expected.rows += 1;
+            expected.by_dashboard += u64::from(row.by_dashboard);
+            *expected.by_status.entry(row.status.to_string()).or_default() += 1;
             if row.status.as_ref() == "SUCCESS" {
-                truth.balance_sum += Usd::from_cents(row.balance_cents.unwrap_or(0).max(0));
+                expected.balance_sum += Decimal::new(row.balance_cents.unwrap_or(0).max(0), 2);
             }
         }
-        truth
+        expected
     };
     world.batches.all().iter().map(tally).collect()
 }
 
 /// Money as a decimal string, so that no reader makes a float of it.
-fn text<S: Serializer>(amount: &Usd, serializer: S) -> Result<S::Ok, S::Error> {
+fn text<S: Serializer>(amount: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(amount)
 }
 
-fn texts<S: Serializer>(amounts: &BTreeMap<String, Usd>, serializer: S) -> Result<S::Ok, S::Error> {
+fn texts<S: Serializer>(amounts: &BTreeMap<String, Decimal>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(amounts.iter().map(|(name, amount)| (name, amount.to_string())))
 }
