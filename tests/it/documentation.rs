@@ -70,6 +70,24 @@ fn the_readmes_links_lead_somewhere() {
 }
 
 #[test]
+fn the_paths_that_contributors_are_shown_are_there() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = 0;
+    for page in ["CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md"] {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        for path in
+            text.split('`').skip(1).step_by(2).filter(|word| word.contains('/') && !word.contains(char::is_whitespace))
+        {
+            if ["src/", "simulator/", "tests/", "deploy/"].iter().any(|top| path.starts_with(top)) {
+                assert!(root.join(path).exists(), "{page} names {path}, which is not there");
+                paths += 1;
+            }
+        }
+    }
+    assert!(paths > 15, "the search found hardly anything: {paths}");
+}
+
+#[test]
 fn the_files_in_the_readmes_commands_are_there() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let blocks = README.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
