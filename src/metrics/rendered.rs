@@ -4,6 +4,7 @@
 //! Invariants: the first part is compressed once, when it is first wanted; a gzip answer is one member, because there
 //! are clients (curl for one) that stop after the first.
 
+use std::cell::RefCell;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
@@ -32,8 +33,12 @@ fn crc(plain: &[u8]) -> Crc {
     crc
 }
 
-fn deflate(plain: &[u8], level: Compression, flush: FlushCompress, mut out: Vec<u8>) -> Vec<u8> {
-    let mut state = Compress::new(level, false);
+thread_local! {
+    /// For the ends of answers. To make one costs more than to use it.
+    static STORED: RefCell<Compress> = RefCell::new(Compress::new(Compression::none(), false));
+}
+
+fn deflate(state: &mut Compress, plain: &[u8], flush: FlushCompress, mut out: Vec<u8>) -> Vec<u8> {
     loop {
         out.reserve(plain.len() / 8 + 128);
         let done = usize::try_from(state.total_in()).unwrap_or(usize::MAX);
@@ -66,13 +71,17 @@ impl Rendered {
         }
         let kept = self.deflated.get_or_init(|| {
             // Level 1: the text repeats itself so much that higher levels cost several times as much for a few per cent.
-            let bytes = deflate(&self.plain, Compression::fast(), FlushCompress::Sync, GZIP_HEADER.to_vec());
+            let mut state = Compress::new(Compression::fast(), false);
+            let bytes = deflate(&mut state, &self.plain, FlushCompress::Sync, GZIP_HEADER.to_vec());
             Deflated { bytes: bytes.into(), crc: crc(&self.plain) }
         });
         let mut whole = Crc::new();
         whole.combine(&kept.crc);
         whole.combine(&crc(&end));
-        let mut last = deflate(&end, Compression::none(), FlushCompress::Finish, Vec::new());
+        let mut last = STORED.with_borrow_mut(|state| {
+            state.reset();
+            deflate(state, &end, FlushCompress::Finish, Vec::new())
+        });
         last.extend_from_slice(&whole.sum().to_le_bytes());
         last.extend_from_slice(&whole.amount().to_le_bytes());
         [kept.bytes.clone(), last.into()]

@@ -12,6 +12,7 @@ mod frozen;
 mod hook;
 mod migration;
 mod shim;
+mod together;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -80,6 +80,35 @@ async fn every_source_of_a_paused_credential_shows_its_true_next_attempt_and_why
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_token_ends_a_pause_although_the_clock_was_set_in_it() {
+    for hours in [-5, 5] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut rig = Rig::new().await;
+        let file = directory.path().join("token");
+        std::fs::write(&file, rig.settings.remove("BATCHDATA_API_TOKEN").unwrap()).unwrap();
+        rig.set("BATCHDATA_API_TOKEN_FILE", file.to_str().unwrap());
+        rig.start().await;
+        rig.first_polls().await;
+        rig.vendors.fault(Operation::Balance, Fault::throttled(Some("3000")), Some(1));
+        rig.poll(&["balance"]).await;
+        super::step(&rig, TimeDelta::hours(hours), TimeDelta::hours(-hours));
+        rig.clock.advance(Duration::from_secs(60));
+        let polls = rig.source("polls_total", "consumption");
+        rig.vendors.set_batchdata_token("another-token");
+        std::fs::write(&file, "another-token").unwrap();
+        rig.clock.advance(Duration::from_secs(60));
+        rig.until("every source goes on", |rig| {
+            ["balance", "consumption", "card_transactions"].iter().all(|source| rig.source("up", source) == Some(1.0))
+                && rig.source("polls_total", "consumption") > polls
+        })
+        .await;
+        let now = rig.clock.now().timestamp() as f64;
+        let success = rig.source("last_success_timestamp_seconds", "balance").unwrap();
+        assert!((now - success).abs() < 120.0, "{hours} h: dated by the clock as it goes now");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_below_the_requests_of_a_pass_slows_it_and_loses_nothing() {
     let mut rig = Rig::new().await;
     let mut ids = Vec::new();

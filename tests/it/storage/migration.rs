@@ -44,7 +44,7 @@ fn rows(path: &Path) -> Vec<String> {
     found
 }
 
-async fn rig_on_the_fixture(directory: &Path) -> Rig {
+pub async fn rig_on_the_fixture(directory: &Path) -> Rig {
     let clock = ManualClock::new(after_fixture());
     let options = Options::quiet(vendor_clock(&clock));
     let mut rig = Rig::with(clock, options).await;
