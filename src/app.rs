@@ -108,7 +108,7 @@ impl AppError {
     pub fn exit_code(&self) -> u8 {
         match self {
             AppError::Config(_)
-            | AppError::Open(OpenError::Newer { .. })
+            | AppError::Open(OpenError::Newer { .. } | OpenError::Planted { .. } | OpenError::Link(_))
             | AppError::Serve(crate::http::ServeError::Web(_) | crate::http::ServeError::Path(_)) => 64,
             _ => 1,
         }

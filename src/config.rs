@@ -6,7 +6,7 @@
 
 mod batchdata;
 mod errors;
-mod file;
+pub(crate) mod file;
 pub mod ids_file;
 mod process;
 mod rightfoot;

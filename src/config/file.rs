@@ -1,4 +1,4 @@
-//! Files that an operator writes: secrets and batch ids.
+//! Files that an operator writes: secrets, batch ids, the web configuration and what it names.
 //!
 //! Flows in: a path, and the most that is accepted. Flows out: the bytes, or why not. Invariant: only a regular file is
 //! read, so that opening and reading end; the size is validated by what is read, never by what the file system says.
@@ -33,7 +33,7 @@ pub enum FileError {
 }
 
 /// Reads a file of at most so many KiB.
-pub(super) fn read(path: &Path, kib: u64) -> Result<Vec<u8>, FileError> {
+pub(crate) fn read(path: &Path, kib: u64) -> Result<Vec<u8>, FileError> {
     let unreadable = |error: std::io::Error| FileError::Read { path: path.to_owned(), kind: error.kind() };
     let regular = |metadata: Metadata| match metadata.is_file() {
         true => Ok(()),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, ORIGIN, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
@@ -152,7 +152,21 @@ async fn ready(State(shared): State<Shared>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn reload(State(shared): State<Shared>) -> Response {
+/// Whether a browser sends this for a page of another site.
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.as_bytes());
+    let foreign = |origin: &[u8]| {
+        let host = text(HOST).unwrap_or_default();
+        origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://")) != Some(host)
+    };
+    text(ORIGIN).is_some_and(foreign)
+        || headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none")
+}
+
+async fn reload(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    if is_cross_site(&headers) {
+        return (StatusCode::FORBIDDEN, "Refused: the request comes from a page of another site.\n").into_response();
+    }
     if !shared.options.enable_lifecycle {
         let text = "Reloading over HTTP is off. Start with --web.enable-lifecycle to allow it, or send SIGHUP.\n";
         return (StatusCode::FORBIDDEN, text).into_response();

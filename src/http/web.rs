@@ -16,6 +16,9 @@ use tokio_rustls::TlsAcceptor;
 
 pub(super) use passwords::AuthOutcome;
 
+/// The largest web configuration, certificate or key.
+const FILE_KIB: u64 = 1_024;
+
 /// The web configuration, which can be read again while the server runs.
 #[derive(Clone, Debug)]
 pub struct Web {
@@ -83,7 +86,9 @@ impl Web {
 
 fn read(path: &Path) -> Result<Current, WebConfigError> {
     let name = |problem: String| WebConfigError(format!("web configuration {}: {problem}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| name(error.to_string()))?;
+    let bytes = crate::config::file::read(path, FILE_KIB)
+        .map_err(|error| WebConfigError(format!("web configuration: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|_| name("it is not UTF-8".to_owned()))?;
     let checked = file::check(&text, path.parent().unwrap_or(Path::new(""))).map_err(name)?;
     Ok(Current {
         tls: checked.tls.map(tls::Tls::new).transpose().map_err(name)?.map(Arc::new),

@@ -55,6 +55,7 @@ pub(super) fn load(
     if found > migrations::VERSION {
         return Err(OpenError::Newer { path, found, known: migrations::VERSION });
     }
+    open::refuse_planted(&memory, &path)?;
     migrations::migrate(&mut memory).map_err(|source| open::migration_error(&path, found, source))?;
     let frozen =
         Frozen { directory: directory.to_owned(), because: error.to_string(), has_ledger, opened_at: now, lock };

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
 use super::migrations::{self, APPLICATION_ID, CopyError, VERSION, beside};
 use super::{Place, Store, StoreError, fill, frozen};
@@ -46,6 +47,21 @@ pub enum OpenError {
     /// Some other program's file.
     #[error("--storage.path: {0} was not written by this program; it is left untouched: name another directory")]
     Foreign(PathBuf),
+    /// The database is a symbolic link: what it leads to could be anybody's.
+    #[error("--storage.path: {0} is a symbolic link; name the directory that the file itself is in")]
+    Link(PathBuf),
+    /// A trigger or view, which would act on what is written.
+    #[error(
+        "--storage.path: {path} has a {kind} {name:?} that this program did not make; it is left untouched: drop it, or name another directory"
+    )]
+    Planted {
+        /// The file.
+        path: PathBuf,
+        /// `trigger` or `view`.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
     /// Written by a later version.
     #[error(
         "--storage.path: {path} has schema version {found}, and this program knows up to {known}; it is left untouched: run the newer version"
@@ -179,6 +195,8 @@ pub(super) fn open_file(
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags).map_err(wrap)?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(wrap)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(wrap)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map_err(wrap)?;
         Ok(connection)
     };
     let mut connection = connect()?;
@@ -262,6 +280,9 @@ pub(super) enum Judgement {
 
 /// Looks at the header before SQLite touches the file. `ours` if the directory has our lock file since before.
 pub(super) fn validate(path: &Path, ours: bool) -> Result<Judgement, OpenError> {
+    if std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
+        return Err(OpenError::Link(path.to_owned()));
+    }
     let mut header = Vec::new();
     match File::open(path) {
         Ok(file) => {
@@ -327,12 +348,23 @@ pub(super) fn rename_corrupt(path: &Path, because: String, now: DateTime<Utc>) -
     Ok(Renamed { to, because })
 }
 
+/// The schema has tables and indices alone.
+pub(super) fn refuse_planted(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let query = "SELECT type, name FROM sqlite_schema WHERE type NOT IN ('table', 'index')";
+    let planted = connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?))).optional();
+    match planted.map_err(|error| sqlite_error(path, error))? {
+        Some((kind, name)) => Err(OpenError::Planted { path: path.to_owned(), kind, name }),
+        None => Ok(()),
+    }
+}
+
 fn prepare(connection: &mut Connection, path: &Path, now: DateTime<Utc>) -> Result<(), OpenError> {
     let wrap = |error: rusqlite::Error| sqlite_error(path, error);
     let found = migrations::version(connection).map_err(wrap)?;
     if found > VERSION {
         return Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION });
     }
+    refuse_planted(connection, path)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(wrap)?;
     // What a scrape has shown must still be there after a power cut.
     connection.pragma_update(None, "synchronous", "FULL").map_err(wrap)?;

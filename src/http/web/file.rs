@@ -14,6 +14,9 @@ use serde::de::{self, Deserializer, Visitor};
 
 use super::tls::{ClientAuth, Pem, TlsSpec, Version};
 
+/// The highest cost of a bcrypt hash. Each step doubles the time, which is 4 seconds here.
+const MOST_COST: u32 = 16;
+
 /// What the file asks for.
 #[derive(Debug, Default)]
 pub(super) struct Checked {
@@ -115,8 +118,15 @@ pub(super) fn check(text: &str, folder: &Path) -> Result<Checked, String> {
         if user.is_empty() || user.contains(':') {
             return Err("basic_auth_users: a user's name must not be empty or hold a colon".to_owned());
         }
-        if bcrypt::HashParts::from_str(&hash).is_err() {
+        let Ok(parts) = bcrypt::HashParts::from_str(&hash) else {
             return Err(format!("basic_auth_users: the value of {user:?} is not a bcrypt hash"));
+        };
+        if parts.get_cost() > MOST_COST {
+            return Err(format!(
+                "basic_auth_users: the hash of {user:?} has the cost {}, which takes seconds for each attempt; at most \
+                 {MOST_COST}: make it anew with 10 to 12",
+                parts.get_cost()
+            ));
         }
         users.insert(user, hash);
     }

@@ -1,6 +1,6 @@
 //! Basic authentication.
 //!
-//! Flows in: bcrypt hashes by user; a request's `Authorization`. Flows out: a outcome. Invariants: an unknown user costs
+//! Flows in: bcrypt hashes by user; a request's `Authorization`. Flows out: an outcome. Invariants: an unknown user costs
 //! as much time as a known one; bcrypt runs off the async threads, one at a time, which is also the limit on guessing;
 //! passwords are kept only as salted digests.
 

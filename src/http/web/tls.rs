@@ -38,7 +38,7 @@ impl Pem {
     fn read(&self) -> Result<Vec<u8>, String> {
         match self {
             Pem::Inline(text) => Ok(text.clone().into_bytes()),
-            Pem::File(path) => std::fs::read(path).map_err(|error| format!("{}: {error}", path.display())),
+            Pem::File(path) => crate::config::file::read(path, super::FILE_KIB).map_err(|error| error.to_string()),
         }
     }
 

@@ -108,6 +108,23 @@ async fn reload_only_where_it_is_enabled() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_site_cannot_reload() {
+    let running = serve(Options { enable_lifecycle: true, ..options() }, FakeSite::new(small)).await;
+    for (headers, code) in [
+        (&[("Origin", "https://elsewhere.example")][..], 403),
+        (&[("Origin", "null")], 403),
+        (&[("Sec-Fetch-Site", "cross-site")], 403),
+        (&[("Sec-Fetch-Site", "same-site")], 403),
+        // The test's client names this host.
+        (&[("Origin", "http://test"), ("Sec-Fetch-Site", "same-origin")], 200),
+        (&[], 200),
+    ] {
+        assert_eq!(ask(running.address, "POST", "/-/reload", headers, b"").await.code, code, "{headers:?}");
+    }
+    assert_eq!(running.site.reloads.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
 async fn a_panic_is_contained_and_counted() {
     let running = start().await;
     running.site.panics.store(true, Ordering::Relaxed);

@@ -99,6 +99,8 @@ fn faults_name_the_key() {
         ("basic_auth_users:\n  alice: hunter2secret\n", "alice"),
         ("basic_auth_users:\n  alice: 918273645\n", "alice"),
         ("basic_auth_users: [hunter2secret]\n", "web.yml"),
+        (&format!("basic_auth_users:\n  alice: $2b$31${}\n", &hash()[7..]), "the cost 31"),
+        (&format!("{}\n", "# long\n".repeat(200_000)), "larger than 1024 KiB"),
         ("{", "web.yml"),
     ] {
         let fault = fault(text);
@@ -106,6 +108,8 @@ fn faults_name_the_key() {
         assert!(!fault.contains("hunter2") && !fault.contains("918273645"), "a secret is in {fault}");
     }
     assert!(Web::load(Some(Path::new("/nowhere/web.yml"))).is_err());
+    let device = Web::load(Some(Path::new("/dev/zero"))).expect_err("it has no end").to_string();
+    assert!(device.contains("not a regular file"), "{device}");
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use wallet_exporter::store::{FILE_NAME, Store, StoreError};
+use wallet_exporter::store::{FILE_NAME, OpenError, Store, StoreError};
 
-use super::{after_fixture, version_1, wallet, write};
+use super::{after_fixture, contents, newest_version, sqlite, version_1, wallet, write};
 use crate::program::{settings, vendors};
 use crate::rig::Rig;
 
@@ -121,4 +121,30 @@ async fn the_exporter_says_that_its_files_were_deleted() {
     assert_eq!(rig.source("up", "consumption"), Some(1.0), "gauges go on");
     let error = rig.snapshot().storage.last_error.clone().unwrap();
     assert!(error.contains("deleted or replaced") && error.contains("restart"), "{error}");
+}
+
+#[test]
+fn a_link_a_trigger_or_a_view_in_the_place_of_the_ledger_is_refused_and_left_alone() {
+    let elsewhere = version_1();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(FILE_NAME);
+    std::os::unix::fs::symlink(elsewhere.path().join(FILE_NAME), &path).unwrap();
+    let error = Store::open(Some(directory.path()), after_fixture()).map(drop).unwrap_err();
+    assert!(matches!(error, OpenError::Link(_)), "{error}");
+    std::fs::remove_file(&path).unwrap();
+    for (planted, kind) in [
+        ("CREATE TRIGGER thief AFTER UPDATE ON source BEGIN DELETE FROM batch; END", "trigger"),
+        ("CREATE VIEW thief AS SELECT 1", "view"),
+    ] {
+        for fixture in [version_1(), newest_version()] {
+            sqlite(fixture.path().join(FILE_NAME)).execute_batch(planted).unwrap();
+            let before = contents(fixture.path());
+            let error = Store::open(Some(fixture.path()), after_fixture()).map(drop).unwrap_err();
+            assert!(matches!(&error, OpenError::Planted { .. }), "{error}");
+            assert!(error.to_string().contains(&format!("a {kind} \"thief\"")), "{error}");
+            let mut after = contents(fixture.path());
+            after.remove("wallet-exporter.lock");
+            assert!(after == before || before.keys().any(|name| name.ends_with("lock")), "nothing was changed");
+        }
+    }
 }
