@@ -39,7 +39,12 @@ pub fn check(
                     }
                 }
             }
-            Err(error @ (OpenError::Foreign(_) | OpenError::Newer { .. })) => {
+            Err(
+                error @ (OpenError::Foreign(_)
+                | OpenError::Newer { .. }
+                | OpenError::Link(_)
+                | OpenError::Planted { .. }),
+            ) => {
                 let text = error.to_string();
                 draft.errors.add("--storage.path", text.trim_start_matches("--storage.path: "));
             }

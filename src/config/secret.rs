@@ -26,6 +26,16 @@ pub struct Secret {
     file: Option<(Arc<Path>, Rule)>,
 }
 
+/// Tells a secret from the one that replaced it, without its value. Holding it keeps the address from being used again.
+#[derive(Clone)]
+pub struct Version(Arc<SecretString>);
+
+impl PartialEq for Version {
+    fn eq(&self, other: &Version) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 /// What reading a secret's file again brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refresh {
@@ -79,6 +89,12 @@ impl Secret {
     #[must_use]
     pub fn current(&self) -> Arc<SecretString> {
         self.current.load_full()
+    }
+
+    /// Which of the secrets that it was so far is in use.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        Version(self.current())
     }
 
     /// The file that it comes from.

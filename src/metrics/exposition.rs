@@ -40,9 +40,10 @@ impl Exposition {
     /// The families of the current snapshot.
     #[must_use]
     pub fn rendered(&self, format: Format) -> Arc<Rendered> {
-        let (snapshot, now) = (self.cell.current(), self.clock.moment());
         // Held while rendering: scrapes at the same time render once. A panic left nothing half written.
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read under the lock, so that a slower scrape never puts an older snapshot back.
+        let (snapshot, now) = (self.cell.current(), self.clock.moment());
         let kept = match &mut *kept {
             Some(kept) if kept.holds(&snapshot, now) => kept,
             stale => stale.insert(Kept::new(snapshot, now)),

@@ -61,6 +61,7 @@ impl Runner {
     /// The attempt's error, with the same time.
     pub async fn attempt(&mut self, poller: &mut dyn Poller) -> (BootTime, Result<(), RequestError>) {
         let began = self.clock.moment();
+        let asked_with = poller.credential().secret_version();
         let outcome = poller.pass().await;
         let now = self.clock.moment();
         let (account, source) = (poller.storage().name.clone(), poller.source());
@@ -73,7 +74,7 @@ impl Runner {
                 let next = self.schedule.after_failure(now.boot, error, failures);
                 // Without a status the pause is on already: some other source's answer began it.
                 if error.reason == Reason::RateLimited && error.status.is_some() {
-                    poller.credential().pause(next);
+                    poller.credential().pause(next, &asked_with);
                 }
                 next
             }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 use url::Url;
 
-use super::open::{FILE_NAME, Judgement, is_ours, validate};
+use super::open::{FILE_NAME, Judgement, is_ours, refuse_planted, validate};
 use super::{OpenError, StoreError};
 
 /// A source that has succeeded before.
@@ -33,12 +33,18 @@ pub fn configured_since(directory: &Path) -> Result<Vec<StoredSince>, OpenError>
     if !matches!(validate(&path, is_ours(directory))?, Judgement::Fine) {
         return Ok(Vec::new());
     }
-    read(&path).map_err(|source| OpenError::Sqlite { path, source: StoreError::Sqlite(source) })
+    let wrap = |source| OpenError::Sqlite { path: path.clone(), source: StoreError::Sqlite(source) };
+    let connection = connect(&path).map_err(wrap)?;
+    refuse_planted(&connection, &path)?;
+    read(&connection).map_err(wrap)
 }
 
-fn read(path: &Path) -> Result<Vec<StoredSince>, rusqlite::Error> {
+fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(address(path)?.as_str(), flags)?;
+    Connection::open_with_flags(address(path)?.as_str(), flags)
+}
+
+fn read(connection: &Connection) -> Result<Vec<StoredSince>, rusqlite::Error> {
     let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version == 0 {
         // The process that made the file did not get as far as making the tables.

@@ -5,6 +5,7 @@ use tokio::sync::watch;
 
 use super::credential::Credential;
 use crate::clock::BootTime;
+use crate::config::secret::Version;
 
 /// A credential's clock and pause.
 #[derive(Clone, Copy)]
@@ -64,9 +65,18 @@ impl<'a> CredentialState<'a> {
         self.0.pause_changes()
     }
 
-    /// Sends no request until then; never shortens a longer pause.
-    pub fn pause(&self, until: BootTime) {
-        self.0.pause(until);
+    /// Which secret is in use.
+    #[must_use]
+    pub fn secret_version(&self) -> Version {
+        self.0.secret().version()
+    }
+
+    /// Sends no request until then, unless the secret has changed since it was `asked_with`; never shortens a longer
+    /// pause.
+    pub fn pause(&self, until: BootTime, asked_with: &Version) {
+        if *asked_with == self.secret_version() {
+            self.0.pause(until);
+        }
     }
 
     /// Ends a pause, for a credential that was replaced.

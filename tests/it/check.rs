@@ -108,6 +108,27 @@ fn check_leaves_a_file_that_is_not_ours_and_says_so_with_the_other_faults() {
 }
 
 #[test]
+fn check_refuses_a_storage_that_the_exporter_would_refuse() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = directory.path().to_str().unwrap();
+    let settings = [("BATCHDATA_API_TOKEN", "token"), ("STORAGE_PATH", storage)];
+    let file = directory.path().join("wallet-exporter.db");
+    let pragmas = "PRAGMA application_id = 0x574c5458; PRAGMA user_version = 1; CREATE TABLE t (x);
+        CREATE TRIGGER other AFTER INSERT ON t BEGIN DELETE FROM t; END;";
+    rusqlite::Connection::open(&file).unwrap().execute_batch(pragmas).unwrap();
+    for words in ["a trigger \"other\"", "is a symbolic link"] {
+        for arguments in [&["check"][..], &[]] {
+            let (code, _, errors) = run(arguments, &settings);
+            assert_eq!(code, 64, "{errors}");
+            assert!(errors.contains("--storage.path: ") && errors.contains(words), "{errors}");
+        }
+        let target = directory.path().join("elsewhere.db");
+        std::fs::rename(&file, &target).unwrap();
+        std::os::unix::fs::symlink(&target, &file).unwrap();
+    }
+}
+
+#[test]
 fn check_judges_a_storage_that_it_cannot_read_by_a_warning() {
     let directory = tempfile::tempdir().unwrap();
     let settings = [("BATCHDATA_API_TOKEN", "token"), ("STORAGE_PATH", directory.path().to_str().unwrap())];

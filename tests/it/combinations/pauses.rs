@@ -1,8 +1,12 @@
 //! Answers that make the exporter wait, and those that must not.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use vendor_simulator::{ErrorBody, Fault, NewRow, Operation};
 use wallet_exporter::clock::Clock as _;
 
@@ -106,6 +110,62 @@ async fn a_new_token_ends_a_pause_although_the_clock_was_set_in_it() {
         let success = rig.source("last_success_timestamp_seconds", "balance").unwrap();
         assert!((now - success).abs() < 120.0, "{hours} h: dated by the clock as it goes now");
     }
+}
+
+/// A vendor that withholds its first answer about the balance, which is a 429, until `release` is notified.
+async fn slow_refusal(release: Arc<Notify>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut first = true;
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 4_096];
+            let read = stream.read(&mut head).await.unwrap();
+            let balance = String::from_utf8_lossy(&head[..read]).starts_with("GET /api/v1/wallet/balance ");
+            let release = (balance && std::mem::take(&mut first)).then(|| Arc::clone(&release));
+            tokio::spawn(async move {
+                let body = r#"{"results":{"balance":12.5,"currency":"USD","asOf":"2026-05-19T12:00:00+00:00"}}"#;
+                let status = match (&release, balance) {
+                    (Some(_), _) => "429 Too Many Requests\r\nRetry-After: 3000",
+                    (None, true) => "200 OK\r\nContent-Type: application/json",
+                    (None, false) => "500 Internal Server Error",
+                };
+                if let Some(release) = release {
+                    release.notified().await;
+                }
+                let length = body.len();
+                let answer =
+                    format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_refusal_of_the_old_token_does_not_pause_the_new_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    std::fs::write(&file, "old-token").unwrap();
+    let release = Arc::new(Notify::new());
+    let mut rig = Rig::new().await;
+    rig.settings.remove("BATCHDATA_API_TOKEN");
+    rig.settings.remove("RIGHTFOOT_API_KEY");
+    rig.settings.remove("RIGHTFOOT_BASE_URL");
+    rig.set("BATCHDATA_API_TOKEN_FILE", file.to_str().unwrap());
+    rig.set("BATCHDATA_BASE_URL", &slow_refusal(Arc::clone(&release)).await);
+    rig.set("BATCHDATA_SOURCES", "balance,consumption");
+    rig.start().await;
+    let polls = |rig: &Rig| rig.source("polls_total", "consumption").unwrap_or_default();
+    rig.until("the other source is polled", |rig| polls(rig) >= 1.0).await;
+    let before = polls(&rig);
+    std::fs::write(&file, "new-token").unwrap();
+    rig.clock.advance(Duration::from_secs(6));
+    rig.until("the new token is in use", |rig| polls(rig) > before).await;
+    release.notify_one();
+    rig.until("the balance is polled with the new token", |rig| rig.source("up", "balance") == Some(1.0)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

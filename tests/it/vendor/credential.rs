@@ -101,8 +101,9 @@ async fn the_sources_of_a_token_share_its_budget_and_its_pause() {
     // A pause holds whatever the budget says, and is never shortened. A request in a pause is refused and not sent.
     clock.advance(Duration::from_secs(600));
     let until = clock.boot() + Duration::from_secs(90);
-    client.credential().pause(until);
-    client.credential().pause(clock.boot() + Duration::from_secs(5));
+    let version = client.credential().secret_version();
+    client.credential().pause(until, &version);
+    client.credential().pause(clock.boot() + Duration::from_secs(5), &version);
     assert_eq!(*client.credential().pause_changes().borrow(), Some(until));
     clock.advance(Duration::from_secs(89));
     let fault = client.balance().await.unwrap_err();
@@ -118,7 +119,7 @@ async fn the_sources_of_a_token_share_its_budget_and_its_pause() {
     client.balance().await.unwrap();
     let waits = waiting(&client);
     settle().await;
-    client.credential().pause(clock.boot() + Duration::from_secs(3_600));
+    client.credential().pause(clock.boot() + Duration::from_secs(3_600), &client.credential().secret_version());
     assert_eq!(waits.await.unwrap().unwrap_err().reason, Reason::RateLimited);
     client.credential().resume();
     clock.advance(Duration::from_secs(60));
