@@ -170,7 +170,7 @@ impl Batch {
 
     /// A good look; `vendor_now` is the vendor's time. Returns whether the batch settles by it.
     pub fn looked(&mut self, tally: Tally, now: BootTime, vendor_now: DateTime<Utc>, timing: BatchTiming) -> bool {
-        let unchanged = self.unchanged_since.is_some() && self.tally.as_ref() == Some(&tally);
+        let unchanged = self.unchanged_since.is_some() && !tally.incomplete && self.tally.as_ref() == Some(&tally);
         self.confirmed = true;
         self.refused_since = None;
         self.last_look = Some(now);
@@ -326,6 +326,19 @@ mod tests {
         assert!(!look(&mut batch, tally(3, at(-1)), 33));
         assert_eq!(batch.next_look, Some(boot(35)));
         assert!(look(&mut batch, tally(3, at(-1)), 36));
+    }
+
+    #[test]
+    fn rejected_rows_that_may_be_its_own_keep_it_open_until_it_is_asked_for_alone() {
+        let mut batch = Batch::new(Uuid::nil(), moment(0));
+        let incomplete = Tally { incomplete: true, ..tally(3, at(-400)) };
+        for minute in 0..20 {
+            assert!(!look(&mut batch, incomplete.clone(), minute));
+            assert!(batch.is_asked_alone());
+        }
+        assert!(!look(&mut batch, tally(3, at(-400)), 20));
+        assert!(!batch.is_asked_alone());
+        assert!(look(&mut batch, tally(3, at(-400)), 25));
     }
 
     #[test]

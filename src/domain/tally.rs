@@ -95,6 +95,8 @@ pub struct Tally {
     pub newest: Option<DateTime<Utc>>,
     /// Rows that did not parse.
     pub rejected: BTreeMap<RowReject, u64>,
+    /// Whether the export, of several batches, held rejected rows that name none of them: some may be this one's.
+    pub incomplete: bool,
 }
 
 impl Tally {
@@ -107,7 +109,8 @@ impl Tally {
     /// Whether rows were rejected that name no batch, so that only an export of one batch can tell whose they are.
     #[must_use]
     pub fn has_unattributed_rows(&self) -> bool {
-        [RowReject::Columns, RowReject::BatchId].iter().any(|reason| self.rejected.contains_key(reason))
+        self.incomplete
+            || [RowReject::Columns, RowReject::BatchId].iter().any(|reason| self.rejected.contains_key(reason))
     }
 
     fn add(&mut self, row: &CheckRow<'_>, since: DateTime<Utc>, until: DateTime<Utc>) {

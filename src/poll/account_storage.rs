@@ -92,6 +92,12 @@ impl AccountStorage {
         &self.store
     }
 
+    /// Whether the last write of each kind succeeded.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.cell.current().storage.up()
+    }
+
     /// The series as they stand.
     #[must_use]
     pub fn zero_starts(&self) -> ZeroStarts {

@@ -111,7 +111,7 @@ impl CardsPoller {
         let now = self.client.credential().now();
         let recent = back(self.last_listed.unwrap_or(today).min(today), 1);
         let due = self.full_on != Some(today) && self.last_listed == Some(today);
-        if (self.stale || due) && self.storage.clock.boot() >= self.full_not_before {
+        if (self.stale && self.storage.is_up()) || (due && self.storage.clock.boot() >= self.full_not_before) {
             return ((reach.min(recent).max(first), None), true);
         }
         self.passes += 1;

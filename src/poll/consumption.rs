@@ -117,6 +117,14 @@ impl ConsumptionPoller {
     async fn read(&self, full: bool) -> Result<ConsumptionReport, RequestError> {
         let credential = self.client.credential();
         let today = credential.now().date_naive();
+        // First, because a vendor that answers only one request a minute would never answer the second.
+        if let Some(day) = credential.candidate_day().filter(|day| *day != today) {
+            match self.read_to(day, full).await {
+                Err(error) if error.status == Some(422) => credential.day_refused(),
+                Err(error) if error.reason != Reason::RateLimited => {}
+                read => return read,
+            }
+        }
         let mut outcome = self.read_to(today, full).await;
         // The vendor validates dates by its own clock, which its answer has just shown.
         let shown = credential.now().date_naive();
@@ -218,7 +226,8 @@ impl Poller for ConsumptionPoller {
         let first = self.ledger.covered().is_none();
         // The day's first pass is a short one: it brings the sums back soon after midnight.
         let due = self.full_read_on != Some(today) && self.last_day == Some(today);
-        let full = first || ((self.stale || due) && self.storage.clock.boot() >= self.full_not_before);
+        let full =
+            first || (self.stale && self.storage.is_up()) || (due && self.storage.clock.boot() >= self.full_not_before);
         let report = match self.read(full).await {
             Ok(report) => report,
             Err(error) => {

@@ -92,7 +92,10 @@ pub async fn ask(download: &dyn Download, groups: Vec<Vec<Uuid>>, span: Span, pe
                         }
                     }
                     // Whose rows they are shows when the batches are asked for alone.
-                    ids if !export.stray.is_empty() => apart(ids),
+                    ids if !export.stray.is_empty() => {
+                        export.tallies.values_mut().for_each(|tally| tally.incomplete = true);
+                        apart(ids);
+                    }
                     _ => {}
                 }
                 findings.answered.extend(export.tallies);

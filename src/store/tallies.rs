@@ -81,5 +81,6 @@ pub(super) fn read(text: &str) -> Option<Tally> {
         histogram: stored.histogram,
         newest: stored.newest,
         rejected: rejected.collect(),
+        incomplete: false,
     })
 }

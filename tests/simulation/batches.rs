@@ -4,7 +4,7 @@
 
 use vendor_simulator::{NewRow, STATUSES};
 
-use crate::oracle::Row;
+use crate::oracle::{Batch, Row};
 use crate::plan::Trouble;
 use crate::world::World;
 
@@ -35,7 +35,8 @@ impl World {
 
     pub fn new_batch(&mut self, old: bool) -> String {
         let id = self.vendors.new_batch(None, false, ["customer_ref", ""][self.rng.usize(..2)], Vec::new());
-        self.network.state().oracle.batches.entry(id.clone()).or_default();
+        let begun = self.time.ms();
+        self.network.state().oracle.batches.insert(id.clone(), Batch { begun, ..Batch::default() });
         self.say(|| format!("batch {id}{}", if old { " of old" } else { "" }));
         id
     }
@@ -74,13 +75,28 @@ impl World {
             }
             rows.push(row);
         }
+        let broken: Vec<bool> = rows.iter().map(|_| self.rng.u32(..60) == 0).collect();
         let (ms, settle) = (self.time.ms(), i64::try_from(self.plan.settle_after).unwrap() * 1_000);
         let mut state = self.network.state();
         let batch = state.oracle.batches.entry(id.to_owned()).or_default();
-        batch.uncertain |= !batch.rows.is_empty() && ms - batch.last_row > settle * 3 / 4;
+        // After 30 days without a row nobody looks any more.
+        batch.uncertain |= match batch.rows.iter().any(|row| !row.broken) {
+            true => ms - batch.last_row > settle * 3 / 4,
+            false => ms - batch.begun > 28 * 86_400_000,
+        };
         batch.last_row = ms;
-        batch.rows.extend(rows.iter().map(|row| Row { status: row.status.clone(), at: row.at.unwrap() }));
+        let first = batch.rows.len();
+        batch.rows.extend(rows.iter().zip(&broken).map(|(row, broken)| Row {
+            status: row.status.clone(),
+            institution: row.institution.clone(),
+            balance_cents: row.balance_cents,
+            broken: *broken,
+            at: row.at.unwrap(),
+        }));
         drop(state);
+        for (place, _) in broken.iter().enumerate().filter(|(_, broken)| **broken) {
+            self.vendors.break_row(id, first + place);
+        }
         self.vendors.add_rows(id, rows);
     }
 

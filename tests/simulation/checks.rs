@@ -17,6 +17,7 @@ use crate::life::files;
 use crate::network::{Dates, Network};
 use crate::oracle::{Book, Listing};
 use crate::plan::{Plan, SOURCES, Trouble};
+use crate::tallies::unattributed;
 use crate::text::Scrape;
 
 /// What is known of one source.
@@ -26,10 +27,13 @@ pub struct Source {
     pub failures: f64,
     /// Between these two milliseconds the last success came.
     pub success: Option<(i64, i64)>,
-    /// Before this none was stored later.
+    /// Before this none was stored later; and the same when this process started.
     pub stored: Option<i64>,
+    pub restored: Option<i64>,
     /// It has succeeded since this process started.
     pub succeeded: bool,
+    /// In how many scrapes since this process started it had succeeded while the storage worked.
+    pub written: u32,
     /// The announced attempt, in milliseconds of true time, and in which scrape it was read.
     pub announced: Option<(i64, i64)>,
 }
@@ -106,12 +110,16 @@ impl Checks {
         self.disturbed = ms;
         self.previous = Scrape::default();
         for source in self.sources.values_mut() {
-            *source = Source { success: source.success, stored: source.stored, ..Source::default() };
+            let (success, stored) = (source.success, source.stored);
+            *source = Source { success, stored, restored: stored, ..Source::default() };
         }
     }
 
     /// The process ends. What it learnt since the last scrape, nobody saw.
-    pub fn ended(&mut self, ms: i64) {
+    pub fn ended(&mut self, ms: i64, network: &Network) {
+        if self.marks.checks_tried.is_none() {
+            self.marks.checks_tried = Some(network.vendors.now() - TimeDelta::milliseconds(ms - self.started));
+        }
         for source in self.sources.values_mut() {
             let low = source.success.map_or(NEVER, |(low, _)| low);
             source.success = Some((low, ms));
@@ -213,6 +221,7 @@ impl Checks {
         self.amounts(&seen)?;
         self.cards(&seen)?;
         self.batches(&seen)?;
+        unattributed(&seen)?;
         self.gauges(&seen)?;
         self.periods(&seen)?;
         self.schedule(&seen, &before)?;
@@ -238,6 +247,7 @@ impl Checks {
                 source.succeeded = true;
                 if written {
                     source.stored = Some(self.last);
+                    source.written += 1;
                 }
             }
             (source.polls, source.failures) = (polls, failures);
@@ -266,7 +276,8 @@ impl Checks {
             let process = TimeDelta::milliseconds(seen.now - self.started);
             self.marks.checks_tried = Some(seen.network.vendors.now() - process);
         }
-        if self.sources["batches"].succeeded && self.marks.checks_first.is_none() {
+        let written = seen.storage_fault.is_none() && self.storage_changed < self.last;
+        if self.sources["batches"].succeeded && written && self.marks.checks_first.is_none() {
             let tried = self.marks.checks_tried.unwrap_or(self.last_vendor);
             self.marks.checks_first = Some((tried, seen.network.vendors.now()));
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::checks::{Checks, Seen, Source};
 use crate::plan::Trouble;
+use crate::tallies::{Sums, rejected};
 use crate::text::Scrape;
 
 /// Counters that survive a restart, by the source that they wait for.
@@ -54,8 +55,9 @@ impl Checks {
             let source = source_of(series).and_then(|name| self.sources.get(name)).cloned().unwrap_or_default();
             match seen.scrape.get(series) {
                 Some(now) if now < *floor => return Err(format!("{series} fell from {floor} to {now}")),
-                None if source.succeeded => return Err(format!("{series} has vanished")),
-                None if !self.may_be_stale(seen, series, source.stored) => {
+                // What may have been restored from an older copy is shown once a report of all days was written.
+                None if source.written > 2 => return Err(format!("{series} has vanished")),
+                None if !self.may_be_stale(seen, series, source.restored) => {
                     return Err(format!("{series} is absent after a restart although its last success is young"));
                 }
                 _ => {}
@@ -146,8 +148,10 @@ impl Checks {
     /// At most the rows that the batches have.
     pub fn batches(&self, seen: &Seen<'_>) -> Result<(), String> {
         let since = seen.scrape.family("rightfoot_count_since_timestamp_seconds").next();
-        let counted = sums(seen.scrape, "rightfoot_balance_checks_total", "status");
-        if counted.values().all(|rows| *rows == 0) {
+        let state = seen.network.state();
+        rejected(seen, &state.oracle)?;
+        let counted = Sums::counted(seen.scrape);
+        if counted.is_empty() {
             return Ok(());
         }
         let (_, since) = since.ok_or("checks are counted before it is known since when")?;
@@ -158,20 +162,12 @@ impl Checks {
                 return Err(format!("checks count since {since}, and the first poll was between {low} and {high}"));
             }
         }
-        let state = seen.network.state();
-        let mut most: BTreeMap<String, u64> = BTreeMap::new();
-        for row in state.oracle.batches.values().flat_map(|batch| &batch.rows) {
-            if row.at as f64 >= since.floor() {
-                *most.entry(check_status(&row.status)).or_default() += 1;
-            }
+        let rows = state.oracle.batches.values().flat_map(|batch| &batch.rows);
+        let most = Sums::of(rows.filter(|row| row.at as f64 >= since.floor()));
+        match counted.more_than(&most).as_slice() {
+            [] => Ok(()),
+            more => Err(format!("more checks are counted than the batches have: {more:?}")),
         }
-        for (status, rows) in counted {
-            let most = most.get(&status).copied().unwrap_or(0);
-            if rows > most {
-                return Err(format!("{rows} checks are counted as {status}, and the batches have {most}"));
-            }
-        }
-        Ok(())
     }
 }
 

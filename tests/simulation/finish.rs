@@ -6,9 +6,12 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::counters::{check_status, key_of, sums, units};
+use crate::counters::{key_of, sums, units};
 use crate::network::Conditions;
+use crate::oracle::Book;
 use crate::plan::Trouble;
+use crate::tallies::{Sums, by_report, counted_as_rejected, shown_by_report};
+use crate::text::Scrape;
 use crate::world::World;
 
 impl World {
@@ -19,6 +22,7 @@ impl World {
         self.until_everything_is_read().await?;
         self.look()?;
         self.money_at_the_end()?;
+        self.reports_at_the_end()?;
         self.cards_at_the_end()?;
         self.batches_at_the_end()?;
         self.sizes()
@@ -111,6 +115,34 @@ impl World {
         Ok(())
     }
 
+    /// What the counters of a report show, less what they hold back, is what the report says now.
+    fn reports_at_the_end(&self) -> Result<(), String> {
+        let state = self.network.state();
+        let money = &state.oracle.money;
+        if !money.all_given() {
+            return Ok(());
+        }
+        let sums = |book: &Book| by_report(book.iter().map(|(key, amount)| (key.as_str(), *amount)));
+        let truth = sums(&money.truth);
+        let bases: Vec<BTreeMap<String, i64>> = match self.checks.since {
+            Some(_) => vec![BTreeMap::new()],
+            None => self.checks.marks.money_base.iter().map(sums).collect(),
+        };
+        let shown = shown_by_report(&self.checks.previous);
+        for (labels, held) in self.checks.previous.family("batchdata_wallet_revised_down_usd") {
+            let report = Scrape::label(labels, "report");
+            let of = |book: &BTreeMap<String, i64>| book.get(report).copied().unwrap_or(0);
+            let (reported, due) = (of(&shown) - units(held), bases.iter().map(|base| of(&truth) - of(base)));
+            if !due.clone().any(|due| due == reported) {
+                let due: Vec<i64> = due.collect();
+                return Err(format!(
+                    "at the end {report} less what is held back is {reported} and should be of {due:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn cards_at_the_end(&self) -> Result<(), String> {
         if self.checks.cards_vanished || self.checks.storage_was_ever_lost {
             return Ok(());
@@ -144,23 +176,23 @@ impl World {
         self.standing.listed.iter().any(|id| state.oracle.batches.contains_key(id))
     }
 
-    /// The statuses of which fewer rows are counted than certain batches have.
+    /// What certain batches have and is not counted.
     fn batches_missing(&self) -> Vec<String> {
         let scrape = &self.checks.previous;
         let Some((_, since)) = scrape.family("rightfoot_count_since_timestamp_seconds").next() else {
             let due = self.has_answered_batch();
             return due.then(|| "count_since".to_owned()).into_iter().collect();
         };
-        let counted = sums(scrape, "rightfoot_balance_checks_total", "status");
-        let mut due: BTreeMap<String, u64> = BTreeMap::new();
         let state = self.network.state();
-        for batch in state.oracle.batches.values().filter(|batch| batch.listed && !batch.uncertain) {
-            for row in batch.rows.iter().filter(|row| row.at as f64 >= since.ceil()) {
-                *due.entry(check_status(&row.status)).or_default() += 1;
-            }
+        let certain = || state.oracle.batches.values().filter(|batch| batch.listed && !batch.uncertain);
+        let rows = certain().flat_map(|batch| &batch.rows).filter(|row| row.at as f64 >= since.ceil());
+        let mut missing = Sums::of(rows).more_than(&Sums::counted(scrape));
+        let broken = certain().flat_map(|batch| &batch.rows).filter(|row| row.broken).count() as u64;
+        let counted = counted_as_rejected(scrape);
+        if counted < broken {
+            missing.push(format!("rejected: {broken}, not {counted}"));
         }
-        let missing = due.into_iter().filter(|(status, rows)| counted.get(status).copied().unwrap_or(0) < *rows);
-        missing.map(|(status, rows)| format!("{status}: {rows}")).collect()
+        missing
     }
 
     fn batches_at_the_end(&self) -> Result<(), String> {

@@ -161,6 +161,11 @@ impl Cards {
 #[derive(Clone, Debug)]
 pub struct Row {
     pub status: String,
+    pub institution: String,
+    /// Of a successful check.
+    pub balance_cents: Option<i64>,
+    /// With a column too many.
+    pub broken: bool,
     /// Seconds since 1970.
     pub at: i64,
 }
@@ -169,7 +174,8 @@ pub struct Row {
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     pub rows: Vec<Row>,
-    /// Milliseconds when it got its last row.
+    /// Milliseconds when it began, and when it got its last row.
+    pub begun: i64,
     pub last_row: i64,
     /// It may settle before it got all rows, or only in part: only upper bounds hold.
     pub uncertain: bool,

@@ -218,7 +218,7 @@ impl World {
         if self.happens(Trouble::Restarts, 20) {
             if let Some(life) = self.life.take() {
                 life.stop().await;
-                self.checks.ended(self.time.ms());
+                self.checks.ended(self.time.ms(), &self.network);
             }
             self.storage_fault = None;
             let down = self.rng.u64(0..[10, 600, 9_000, 90_000, 90_000][self.plan.scale]);

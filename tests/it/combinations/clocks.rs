@@ -63,6 +63,29 @@ async fn a_top_up_of_a_year_ago_is_not_new_because_the_clock_was_ahead_at_the_fi
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vendor_whose_day_has_moved_and_that_answers_one_request_a_pass_shows_its_own_day() {
+    let mut rig = Rig::new().await;
+    rig.set("BATCHDATA_SOURCES", "consumption");
+    rig.start().await;
+    rig.first_polls().await;
+    let good = Fault::Edit { members: Vec::new() };
+    for _ in 0..12 {
+        rig.vendors.fault(Operation::ConsumptionReport, good.clone(), Some(1));
+        rig.vendors.fault(Operation::ConsumptionReport, Fault::throttled(None), Some(1));
+    }
+    rig.vendors.set_clock_offset(TimeDelta::hours(25));
+    spend(&rig, TimeDelta::zero(), 5);
+    let today = r#"batchdata_wallet_period_debit_usd{account="default",period="today"}"#;
+    for _ in 0..8 {
+        if rig.value(today) == Some(5.0) {
+            return;
+        }
+        rig.poll(&["consumption"]).await;
+    }
+    assert_eq!(rig.value(today), Some(5.0), "the vendor's day is asked for first once two answers agree on it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn checks_before_the_first_start_do_not_count_because_the_clock_was_wrong_then_and_right_after_a_restart() {
     for days in [2, -2] {
         let directory = tempfile::tempdir().unwrap();

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use vendor_simulator::{Fault, NewRow, Operation};
+use vendor_simulator::{CardEvent, Fault, NewRow, Operation};
 use wallet_exporter::clock::Clock as _;
+use wallet_exporter::money::Usd;
 use wallet_exporter::store::{StorageFault, StorageFaultKind};
 
 use crate::rig::Rig;
@@ -57,6 +58,36 @@ async fn a_long_read_that_could_not_be_kept_is_not_repeated_at_every_pass() {
             .filter(|seen| seen.operation == Some(operation))
             .filter(|seen| first_day(seen).is_some_and(|day| day.as_str() < "2026-01-01"));
         assert!(long.count() <= 1, "{operation:?} within an hour");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counters_of_an_old_storage_are_back_soon_after_a_storage_that_failed_at_the_start_works() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new().await;
+    rig.set("STORAGE_PATH", directory.path().to_str().unwrap());
+    rig.vendors.card(&CardEvent::failed(Usd::from_cents(100)));
+    rig.start().await;
+    rig.first_polls().await;
+    rig.stop().await;
+    rig.clock.advance(Duration::from_secs(7 * 24 * 3_600));
+    for operation in Operation::ALL {
+        rig.vendors.fault(operation, Fault::status(503), Some(1));
+    }
+    rig.start().await;
+    rig.first_polls().await;
+    rig.store().set_fault(Some(StorageFault { skip: 0, kind: StorageFaultKind::Full }));
+    let counters = ["batchdata_wallet_debit_usd_total{", "batchdata_card_transactions_total{"];
+    let shown = |rig: &Rig| counters.map(|family| rig.metrics().contains(&format!("\n{family}")));
+    for _ in 0..3 {
+        rig.poll(&["consumption", "card_transactions"]).await;
+    }
+    assert_eq!(shown(&rig), [false; 2], "they may be an older copy's");
+    rig.store().set_fault(None);
+    let works = rig.clock.boot();
+    while shown(&rig) != [true; 2] {
+        assert!(rig.clock.boot().since(works) < Duration::from_secs(2_400), "{:?}", shown(&rig));
+        rig.poll(&["consumption", "card_transactions"]).await;
     }
 }
 
