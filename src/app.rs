@@ -40,7 +40,7 @@ pub use simulate::{SimulateFlags, VendorClock, simulate};
 pub struct Dependencies {
     /// Time.
     pub clock: SharedClock,
-    /// RequestLimits of requests to the vendors.
+    /// Sizes and durations that requests to the vendors may have.
     pub limits: RequestLimits,
     /// What sends the requests to the vendors; the network if absent.
     pub transport: Option<Arc<dyn Transport>>,

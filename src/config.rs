@@ -90,7 +90,7 @@ impl Process {
 }
 
 impl Draft {
-    /// Checks flags and variables. `now` validates dates that lie in the future.
+    /// Checks flags and variables. Dates after `now` are errors.
     #[must_use]
     pub fn read(flags: &Flags, variables: impl IntoIterator<Item = (OsString, OsString)>, now: DateTime<Utc>) -> Draft {
         let mut errors = ConfigErrors::default();
@@ -123,7 +123,7 @@ impl Draft {
 }
 
 impl Config {
-    /// Checks flags and variables. `now` validates dates that lie in the future.
+    /// Checks flags and variables. Dates after `now` are errors.
     ///
     /// # Errors
     /// All errors together.

@@ -2,12 +2,12 @@
 //!
 //! Flows in: HTTP answers. Flows out: typed records, or one [`RequestError`] with exactly one [`Reason`].
 //! Invariant: what leaves this module carries no personal field, no body, no query string and no secret; every answer
-//! is validated in one place, `http`. This is the only home of reqwest and csv-core.
+//! is checked in one place, `http`. This is the only home of reqwest and csv-core.
 //!
 //! ```text
 //!  batchdata, rightfoot    one client per credential: which requests make up a report
-//!  http (+ head, cause)    waits for a permit (credential, date), sends (transport), validates the answer
-//!  balance, consumption,   validate the body
+//!  http (head)             waits for a permit (credential, date), sends (transport), checks status and headers
+//!  balance, consumption,   parse the body
 //!  cards, balances         (envelope, scalar, period; csv, timestamp)
 //! ```
 

@@ -21,7 +21,7 @@ use crate::poll::batch_list::BatchList;
 use crate::poll::batches::{BatchesPoller, BatchesSettings};
 use crate::poll::cards::CardsPoller;
 use crate::poll::consumption::ConsumptionPoller;
-use crate::poll::file_watcher::{Watch, WatchedSecret};
+use crate::poll::file_watcher::{FileWatcher, WatchedSecret};
 use crate::poll::schedule::Schedule;
 use crate::poll::source::{Poller, Runner, Wake};
 use crate::poll::webhook_sink::WebhookSink;
@@ -49,7 +49,7 @@ pub struct App {
     pub(super) tasks: Vec<Task>,
     pub(super) storages: Vec<Arc<AccountStorage>>,
     pub(super) batch_list: Option<(Arc<BatchList>, Option<Secret>)>,
-    pub(super) watch: Arc<Watch>,
+    pub(super) watch: Arc<FileWatcher>,
 }
 
 impl App {
@@ -96,8 +96,10 @@ impl App {
         if !builder.errors.is_empty() {
             return Err(builder.errors.into());
         }
-        let watch =
-            Arc::new(Watch::new(builder.secrets, batch_list.as_ref().map(|(batch_list, _)| Arc::clone(batch_list))));
+        let watch = Arc::new(FileWatcher::new(
+            builder.secrets,
+            batch_list.as_ref().map(|(batch_list, _)| Arc::clone(batch_list)),
+        ));
         let (clock_of_scrapes, cell, process) = (Arc::clone(&clock), Arc::clone(&builder.cell), builder.process);
         let exposition = Exposition::new(clock_of_scrapes, cell, Arc::clone(&process));
         Ok(App {

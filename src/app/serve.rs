@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::http::{ConnectionLimits, Options, Server, Site, Web, WebhookOptions, WebhookServer};
 use crate::instruments::Account;
 use crate::metrics::{Exposition, Format, Rendered};
-use crate::poll::file_watcher::Watch;
+use crate::poll::file_watcher::FileWatcher;
 use crate::poll::webhook_sink::WebhookSink;
 use crate::snapshot::{SnapshotCell, Status};
 
@@ -53,7 +53,7 @@ struct Shown {
     cell: Arc<SnapshotCell>,
     exposition: Arc<Exposition>,
     web: Web,
-    watch: Arc<Watch>,
+    watch: Arc<FileWatcher>,
 }
 
 impl Site for Shown {

@@ -1,7 +1,7 @@
 //! Files that an operator writes: secrets, batch ids, the web configuration and what it names.
 //!
 //! Flows in: a path, and the most that is accepted. Flows out: the bytes, or why not. Invariant: only a regular file is
-//! read, so that opening and reading end; the size is validated by what is read, never by what the file system says.
+//! read, so that opening and reading end; the limit holds for what is read, not for what the file system says.
 
 use std::fs::{File, Metadata};
 use std::io::Read as _;
@@ -39,7 +39,7 @@ pub(crate) fn read(path: &Path, kib: u64) -> Result<Vec<u8>, FileError> {
         true => Ok(()),
         false => Err(FileError::NotRegular(path.to_owned())),
     };
-    // Opening some devices does something, so the path is validated first. What is opened then may be another file, and a
+    // Opening some devices does something, so the path is checked first. What is opened then may be another file, and a
     // FIFO without a writer must not block.
     regular(std::fs::metadata(path).map_err(unreadable)?)?;
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;

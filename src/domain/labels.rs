@@ -1,7 +1,7 @@
 //! Bounds on label values that vendors choose.
 //!
 //! Flows in: names as the vendor wrote them. Flows out: names fit for a label, at most so many of them.
-//! Invariant: once allowed, a name stays; what is not allowed folds into [`OTHER`], so sums are conserved.
+//! Invariant: once allowed, a name stays; what is not allowed is counted under [`OTHER`], so sums are conserved.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

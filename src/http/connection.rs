@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its last.
 //!
 //! Flows in: a stream. Flows out: requests to a router, its answers to the stream. Invariant: the connection ends when
-//! its activity says so, when it must make room, and after the open request at shutdown.
+//! it was idle or slow for too long, when it must make room, and after the open request at shutdown.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -27,7 +27,7 @@ const LONGEST_HEAD: usize = 16 * 1024;
 /// The most header lines of a request.
 const MOST_HEADERS: usize = 64;
 
-/// An answer's body. Its activity hears when the connection has taken it over.
+/// An answer's body, which reports to the activity when the connection has taken it over.
 struct Tracked {
     body: Body,
     activity: Arc<Activity>,

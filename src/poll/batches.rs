@@ -85,7 +85,7 @@ pub struct BatchesPoller {
     list_version: u64,
     newest: Vec<NewestBatch>,
     failures: u64,
-    forgot_at: BootTime,
+    forgot_at: Option<BootTime>,
 }
 
 impl BatchesPoller {
@@ -127,7 +127,7 @@ impl BatchesPoller {
             list_version: 0,
             newest: Vec::new(),
             failures: 0,
-            forgot_at: now.boot,
+            forgot_at: None,
             storage,
         };
         let mut known = BTreeMap::new();
@@ -276,8 +276,8 @@ impl BatchesPoller {
         settled.await.unwrap_or_default()
     }
 
-    /// Whether what was refused or failed says something about single batches. If nothing was answered, reference_batches
-    /// are asked.
+    /// Whether what was refused or failed says something about single batches. If nothing was answered, batches that were
+    /// answered before are asked for.
     async fn explain_refusals(&mut self, findings: &mut Findings) -> Result<(), RequestError> {
         let Some(error) = findings.error.clone() else { return Ok(()) };
         if !findings.answered.is_empty() {
@@ -353,10 +353,10 @@ impl BatchesPoller {
 
     async fn forget(&mut self) {
         let now = self.storage.clock.moment();
-        if now.boot.since(self.forgot_at) < FORGET_EVERY {
+        if self.forgot_at.is_some_and(|forgot_at| now.boot.since(forgot_at) < FORGET_EVERY) {
             return;
         }
-        self.forgot_at = now.boot;
+        self.forgot_at = Some(now.boot);
         let (account, listed) = (self.storage.account, self.listed.clone());
         self.storage.work("upkeep", move |store| store.forget_details(account, &listed, now)).await;
         // What is not looked at any more has no place in memory; the store still knows its id.

@@ -111,7 +111,9 @@ impl CardsPoller {
         let now = self.client.credential().now();
         let recent = back(self.last_listed.unwrap_or(today).min(today), 1);
         let due = self.full_on != Some(today) && self.last_listed == Some(today);
-        if (self.stale && self.storage.is_up()) || (due && self.storage.clock.boot() >= self.full_not_before) {
+        let long = self.stale || (due && self.storage.clock.boot() >= self.full_not_before);
+        // What cannot be kept is not worth a long listing.
+        if long && self.storage.is_up() {
             return ((reach.min(recent).max(first), None), true);
         }
         self.passes += 1;
@@ -214,11 +216,7 @@ impl Poller for CardsPoller {
         }
         let full_on = if full { Some(today) } else { self.full_on };
         let unkept = self.keep(listing, range, full_on).await;
-        match unkept {
-            Some(_) if full => self.full_not_before = self.storage.clock.boot() + FULL_RETRY,
-            None if full => self.stale = false,
-            _ => {}
-        }
+        self.stale &= !full || unkept.is_some();
         // Only a listing up to now moves the mark that the next one starts from; one that was not kept does not.
         if range.1.is_none() && unkept.is_none() {
             self.last_listed = Some(today);

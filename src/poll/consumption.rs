@@ -126,7 +126,7 @@ impl ConsumptionPoller {
             }
         }
         let mut outcome = self.read_to(today, full).await;
-        // The vendor validates dates by its own clock, which its answer has just shown.
+        // The vendor compares dates with its own clock, which its answer has just shown.
         let shown = credential.now().date_naive();
         let refused = outcome.as_ref().is_err_and(|error| error.status == Some(422));
         // A base line must not end on the day before.
@@ -226,8 +226,9 @@ impl Poller for ConsumptionPoller {
         let first = self.ledger.covered().is_none();
         // The day's first pass is a short one: it brings the sums back soon after midnight.
         let due = self.full_read_on != Some(today) && self.last_day == Some(today);
-        let full =
-            first || (self.stale && self.storage.is_up()) || (due && self.storage.clock.boot() >= self.full_not_before);
+        let long = self.stale || (due && self.storage.clock.boot() >= self.full_not_before);
+        // What cannot be kept is not worth a long read.
+        let full = first || (long && self.storage.is_up());
         let report = match self.read(full).await {
             Ok(report) => report,
             Err(error) => {
@@ -257,11 +258,7 @@ impl Poller for ConsumptionPoller {
         let changes = self.ledger.plan(&report);
         let full_read_on = if full { Some(day) } else { self.full_read_on };
         let unkept = self.keep(changes, full_read_on).await;
-        match unkept {
-            Some(_) if full => self.full_not_before = self.storage.clock.boot() + FULL_RETRY,
-            None if full => self.stale = false,
-            _ => {}
-        }
+        self.stale &= !full || unkept.is_some();
         self.last_day = Some(day);
         let now = self.storage.clock.boot();
         let midnight = midnight_after(day, self.client.credential().now(), now).filter(|_| !unclear);

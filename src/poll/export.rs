@@ -28,7 +28,7 @@ pub trait Download: Send + Sync {
     /// Streams one export into `sink`.
     ///
     /// # Errors
-    /// As the vendor's client validated.
+    /// What the vendor's client returns.
     async fn download(&self, ids: &[Uuid], sink: &mut Export) -> Result<(), RequestError>;
 }
 
@@ -54,7 +54,7 @@ fn is_refusal(error: &RequestError) -> bool {
     matches!((error.reason, error.status), (Reason::Forbidden, _) | (Reason::ClientError, Some(400 | 404)))
 }
 
-/// ConfigErrors that no smaller request can avoid.
+/// Whether no smaller request can avoid it.
 fn is_about_the_vendor(error: &RequestError) -> bool {
     matches!(
         error.reason,

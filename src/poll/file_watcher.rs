@@ -28,17 +28,17 @@ pub struct WatchedSecret {
 }
 
 /// Reads files again.
-pub struct Watch {
+pub struct FileWatcher {
     secrets: Vec<WatchedSecret>,
     batch_list: Option<Arc<BatchList>>,
     unreadable: Mutex<HashSet<String>>,
 }
 
-impl Watch {
+impl FileWatcher {
     /// Watches these.
     #[must_use]
-    pub fn new(secrets: Vec<WatchedSecret>, batch_list: Option<Arc<BatchList>>) -> Watch {
-        Watch { secrets, batch_list, unreadable: Mutex::new(HashSet::new()) }
+    pub fn new(secrets: Vec<WatchedSecret>, batch_list: Option<Arc<BatchList>>) -> FileWatcher {
+        FileWatcher { secrets, batch_list, unreadable: Mutex::new(HashSet::new()) }
     }
 
     /// Reads all files again, once.

@@ -89,7 +89,7 @@ pub struct WalletView {
     pub consumption: Option<Arc<ConsumptionView>>,
     /// The card transactions, if that source is enabled.
     pub cards: Option<Arc<CardsView>>,
-    /// ZeroStarts of the account's series.
+    /// Which of the account's series still show zero.
     pub zero_starts: Arc<ZeroStarts>,
     /// What this process did for the account.
     pub instruments: Arc<Account>,
@@ -147,7 +147,7 @@ pub struct RightfootView {
     pub account: String,
     /// The batches.
     pub checks: Arc<ChecksView>,
-    /// ZeroStarts of the account's series.
+    /// Which of the account's series still show zero.
     pub zero_starts: Arc<ZeroStarts>,
     /// What this process did for the account.
     pub instruments: Arc<Account>,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::open::{self, FILE_NAME, Judgement, Lock, OpenError, OpenFile};
+use super::open::{self, FILE_NAME, Header, Lock, OpenError, OpenFile};
 use super::{StoreError, migrations};
 
 /// Tables whose rows are made at a start, before anything is counted.
@@ -38,8 +38,8 @@ pub(super) fn load(
     let sqlite = |source: rusqlite::Error| OpenError::Sqlite { path: path.clone(), source: source.into() };
     let mut memory = Connection::open_in_memory().map_err(sqlite)?;
     let has_ledger = match open::validate(&path, open::is_ours(directory)) {
-        Ok(Judgement::Empty) if is_disk_fault(&error) => false,
-        Ok(Judgement::Fine) => match read(&path, &mut memory) {
+        Ok(Header::Empty) if is_disk_fault(&error) => false,
+        Ok(Header::Fine) => match read(&path, &mut memory) {
             Ok(true) => true,
             Ok(false) => {
                 memory = Connection::open_in_memory().map_err(sqlite)?;
@@ -47,8 +47,8 @@ pub(super) fn load(
             }
             Err(_) => return Err(error),
         },
-        Ok(Judgement::Corrupt(_)) => false,
-        Ok(Judgement::Empty) | Err(OpenError::Directory { .. }) => return Err(error),
+        Ok(Header::Corrupt(_)) => false,
+        Ok(Header::Empty) | Err(OpenError::Directory { .. }) => return Err(error),
         Err(refusal) => return Err(refusal),
     };
     let found = migrations::version(&memory).map_err(sqlite)?;

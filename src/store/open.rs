@@ -186,7 +186,7 @@ pub(super) fn open_file(
     if lock.is_none() {
         *lock = Some(take_lock(directory)?);
     }
-    if let Judgement::Corrupt(because) = validate(&path, ours)? {
+    if let Header::Corrupt(because) = validate(&path, ours)? {
         rename(because)?;
     }
     let wrap = |error: rusqlite::Error| sqlite_error(&path, error);
@@ -272,14 +272,14 @@ fn take_lock(directory: &Path) -> Result<Lock, OpenError> {
 }
 
 /// What the header says.
-pub(super) enum Judgement {
+pub(super) enum Header {
     Empty,
     Fine,
     Corrupt(String),
 }
 
 /// Looks at the header before SQLite touches the file. `ours` if the directory has our lock file since before.
-pub(super) fn validate(path: &Path, ours: bool) -> Result<Judgement, OpenError> {
+pub(super) fn validate(path: &Path, ours: bool) -> Result<Header, OpenError> {
     if std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
         return Err(OpenError::Link(path.to_owned()));
     }
@@ -288,11 +288,11 @@ pub(super) fn validate(path: &Path, ours: bool) -> Result<Judgement, OpenError> 
         Ok(file) => {
             file.take(100).read_to_end(&mut header).map_err(directory_error(path))?;
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Judgement::Empty),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Header::Empty),
         Err(error) => return Err(directory_error(path)(error)),
     }
     if header.is_empty() {
-        return Ok(Judgement::Empty);
+        return Ok(Header::Empty);
     }
     let number = |at: usize| header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
     let sqlite = header.starts_with(b"SQLite format 3\0");
@@ -304,12 +304,12 @@ pub(super) fn validate(path: &Path, ours: bool) -> Result<Judgement, OpenError> 
     match (sqlite, number(68), number(60)) {
         (true, Some(APPLICATION_ID), Some(version)) => match version.max(logged()) {
             found if found > VERSION => Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION }),
-            _ => Ok(Judgement::Fine),
+            _ => Ok(Header::Fine),
         },
         // A database that SQLite has only just begun to write still has no mark.
-        (true, Some(0), Some(0)) if ours => Ok(Judgement::Fine),
+        (true, Some(0), Some(0)) if ours => Ok(Header::Fine),
         (true, Some(_), _) => Err(OpenError::Foreign(path.to_owned())),
-        _ if ours => Ok(Judgement::Corrupt("the header is not a database's".to_owned())),
+        _ if ours => Ok(Header::Corrupt("the header is not a database's".to_owned())),
         _ => Err(OpenError::Foreign(path.to_owned())),
     }
 }

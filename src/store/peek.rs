@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 use url::Url;
 
-use super::open::{FILE_NAME, Judgement, is_ours, refuse_planted, validate};
+use super::open::{FILE_NAME, Header, is_ours, refuse_planted, validate};
 use super::{OpenError, StoreError};
 
 /// A source that has succeeded before.
@@ -30,7 +30,7 @@ pub struct StoredSince {
 /// If the file is not one of this version, or cannot be read.
 pub fn configured_since(directory: &Path) -> Result<Vec<StoredSince>, OpenError> {
     let path = directory.join(FILE_NAME);
-    if !matches!(validate(&path, is_ours(directory))?, Judgement::Fine) {
+    if !matches!(validate(&path, is_ours(directory))?, Header::Fine) {
         return Ok(Vec::new());
     }
     let wrap = |source| OpenError::Sqlite { path: path.clone(), source: StoreError::Sqlite(source) };

@@ -25,7 +25,7 @@ pub struct BatchData {
 
 impl BatchData {
     /// A client with these settings. Sends nothing. `asked_for_days` if reports will be asked for, whose days the vendor
-    /// validates by its own clock.
+    /// compares with its own clock.
     ///
     /// # Errors
     /// If the settings cannot work at all.

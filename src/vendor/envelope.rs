@@ -3,7 +3,7 @@
 //! Flows in: a whole body and a reader for `results`. Flows out: what that reader made, in one pass over the text.
 //! Invariant: a `status.code` of 400 or more is a refusal wherever it stands and whatever else is wrong with the body;
 //! a body that ends before its JSON is complete is `truncated`, the empty body among them. An envelope without a
-//! readable `status.code` is validated by its results alone.
+//! readable `status.code` is taken by its results alone.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};

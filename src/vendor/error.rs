@@ -1,6 +1,6 @@
 //! Why a request failed.
 //!
-//! Flows in: what `http` and the parsers validated. Flows out: one [`RequestError`] that labels, logs and people can use.
+//! Flows in: failed requests and bodies that cannot be parsed. Flows out: one [`RequestError`] that labels, logs and people can use.
 //! Invariant: an error holds no body, no query string, no header value and no secret, so it may be shown anywhere.
 
 use std::fmt;

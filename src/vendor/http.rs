@@ -1,7 +1,7 @@
-//! The validate: the only place that sends a request and decides what its answer is.
+//! The HTTP client: the only place that sends a request and decides what its answer is.
 //!
 //! Flows in: an endpoint and its query. Flows out: a whole JSON body, or the chunks of an export, or one [`RequestError`].
-//! Invariant: a body is handed on only after status, content type and size were validated; the token goes to the
+//! Invariant: a body is handed on only after status, content type and size were checked; the token goes to the
 //! configured host alone; each request has taken a permit and is observed exactly once, cancelled ones included.
 
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(super) struct HttpClient {
 pub(super) type Query<'a> = &'a [(&'a str, String)];
 
 impl HttpClient {
-    /// `asked_for_days` if requests name days, which the vendor validates by its own clock.
+    /// `asked_for_days` if requests name days, which the vendor compares with its own clock.
     pub(super) fn new(settings: ClientSettings, asked_for_days: bool) -> Result<HttpClient, BuildError> {
         let transport = match &settings.transport {
             Some(transport) => Arc::clone(transport),

@@ -1,6 +1,6 @@
 //! What is wrong with a body.
 //!
-//! Flows in: the parsers' judgement. Flows out: a class and safe words, which the caller turns into a `RequestError`.
+//! Flows in: what a parser cannot read. Flows out: a class and safe words, which the caller turns into a `RequestError`.
 //! Invariant: the words hold field names, column names and our own numbers, never a value that came from the vendor.
 
 use super::error::Reason;

@@ -26,7 +26,7 @@ pub struct ClientSettings {
     pub requests_per_minute: u32,
     /// Time for the budget, the pause and the vendor's clock. The limits of a request in flight run on tokio's time.
     pub clock: SharedClock,
-    /// RequestLimits of a single request.
+    /// Sizes and durations that one request may have.
     pub limits: RequestLimits,
     /// Observes each request.
     pub observer: Arc<dyn Observe>,
@@ -49,7 +49,7 @@ impl fmt::Debug for ClientSettings {
     }
 }
 
-/// RequestLimits of a single request. The default is what production uses.
+/// Sizes and durations that one request may have. The default is what production uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestLimits {
     /// DNS, TCP and TLS together.
@@ -109,7 +109,7 @@ pub enum BuildError {
     /// The token would travel in the clear.
     #[error("plain http is allowed to a loopback address only")]
     PlainHttp,
-    /// Nothing to validate the vendor's certificate by.
+    /// No root certificate, so no vendor's certificate could be verified.
     #[error(
         "no CA certificates were found on this system: install ca-certificates, or point SSL_CERT_FILE at a bundle"
     )]

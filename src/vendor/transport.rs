@@ -1,7 +1,7 @@
 //! How a request leaves this process.
 //!
-//! Flows in: a URL and two headers. Flows out: the head of an answer, its body still to come. Invariant: nothing is
-//! validated here but why no answer came.
+//! Flows in: a URL and two headers. Flows out: the head of an answer, its body still to come. Invariant: answers
+//! are not looked at here; only why none came is decided.
 
 use async_trait::async_trait;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};

@@ -36,6 +36,9 @@ pub struct Standing {
     pub events: Vec<(uuid::Uuid, uuid::Uuid)>,
     pub saved: Option<crate::trouble::Saved>,
     pub names: u32,
+    /// Ids that name no batch, and when they were first listed or said, in milliseconds.
+    pub unknown: Vec<(String, i64)>,
+    pub ordered_cards: u32,
 }
 
 pub fn usd(units: i64) -> Usd {
@@ -159,6 +162,7 @@ impl World {
             at: Some(at),
         };
         let id = self.vendors.card(&event);
+        self.standing.ordered_cards += 1;
         self.say(|| format!("card {id} of {credits} {status:?} at {at}"));
         if status == Some(1) {
             self.paid(at.date_naive(), credits);
@@ -187,6 +191,7 @@ impl World {
                     let at = now + TimeDelta::days(self.rng.i64(1..3_000));
                     let event = CardEvent { at: Some(at), ..CardEvent::failed(usd(10_000)) };
                     self.vendors.card(&event);
+                    self.standing.ordered_cards += 1;
                     self.say(|| format!("failed card dated {at}"));
                 } else {
                     self.new_card(now);

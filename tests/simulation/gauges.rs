@@ -93,6 +93,7 @@ impl Checks {
         let shown = seen.scrape.family("batchdata_wallet_period_debit_usd");
         let shown = shown.into_iter().find(|(labels, _)| labels.contains("period=\"today\""));
         if let Some((_, value)) = shown {
+            self.midnight_is_awaited(seen, 86_400_000 - into_day + slack)?;
             if into_day < slack {
                 return Ok(());
             }
@@ -122,6 +123,20 @@ impl Checks {
             return Err("today is absent more than a minute into the day".to_owned());
         }
         Ok(())
+    }
+
+    /// While sums of a day are shown, the next attempt comes right after that day at the latest, also after a failure.
+    fn midnight_is_awaited(&self, seen: &Seen<'_>, left: i64) -> Result<(), String> {
+        let mut attempts = seen.scrape.family("wallet_exporter_source_next_attempt_timestamp_seconds");
+        let next = attempts.find(|(text, _)| text.contains("source=\"consumption\"")).map(|(_, value)| value);
+        let limited = seen.network.state().limited_until.get(&true).is_some_and(|until| *until > seen.now + left);
+        let away = next.map(|next| (next * 1_000.0) as i64 - seen.wall.timestamp_millis());
+        match away {
+            Some(away) if away > left + 5_000 && !limited => {
+                Err(format!("consumption: the next attempt is {away} ms away, and the day ends in {left} ms"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn is_up(&self, source: &str) -> bool {

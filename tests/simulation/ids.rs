@@ -25,8 +25,8 @@ impl World {
             3 => {
                 let count = [1, 3, 300][self.rng.usize(..3)];
                 for _ in 0..count {
-                    let id = self.uuid().to_string();
-                    self.list(&id);
+                    let id = self.unknown_id();
+                    self.list(&id.to_string());
                 }
                 self.say(|| format!("{count} wrong ids are listed"));
             }
@@ -37,6 +37,7 @@ impl World {
             }
             5 => {
                 let id = self.vendors.foreign_batch();
+                self.standing.unknown.push((id.clone(), self.time.ms()));
                 self.list(&id);
             }
             6 if !self.standing.listed.is_empty() => {
@@ -54,6 +55,12 @@ impl World {
         self.checks.disturbed(self.time.ms());
     }
 
+    fn unknown_id(&mut self) -> uuid::Uuid {
+        let id = self.uuid();
+        self.standing.unknown.push((id.to_string(), self.time.ms()));
+        id
+    }
+
     pub async fn webhook(&mut self) {
         if let Some((event, batch)) = self.standing.events.pop() {
             self.tell(event, batch).await;
@@ -64,8 +71,8 @@ impl World {
         let known: Vec<String> = self.network.state().oracle.batches.keys().cloned().collect();
         let event = self.uuid();
         let batch = match self.rng.u32(..3) {
-            0 => self.uuid(),
-            _ if known.is_empty() => self.uuid(),
+            0 => self.unknown_id(),
+            _ if known.is_empty() => self.unknown_id(),
             _ => known[self.rng.usize(..known.len())].parse().unwrap(),
         };
         // Whoever is said to be complete while it grows may settle before its time.

@@ -32,7 +32,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use world::{Failed, Passed, run};
+use plan::Plan;
+use world::{Draw, Failed, Passed, run};
 
 /// The seeds of an ordinary test run.
 const FIXED: Range<u64> = 0..16;
@@ -48,8 +49,8 @@ fn seeds() -> Range<u64> {
     }
 }
 
-fn one(seed: u64, loud: bool) -> Result<Passed, String> {
-    match catch_unwind(AssertUnwindSafe(|| run(seed, loud))) {
+fn one(seed: u64, loud: bool, draw: Draw) -> Result<Passed, String> {
+    match catch_unwind(AssertUnwindSafe(|| run(seed, loud, draw))) {
         Ok(Ok(passed)) => Ok(passed),
         Ok(Err(Failed { why, when, events })) => Err(format!(
             "seed {seed} at {when}: {why}\nthe last events:\n{events}\nreplay with SIMULATION_SEED={seed}\n"
@@ -61,8 +62,8 @@ fn one(seed: u64, loud: bool) -> Result<Passed, String> {
 #[test]
 fn invariants_hold_in_every_world() {
     if let Ok(seed) = std::env::var("SIMULATION_SEED") {
-        let passed =
-            one(seed.parse().expect("SIMULATION_SEED is a number"), true).unwrap_or_else(|why| panic!("{why}"));
+        let passed = one(seed.parse().expect("SIMULATION_SEED is a number"), true, Plan::draw)
+            .unwrap_or_else(|why| panic!("{why}"));
         println!("{passed:?}");
         return;
     }
@@ -79,7 +80,7 @@ fn invariants_hold_in_every_world() {
                     if seed >= seeds.end {
                         return;
                     }
-                    match one(seed, false) {
+                    match one(seed, false, Plan::draw) {
                         Ok(passed) => {
                             seconds.fetch_add(passed.seconds, Ordering::Relaxed);
                             scrapes.fetch_add(passed.scrapes, Ordering::Relaxed);
@@ -114,7 +115,19 @@ fn invariants_hold_in_every_world() {
 #[test]
 fn a_seed_is_the_same_world_again() {
     for seed in [3, 11, 24] {
-        let first = one(seed, false).unwrap_or_else(|why| panic!("{why}"));
-        assert_eq!(first, one(seed, false).unwrap_or_else(|why| panic!("{why}")), "seed {seed}");
+        let first = one(seed, false, Plan::draw).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(first, one(seed, false, Plan::draw).unwrap_or_else(|why| panic!("{why}")), "seed {seed}");
+    }
+}
+
+/// In more than one process of the exporter, because each restart is one.
+#[test]
+fn ten_years_stay_within_the_bounds() {
+    let seeds = if std::env::var_os("WALLET_EXPORTER_LONG").is_some() { 0..8 } else { 0..1 };
+    for seed in seeds {
+        let passed = one(seed, std::env::var_os("SIMULATION_LOUD").is_some(), Plan::ten_years)
+            .unwrap_or_else(|why| panic!("{why}"));
+        assert!(passed.seconds > 10 * 365 * 86_400, "{passed:?}");
+        println!("ten years, seed {seed}: {} bytes in the database", passed.bytes);
     }
 }

@@ -125,6 +125,33 @@ impl Plan {
         }
     }
 
+    /// Ten years of polls once or twice a day, with everything that leaves rows behind and nothing that loses them.
+    pub fn ten_years(rng: &mut fastrand::Rng) -> Plan {
+        let hours = |rng: &mut fastrand::Rng| rng.u64(12 * 3_600..=24 * 3_600);
+        let intervals = [0; 4].map(|_| hours(rng));
+        Plan {
+            scale: 4,
+            intervals,
+            max_age: [4 * 86_400; 2],
+            settle_after: 12 * 3_600,
+            budgets: [300; 2],
+            phases: [Phase::Busy(40), Phase::Quiet(365 * 86_400)].repeat(10),
+            first_error_ms: 0,
+            latency_ms: 200,
+            troubles: vec![
+                Trouble::Restatements,
+                Trouble::LateSpend,
+                Trouble::ManyNames,
+                Trouble::Restarts,
+                Trouble::ListEdits,
+                Trouble::Webhooks,
+                Trouble::Cards,
+                Trouble::Batches,
+            ],
+            ..Plan::draw(rng)
+        }
+    }
+
     pub fn has(&self, trouble: Trouble) -> bool {
         self.troubles.contains(&trouble)
     }

@@ -34,6 +34,8 @@ pub struct Passed {
     pub hash: u64,
     pub scrapes: u64,
     pub requests: u64,
+    /// Of the database at the end.
+    pub bytes: u64,
 }
 
 /// Why a world is not as it should be.
@@ -62,19 +64,22 @@ pub struct World {
     pub directory: PathBuf,
     directories: u32,
     starts: u64,
+    /// The size of the database at the end.
+    pub bytes: u64,
 }
 
-/// Runs the world of a seed.
-pub fn run(seed: u64, loud: bool) -> Result<Passed, Failed> {
+/// Runs the world of a seed, as `draw` plans it.
+pub fn run(seed: u64, loud: bool, draw: Draw) -> Result<Passed, Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let mut world = World::new(seed, loud);
+        let mut world = World::new(seed, loud, draw);
         match world.play().await {
             Ok(()) => Ok(Passed {
                 seconds: world.time.elapsed().as_secs(),
                 hash: world.checks.hash,
                 scrapes: world.checks.scrapes,
                 requests: world.network.state().requests,
+                bytes: world.bytes,
             }),
             Err(why) => {
                 if let (true, Some(life)) = (loud, &world.life) {
@@ -87,6 +92,9 @@ pub fn run(seed: u64, loud: bool) -> Result<Passed, Failed> {
     })
 }
 
+/// How a world is planned.
+pub type Draw = fn(&mut fastrand::Rng) -> Plan;
+
 fn storage_root() -> TempDir {
     let builder = || {
         let mut builder = tempfile::Builder::new();
@@ -97,9 +105,9 @@ fn storage_root() -> TempDir {
 }
 
 impl World {
-    fn new(seed: u64, loud: bool) -> World {
+    fn new(seed: u64, loud: bool, draw: Draw) -> World {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let plan = Plan::draw(&mut rng);
+        let plan = draw(&mut rng);
         let time = TrueTime::begin(plan.start);
         let trace = Arc::new(Trace::new(loud));
         trace.add(time, || format!("seed {seed}: {plan:?}"));
@@ -130,6 +138,7 @@ impl World {
             root,
             directories: 0,
             starts: 0,
+            bytes: 0,
             plan,
         }
     }
