@@ -17,7 +17,7 @@ use crate::life::files;
 use crate::network::{Dates, Network};
 use crate::oracle::{Book, Listing};
 use crate::plan::{Plan, SOURCES, Trouble};
-use crate::tallies::unattributed;
+use crate::tallies::{answers_are_kept, unattributed};
 use crate::text::Scrape;
 
 /// What is known of one source.
@@ -117,6 +117,7 @@ impl Checks {
 
     /// The process ends. What it learnt since the last scrape, nobody saw.
     pub fn ended(&mut self, ms: i64, network: &Network) {
+        network.state().oracle.batches.values_mut().for_each(|batch| batch.answered = None);
         if self.marks.checks_tried.is_none() {
             self.marks.checks_tried = Some(network.vendors.now() - TimeDelta::milliseconds(ms - self.started));
         }
@@ -222,6 +223,7 @@ impl Checks {
         self.cards(&seen)?;
         self.batches(&seen)?;
         unattributed(&seen)?;
+        answers_are_kept(&seen, self.sources["batches"].polls)?;
         self.gauges(&seen)?;
         self.periods(&seen)?;
         self.schedule(&seen, &before)?;

@@ -20,6 +20,12 @@ fn ms(seconds: u64) -> i64 {
     i64::try_from(seconds).unwrap() * 1_000
 }
 
+/// How long an attempt may wait for its turn.
+fn queue_ms(budget: u32) -> i64 {
+    let budget = i64::from(budget);
+    5_000 + if budget >= 100 { 65_000 } else { 61_000 * (60 / budget + 2) }
+}
+
 fn operation(source: &str) -> Operation {
     match source {
         "balance" => Operation::Balance,
@@ -163,9 +169,8 @@ impl Checks {
                 && polls <= was.polls
             {
                 let (begun, open) = state.begun.get(&operation(name)).copied().unwrap_or((i64::MIN, 0));
-                let budget = i64::from(seen.plan.budgets[which]);
-                let queue = if budget >= 100 { 65_000 } else { 61_000 * (60 / budget + 2) };
-                let patience = if open > 0 || begun >= announced { 2_700_000 } else { 5_000 + queue };
+                let patience =
+                    if open > 0 || begun >= announced { 2_700_000 } else { queue_ms(seen.plan.budgets[which]) };
                 if seen.now > announced + patience && limited < announced {
                     let late = seen.now - announced;
                     return Err(format!("{name}: the attempt that was announced was not made; it is {late} ms late"));
@@ -179,6 +184,10 @@ impl Checks {
                 continue;
             };
             let next = seen.now + (next * 1_000.0) as i64 - wall;
+            let (begun, open) = state.begun.get(&operation(name)).copied().unwrap_or((i64::MIN, 0));
+            if next < seen.now - queue_ms(seen.plan.budgets[which]) && open == 0 && begun < next {
+                return Err(format!("{name}: the next attempt is shown {} ms in the past", seen.now - next));
+            }
             let up = find("wallet_exporter_source_up").is_some_and(|up| up > 0.5);
             let first_failure = find("wallet_exporter_source_consecutive_failures") == Some(1.0);
             let limited_now = seen

@@ -16,7 +16,7 @@ use wallet_exporter::vendor::{NoAnswer, Outgoing, Transport};
 
 use crate::clock::TrueTime;
 use crate::delivery::{answer, no_answer, refused};
-use crate::oracle::Oracle;
+use crate::oracle::{Answered, Oracle};
 use crate::trace::Trace;
 
 /// What the `Date` header says.
@@ -211,6 +211,25 @@ impl Network {
         }
     }
 
+    /// How many rows the asked batches have.
+    fn rows_of(&self, query: &[(String, String)]) -> Vec<(String, usize)> {
+        let state = self.state();
+        let rows = query.iter().filter_map(|(_, id)| Some((id.clone(), state.oracle.batches.get(id)?.rows.len())));
+        rows.collect()
+    }
+
+    /// The exporter has an answer about these batches.
+    fn told(&self, rows: Vec<(String, usize)>) {
+        let mut state = self.state();
+        for (id, rows) in rows {
+            if let Some(batch) = state.oracle.batches.get_mut(&id)
+                && batch.answered.is_none_or(|before| before.rows < rows)
+            {
+                batch.answered = Some(Answered { rows, polls: None });
+            }
+        }
+    }
+
     /// An answer has arrived: perhaps the machine crashes now.
     fn arrived(&self) {
         let mut state = self.state();
@@ -272,10 +291,16 @@ impl Transport for Network {
             };
             format!("{operation:?} {}: {}{}", asked.join(" "), responded.status, &fault[..fault.len().min(80)])
         });
+        let told = match (&responded.fault, &responded.delivery, operation, responded.status) {
+            // One alone may be asked for only to see whether the vendor answers.
+            (None, Delivery::Whole(_), Operation::BalancesCsv, 200) if query.len() > 1 => self.rows_of(&query),
+            _ => Vec::new(),
+        };
         tokio::time::sleep(back).await;
         responded.headers.retain(|(name, _)| *name != "Date");
         let date = self.date(wallet, responded.date.clone());
         let answer = answer(responded, date).await;
+        self.told(told);
         self.arrived();
         answer
     }

@@ -180,6 +180,17 @@ pub struct Batch {
     /// It may settle before it got all rows, or only in part: only upper bounds hold.
     pub uncertain: bool,
     pub listed: bool,
+    /// What this process was last told of it.
+    pub answered: Option<Answered>,
+}
+
+/// A good answer about a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered {
+    /// How many rows it held.
+    pub rows: usize,
+    /// How many polls had ended in the first scrape after it.
+    pub polls: Option<f64>,
 }
 
 /// Everything that is true.

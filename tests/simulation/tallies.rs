@@ -123,3 +123,38 @@ pub fn unattributed(seen: &Seen<'_>) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// Whatever ended a pass: the batches that it has answers about are open with their rows, or counted.
+pub fn answers_are_kept(seen: &Seen<'_>, polls: f64) -> Result<(), String> {
+    let mut state = seen.network.state();
+    for answered in state.oracle.batches.values_mut().filter_map(|batch| batch.answered.as_mut()) {
+        answered.polls.get_or_insert(polls);
+    }
+    let scrape = seen.scrape;
+    let (Some((_, since)), true) = (
+        scrape.family("rightfoot_count_since_timestamp_seconds").next(),
+        scrape.has_family("rightfoot_open_balance_checks"),
+    ) else {
+        return Ok(());
+    };
+    let rows = |family: &str| scrape.family(family).map(|(_, rows)| rows as usize).sum::<usize>();
+    let (open, counted) = (rows("rightfoot_open_balance_checks"), rows("rightfoot_balance_checks_total"));
+    let mut states = scrape.family("rightfoot_batches");
+    let settled = states.any(|(labels, batches)| labels.contains("state=\"settled\"") && batches > 0.0);
+    // The first checks that are counted show as zero for a while.
+    if counted == 0 && settled {
+        return Ok(());
+    }
+    let mut due = 0;
+    for batch in state.oracle.batches.values().filter(|batch| batch.listed && !batch.uncertain) {
+        // The pass in which the answer came has ended since.
+        if let Some(answered) = batch.answered.filter(|answered| answered.polls.is_some_and(|before| before < polls)) {
+            let known = batch.rows.iter().take(answered.rows);
+            due += known.filter(|row| !row.broken && row.at as f64 >= since.ceil()).count();
+        }
+    }
+    if open + counted < due {
+        return Err(format!("{open} checks are open and {counted} counted, and answers held {due}"));
+    }
+    Ok(())
+}
