@@ -3,6 +3,9 @@
 //! Flows in: a page's answer. Flows out: its rows and its `meta`. Invariant: the last four digits, the only personal
 //! field, are never read; a row that is paid or failed has an amount.
 
+use std::fmt;
+
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -11,6 +14,12 @@ use super::parse_error::ParseError;
 use super::records::{CardStatus, CardTransaction};
 use super::scalar;
 use crate::money::Usd;
+
+/// Most rows that are taken from a page. It is asked for 100 at most.
+const MOST_ROWS: usize = 1_000;
+
+/// Longest name of a card brand that is kept, in characters; longer ones are cut.
+const LONGEST_BRAND: usize = 64;
 
 /// A page of the listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +40,9 @@ pub struct CardPage {
 /// A [`ParseError`] of class `refused`, `decode`, `truncated` or `implausible`.
 pub fn read_card_page(body: &[u8]) -> Result<CardPage, ParseError> {
     let Listing { data, meta } = envelope::read(body, Results)?;
+    if data.as_ref().is_some_and(|rows| rows.len() > MOST_ROWS) {
+        return Err(ParseError::too_large(format!("the page has more than {MOST_ROWS} transactions")));
+    }
     let data = data.ok_or_else(|| ParseError::decode("results.data is missing or null"))?;
     let meta = meta.ok_or_else(|| ParseError::decode("results.meta is missing or null"))?;
     Ok(CardPage {
@@ -49,10 +61,39 @@ fn count<N: TryFrom<i64>>(raw: Option<&RawValue>, field: &'static str) -> Result
 
 #[derive(Deserialize)]
 struct Listing<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "rows")]
     data: Option<Vec<Row<'a>>>,
     #[serde(borrow)]
     meta: Option<Meta<'a>>,
+}
+
+/// The rows, of which one more than [`MOST_ROWS`] is kept.
+fn rows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Row<'de>>>, D::Error> {
+    struct Rows;
+    impl<'de> Visitor<'de> for Rows {
+        type Value = Option<Vec<Row<'de>>>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a list of transactions")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut rows = Vec::new();
+            while rows.len() <= MOST_ROWS {
+                match list.next_element()? {
+                    Some(row) => rows.push(row),
+                    None => return Ok(Some(rows)),
+                }
+            }
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(Some(rows))
+        }
+    }
+    deserializer.deserialize_any(Rows)
 }
 
 #[derive(Deserialize)]
@@ -99,7 +140,7 @@ impl Row<'_> {
             sales_tax: money(self.sales_tax_charge, "data[].sales_tax_charge")?.unwrap_or(Usd::ZERO),
             processing_fee: money(self.card_processing_fee, "data[].card_processing_fee")?.unwrap_or(Usd::ZERO),
             card_brand: match self.card_brand {
-                Some(raw) => scalar::text(raw.get(), "data[].card_brand")?.into_owned(),
+                Some(raw) => scalar::text(raw.get(), "data[].card_brand")?.chars().take(LONGEST_BRAND).collect(),
                 None => String::new(),
             },
             status,

@@ -5,7 +5,7 @@
 //! and agrees with its own summary; names stay as the vendor wrote them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use chrono::NaiveDate;
@@ -21,6 +21,11 @@ use crate::money::Usd;
 
 /// The summary may differ from the sum of the periods by one cent: it may have been rounded.
 const TOLERANCE_CENTS: i64 = 1;
+
+/// Most origins and paths of a report, each counted once a day: 366 days with 270 of them. About 15 MB in memory.
+const MOST_PARTS: usize = 100_000;
+/// Most different names among them: what is done with a new name costs more than to read it.
+const MOST_DISTINCT: usize = 10_000;
 
 /// Reads a report of the days `from` to `to`, both included. Periods of [`Grain::Hour`] are added up by day.
 ///
@@ -40,6 +45,10 @@ pub fn read_consumption(
             return Err(ParseError::implausible(format!("summary.{name} is not the sum of the periods")));
         }
     }
+    let names = days.values().flat_map(|day| day.by_origin.keys().chain(day.by_path.keys()));
+    if names.collect::<HashSet<_>>().len() > MOST_DISTINCT {
+        return Err(ParseError::too_large(format!("the report has more than {MOST_DISTINCT} different names")));
+    }
     Ok(ConsumptionReport { from, to, days })
 }
 
@@ -55,7 +64,8 @@ type Report = (BTreeMap<NaiveDate, DayConsumption>, Flow, Flow);
 impl<'de> ReadResults<'de> for Results {
     type Value = Report;
     fn read<D: Deserializer<'de>>(self, reading: &Reading, deserializer: D) -> Result<Report, D::Error> {
-        let mut days = Days { asked: self, days: BTreeMap::new(), hours: BTreeMap::new(), sum: Flow::default() };
+        let mut days =
+            Days { asked: self, days: BTreeMap::new(), hours: BTreeMap::new(), sum: Flow::default(), parts: 0 };
         let summary = deserializer.deserialize_map(ResultsVisitor { reading, days: &mut days })?;
         Ok((days.days, days.sum, summary))
     }
@@ -68,6 +78,8 @@ struct Days {
     /// A bit for each hour that was seen; a day as a whole is bit 0.
     hours: BTreeMap<NaiveDate, u32>,
     sum: Flow,
+    /// How many origins and paths the days hold.
+    parts: usize,
 }
 
 impl Days {
@@ -95,6 +107,7 @@ impl Days {
                 }
                 None => {
                     day.by_origin.insert(name.into_owned(), flow);
+                    self.parts += 1;
                 }
             }
         }
@@ -103,10 +116,20 @@ impl Days {
                 Some(sum) => *sum += debit,
                 None => {
                     day.by_path.insert(name.into_owned(), debit);
+                    self.parts += 1;
                 }
             }
         }
-        Ok(())
+        bounded(self.parts)
+    }
+}
+
+fn bounded(parts: usize) -> Result<(), ParseError> {
+    match parts > MOST_PARTS {
+        true => Err(ParseError::too_large(format!(
+            "the report has more than {MOST_PARTS} origins and paths, each day's counted"
+        ))),
+        false => Ok(()),
     }
 }
 
@@ -350,7 +373,7 @@ struct Paths<'a, 'de> {
 impl<'de> Breakdown<'de> for Paths<'_, 'de> {
     fn entry<A: MapAccess<'de>>(&mut self, name: Cow<'de, str>, map: &mut A) -> Result<(), A::Error> {
         self.into.push((name, optional(self.reading, map, "data[].by_endpoint")?));
-        Ok(())
+        self.reading.check(bounded(self.into.len()))
     }
 }
 
@@ -364,7 +387,7 @@ impl<'de> Breakdown<'de> for Origins<'_, 'de> {
         let mut flow = Flow::default();
         map.next_value_seed(Named(OriginFlow { reading: self.reading, flow: &mut flow }))?;
         self.into.push((name, flow));
-        Ok(())
+        self.reading.check(bounded(self.into.len()))
     }
 }
 

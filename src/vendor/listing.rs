@@ -123,7 +123,7 @@ async fn fetch(
     let most = client.limits().pages;
     if page.last > most {
         let detail = format!("the listing says it has more than {most} pages");
-        return Err(whole.about.invalid(ParseError { reason: Reason::TooLarge, detail }));
+        return Err(whole.about.invalid(ParseError::too_large(detail)));
     }
     if page.current != number {
         return Err(whole

@@ -26,6 +26,11 @@ impl ParseError {
         ParseError { reason: Reason::Implausible, detail: detail.into() }
     }
 
+    /// More than is kept in memory.
+    pub(super) fn too_large(detail: impl Into<String>) -> ParseError {
+        ParseError { reason: Reason::TooLarge, detail: detail.into() }
+    }
+
     /// Ended early.
     pub(super) fn truncated(detail: impl Into<String>) -> ParseError {
         ParseError { reason: Reason::Truncated, detail: detail.into() }

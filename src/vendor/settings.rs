@@ -78,10 +78,11 @@ impl Default for RequestLimits {
             csv_idle: Duration::from_secs(30),
             csv_progress: 1024,
             csv_total: Duration::from_secs(30 * 60),
-            // A year of hours with all its breakdowns is 8 MB.
-            json_bytes: 32 * 1024 * 1024,
+            // A year of days with 100 origins and 100 paths each is 6 MB.
+            json_bytes: 12 * 1024 * 1024,
             csv_bytes: 2 * 1024 * 1024 * 1024,
-            pages: 1_000,
+            // 54 card transactions a day over the 366 days that the vendor answers for.
+            pages: 200,
         }
     }
 }

@@ -294,8 +294,38 @@ async fn cards_that_are_not_believed() {
         ("a negative total", r#""total":1"#, r#""total":-1"#, Implausible, "meta.total is out of range"),
         ("a total in words", r#""total":1"#, r#""total":"oops""#, Decode, "meta.total"),
         ("another page", r#""current_page":1"#, r#""current_page":2"#, Implausible, "meta.current_page"),
-        ("too many pages", r#""last_page":1"#, r#""last_page":1001"#, Reason::TooLarge, "more than 1000 pages"),
+        ("too many pages", r#""last_page":1"#, r#""last_page":201"#, Reason::TooLarge, "more than 200 pages"),
     ] {
         fails(operation, name, good.replacen(from, to, 1), reason, detail).await;
     }
+}
+
+#[tokio::test]
+async fn more_than_is_kept_in_memory_is_too_large() {
+    let rows: Vec<String> = (0..1_001).map(card).collect();
+    let words = "the page has more than 1000 transactions";
+    fails(Operation::CreditCardTransactions, "rows", page(&rows, 1, 1, 1_001), Reason::TooLarge, words).await;
+    assert!(outcome(Operation::CreditCardTransactions, page(&rows[..1_000], 1, 1, 1_000)).await.is_ok());
+
+    let parts =
+        |entry: &str| (0..100_001).map(|part| format!(r#""name {part}":{entry}"#)).collect::<Vec<_>>().join(",");
+    let words = "the report has more than 100000 origins and paths, each day's counted";
+    let origins = format!("{{{}}}", parts("{}"));
+    let paths = format!("{{{}}}", parts("0"));
+    for (name, origins, paths) in [("origins", origins.as_str(), "{}"), ("paths", "{}", paths.as_str())] {
+        let list = format!("[{}]", period(r#""2026-05-02""#, "0", "0", origins, paths));
+        fails(Operation::ConsumptionReport, name, report(&list, 0, 0), Reason::TooLarge, words).await;
+    }
+    let half =
+        |parts: &str| parts.split_at(parts.len() / 2 - 10).0.rsplit_once(',').map(|(half, _)| format!("{half}}}"));
+    let (origins, paths) = (half(&origins).unwrap(), half(&paths).unwrap());
+    let days = [r#""2026-05-01""#, r#""2026-05-02""#].map(|day| period(day, "0", "0", &origins, &paths));
+    let list = format!("[{}]", days.join(","));
+    fails(Operation::ConsumptionReport, "all days", report(&list, 0, 0), Reason::TooLarge, words).await;
+    let paths = format!("{{{}}}", parts("0").split_inclusive(',').take(10_000).collect::<String>() + r#""last":0"#);
+    let list = format!("[{}]", period(r#""2026-05-02""#, "0", "0", "{}", &paths));
+    let words = "the report has more than 10000 different names";
+    fails(Operation::ConsumptionReport, "names", report(&list, 0, 0), Reason::TooLarge, words).await;
+    let fewer = report(&list, 0, 0).replacen(r#""name 7":0,"#, "", 1);
+    assert!(outcome(Operation::ConsumptionReport, fewer).await.is_ok());
 }
