@@ -20,4 +20,4 @@ pub use listener::BindError;
 pub use server::{Options, ServeError, Server};
 pub use site::Site;
 pub use web::{Web, WebConfigError};
-pub use webhook::{WebhookOptions, WebhookServer};
+pub use webhook::{WebhookEvent, WebhookOptions, WebhookServer};

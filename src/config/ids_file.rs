@@ -45,7 +45,9 @@ pub fn read(path: &Path) -> Result<BatchIds, FileError> {
     Ok(parse(&file::read(path, LARGEST_KIB)?))
 }
 
-fn parse(bytes: &[u8]) -> BatchIds {
+/// Reads what such a file holds; any bytes do.
+#[must_use]
+pub fn parse(bytes: &[u8]) -> BatchIds {
     let mut found = BatchIds::default();
     let mut seen = std::collections::HashSet::new();
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);

@@ -60,6 +60,14 @@ impl Web {
         Ok(())
     }
 
+    /// Checks the text of a web configuration. Errors name it as `file`, in whose folder relative paths begin.
+    ///
+    /// # Errors
+    /// If it cannot be used as it is.
+    pub fn check(file: &Path, text: Vec<u8>) -> Result<(), WebConfigError> {
+        parse(file, text).map(drop)
+    }
+
     /// TLS for the next connection, if it is to have any. Certificates that changed on disk are read here.
     pub(super) async fn tls(&self) -> Option<TlsAcceptor> {
         let tls = Arc::clone(self.current.load().tls.as_ref()?);
@@ -85,9 +93,13 @@ impl Web {
 }
 
 fn read(path: &Path) -> Result<Current, WebConfigError> {
-    let name = |problem: String| WebConfigError(format!("web configuration {}: {problem}", path.display()));
     let bytes = crate::config::file::read(path, FILE_KIB)
         .map_err(|error| WebConfigError(format!("web configuration: {error}")))?;
+    parse(path, bytes)
+}
+
+fn parse(path: &Path, bytes: Vec<u8>) -> Result<Current, WebConfigError> {
+    let name = |problem: String| WebConfigError(format!("web configuration {}: {problem}", path.display()));
     let text = String::from_utf8(bytes).map_err(|_| name("it is not UTF-8".to_owned()))?;
     let checked = file::check(&text, path.parent().unwrap_or(Path::new(""))).map_err(name)?;
     Ok(Current {

@@ -101,13 +101,39 @@ struct Hook {
     secret: Secret,
 }
 
-/// What is read of an event; the rest is the vendor's.
-#[derive(Deserialize)]
-struct Event {
-    #[serde(rename = "type")]
-    kind: String,
-    event_uuid: Option<String>,
-    batch_id: Option<String>,
+/// What the body of a request says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebhookEvent {
+    /// A batch is complete.
+    Completed {
+        /// The event's own id.
+        event: Uuid,
+        /// The batch.
+        batch: Uuid,
+    },
+    /// Another event, which means nothing here.
+    Other,
+}
+
+impl WebhookEvent {
+    /// Reads a body; `None` if it is no event, or one whose ids are none.
+    #[must_use]
+    pub fn read(body: &[u8]) -> Option<WebhookEvent> {
+        // The rest is the vendor's.
+        #[derive(Deserialize)]
+        struct Event {
+            #[serde(rename = "type")]
+            kind: String,
+            event_uuid: Option<String>,
+            batch_id: Option<String>,
+        }
+        let event: Event = serde_json::from_slice(body).ok()?;
+        if event.kind != COMPLETED {
+            return Some(WebhookEvent::Other);
+        }
+        let uuid = |text: Option<String>| Uuid::try_parse(&text?).ok();
+        Some(WebhookEvent::Completed { event: uuid(event.event_uuid)?, batch: uuid(event.batch_id)? })
+    }
 }
 
 impl Hook {
@@ -130,14 +156,13 @@ impl Hook {
             Ok(body) => body,
             Err(refusal) => return refusal,
         };
-        let Ok(event) = serde_json::from_slice::<Event>(&body) else { return self.malformed() };
-        if event.kind != COMPLETED {
-            self.webhook_sink.ignored();
-            return received();
-        }
-        let uuid = |text: Option<String>| text.and_then(|text| Uuid::try_parse(&text).ok());
-        let (Some(batch), Some(event)) = (uuid(event.batch_id), uuid(event.event_uuid)) else {
-            return self.malformed();
+        let (event, batch) = match WebhookEvent::read(&body) {
+            Some(WebhookEvent::Completed { event, batch }) => (event, batch),
+            Some(WebhookEvent::Other) => {
+                self.webhook_sink.ignored();
+                return received();
+            }
+            None => return self.malformed(),
         };
         match self.webhook_sink.completed(event, batch).await {
             Ok(Received::Accepted | Received::Duplicate) => received(),
