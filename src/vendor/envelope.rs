@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -111,12 +112,7 @@ impl Code {
     }
 
     fn of(status: &RawValue) -> Option<Code> {
-        #[derive(serde::Deserialize)]
-        struct Status<'a> {
-            #[serde(borrow)]
-            code: Option<&'a RawValue>,
-        }
-        let raw = serde_json::from_str::<Status<'_>>(status.get()).ok()?.code?.get();
+        let raw = last(status.get(), "code")?.get();
         let digits = raw.trim_matches('"');
         let refuses = digits.parse::<f64>().ok()? >= 400.0;
         Some(Code { refuses, plain: digits.parse().ok().filter(|code| *code <= 999) })
@@ -125,13 +121,13 @@ impl Code {
 
 /// A refusal in a body whose results could not be read, if there is one.
 fn refusal(text: &str) -> Option<ParseError> {
-    #[derive(serde::Deserialize)]
-    struct Refusal<'a> {
-        #[serde(borrow)]
-        status: Option<&'a RawValue>,
-    }
-    let code = Code::of(serde_json::from_str::<Refusal<'_>>(text).ok()?.status?)?;
+    let code = Code::of(last(text, "status")?)?;
     code.refuses.then(|| code.error())
+}
+
+/// The value of a name in an object; of several the last, as most readers of JSON have it.
+fn last<'t>(object: &'t str, name: &str) -> Option<&'t RawValue> {
+    serde_json::from_str::<BTreeMap<String, &RawValue>>(object).ok()?.remove(name)
 }
 
 struct Envelope<'r, R> {

@@ -37,6 +37,13 @@ async fn envelopes() {
             ("429 inside", r#"{"results":[],"status":{"code":429}}"#.into(), Refused, "status.code 429"),
             ("refused with good results", good.replace(r#""code":200"#, r#""code":500"#), Refused, "status.code 500"),
             ("refused beyond HTTP", good.replace(r#""code":200"#, r#""code":1e9"#), Refused, "status.code"),
+            (
+                "refused by the last of two codes",
+                good.replace(r#""code":200"#, r#""code":200,"code":500"#),
+                Refused,
+                "status.code 500",
+            ),
+            ("two statuses", r#"{"status":{},"status":{"code":403}}"#.into(), Refused, "status.code 403"),
             ("a message alone", r#"{"message":"oops"}"#.into(), Decode, "results is missing"),
             ("results are null", r#"{"results":null,"status":{"code":200}}"#.into(), Decode, "results"),
             ("results are a list", r#"{"results":[],"status":{"code":200}}"#.into(), Decode, "results"),
