@@ -90,7 +90,8 @@ fn thousandths(text: &str) -> Option<u16> {
 ///
 /// Of the ranges that match a format the most exact one gives the weight. Parameters other than `version` are
 /// ignored, as what they mean (such as `escaping`) makes no difference to names like ours. Equal weights go to
-/// whichever was named first, and to text where neither was named exactly.
+/// whichever was named first, and to text where neither was named exactly. OpenMetrics has to be named, unless text is
+/// refused.
 #[must_use]
 pub fn format(headers: &HeaderMap) -> Format {
     let (mut text, mut openmetrics) = (Weighed::default(), Weighed::default());
@@ -120,7 +121,8 @@ pub fn format(headers: &HeaderMap) -> Format {
             openmetrics.take(1, element.weight, usize::MAX);
         }
     }
-    let named = openmetrics.exactness > 2;
+    // Who refuses text takes whatever else fits.
+    let named = openmetrics.exactness > 2 || (text.exactness > 1 && text.weight == 0);
     let preferred = openmetrics.weight > text.weight
         || (openmetrics.weight == text.weight && named && openmetrics.place < text.place);
     if preferred && named && openmetrics.weight > 0 { Format::OpenMetrics } else { Format::Text }

@@ -14,7 +14,7 @@ const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,ima
 
 #[test]
 fn the_format() {
-    let table: [(&[&str], Format); 27] = [
+    let table: [(&[&str], Format); 30] = [
         (&[], Text),
         (&[""], Text),
         (&["*/*"], Text),
@@ -40,6 +40,9 @@ fn the_format() {
         (&["application/openmetrics-text;q=nonsense, text/plain;q=0.1"], Text),
         (&["application/openmetrics-text;q=1.5"], Text),
         (&["application/openmetrics-text;q=0.0001"], Text),
+        (&["text/plain;q=0, */*"], OpenMetrics),
+        (&["text/*;q=0, application/*;q=0.1"], OpenMetrics),
+        (&["text/plain;q=0"], Text),
         (&["application/json"], Text),
         (&[";;;,,, / ;q=, =;\"\\"], Text),
     ];
