@@ -8,9 +8,11 @@ WORKDIR /src
 # The dependencies alone: this layer is built again only when the manifest or the lock file changes.
 COPY Cargo.toml Cargo.lock ./
 COPY simulator/Cargo.toml simulator/
-RUN mkdir -p src tests/it simulator/src \
+COPY fuzz/Cargo.toml fuzz/
+RUN mkdir -p src tests/it simulator/src fuzz/src \
  && echo 'fn main() {}' > src/main.rs \
  && cp src/main.rs build.rs \
+ && cp src/main.rs fuzz/src/main.rs \
  && cp src/main.rs tests/it/main.rs \
  && touch src/lib.rs simulator/src/lib.rs \
  && cargo build --release --locked --bin wallet-exporter

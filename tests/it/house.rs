@@ -103,7 +103,7 @@ fn each_crate_has_one_home() {
 fn every_file_opens_by_saying_what_it_is_about() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
-    for directory in ["src", "simulator/src", "tests"] {
+    for directory in ["src", "simulator/src", "fuzz/src", "tests"] {
         sources(&root.join(directory), &mut paths);
     }
     for path in paths {
