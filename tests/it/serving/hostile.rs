@@ -96,6 +96,12 @@ async fn closed_by_head(running: &Running) -> Option<f64> {
 async fn answers_share_their_bytes() {
     let running = serve(options(), FakeSite::new(|format| large(300_000, format))).await;
     let exposition = std::sync::Arc::clone(&running.site.rendered.lock().unwrap()[0]);
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap().to_owned();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    };
+    let before = resident();
     let mut stalled = Vec::new();
     for _ in 0..20 {
         let mut stream = TcpStream::connect(running.address).await.unwrap();
@@ -108,15 +114,11 @@ async fn answers_share_their_bytes() {
         stream.read_exact(&mut first).await.unwrap();
         assert_eq!(&first, b"HTTP/1.1 200 OK");
     }
-    let resident = || {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap().to_owned();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
-    };
     // Twenty copies would be 400 MiB. Other tests in this process take some memory, but nothing like it.
     let whole = exposition.plain().len() as u64 >> 20;
     assert!(whole >= 15, "{whole} MiB");
-    assert!(resident() < 20 * whole, "{} MiB", resident());
+    let after = resident();
+    assert!(after < before + 20 * whole, "{before} MiB before, {after} MiB after");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
