@@ -1,5 +1,7 @@
 //! The accept headers, and the file of batch ids.
 
+use std::collections::HashSet;
+
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use wallet_exporter::config::ids_file;
 use wallet_exporter::http::negotiate;
@@ -76,6 +78,8 @@ pub fn ids(input: &[u8]) -> Verdict {
     hold(bad.is_sorted_by(|before, after| before < after), || "bad lines out of order".to_owned())?;
     hold(bad.iter().all(|line| (1..=lines).contains(line)), || "a bad line that is none".to_owned())?;
     hold(found.ids.len() + bad.len() <= lines, || "more findings than lines".to_owned())?;
+    let each: HashSet<_> = found.ids.iter().collect();
+    hold(each.len() == found.ids.len(), || "an id is there twice".to_owned())?;
     let written: Vec<String> = found.ids.iter().map(|id| format!("{id}\r\n")).collect();
     let again = ids_file::parse(written.concat().as_bytes());
     hold(again.ids == found.ids && again.bad_lines.is_empty(), || "its ids do not read back".to_owned())?;
