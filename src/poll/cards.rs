@@ -141,11 +141,13 @@ impl CardsPoller {
         }
     }
 
+    /// `restored` if what counters may have shown before is in the listing, or was in one before.
     async fn keep(
         &mut self,
         listing: Vec<CardTransaction>,
         range: Range,
         full_on: Option<NaiveDate>,
+        restored: bool,
     ) -> Option<CardChanges> {
         let account = self.storage.account;
         let ids: Vec<i64> = listing.iter().map(|transaction| transaction.id).collect();
@@ -164,6 +166,10 @@ impl CardsPoller {
         success.count_since = count_since;
         success.configured_since = self.configured_since.map(|day| day.to_string());
         success.answer = full_on.map(|day| day.to_string());
+        if !restored {
+            // The next start must not take the book for a young one.
+            success.at = None;
+        }
         let new_series = self.storage.new_series(changes.costs.keys().map(|brand| series_key(brand)), self.stale);
         let (book, written, rows) = (self.book.clone(), changes.clone(), new_series.clone());
         let kept = self
@@ -215,7 +221,7 @@ impl Poller for CardsPoller {
             self.storage.show_now("card/").await;
         }
         let full_on = if full { Some(today) } else { self.full_on };
-        let unkept = self.keep(listing, range, full_on).await;
+        let unkept = self.keep(listing, range, full_on, full || !self.stale).await;
         self.stale &= !full || unkept.is_some();
         // Only a listing up to now moves the mark that the next one starts from; one that was not kept does not.
         if range.1.is_none() && unkept.is_none() {

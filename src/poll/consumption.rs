@@ -117,8 +117,10 @@ impl ConsumptionPoller {
     async fn read(&self, full: bool) -> Result<ConsumptionReport, RequestError> {
         let credential = self.client.credential();
         let today = credential.now().date_naive();
-        // First, because a vendor that answers only one request a minute would never answer the second.
-        if let Some(day) = credential.candidate_day().filter(|day| *day != today) {
+        // A vendor that takes a day to come has reached it. That is asked for first, because one that answers only one
+        // request a minute would never answer the second; a day that is past any vendor takes, whatever its clock shows.
+        let ahead = credential.candidate_day().filter(|day| *day > today);
+        if let Some(day) = ahead {
             match self.read_to(day, full).await {
                 Err(error) if error.status == Some(422) => credential.day_refused(),
                 Err(error) if error.reason != Reason::RateLimited => {}
@@ -135,7 +137,8 @@ impl ConsumptionPoller {
             outcome = self.read_to(shown, full).await;
         }
         // A clock that has moved far is believed once the vendor takes its day, too.
-        let Some(day) = credential.candidate_day().filter(|day| *day != shown) else { return outcome };
+        let candidate = credential.candidate_day().filter(|day| *day != shown && ahead != Some(*day));
+        let Some(day) = candidate else { return outcome };
         match self.read_to(day, full).await {
             Ok(report) => Ok(report),
             Err(error) => {
@@ -176,7 +179,8 @@ impl ConsumptionPoller {
         Some(())
     }
 
-    async fn keep(&mut self, changes: Changes, full_read_on: Option<NaiveDate>) -> Option<Changes> {
+    /// `restored` if what counters may have shown before is among the changes, or was before.
+    async fn keep(&mut self, changes: Changes, full_read_on: Option<NaiveDate>, restored: bool) -> Option<Changes> {
         let count_since = self.count_since.unwrap_or_else(|| match self.configured_since {
             Some(day) => day.and_time(NaiveTime::MIN).and_utc(),
             None => self.client.credential().now(),
@@ -184,6 +188,10 @@ impl ConsumptionPoller {
         let mut success = self.storage.success(Source::Consumption);
         success.count_since = count_since;
         success.configured_since = self.configured_since.map(|day| day.to_string());
+        if !restored {
+            // The next start must not take the ledger for a young one.
+            success.at = None;
+        }
         let keys = ConsumptionPoller::known_series().into_iter().chain(changes.counters.keys().map(Series::key));
         let new_series = self.storage.new_series(keys, self.stale);
         let (written, rows) = (changes.clone(), new_series.clone());
@@ -257,7 +265,7 @@ impl Poller for ConsumptionPoller {
         }
         let changes = self.ledger.plan(&report);
         let full_read_on = if full { Some(day) } else { self.full_read_on };
-        let unkept = self.keep(changes, full_read_on).await;
+        let unkept = self.keep(changes, full_read_on, full || !self.stale).await;
         self.stale &= !full || unkept.is_some();
         self.last_day = Some(day);
         let now = self.storage.clock.boot();

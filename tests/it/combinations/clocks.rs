@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use vendor_simulator::{CardEvent, Fault, NewRow, Operation};
 use wallet_exporter::clock::Clock as _;
 use wallet_exporter::money::Usd;
@@ -83,6 +85,58 @@ async fn a_vendor_whose_day_has_moved_and_that_answers_one_request_a_pass_shows_
         rig.poll(&["consumption"]).await;
     }
     assert_eq!(rig.value(today), Some(5.0), "the vendor's day is asked for first once two answers agree on it");
+}
+
+/// Answers every request with the same `Date`, as a cache in between does, and each report with what its last day cost:
+/// as many dollars as the day of the month.
+async fn frozen_dates(date: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 4_096];
+            let read = stream.read(&mut head).await.unwrap();
+            let head = String::from_utf8_lossy(&head[..read]).into_owned();
+            let results = match head.split_once("end_date=") {
+                Some((_, rest)) => {
+                    let (day, debit) = (&rest[..10], &rest[8..10]);
+                    let debit: u32 = debit.parse().unwrap();
+                    let period = format!(
+                        r#"{{"period":"{day}","debit":{debit},"credit":0,"by_origin":{{}},"by_endpoint":{{}}}}"#
+                    );
+                    format!(r#"{{"summary":{{"total_debit":{debit},"total_credit":0}},"data":[{period}]}}"#)
+                }
+                None => r#"{"balance":12.5,"currency":"USD","asOf":"2026-05-19T12:00:00+00:00"}"#.to_owned(),
+            };
+            let body = format!(r#"{{"results":{results}}}"#);
+            let head = format!("Connection: close\r\nContent-Type: application/json\r\nContent-Length: {}", body.len());
+            let answer = format!("HTTP/1.1 200 OK\r\nDate: {date}\r\n{head}\r\n\r\n{body}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cache_that_repeats_an_old_date_does_not_set_the_day_back() {
+    let mut rig = Rig::new().await;
+    for name in ["RIGHTFOOT_API_KEY", "RIGHTFOOT_BASE_URL"] {
+        rig.settings.remove(name);
+    }
+    rig.set("BATCHDATA_BASE_URL", &frozen_dates("Sun, 17 May 2026 12:00:00 GMT").await);
+    rig.set("BATCHDATA_SOURCES", "balance,consumption");
+    rig.set("BATCHDATA_BALANCE_INTERVAL", "70s");
+    rig.set("BATCHDATA_CONSUMPTION_INTERVAL", "200s");
+    rig.start().await;
+    rig.first_polls().await;
+    for _ in 0..8 {
+        rig.poll(&["balance"]).await;
+        let today = rig.value(r#"batchdata_wallet_period_debit_usd{account="default",period="today"}"#);
+        assert_eq!(today, Some(19.0));
+        rig.poll(&["consumption"]).await;
+    }
+    assert_eq!(rig.value(r#"batchdata_wallet_period_debit_usd{account="default",period="today"}"#), Some(19.0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

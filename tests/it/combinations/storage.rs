@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use vendor_simulator::{CardEvent, Fault, NewRow, Operation};
 use wallet_exporter::clock::Clock as _;
 use wallet_exporter::money::Usd;
@@ -88,6 +89,63 @@ async fn counters_of_an_old_storage_are_back_soon_after_a_storage_that_failed_at
     while shown(&rig) != [true; 2] {
         assert!(rig.clock.boot().since(works) < Duration::from_secs(2_400), "{:?}", shown(&rig));
         rig.poll(&["consumption", "card_transactions"]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_is_not_taken_for_a_young_one_after_a_short_read_that_could_be_written() {
+    let failed = r#"kind="top_up",status="failed",card_brand="visa""#;
+    for (source, series, counted) in [
+        ("consumption", r#"batchdata_wallet_debit_usd_total{account="default"}"#.to_owned(), 5.0),
+        ("card_transactions", format!(r#"batchdata_card_transactions_total{{account="default",{failed}}}"#), 1.0),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let (data, copy) = (directory.path().join("data"), directory.path().join("copy"));
+        let mut rig = Rig::new().await;
+        // Alone, because the end of another source's attempt would find out that the storage works.
+        rig.set("BATCHDATA_SOURCES", source);
+        for name in ["RIGHTFOOT_API_KEY", "RIGHTFOOT_BASE_URL"] {
+            rig.settings.remove(name);
+        }
+        rig.set("STORAGE_PATH", data.to_str().unwrap());
+        rig.start().await;
+        rig.first_polls().await;
+        rig.stop().await;
+        std::fs::create_dir(&copy).unwrap();
+        for name in [wallet_exporter::store::FILE_NAME, "wallet-exporter.lock"] {
+            std::fs::copy(data.join(name), copy.join(name)).unwrap();
+        }
+        rig.start().await;
+        rig.first_polls().await;
+        // Late, so that only a read of all days brings it: the second of the next day.
+        let late = rig.vendors.now() - TimeDelta::days(10);
+        rig.vendors.spend(late, "api_request", "/api/v1/address/verify", Usd::from_cents(500));
+        rig.vendors.card(&CardEvent { at: Some(late), ..CardEvent::failed(Usd::from_cents(100)) });
+        rig.clock.advance(Duration::from_secs(24 * 3_600));
+        for _ in 0..3 {
+            rig.poll(&[source]).await;
+        }
+        assert_eq!(rig.value(&series), Some(counted));
+        rig.stop().await;
+        // The copy is put back a week later, and the first long read cannot be written.
+        rig.clock.advance(Duration::from_secs(7 * 24 * 3_600));
+        rig.set("STORAGE_PATH", copy.to_str().unwrap());
+        let fail_once =
+            |rig: &Rig| Operation::ALL.map(|operation| rig.vendors.fault(operation, Fault::status(503), Some(1)));
+        fail_once(&rig);
+        rig.start().await;
+        rig.first_polls().await;
+        rig.store().set_fault(Some(StorageFault { skip: 0, kind: StorageFaultKind::Full }));
+        rig.poll(&[source]).await;
+        rig.until("the storage is down", |rig| rig.value(STORAGE_UP) == Some(0.0)).await;
+        rig.store().set_fault(None);
+        rig.poll(&[source]).await;
+        rig.stop().await;
+        fail_once(&rig);
+        rig.start().await;
+        rig.first_polls().await;
+        let shown = rig.value(&series);
+        assert!(shown.is_none_or(|shown| shown >= counted), "{series} is {shown:?}, and was {counted}");
     }
 }
 
