@@ -70,11 +70,6 @@ async fn a_vendor_whose_day_has_moved_and_that_answers_one_request_a_pass_shows_
     rig.set("BATCHDATA_SOURCES", "consumption");
     rig.start().await;
     rig.first_polls().await;
-    let good = Fault::Edit { members: Vec::new() };
-    for _ in 0..12 {
-        rig.vendors.fault(Operation::ConsumptionReport, good.clone(), Some(1));
-        rig.vendors.fault(Operation::ConsumptionReport, Fault::throttled(None), Some(1));
-    }
     rig.vendors.set_clock_offset(TimeDelta::hours(25));
     spend(&rig, TimeDelta::zero(), 5);
     let today = r#"batchdata_wallet_period_debit_usd{account="default",period="today"}"#;
@@ -82,6 +77,9 @@ async fn a_vendor_whose_day_has_moved_and_that_answers_one_request_a_pass_shows_
         if rig.value(today) == Some(5.0) {
             return;
         }
+        rig.vendors.clear_faults(None);
+        rig.vendors.fault(Operation::ConsumptionReport, Fault::Edit { members: Vec::new() }, Some(1));
+        rig.vendors.fault(Operation::ConsumptionReport, Fault::throttled(None), None);
         rig.poll(&["consumption"]).await;
     }
     assert_eq!(rig.value(today), Some(5.0), "the vendor's day is asked for first once two answers agree on it");
