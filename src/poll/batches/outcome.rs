@@ -60,7 +60,9 @@ impl BatchesPoller {
             applied.batches.insert(id, batch);
         }
         for (id, error) in findings.failed {
-            let Some(mut batch) = self.followed.get(&id).cloned() else { continue };
+            // It may have been answered together with others before it failed alone.
+            let answered = applied.batches.remove(&id);
+            let Some(mut batch) = answered.or_else(|| self.followed.get(&id).cloned()) else { continue };
             if batch.state != BatchState::Failing {
                 tracing::warn!(batch_id = %id, error = %error, "the export of this batch alone fails");
             }

@@ -275,3 +275,20 @@ async fn a_row_dated_9999_keeps_its_batch_open_no_longer_than_others() {
     until_settled(&rig, 1.0).await;
     assert_eq!(rig.value(SUCCESS), Some(2.0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_group_held_is_shown_although_the_batch_then_fails_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = listed(directory.path(), &[]).await;
+    let ids = [3, 4].map(|count| rig.vendors.batch(rows(count)));
+    ids.iter().for_each(|id| rig.vendors.break_row(id, 0));
+    std::fs::write(directory.path().join("ids"), ids.join("\n")).unwrap();
+    // Both together, then one by one, because of the rejected rows: the first of them fails.
+    rig.vendors.fault(Operation::BalancesCsv, Fault::Csv { changes: Vec::new() }, Some(1));
+    rig.vendors.fault(Operation::BalancesCsv, Fault::status(500), Some(1));
+    rig.start().await;
+    rig.first_polls().await;
+    assert_eq!(batches(&rig, "failing"), Some(1.0));
+    let open = r#"rightfoot_open_balance_checks{account="default",status="success",submitted_via="api"}"#;
+    assert_eq!(rig.value(open), Some(5.0), "all rows but the two that are rejected");
+}
