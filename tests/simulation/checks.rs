@@ -65,6 +65,8 @@ pub struct Checks {
     pub started: i64,
     pub wall_set: bool,
     pub was_rebooted: bool,
+    /// The machine was started again before this process.
+    pub started_rebooted: bool,
     /// An older copy was put back and a card was lost or left a state: what is counted of cards may differ.
     pub cards_vanished: bool,
     pub vendor_clock_changed: i64,
@@ -106,6 +108,7 @@ impl Checks {
 
     pub fn started(&mut self, ms: i64) {
         self.started = ms;
+        self.started_rebooted = self.was_rebooted;
         self.last = ms;
         self.disturbed = ms;
         self.previous = Scrape::default();
@@ -117,6 +120,7 @@ impl Checks {
 
     /// The process ends. What it learnt since the last scrape, nobody saw.
     pub fn ended(&mut self, ms: i64, network: &Network) {
+        network.note_read();
         network.state().oracle.batches.values_mut().for_each(|batch| batch.answered = None);
         if self.marks.checks_tried.is_none() {
             self.marks.checks_tried = Some(network.vendors.now() - TimeDelta::milliseconds(ms - self.started));

@@ -82,7 +82,7 @@ impl Checks {
         let max_age = seen.plan.max_age[usize::from(series.starts_with("rightfoot_"))];
         let max_age = i64::try_from(max_age).unwrap() * 1_000;
         let old = stored.is_none_or(|stored| self.started - stored > max_age - 2_000);
-        old || (self.was_rebooted && seen.plan.has(crate::plan::Trouble::WallClock))
+        old || (self.started_rebooted && seen.plan.has(crate::plan::Trouble::WallClock))
     }
 
     /// The totals are at most what was spent since counting began, the parts at most what the vendor ever gave them.

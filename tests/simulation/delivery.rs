@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use reqwest::{Body, Response};
 use vendor_simulator::{Delivery, Operation, Responded, Simulator};
 use wallet_exporter::vendor::{NoAnswer, Reason};
@@ -26,8 +26,12 @@ pub fn refused(vendors: &Simulator, operation: Operation, status: u16, retry: Op
     }
 }
 
-/// The response, or why there is none.
-pub async fn answer(responded: Responded, date: Option<String>) -> Result<Response, NoAnswer> {
+/// The response, or why there is none. `read` runs when a whole body was read to its end.
+pub async fn answer(
+    responded: Responded,
+    date: Option<String>,
+    read: impl FnOnce() + Send + 'static,
+) -> Result<Response, NoAnswer> {
     let mut builder = http::Response::builder().status(responded.status);
     for (name, value) in &responded.headers {
         builder = builder.header(*name, value);
@@ -40,7 +44,8 @@ pub async fn answer(responded: Responded, date: Option<String>) -> Result<Respon
         Delivery::Nothing => return Err(no_answer("the connection was closed before an answer")),
         Delivery::Whole(body) => {
             builder = builder.header("Content-Length", body.len());
-            Body::from(body)
+            let end = stream::once(async { read() }).filter_map(|()| std::future::ready(None));
+            Body::wrap_stream(stream::iter([Ok::<Bytes, Infallible>(body)]).chain(end))
         }
         Delivery::Unframed(body) => {
             let pieces = stream::iter([Ok::<Bytes, Infallible>(body)]);

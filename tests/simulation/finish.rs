@@ -40,6 +40,7 @@ impl World {
         let mut state = self.network.state();
         state.conditions = Conditions::calm();
         state.crash_after = None;
+        (state.webhooks, state.announced) = (false, None);
         drop(state);
         if self.storage_fault.take().is_some() {
             if let Some(life) = &self.life {
@@ -78,8 +79,8 @@ impl World {
             let given = self.network.state().oracle.money.all_given() || vendor_ahead.num_seconds().abs() > 2;
             let settled = self.growing.is_empty() && self.batches_missing().is_empty();
             if self.time.now() > least && polled && given && settled {
-                // The last report was answered; its poll must end, too.
-                return self.step(Duration::from_secs(120)).await;
+                // The last report was answered; its poll must end, and new series show their values.
+                return self.step(Duration::from_secs(120.max(self.plan.hold + 30))).await;
             }
             if self.time.now() > at_most {
                 let missing = self.batches_missing();

@@ -2,6 +2,11 @@
 //!
 //! Invariant: a batch that may settle before its time, or in part, is marked in the oracle.
 
+use std::time::Duration;
+
+use wallet_exporter::store::{StorageFault, StorageFaultKind};
+
+use crate::plan::Trouble;
 use crate::world::World;
 
 impl World {
@@ -75,22 +80,55 @@ impl World {
             _ if known.is_empty() => self.unknown_id(),
             _ => known[self.rng.usize(..known.len())].parse().unwrap(),
         };
-        // Whoever is said to be complete while it grows may settle before its time.
-        let id = batch.to_string();
-        if self.growing.iter().any(|growing| growing.id == id)
-            && let Some(batch) = self.network.state().oracle.batches.get_mut(&id)
-        {
-            batch.uncertain = true;
-        }
+        self.may_settle_early(batch);
         self.tell(event, batch).await;
         if self.rng.bool() {
             self.tell(event, batch).await;
         }
     }
 
+    /// Who is said to be complete while it grows may settle before its time.
+    fn may_settle_early(&mut self, batch: uuid::Uuid) {
+        let id = batch.to_string();
+        if self.growing.iter().any(|growing| growing.id == id)
+            && let Some(batch) = self.network.state().oracle.batches.get_mut(&id)
+        {
+            batch.uncertain = true;
+        }
+    }
+
+    /// A webhook for a batch while an answer about it is being kept.
+    pub async fn announced(&mut self) {
+        let announced = self.network.state().announced.take();
+        if let Some(batch) = announced.and_then(|id| id.parse().ok()) {
+            let event = self.uuid();
+            self.may_settle_early(batch);
+            self.tell(event, batch).await;
+        }
+    }
+
     async fn tell(&mut self, event: uuid::Uuid, batch: uuid::Uuid) {
+        // Not while a base line is awaited: whether it was written could not be told.
+        let counting = !self.checks.marks.money_base.is_empty() && !self.checks.marks.cards_base.is_empty();
+        let glitch =
+            counting && self.plan.has(Trouble::Storage) && self.storage_fault.is_none() && self.rng.u32(..4) == 0;
         let Some(life) = &self.life else { return };
-        let outcome = life.inbox().completed(event, batch).await;
+        let inbox = life.inbox();
+        let completed = inbox.completed(event, batch);
+        let outcome = if glitch {
+            // The storage fails for just as long as one call takes.
+            life.set_fault(Some(StorageFault { skip: 0, kind: StorageFaultKind::Io }));
+            let works_again = async {
+                tokio::time::sleep(Duration::from_millis(7)).await;
+                life.set_fault(None);
+            };
+            tokio::join!(completed, works_again).0
+        } else {
+            completed.await
+        };
+        if glitch {
+            self.checks.storage_changed(self.time.ms());
+        }
         self.say(|| format!("webhook for {batch}: {outcome:?}"));
         if outcome.is_err() {
             self.standing.events.push((event, batch));

@@ -78,6 +78,9 @@ pub struct State {
     pub limited_until: BTreeMap<bool, i64>,
     /// A crash is to come after so many more answers.
     pub crash_after: Option<u32>,
+    /// Whether webhooks come while answers arrive, and for which batch the next does.
+    pub webhooks: bool,
+    pub announced: Option<String>,
     pub requests: u64,
 }
 
@@ -86,6 +89,10 @@ pub struct Network {
     pub time: TrueTime,
     pub trace: Arc<Trace>,
     pub crash: Notify,
+    /// A webhook is to come for the batch that the state names.
+    pub announce: Notify,
+    /// Rows of batches in answers that were read to their end.
+    read: Arc<Mutex<Vec<(String, usize)>>>,
     state: Mutex<State>,
 }
 
@@ -127,9 +134,19 @@ impl Network {
             begun: BTreeMap::new(),
             limited_until: BTreeMap::new(),
             crash_after: None,
+            webhooks: false,
+            announced: None,
             requests: 0,
         };
-        Network { vendors, time, trace, crash: Notify::new(), state: Mutex::new(state) }
+        Network {
+            vendors,
+            time,
+            trace,
+            crash: Notify::new(),
+            announce: Notify::new(),
+            read: Arc::default(),
+            state: Mutex::new(state),
+        }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -218,10 +235,20 @@ impl Network {
         rows.collect()
     }
 
-    /// The exporter has an answer about these batches.
-    fn told(&self, rows: Vec<(String, usize)>) {
+    /// A faulty answer may be taken for one with fewer rows.
+    fn doubt_answers(&self, query: &[(String, String)]) {
         let mut state = self.state();
-        for (id, rows) in rows {
+        for (_, id) in query {
+            if let Some(batch) = state.oracle.batches.get_mut(id) {
+                batch.answered = None;
+            }
+        }
+    }
+
+    /// Notes which answers about batches the exporter has read to their end.
+    pub fn note_read(&self) {
+        let mut state = self.state();
+        for (id, rows) in self.read.lock().unwrap().drain(..) {
             if let Some(batch) = state.oracle.batches.get_mut(&id)
                 && batch.answered.is_none_or(|before| before.rows < rows)
             {
@@ -230,9 +257,13 @@ impl Network {
         }
     }
 
-    /// An answer has arrived: perhaps the machine crashes now.
-    fn arrived(&self) {
+    /// An answer has arrived: perhaps the machine crashes now, or a webhook comes for what was asked.
+    fn arrived(&self, asked: &[String]) {
         let mut state = self.state();
+        if state.webhooks && !asked.is_empty() && state.rng.u32(..8) == 0 {
+            state.announced = Some(asked[state.rng.usize(..asked.len())].clone());
+            self.announce.notify_one();
+        }
         if let Some(left) = &mut state.crash_after {
             *left -= 1;
             if *left == 0 {
@@ -291,17 +322,20 @@ impl Transport for Network {
             };
             format!("{operation:?} {}: {}{}", asked.join(" "), responded.status, &fault[..fault.len().min(80)])
         });
-        let told = match (&responded.fault, &responded.delivery, operation, responded.status) {
-            // One alone may be asked for only to see whether the vendor answers.
-            (None, Delivery::Whole(_), Operation::BalancesCsv, 200) if query.len() > 1 => self.rows_of(&query),
+        let rows = match (&responded.fault, &responded.delivery, operation, responded.status) {
+            (None, Delivery::Whole(_), Operation::BalancesCsv, 200) => self.rows_of(&query),
             _ => Vec::new(),
         };
         tokio::time::sleep(back).await;
         responded.headers.retain(|(name, _)| *name != "Date");
         let date = self.date(wallet, responded.date.clone());
-        let answer = answer(responded, date).await;
-        self.told(told);
-        self.arrived();
+        if responded.fault.is_some() && operation == Operation::BalancesCsv {
+            self.doubt_answers(&query);
+        }
+        let asked: Vec<String> = rows.iter().map(|(id, _)| id.clone()).collect();
+        let read = Arc::clone(&self.read);
+        let answer = answer(responded, date, move || read.lock().unwrap().extend(rows)).await;
+        self.arrived(&asked);
         answer
     }
 }

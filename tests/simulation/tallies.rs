@@ -126,6 +126,7 @@ pub fn unattributed(seen: &Seen<'_>) -> Result<(), String> {
 
 /// Whatever ended a pass: the batches that it has answers about are open with their rows, or counted.
 pub fn answers_are_kept(seen: &Seen<'_>, polls: f64) -> Result<(), String> {
+    seen.network.note_read();
     let mut state = seen.network.state();
     for answered in state.oracle.batches.values_mut().filter_map(|batch| batch.answered.as_mut()) {
         answered.polls.get_or_insert(polls);

@@ -22,7 +22,7 @@ use wallet_exporter::store::StorageFault;
 use crate::life::{Life, copy_storage};
 use crate::network::Network;
 use crate::oracle::Oracle;
-use crate::plan::{Phase, Plan};
+use crate::plan::{Phase, Plan, Trouble};
 use crate::trace::Trace;
 
 /// How a world went.
@@ -115,6 +115,7 @@ impl World {
         let oracle = Oracle::new(plan.wallet_since);
         let network = Arc::new(Network::new(vendors.clone(), time, oracle, seed, Arc::clone(&trace)));
         network.state().conditions.latency_ms = plan.latency_ms;
+        network.state().webhooks = plan.has(Trouble::Webhooks);
         let clock = MachineClock::new(time);
         clock.set_error_ms(plan.first_error_ms);
         let root = storage_root();
@@ -239,6 +240,11 @@ impl World {
                     let later = self.rng.u64(0..16);
                     tokio::time::sleep(Duration::from_millis(later)).await;
                     self.crash(None).await?;
+                }
+                () = network.announce.notified() => {
+                    let later = self.rng.u64(0..16);
+                    tokio::time::sleep(Duration::from_millis(later)).await;
+                    self.announced().await;
                 }
                 () = tokio::time::sleep_until(until) => break,
             }
