@@ -1,4 +1,4 @@
-# Flows in: the manifests, the lock file, src, simulator, and the README, which the program serves. Flows out: an image
+# Flows in: the manifests, the lock file, src, simulator, and the documents that the program serves. Flows out: an image
 # with the program, the libraries that it links, the certificate authorities and nothing else: no shell, no package
 # manager, no user but the number it runs as.
 FROM docker.io/library/rust:1-slim-bookworm AS build
@@ -18,6 +18,7 @@ RUN mkdir -p src tests/it simulator/src fuzz/src \
  && cargo build --release --locked --bin wallet-exporter
 
 COPY README.md build.rs ./
+COPY deploy/prometheus/runbooks.md deploy/prometheus/
 COPY simulator simulator
 COPY src src
 ARG GIT_REVISION=""

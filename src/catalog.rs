@@ -65,6 +65,7 @@ const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'
 
 const ACCOUNT: &[&str] = &["account"];
 const SOURCE: &[&str] = &["account", "vendor", "source"];
+const WINDOW: &[&str] = &["account", "window"];
 const CARD_EVENT: &[&str] = &["account", "kind", "status", "card_brand"];
 
 macro_rules! families {
@@ -97,6 +98,9 @@ families! {
     WALLET_COUNT_SINCE = gauge("batchdata_wallet_count_since_timestamp_seconds", ACCOUNT, "From when on the spend counters count.");
     PERIOD_DEBIT = gauge("batchdata_wallet_period_debit_usd", &["account", "period"], "Spend in US dollars over a period of UTC days, exactly as the vendor reports it now.");
     PERIOD_CREDIT = gauge("batchdata_wallet_period_credit_usd", &["account", "period"], "Credits in US dollars over a period of UTC days, exactly as the vendor reports them now.");
+    BURN = gauge("batchdata_wallet_burn_usd_per_hour", WINDOW, "Spend in US dollars an hour over the window that ends at the last report, from the vendor's own hours and days.");
+    RUNWAY = gauge("batchdata_wallet_runway_seconds", WINDOW, "Seconds from the poll of the balance until it is used up at the burn of the window; 0 if nothing is left, absent if nothing is spent.");
+    EMPTY = gauge("batchdata_wallet_empty_timestamp_seconds", WINDOW, "When the balance is used up at the burn of the window.");
     CARD_TRANSACTIONS = counter("batchdata_card_transactions_total", CARD_EVENT, "Card transactions, each counted once under each state in which it was seen.");
     CARD_CREDITS = counter("batchdata_card_amount_usd_total", CARD_EVENT, "Credits of card transactions in US dollars, without sign.");
     CARD_PENDING = gauge("batchdata_card_transactions_pending", &["account", "kind", "card_brand"], "Card transactions that have not ended.");

@@ -6,7 +6,7 @@
 #![deny(clippy::float_arithmetic)]
 
 pub mod batches;
-pub mod zero_start;
+pub mod burn;
 pub mod cards;
 pub mod checks;
 pub mod consumption;
@@ -14,3 +14,4 @@ pub mod counter;
 pub mod labels;
 pub mod periods;
 pub mod tally;
+pub mod zero_start;

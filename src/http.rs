@@ -4,6 +4,7 @@
 //! ids to the webhook_sink. Invariant: no answer waits for a vendor, and whatever a client does, it ends within a limit.
 
 mod connection;
+mod document;
 mod guard;
 mod layers;
 mod listener;

@@ -40,9 +40,10 @@ pub use crate::names::{Operation, Source, Vendor};
 pub use balances::ExportSummary;
 pub use batchdata::BatchData;
 pub use error::{Reason, RequestError};
+pub use period::Grain;
 pub use records::{
-    Balance, CardStatus, CardTransaction, CheckRow, CheckStatus, ConsumptionReport, DayConsumption, Flow, RowReject,
-    RowSink, SubmittedVia,
+    Balance, CardStatus, CardTransaction, CheckRow, CheckStatus, ConsumptionReport, DayConsumption, Flow, HourlyDebits,
+    RowReject, RowSink, SubmittedVia,
 };
 pub use rightfoot::Rightfoot;
 pub use settings::{BuildError, ClientSettings, Observe, RequestLimits, Unobserved};
@@ -56,5 +57,4 @@ pub mod intake {
     pub use super::cards::{CardPage, read_card_page};
     pub use super::consumption::read_consumption;
     pub use super::parse_error::ParseError;
-    pub use super::period::Grain;
 }

@@ -298,27 +298,29 @@ impl Ledger {
         changes.overflowing_paths.iter().for_each(|name| self.paths.note_overflow(name));
     }
 
+    /// Debit and credit of a day, as if `pending` were applied; `None` if it is not known or not in memory.
+    #[must_use]
+    pub fn flow(&self, date: NaiveDate, pending: Option<&Changes>) -> Option<Flow> {
+        let (first, last) = pending.and_then(|changes| changes.covered).or(self.covered)?;
+        if date < first.max(self.loaded_from) || date > last {
+            return None;
+        }
+        let day = pending.and_then(|changes| changes.days.get(&date)).or_else(|| self.days.get(&date));
+        let amount = |series| day.and_then(|day| day.get(&series)).copied().unwrap_or_default();
+        Some(Flow { debit: amount(Series::Debit), credit: amount(Series::Credit) })
+    }
+
     /// Debit and credit of a period, as if `pending` were applied; `None` if not all of its days are known and in memory.
     #[must_use]
     pub fn period(&self, period: Period, today: NaiveDate, pending: Option<&Changes>) -> Option<Flow> {
-        let covered = pending.and_then(|changes| changes.covered).or(self.covered)?;
         let (first, last) = period.days(today);
-        if first < covered.0.max(self.loaded_from) || last > covered.1 {
-            return None;
-        }
         let mut sum = Flow::default();
-        let mut date = first;
-        loop {
-            let day = pending.and_then(|changes| changes.days.get(&date)).or_else(|| self.days.get(&date));
-            if let Some(day) = day {
-                sum.debit += day.get(&Series::Debit).copied().unwrap_or_default();
-                sum.credit += day.get(&Series::Credit).copied().unwrap_or_default();
-            }
-            match date.succ_opt() {
-                Some(next) if next <= last => date = next,
-                _ => return Some(sum),
-            }
+        for date in first.iter_days().take_while(|date| *date <= last) {
+            let flow = self.flow(date, pending)?;
+            sum.debit += flow.debit;
+            sum.credit += flow.credit;
         }
+        Some(sum)
     }
 
     /// The counters.

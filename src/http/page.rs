@@ -14,8 +14,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use self::text::{balance, escape, time, words};
-use crate::snapshot::{AccountStatus, BatchesStatus, SourceState, SourceStatus, Status, WalletStatus};
+use self::text::{balance, escape, rate_text, time, words};
+use crate::snapshot::{AccountStatus, BatchesStatus, BurnStatus, SourceState, SourceStatus, Status, WalletStatus};
 
 const STYLE: &str = include_str!("page/style.css");
 
@@ -34,27 +34,37 @@ const REFRESH_SECONDS: u32 = 15;
 
 /// The page as an answer. `still` leaves out the refresh.
 pub(super) fn answer(status: &Status, telemetry_path: &str, still: bool) -> Response {
+    respond(render(status, telemetry_path, still))
+}
+
+/// HTML as an answer.
+pub(super) fn respond(html: String) -> Response {
     let headers = [(CONTENT_SECURITY_POLICY, POLICY.clone()), (X_FRAME_OPTIONS, HeaderValue::from_static("DENY"))];
-    (headers, Html(render(status, telemetry_path, still))).into_response()
+    (headers, Html(html)).into_response()
+}
+
+/// The head of a page, up to where its body begins; `title` is not escaped.
+pub(super) fn head(title: &str, meta: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n{meta}\
+         <title>{title} - wallet-exporter</title>\n<link rel=\"icon\" href=\"data:,\">\n\
+         <style>{STYLE}</style>\n</head>\n<body>\n"
+    )
 }
 
 // Writing to a string cannot fail, so the results below are dropped.
 fn render(status: &Status, telemetry_path: &str, still: bool) -> String {
-    let mut out = String::with_capacity(16 * 1024);
     let (word, class) = overall(status);
-    out.push_str("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
-    out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
-    if !still {
-        let _ = writeln!(out, "<meta http-equiv=\"refresh\" content=\"{REFRESH_SECONDS}\">");
-    }
-    let _ = writeln!(out, "<title>{word} - wallet-exporter</title>\n<link rel=\"icon\" href=\"data:,\">");
-    let _ = writeln!(out, "<style>{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>wallet-exporter</h1>");
+    let refresh = format!("<meta http-equiv=\"refresh\" content=\"{REFRESH_SECONDS}\">\n");
+    let mut out = head(word, if still { "" } else { &refresh });
+    out.push_str("<header>\n<h1>wallet-exporter</h1>\n");
     let _ = writeln!(out, "<p class=\"lead\"><span class=\"{class}\">{word}</span></p>");
     let _ = writeln!(
         out,
         "<nav aria-label=\"Endpoints\"><ul>\n<li><a href=\"{}\">Metrics</a></li>\n\
          <li><a href=\"/api/v1/status\">Status as JSON</a></li>\n<li><a href=\"/-/healthy\">Health</a></li>\n\
-         <li><a href=\"/-/ready\">Readiness</a></li>\n<li><a href=\"/documentation\">Documentation</a></li>\n</ul></nav>\n</header>\n<main>",
+         <li><a href=\"/-/ready\">Readiness</a></li>\n<li><a href=\"/documentation\">Documentation</a></li>\n<li><a href=\"/runbooks\">Runbooks</a></li>\n</ul></nav>\n</header>\n<main>",
         escape(telemetry_path)
     );
     warnings(&mut out, status);
@@ -160,6 +170,20 @@ fn facts_of_wallet(out: &mut String, status: &Status, wallet: &WalletStatus) {
         dollars(&wallet.warning_balance_usd),
         dollars(&wallet.critical_balance_usd)
     );
+    let windows = wallet.burn.iter().map(|burn| window(status, burn));
+    let _ = writeln!(out, "<dt>Burn and runway</dt><dd>{}</dd>", windows.collect::<Vec<_>>().join("<br>"));
+}
+
+/// One window: dollars an hour, and when the balance is used up.
+fn window(status: &Status, burn: &BurnStatus) -> String {
+    let rate =
+        burn.usd_per_hour.as_ref().map_or_else(|| "unknown".to_owned(), |rate| format!("{} an hour", rate_text(rate)));
+    let empty = match burn.empty_at {
+        Some(at) if at <= status.now => format!(", empty since {}", time(status.now, at)),
+        Some(at) => format!(", empty {}", time(status.now, at)),
+        None => String::new(),
+    };
+    format!("last {}: {rate}{empty}", escape(&burn.window))
 }
 
 // The roles repeat what the elements mean: on a narrow screen the style turns the table into blocks, which takes the

@@ -21,6 +21,7 @@ use futures_util::stream;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
+use super::document;
 use super::layers::{METHOD_NOT_ALLOWED, NOT_FOUND, common};
 use super::negotiate;
 use super::page;
@@ -33,6 +34,7 @@ use crate::metrics::{Encoder, end, process, write_instruments};
 const PAGE: &str = "/";
 const STATUS: &str = "/api/v1/status";
 const DOCUMENTATION: &str = "/documentation";
+const RUNBOOKS: &str = "/runbooks";
 const HEALTHY: &str = "/-/healthy";
 const READY: &str = "/-/ready";
 const RELOAD: &str = "/-/reload";
@@ -40,15 +42,12 @@ const RELOAD: &str = "/-/reload";
 /// Answers up to this size are sent in one piece.
 const COPIED: usize = 256 * 1024;
 
-/// What explains every metric and variable of this version. No address outside is needed to read it.
-const README: &str = include_str!("../../README.md");
-
 /// Whether the exposition can be served at this path.
 pub(super) fn serves_at(path: &str) -> bool {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "/-_.~".contains(letter);
     path.starts_with('/')
         && path.chars().all(plain)
-        && ![PAGE, STATUS, DOCUMENTATION, HEALTHY, READY, RELOAD].contains(&path)
+        && ![PAGE, STATUS, DOCUMENTATION, RUNBOOKS, HEALTHY, READY, RELOAD].contains(&path)
 }
 
 #[derive(Clone)]
@@ -74,7 +73,7 @@ pub(super) fn routes(
             Some(path) if path == telemetry_path => "metrics",
             Some(PAGE) => "page",
             Some(STATUS) => "status",
-            Some(DOCUMENTATION) => "documentation",
+            Some(DOCUMENTATION | RUNBOOKS) => "documentation",
             Some(HEALTHY | READY) => "health",
             Some(RELOAD) => "reload",
             _ => "other",
@@ -84,7 +83,8 @@ pub(super) fn routes(
     let router = Router::new()
         .route(PAGE, get(page))
         .route(STATUS, get(async |State(shared): State<Shared>| Json(shared.site.status())))
-        .route(DOCUMENTATION, get(README))
+        .route(DOCUMENTATION, get(async || document::answer("Documentation", document::README)))
+        .route(RUNBOOKS, get(async || document::answer("Runbooks", document::RUNBOOKS)))
         .layer(CompressionLayer::new())
         .route(&telemetry_path, get(metrics))
         .route(HEALTHY, get("Healthy.\n"))

@@ -8,6 +8,8 @@
 use std::collections::HashSet;
 use std::io::Write as _;
 
+use rust_decimal::Decimal;
+
 use crate::catalog::{FamilySpec, MetricType};
 use crate::money::Usd;
 
@@ -57,9 +59,15 @@ impl Value for u64 {
     }
 }
 
+impl Value for Decimal {
+    fn write(self, out: &mut Vec<u8>) {
+        let _ = write!(out, "{}", self.normalize());
+    }
+}
+
 impl Value for Usd {
     fn write(self, out: &mut Vec<u8>) {
-        let _ = write!(out, "{}", self.decimal().normalize());
+        self.decimal().write(out);
     }
 }
 

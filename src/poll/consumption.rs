@@ -3,6 +3,7 @@
 //! Flows in: the days that can still change, once a day all days in reach. Flows out: counters, once they are durable,
 //! and sums over periods. Invariant: a steady pass is one short request; what a gap missed is asked for by the next.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +13,17 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use super::account_storage::{AccountStorage, midnight_after};
 use super::source::Poller;
 use crate::clock::BootTime;
+use crate::domain::burn::Reported;
 use crate::domain::consumption::{BaseLine, Changes, Ledger, REACH, Series};
 use crate::domain::periods::Period;
 use crate::snapshot::{ConsumptionView, Periods};
 use crate::store::{ConsumptionCommit, StoreError};
-use crate::vendor::{BatchData, ConsumptionReport, CredentialState, Operation, Reason, RequestError, Source};
+use crate::vendor::{BatchData, ConsumptionReport, CredentialState, Grain, Operation, Reason, RequestError, Source};
 
 /// A long read that failed is tried again this much later; short reads go on meanwhile.
 const FULL_RETRY: Duration = Duration::from_secs(3_600);
+/// Days before yesterday that are asked for by hour as well: the first pass of a day begins with the day before that.
+const MOST_BY_HOUR: i64 = 1;
 /// After midnight the sums are gone until the first success: the pass for it comes this soon.
 const AFTER_MIDNIGHT: Duration = Duration::from_secs(2);
 
@@ -41,6 +45,8 @@ pub struct ConsumptionPoller {
     /// The stored ledger may be an older copy of one whose counters were served already: the first report restores them.
     stale: bool,
     last_day: Option<NaiveDate>,
+    /// What the last report said, if the vendor's time was known then.
+    reported: Option<Reported>,
     /// The vendor's midnight, or when another answer may show which day it is.
     look_again: Option<BootTime>,
 }
@@ -69,7 +75,8 @@ impl ConsumptionPoller {
             client,
             ledger,
             configured_since: since,
-            count_since: stored.map(|stored| stored.count_since),
+            count_since: stored.as_ref().map(|stored| stored.count_since),
+            reported: stored.and_then(|stored| Reported::restored(stored.answer.as_deref()?)),
             full_read_on,
             full_not_before: now,
             stale,
@@ -86,7 +93,7 @@ impl ConsumptionPoller {
         let now = self.storage.clock.moment();
         // Without an answer yet, the vendor's clock is taken to be ours.
         let periods = today.and_then(|day| self.periods(day, midnight_after(day, now.wall, now.boot)?, None));
-        self.view_with(periods)
+        self.view_with(periods, None)
     }
 
     /// The series that exist from the start.
@@ -95,12 +102,14 @@ impl ConsumptionPoller {
         [Series::Debit.key(), Series::Credit.key()]
     }
 
-    fn view_with(&self, periods: Option<Periods>) -> ConsumptionView {
+    fn view_with(&self, periods: Option<Periods>, changes: Option<&Changes>) -> ConsumptionView {
         let (overflowing_origins, overflowing_paths) = self.ledger.overflow();
+        let debit = |day| Some(self.ledger.flow(day, changes)?.debit);
         ConsumptionView {
             counters: self.ledger.counters().clone(),
             count_since: self.count_since,
             periods,
+            burn: self.reported.as_ref().map(|reported| reported.burn(debit)).unwrap_or_default(),
             overflowing_origins,
             overflowing_paths,
         }
@@ -150,18 +159,32 @@ impl ConsumptionPoller {
         }
     }
 
+    /// A short range by hour. A longer one by day, and its last two days by hour instead, if the vendor answers that, too.
     async fn read_to(&self, day: NaiveDate, full: bool) -> Result<ConsumptionReport, RequestError> {
         let (from, to) = self.ledger.wanted(day, full);
-        self.fetch(from, to).await
+        let recent = from.max(to.pred_opt().unwrap_or(to));
+        if (recent - from).num_days() <= MOST_BY_HOUR {
+            match self.client.consumption(from, to, Grain::Hour).await {
+                Err(error) if error.reason == Reason::TooLarge => return self.by_day(from, to).await,
+                read => return read,
+            }
+        }
+        let mut report = self.by_day(from, to).await?;
+        if let Ok(hourly) = self.client.consumption(recent, to, Grain::Hour).await {
+            report.days.split_off(&recent);
+            report.days.extend(hourly.days);
+            report.hourly = hourly.hourly;
+        }
+        Ok(report)
     }
 
     /// Asks for a range in as few requests as the vendor's 366 days allow.
-    async fn fetch(&self, from: NaiveDate, to: NaiveDate) -> Result<ConsumptionReport, RequestError> {
-        let mut whole = ConsumptionReport { from, to, days: std::collections::BTreeMap::new() };
+    async fn by_day(&self, from: NaiveDate, to: NaiveDate) -> Result<ConsumptionReport, RequestError> {
+        let mut whole = ConsumptionReport { from, to, days: BTreeMap::new(), hourly: None };
         let mut start = from;
         loop {
             let end = start.checked_add_days(Days::new(REACH)).unwrap_or(to).min(to);
-            whole.days.extend(self.client.consumption(start, end).await?.days);
+            whole.days.extend(self.client.consumption(start, end, Grain::Day).await?.days);
             match end.succ_opt() {
                 Some(next) if next <= to => start = next,
                 _ => return Ok(whole),
@@ -188,6 +211,7 @@ impl ConsumptionPoller {
         let mut success = self.storage.success(Source::Consumption);
         success.count_since = count_since;
         success.configured_since = self.configured_since.map(|day| day.to_string());
+        success.answer = self.reported.as_ref().map(Reported::written);
         if !restored {
             // The next start must not take the ledger for a young one.
             success.at = None;
@@ -264,6 +288,8 @@ impl Poller for ConsumptionPoller {
             self.storage.show_now("consumption/").await;
         }
         let changes = self.ledger.plan(&report);
+        let vendor_now = self.client.credential().now();
+        self.reported = (!unclear).then(|| Reported::new(day, vendor_now, report.hourly));
         let full_read_on = if full { Some(day) } else { self.full_read_on };
         let unkept = self.keep(changes, full_read_on, full || !self.stale).await;
         self.stale &= !full || unkept.is_some();
@@ -272,7 +298,7 @@ impl Poller for ConsumptionPoller {
         let midnight = midnight_after(day, self.client.credential().now(), now).filter(|_| !unclear);
         let periods = midnight.and_then(|midnight| self.periods(day, midnight, unkept.as_ref()));
         self.look_again = Some(midnight.unwrap_or(now + CLEARER));
-        let view = Arc::new(self.view_with(periods));
+        let view = Arc::new(self.view_with(periods, unkept.as_ref()));
         self.storage.cell.update(|snapshot| {
             if let Some(wallet) = snapshot.wallet_mut(&self.storage.name) {
                 wallet.consumption = Some(view);

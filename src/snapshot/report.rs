@@ -1,13 +1,15 @@
 //! A snapshot as the page and `/api/v1/status` show it.
 
 use chrono::TimeDelta;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive as _;
 
 use super::source::SourceView;
 use super::status::{
-    AccountStatus, BatchStatus, BatchesStatus, FailureStatus, SourceState, SourceStatus, Status, StorageStatus,
-    WalletStatus,
+    AccountStatus, BatchStatus, BatchesStatus, BurnStatus, FailureStatus, SourceState, SourceStatus, Status,
+    StorageStatus, WalletStatus,
 };
-use super::views::{ChecksView, Snapshot, WalletView};
+use super::views::{ChecksView, Outlook, Snapshot, WalletView};
 use crate::clock::Moment;
 use crate::domain::batches::BatchState;
 use crate::vendor::{Source, Vendor};
@@ -104,12 +106,27 @@ impl Snapshot {
             balance_as_of: balance.map(|balance| balance.as_of),
             warning_balance_usd: wallet.warning_balance.map(|amount| amount.to_string()),
             critical_balance_usd: wallet.critical_balance.map(|amount| amount.to_string()),
+            burn: self.outlook(wallet, now.boot).iter().map(|outlook| burn_status(outlook, now)).collect(),
         }
     }
 
     fn source_statuses(&self, account: &str, vendor: Vendor, now: Moment) -> Vec<SourceStatus> {
         let mine = |view: &&SourceView| view.account == account && view.source.vendor() == vendor;
         self.sources.iter().filter(mine).map(|view| source_status(view, now)).collect()
+    }
+}
+
+fn burn_status(outlook: &Outlook, now: Moment) -> BurnStatus {
+    let seconds = outlook.runway.and_then(|(runway, _)| runway.to_f64());
+    let empty_at = outlook.runway.and_then(|(runway, polled)| {
+        let runway = TimeDelta::try_milliseconds((runway * Decimal::ONE_THOUSAND).to_i64()?)?;
+        polled.by_clock_of(now).checked_add_signed(runway)
+    });
+    BurnStatus {
+        window: outlook.window.as_str().to_owned(),
+        usd_per_hour: outlook.burn.map(|burn| burn.normalize().to_string()),
+        runway_seconds: seconds,
+        empty_at,
     }
 }
 

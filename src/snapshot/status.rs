@@ -65,6 +65,21 @@ pub struct WalletStatus {
     pub warning_balance_usd: Option<String>,
     /// The critical threshold, if one is set.
     pub critical_balance_usd: Option<String>,
+    /// Burn and runway by window.
+    pub burn: Vec<BurnStatus>,
+}
+
+/// How fast the wallet is spent over a window that ends at the last report, and how long the balance lasts at that.
+#[derive(Clone, Debug, Serialize)]
+pub struct BurnStatus {
+    /// The label `window`.
+    pub window: String,
+    /// Dollars an hour, decimal text; absent if unknown.
+    pub usd_per_hour: Option<String>,
+    /// Seconds from the poll of the balance until it is used up; absent if unknown, or nothing is spent.
+    pub runway_seconds: Option<f64>,
+    /// When the balance is used up.
+    pub empty_at: Option<DateTime<Utc>>,
 }
 
 /// The batches by state, and those that need care.

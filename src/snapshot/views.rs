@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::source::SourceView;
 use crate::clock::{BootTime, Moment};
 use crate::domain::batches::BatchState;
+use crate::domain::burn::{Burn, Window, runway_seconds};
 use crate::domain::cards::{CardKey, CardKind, Costs, Counted, Pending};
 use crate::domain::checks::CheckTotals;
 use crate::domain::consumption::Series;
@@ -104,10 +106,23 @@ pub struct ConsumptionView {
     pub count_since: Option<DateTime<Utc>>,
     /// Sums over named periods.
     pub periods: Option<Periods>,
+    /// Dollars an hour at the last report.
+    pub burn: Burn,
     /// Distinct origins that were counted under `other`.
     pub overflowing_origins: u64,
     /// Distinct paths that were counted under `other`.
     pub overflowing_paths: u64,
+}
+
+/// How fast a wallet is spent by one window, and how long it lasts.
+#[derive(Clone, Copy, Debug)]
+pub struct Outlook {
+    /// The window.
+    pub window: Window,
+    /// Dollars an hour.
+    pub burn: Option<Decimal>,
+    /// Seconds from the poll of the balance until it is used up, and when that poll was.
+    pub runway: Option<(Decimal, Moment)>,
 }
 
 /// Sums over named periods. They hold for one UTC day.
@@ -216,6 +231,21 @@ impl Snapshot {
     /// The same, to change it.
     pub fn source_mut(&mut self, account: &str, source: Source) -> Option<&mut SourceView> {
         self.sources.iter_mut().find(|view| view.source == source && view.account == account)
+    }
+
+    /// A wallet's burn, if its last report is young enough, and its runway in seconds from the balance's poll.
+    #[must_use]
+    pub fn outlook(&self, wallet: &WalletView, now: BootTime) -> Vec<Outlook> {
+        let fresh = |source| self.source(&wallet.account, source).filter(|source| source.is_fresh(now));
+        let consumption = wallet.consumption.as_deref().filter(|_| fresh(Source::Consumption).is_some());
+        let polled = fresh(Source::Balance).and_then(|source| source.last_success);
+        let balance = wallet.balance.zip(polled);
+        let outlook = |window| {
+            let burn = consumption.and_then(|view| view.burn.get(&window)).copied();
+            let runway = balance.and_then(|(balance, polled)| Some((runway_seconds(balance.amount, burn)?, polled)));
+            Outlook { window, burn, runway }
+        };
+        Window::ALL.into_iter().map(outlook).collect()
     }
 
     /// The wallet of an account, to change it.

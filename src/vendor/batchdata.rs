@@ -42,14 +42,20 @@ impl BatchData {
         read_balance(&whole.body, self.credential().now()).map_err(|error| whole.about.invalid(error))
     }
 
-    /// What was spent and paid in, by UTC day, both ends included.
+    /// What was spent and paid in, by UTC day, both ends included; with [`Grain::Hour`] debits by hour, too.
     ///
     /// # Errors
     /// Everything that is not a believable report of just these days.
-    pub async fn consumption(&self, from: NaiveDate, to: NaiveDate) -> Result<ConsumptionReport, RequestError> {
-        let query = [("start_date", from.to_string()), ("end_date", to.to_string()), ("group_by", "day".to_owned())];
+    pub async fn consumption(
+        &self,
+        from: NaiveDate,
+        to: NaiveDate,
+        grain: Grain,
+    ) -> Result<ConsumptionReport, RequestError> {
+        let group_by = grain.as_str().to_owned();
+        let query = [("start_date", from.to_string()), ("end_date", to.to_string()), ("group_by", group_by)];
         let whole = self.client.json(Operation::ConsumptionReport, &query).await?;
-        let report = read_consumption(&whole.body, from, to, Grain::Day).map_err(|error| whole.about.invalid(error))?;
+        let report = read_consumption(&whole.body, from, to, grain).map_err(|error| whole.about.invalid(error))?;
         self.credential().day_accepted(to);
         Ok(report)
     }

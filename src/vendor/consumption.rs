@@ -8,14 +8,14 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveTime};
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::envelope::{self, Name, ReadResults, Reading};
 use super::parse_error::ParseError;
 use super::period::{self, Grain};
-use super::records::{ConsumptionReport, DayConsumption, Flow};
+use super::records::{ConsumptionReport, DayConsumption, Flow, HourlyDebits};
 use super::scalar;
 use crate::money::Usd;
 
@@ -27,7 +27,8 @@ const MOST_PARTS: usize = 100_000;
 /// Most different names among them: what is done with a new name costs more than to read it.
 const MOST_DISTINCT: usize = 10_000;
 
-/// Reads a report of the days `from` to `to`, both included. Periods of [`Grain::Hour`] are added up by day.
+/// Reads a report of the days `from` to `to`, both included. Periods of [`Grain::Hour`] are added up by day; their debits
+/// are kept by hour, too.
 ///
 /// # Errors
 /// A [`ParseError`] of class `refused`, `decode`, `truncated` or `implausible`.
@@ -37,7 +38,7 @@ pub fn read_consumption(
     to: NaiveDate,
     grain: Grain,
 ) -> Result<ConsumptionReport, ParseError> {
-    let (days, sum, summary) = envelope::read(body, Results { from, to, grain })?;
+    let (Days { days, debits, sum, .. }, summary) = envelope::read(body, Results { from, to, grain })?;
     for (name, counted, said) in
         [("total_debit", sum.debit, summary.debit), ("total_credit", sum.credit, summary.credit)]
     {
@@ -49,7 +50,8 @@ pub fn read_consumption(
     if names.collect::<HashSet<_>>().len() > MOST_DISTINCT {
         return Err(ParseError::too_large(format!("the report has more than {MOST_DISTINCT} different names")));
     }
-    Ok(ConsumptionReport { from, to, days })
+    let hourly = (grain == Grain::Hour).then_some(HourlyDebits { from, to, debits });
+    Ok(ConsumptionReport { from, to, days, hourly })
 }
 
 struct Results {
@@ -58,16 +60,20 @@ struct Results {
     grain: Grain,
 }
 
-/// The days, the sum of their periods, and the summary.
-type Report = (BTreeMap<NaiveDate, DayConsumption>, Flow, Flow);
-
 impl<'de> ReadResults<'de> for Results {
-    type Value = Report;
-    fn read<D: Deserializer<'de>>(self, reading: &Reading, deserializer: D) -> Result<Report, D::Error> {
-        let mut days =
-            Days { asked: self, days: BTreeMap::new(), hours: BTreeMap::new(), sum: Flow::default(), parts: 0 };
+    /// What was added up, and the summary.
+    type Value = (Days, Flow);
+    fn read<D: Deserializer<'de>>(self, reading: &Reading, deserializer: D) -> Result<(Days, Flow), D::Error> {
+        let mut days = Days {
+            asked: self,
+            days: BTreeMap::new(),
+            hours: BTreeMap::new(),
+            debits: BTreeMap::new(),
+            sum: Flow::default(),
+            parts: 0,
+        };
         let summary = deserializer.deserialize_map(ResultsVisitor { reading, days: &mut days })?;
-        Ok((days.days, days.sum, summary))
+        Ok((days, summary))
     }
 }
 
@@ -77,6 +83,9 @@ struct Days {
     days: BTreeMap<NaiveDate, DayConsumption>,
     /// A bit for each hour that was seen; a day as a whole is bit 0.
     hours: BTreeMap<NaiveDate, u32>,
+    /// Debits by hours since 1970.
+    debits: BTreeMap<i64, Usd>,
+    /// All periods together.
     sum: Flow,
     /// How many origins and paths the days hold.
     parts: usize,
@@ -94,6 +103,10 @@ impl Days {
             return Err(ParseError::implausible("a period is there twice"));
         }
         *seen |= bit;
+        if self.asked.grain == Grain::Hour {
+            let hour = date.and_time(NaiveTime::MIN).and_utc().timestamp() / 3_600 + i64::from(hour);
+            self.debits.insert(hour, total.debit);
+        }
         self.sum.debit += total.debit;
         self.sum.credit += total.credit;
         let day = self.days.entry(date).or_default();

@@ -16,6 +16,16 @@ pub enum Grain {
     Day,
 }
 
+impl Grain {
+    /// The value of `group_by`.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Grain::Hour => "hour",
+            Grain::Day => "day",
+        }
+    }
+}
+
 /// The date, and the hour (0 for a day).
 pub(super) fn read(text: &str, grain: Grain) -> Result<(NaiveDate, u32), ParseError> {
     let found = match text.as_bytes() {

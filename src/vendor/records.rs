@@ -49,6 +49,19 @@ pub struct ConsumptionReport {
     pub to: NaiveDate,
     /// The days that the vendor answered; a day in the range that is missing here is the vendor's "nothing".
     pub days: BTreeMap<NaiveDate, DayConsumption>,
+    /// Debits by hour, of days that were asked for by hour.
+    pub hourly: Option<HourlyDebits>,
+}
+
+/// Debits by UTC hour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HourlyDebits {
+    /// First day that was asked for by hour.
+    pub from: NaiveDate,
+    /// Last day that was asked for by hour, inclusive.
+    pub to: NaiveDate,
+    /// By hours since 1970; an hour of these days that is missing here is the vendor's "nothing".
+    pub debits: BTreeMap<i64, Usd>,
 }
 
 /// State of a card transaction.

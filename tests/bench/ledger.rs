@@ -29,7 +29,7 @@ fn report(from: NaiveDate, to: NaiveDate, step: i64) -> ConsumptionReport {
         days.insert(date, DayConsumption { total: flow, by_origin, by_path });
         date = date + Days::new(1);
     }
-    ConsumptionReport { from, to, days }
+    ConsumptionReport { from, to, days, hourly: None }
 }
 
 struct Case {

@@ -207,6 +207,8 @@ async fn case(rig: &Rig, source: &str, operation: Operation, name: &str, fault: 
     let most = match name {
         "endless last_page" => 20,
         "meta that does not add up" => 3,
+        // What is too large by hour is asked for by day.
+        "1 GB body" if operation == Operation::ConsumptionReport => 2,
         // A connection that was closed before an answer may have been idle for too long.
         "no reply" => 2,
         _ => 1,
@@ -354,7 +356,7 @@ async fn rows_that_cannot_be_used_are_counted_once_and_fail_nothing() {
         // The later looks come after passes with nothing due.
         for _ in 0..4 {
             rig.vendors.clear_requests();
-            while rig.vendors.requests().is_empty() {
+            while !rig.vendors.requests().iter().any(|seen| seen.operation == Some(Operation::BalancesCsv)) {
                 rig.poll(&["batches"]).await;
             }
         }

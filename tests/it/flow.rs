@@ -220,7 +220,9 @@ async fn a_vendor_on_another_day_is_believed_once_a_second_answer_agrees_and_it_
     assert!(rig.clock.now() >= begin + TimeDelta::seconds(60), "one answer is not enough");
     assert_eq!(rig.source("up", "consumption"), Some(1.0));
     let requests = rig.vendors.requests();
-    let reports: Vec<_> = requests.iter().filter(|seen| seen.operation == Some(Operation::ConsumptionReport)).collect();
+    let by_day = |query: &[(String, String)]| query.contains(&("group_by".to_owned(), "day".to_owned()));
+    let reports = requests.iter().filter(|seen| seen.operation == Some(Operation::ConsumptionReport));
+    let reports: Vec<_> = reports.filter(|seen| by_day(&seen.query)).collect();
     let ends: Vec<&str> = reports
         .iter()
         .filter_map(|seen| seen.query.iter().find(|(name, _)| name == "end_date"))

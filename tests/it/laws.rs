@@ -62,7 +62,7 @@ impl Truth {
             let total = flow(parts.values().sum());
             (*date, DayConsumption { total, by_origin: by_origin.collect(), by_path: paths })
         });
-        ConsumptionReport { from, to, days: days.collect() }
+        ConsumptionReport { from, to, days: days.collect(), hourly: None }
     }
 
     fn sum(&self, from: NaiveDate, to: NaiveDate) -> i64 {

@@ -1,6 +1,7 @@
 //! The integration tests, one binary so that linking is paid once.
 
 mod alerts;
+mod burn;
 mod check;
 mod combinations;
 mod configuration;

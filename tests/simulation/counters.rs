@@ -68,8 +68,11 @@ impl Checks {
         for (series, value) in &seen.scrape.values {
             let Some(source) = source_of(series).filter(|_| seen.scrape.is_counter(series)) else { continue };
             let known = self.marks.floor.insert(series.clone(), *value);
-            // What the first success after a long gap brings was perhaps shown before: it does not begin again.
-            let begins = before[source].succeeded && !fresh_process && gap < held;
+            // What the first success after a long gap brings was perhaps shown before: it does not begin again. Nor do the
+            // counters of a storage that was old at the start, which are not served before one is kept.
+            let mut served = self.previous.values.keys().filter(|series| self.previous.is_counter(series));
+            let served = served.any(|series| source_of(series) == Some(source));
+            let begins = before[source].succeeded && served && !fresh_process && gap < held;
             if known.is_none() && *value > 0.0 && begins {
                 return Err(format!("{series} began with {value} and not with 0"));
             }

@@ -6,8 +6,9 @@ use chrono::{DateTime, NaiveDate};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use wallet_exporter::http::WebhookEvent;
+use wallet_exporter::vendor::Grain;
 use wallet_exporter::vendor::Reason;
-use wallet_exporter::vendor::intake::{Grain, ParseError, read_balance, read_card_page, read_consumption};
+use wallet_exporter::vendor::intake::{ParseError, read_balance, read_card_page, read_consumption};
 
 use super::{SECRET, hold, prints};
 use crate::engine::Verdict;

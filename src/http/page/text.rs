@@ -58,6 +58,20 @@ pub(super) fn words(state: SourceState) -> (&'static str, &'static str) {
     }
 }
 
+/// A rate in dollars, to the cent.
+pub(super) fn rate_text(rate: &str) -> String {
+    let cents =
+        Decimal::from_str_exact(rate).map_or_else(|_| rate.to_owned(), |rate| format!("{:.2}", rate.round_dp(2)));
+    dollars(&cents)
+}
+
+fn dollars(amount: &str) -> String {
+    match amount.strip_prefix('-') {
+        Some(debt) => format!("-${}", escape(debt)),
+        None => format!("${}", escape(amount)),
+    }
+}
+
 /// The balance and how it stands against the thresholds.
 pub(super) fn balance(wallet: &WalletStatus) -> String {
     let Some(text) = &wallet.balance_usd else { return "unknown".to_owned() };
@@ -72,8 +86,5 @@ pub(super) fn balance(wallet: &WalletStatus) -> String {
     } else {
         ""
     };
-    match text.strip_prefix('-') {
-        Some(debt) => format!("-${}{standing}", escape(debt)),
-        None => format!("${}{standing}", escape(text)),
-    }
+    format!("{}{standing}", dollars(text))
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use rust_decimal::Decimal;
+
 use super::super::encode::Encoder;
 use super::seconds;
 use crate::catalog as c;
@@ -10,7 +12,7 @@ use crate::domain::cards::{CardKind, series_key};
 use crate::domain::consumption::{Report, Series};
 use crate::domain::zero_start::ZeroStarts;
 use crate::money::Usd;
-use crate::snapshot::{CardsView, ConsumptionView, Snapshot, WalletView};
+use crate::snapshot::{CardsView, ConsumptionView, Outlook, Snapshot, WalletView};
 use crate::vendor::Source;
 
 pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
@@ -23,6 +25,7 @@ pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     balances(out, snapshot, |wallet| fresh(wallet, Source::Balance));
     consumption(out, snapshot, |wallet| counted(wallet, Source::Consumption));
     periods(out, snapshot, now.boot, |wallet| fresh(wallet, Source::Consumption));
+    outlook(out, snapshot, now);
     card_counters(out, snapshot, |wallet| counted(wallet, Source::CardTransactions));
     card_gauges(out, snapshot, |wallet| fresh(wallet, Source::CardTransactions));
 }
@@ -131,6 +134,31 @@ fn periods(out: &mut Encoder, snapshot: &Snapshot, now: BootTime, fresh: impl Fn
     for (account, periods) in known() {
         for (period, sum) in &periods.sums {
             family.sample(&[account, period.as_str()], sum.credit);
+        }
+    }
+}
+
+fn outlook(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
+    let wallets = snapshot.wallets.iter().map(|wallet| (&wallet.account, snapshot.outlook(wallet, now.boot)));
+    let known: Vec<(&String, Vec<Outlook>)> = wallets.collect();
+    let windows = || known.iter().flat_map(|(account, windows)| windows.iter().map(move |seen| (account, seen)));
+    let mut family = out.family(&c::BURN);
+    for (account, seen) in windows() {
+        if let Some(burn) = seen.burn {
+            family.sample(&[account, seen.window.as_str()], burn);
+        }
+    }
+    let mut family = out.family(&c::RUNWAY);
+    for (account, seen) in windows() {
+        if let Some((runway, _)) = seen.runway {
+            family.sample(&[account, seen.window.as_str()], runway);
+        }
+    }
+    let mut family = out.family(&c::EMPTY);
+    for (account, seen) in windows() {
+        if let Some((runway, polled)) = seen.runway {
+            let polled = Decimal::new(polled.by_clock_of(now).timestamp_millis(), 3);
+            family.sample(&[account, seen.window.as_str()], polled + runway);
         }
     }
 }

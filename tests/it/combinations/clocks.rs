@@ -100,8 +100,9 @@ async fn frozen_dates(date: &'static str) -> String {
                 Some((_, rest)) => {
                     let (day, debit) = (&rest[..10], &rest[8..10]);
                     let debit: u32 = debit.parse().unwrap();
+                    let hour = if head.contains("group_by=hour") { "T00:00:00" } else { "" };
                     let period = format!(
-                        r#"{{"period":"{day}","debit":{debit},"credit":0,"by_origin":{{}},"by_endpoint":{{}}}}"#
+                        r#"{{"period":"{day}{hour}","debit":{debit},"credit":0,"by_origin":{{}},"by_endpoint":{{}}}}"#
                     );
                     format!(r#"{{"summary":{{"total_debit":{debit},"total_credit":0}},"data":[{period}]}}"#)
                 }

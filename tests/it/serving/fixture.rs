@@ -249,6 +249,20 @@ pub fn status(now: DateTime<Utc>) -> Status {
                     balance_as_of: Some(ago(50)),
                     warning_balance_usd: Some("100".to_owned()),
                     critical_balance_usd: Some("25".to_owned()),
+                    burn: vec![
+                        BurnStatus {
+                            window: "1h".to_owned(),
+                            usd_per_hour: Some("12.345678".to_owned()),
+                            runway_seconds: Some(41_554.0),
+                            empty_at: Some(now + TimeDelta::seconds(41_504)),
+                        },
+                        BurnStatus {
+                            window: "30d".to_owned(),
+                            usd_per_hour: None,
+                            runway_seconds: None,
+                            empty_at: None,
+                        },
+                    ],
                 }),
                 batches: None,
                 sources: vec![source("balance"), source("consumption"), source("card_transactions")],

@@ -60,6 +60,7 @@ fn just_started() -> Status {
                 balance_as_of: None,
                 warning_balance_usd: None,
                 critical_balance_usd: None,
+                burn: Vec::new(),
             };
         }
         for source in &mut account.sources {
@@ -90,6 +91,8 @@ async fn healthy() {
         "datetime=\"2026-05-19T11:59:18Z\"",
         "$142.5000",
         "warning $100, critical $25",
+        "last 1h: $12.35 an hour, empty <time datetime=\"2026-05-19T23:31:44Z\"",
+        "last 30d: unknown",
         "2 open, 0 failing, 0 unavailable, 0 abandoned, 17 settled",
         ">30 days ago</time>",
         "the first successful poll",

@@ -21,6 +21,7 @@ async fn paths_and_methods() {
         ("PUT", "/api/v1/status", 405, "GET,HEAD"),
         ("GET", "/documentation", 200, ""),
         ("POST", "/documentation", 405, "GET,HEAD"),
+        ("GET", "/runbooks", 200, ""),
         ("GET", "/-/healthy", 200, ""),
         ("GET", "/-/ready", 200, ""),
         ("POST", "/-/healthy", 405, "GET,HEAD"),
@@ -51,21 +52,38 @@ async fn every_address_of_the_readme_answers() {
         assert_eq!(ask(running.address, method, path, &[], b"").await.code, 200, "{cell}");
         asked += 1;
     }
-    assert_eq!(asked, 7);
+    assert_eq!(asked, 8);
 }
 
 #[tokio::test]
-async fn the_documentation_is_the_readme_of_this_version() {
-    let answer = get(start().await.address, "/documentation").await;
-    assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    assert!(answer.text() == readme);
+async fn the_documents_of_this_version_are_pages_with_an_anchor_for_each_heading() {
+    let running = start().await;
+    for (path, file) in [("/documentation", "README.md"), ("/runbooks", "deploy/prometheus/runbooks.md")] {
+        let answer = get(running.address, path).await;
+        assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+        assert!(answer.header("content-security-policy").starts_with("default-src 'none'"));
+        let html = answer.text();
+        assert!(!html.contains("<script") && !html.contains("<!--"));
+        let text = std::fs::read_to_string(format!("{}/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let mut fenced = false;
+        let mut headings = 0;
+        for line in text.lines() {
+            fenced ^= line.starts_with("```");
+            let Some(heading) = line.strip_prefix("## ").filter(|_| !fenced) else { continue };
+            let words = heading.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+            let anchor = words.map(str::to_lowercase).collect::<Vec<_>>().join("-");
+            assert!(html.contains(&format!("<h2 id=\"{anchor}\">")), "{path} has no {anchor}");
+            headings += 1;
+        }
+        assert!(headings > 5, "{path}");
+    }
 }
 
 #[tokio::test]
 async fn head_answers_as_get_without_the_body() {
     let running = start().await;
-    for path in ["/metrics", "/", "/api/v1/status", "/documentation", "/-/healthy", "/-/ready", "/nowhere"] {
+    for path in ["/metrics", "/", "/api/v1/status", "/documentation", "/runbooks", "/-/healthy", "/-/ready", "/nowhere"]
+    {
         let get = get(running.address, path).await;
         let head = ask(running.address, "HEAD", path, &[], b"").await;
         assert_eq!(head.code, get.code, "{path}");

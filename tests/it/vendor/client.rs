@@ -10,7 +10,8 @@ use uuid::Uuid;
 use wallet_exporter::clock::ManualClock;
 use wallet_exporter::config::secret::Secret;
 use wallet_exporter::vendor::{
-    BatchData, CheckRow, ClientSettings, Observe, Operation, RequestError, RequestLimits, Rightfoot, RowReject, RowSink,
+    BatchData, CheckRow, ClientSettings, Grain, Observe, Operation, RequestError, RequestLimits, Rightfoot, RowReject,
+    RowSink,
 };
 
 use super::fake::Reply;
@@ -94,7 +95,7 @@ pub async fn call(operation: Operation, settings: ClientSettings) -> Result<Stri
             Ok(format!("{} at {}", balance.amount, balance.as_of.format("%FT%TZ")))
         }
         Operation::ConsumptionReport => {
-            let report = BatchData::new(settings, true).unwrap().consumption(dates.0, dates.1).await?;
+            let report = BatchData::new(settings, true).unwrap().consumption(dates.0, dates.1, Grain::Day).await?;
             Ok(format!("{:?}", report.days))
         }
         Operation::CreditCardTransactions => {

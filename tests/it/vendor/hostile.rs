@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use uuid::Uuid;
-use wallet_exporter::vendor::intake::{Export, Grain, ParseError, read_balance, read_card_page, read_consumption};
+use wallet_exporter::vendor::Grain;
+use wallet_exporter::vendor::intake::{Export, ParseError, read_balance, read_card_page, read_consumption};
 use wallet_exporter::vendor::{CheckRow, RowReject, RowSink};
 
 use super::client::{BATCH, HEADER, batch, card, day, enveloped, noon, page, report, row};
