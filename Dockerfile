@@ -40,8 +40,8 @@ FROM scratch
 COPY --from=build /image /
 # SQLITE_TMPDIR: a large sort may want a temporary file, and the root is meant to be mounted read-only.
 # MALLOC_ARENA_MAX is glibc's: two heaps do for six threads that hardly allocate, and save up to a megabyte.
-ENV WEB_LISTEN_ADDRESS=0.0.0.0:10700 \
-    WEBHOOK_LISTEN_ADDRESS=0.0.0.0:10701 \
+ENV WEB_LISTEN_ADDRESS=:10700 \
+    WEBHOOK_LISTEN_ADDRESS=:10701 \
     STORAGE_PATH=/data \
     SQLITE_TMPDIR=/data \
     MALLOC_ARENA_MAX=2

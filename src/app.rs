@@ -88,12 +88,9 @@ pub enum AppError {
         /// What is wrong.
         source: BuildError,
     },
-    /// The server cannot start.
+    /// A server cannot start.
     #[error(transparent)]
     Serve(#[from] crate::http::ServeError),
-    /// The webhook's server cannot start.
-    #[error(transparent)]
-    Webhook(#[from] crate::http::BindError),
     /// Something that should run for ever has ended.
     #[error("{0} has ended unexpectedly; this is a defect of the program: please report it with the log")]
     Ended(&'static str),

@@ -9,6 +9,7 @@ mod errors;
 pub(crate) mod file;
 pub mod ids_file;
 mod process;
+mod proxy;
 mod rightfoot;
 pub mod secret;
 mod section;
@@ -23,11 +24,14 @@ use chrono::{DateTime, Utc};
 pub use batchdata::BatchData;
 pub use errors::ConfigErrors;
 pub use file::FileError;
+pub(crate) use process::is_telemetry_path;
 pub use process::{Flags, LogFormat, Process};
 pub use rightfoot::Rightfoot;
+pub(crate) use values::duration;
 pub use variables::{VARIABLES, Variable};
 
 use crate::names::Vendor;
+use secret::Secret;
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -135,6 +139,14 @@ impl Config {
         Draft::read(flags, variables, now).finish()
     }
 
+    fn secrets(&self) -> Vec<&Secret> {
+        let wallet = self.batchdata.iter().map(|wallet| &wallet.token);
+        let rightfoot = self.rightfoot.iter().flat_map(|account| {
+            [Some(&account.key), account.webhook_secret.as_ref(), account.old_webhook_secret.as_ref()]
+        });
+        wallet.chain(rightfoot.flatten()).collect()
+    }
+
     /// What deserves a word although it is no error.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
@@ -161,6 +173,9 @@ impl Config {
             );
         }
         warnings.extend(self.rightfoot.as_ref().and_then(|account| account.batch_ids_warning.clone()));
+        let secrets = self.secrets();
+        let private = secrets.iter().filter_map(|secret| secret.file()).chain(self.process.storage.as_deref());
+        warnings.extend(private.filter_map(file::exposure));
         warnings
     }
 }
@@ -176,6 +191,12 @@ fn strings(
     let mut known = BTreeMap::new();
     for (name, value) in variables {
         let Some(name) = name.to_str() else { continue };
+        if proxy::VARIABLES.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+            if let Err(remedy) = proxy::check(&value) {
+                errors.add(name, remedy);
+            }
+            continue;
+        }
         let ours = VARIABLES.iter().any(|variable| variable.name == name);
         if !ours {
             let prefixed = name.starts_with(BATCHDATA) || name.starts_with(RIGHTFOOT);

@@ -12,14 +12,15 @@
 //!  http        axum                                  never calls a vendor, never waits for one
 //! ```
 //!
-//! Beside the flow: `money`, `clock`, `names`, `config`, `telemetry`, `catalog` (every metric family), `instruments` (what
-//! this process did, counted with the `prometheus` crate), `app` (wiring and shutdown).
+//! Beside the flow: `money`, `printable` (text for terminals), `clock`, `names`, `config`, `telemetry`, `catalog` (every
+//! metric family), `instruments` (what this process did, counted with the `prometheus` crate), `app` (wiring, shutdown).
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::float_cmp)
 )]
 
 pub mod money;
+pub mod printable;
 pub mod clock;
 pub mod names;
 pub mod config;

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use wallet_exporter::app::{self, AppError, Dependencies};
 use wallet_exporter::config::{self, Config, Flags, Process, VARIABLES};
+use wallet_exporter::printable::printable;
 
 /// Prometheus exporter for prepaid data-API wallets: when does the money run out, and where does it go?
 #[derive(Debug, Parser)]
@@ -80,7 +81,11 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            complain(&format!("wallet-exporter: {error}"));
+            match &error {
+                // One line for each of its errors, which are printable already.
+                AppError::Config(errors) => complain(&format!("wallet-exporter: {errors}")),
+                other => complain(&printable(&format!("wallet-exporter: {other}"))),
+            }
             ExitCode::from(error.exit_code())
         }
     }
@@ -105,7 +110,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
         Some(Command::Check { online }) => {
             let (config, warnings) = app::check(&arguments.flags, config::environment(), &dependencies)?;
             for warning in warnings {
-                complain(&format!("warning: {warning}"));
+                complain(&printable(&format!("warning: {warning}")));
             }
             app::print("the configuration is valid\n")?;
             if online {
@@ -124,7 +129,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
         Some(Command::Healthcheck) => {
             let process = Process::load(&arguments.flags, config::environment())?;
             if let Err(reason) = wallet_exporter::healthcheck::ask(&process) {
-                complain(&reason);
+                complain(&printable(&reason));
                 return Ok(ExitCode::FAILURE);
             }
         }

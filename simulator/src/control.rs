@@ -1,8 +1,9 @@
 //! The control interface over HTTP, below `/_simulator/`, for whoever drives a simulator in another process.
 //!
-//! Flows in: an command as a JSON object. Flows out: what it made, or a 400 that says what to write instead.
+//! Flows in: a command as a JSON object. Flows out: what it made, or a 400 that says what to write instead.
 //! Invariant: each command does what the method of the same name does in Rust, and nothing else. Money goes in and out as
-//! decimal strings. It is not guarded: a simulator belongs on a loopback address.
+//! decimal strings. It has no password, so a simulator belongs on a loopback address; a page in a browser cannot command
+//! it, and it posts webhooks to loopback addresses alone, unless its options name another host.
 
 mod commands;
 
@@ -104,7 +105,7 @@ const COMMANDS: [Command; 18] = [
     Command {
         name: "webhook",
         example: r#"{"url": "http://127.0.0.1:10701/webhooks/rightfoot/secret"}"#,
-        run: |simulator, command, body| Ok(commands::webhook(simulator, command.read(body)?)),
+        run: |simulator, command, body| commands::webhook(simulator, command.read(body)?),
     },
     Command {
         name: "clock_offset",
@@ -142,6 +143,10 @@ pub(crate) fn answer(simulator: &Simulator, name: &str, request: &Request) -> Re
     };
     if request.method != "POST" {
         return refused(405, &format!("POST /_simulator/{name} with a body like {}", command.example));
+    }
+    // A page of any site can make a browser send text here, and not JSON.
+    if request.from_page || !request.json {
+        return refused(415, "send Content-Type: application/json, and no Origin");
     }
     match (command.run)(simulator, command, &request.body) {
         Ok(value) => reply(200, &value),

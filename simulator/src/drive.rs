@@ -78,6 +78,11 @@ impl CardEvent {
     }
 }
 
+/// The host of a URL.
+pub(crate) fn host_of(url: &str) -> Option<url::Host> {
+    url::Url::parse(url).ok()?.host().map(|host| host.to_owned())
+}
+
 impl Simulator {
     /// The vendor's own time: the injected clock's, moved by the offset.
     #[must_use]
@@ -283,6 +288,17 @@ impl Simulator {
     /// Replaces the key of the balance checks.
     pub fn set_rightfoot_key(&self, key: &str) {
         self.locked(|state, _| key.clone_into(&mut state.key));
+    }
+
+    /// Whether the control interface may have webhooks posted there.
+    pub(crate) fn may_post_to(&self, url: &str) -> bool {
+        match host_of(url) {
+            Some(url::Host::Ipv4(address)) if address.is_loopback() => true,
+            Some(url::Host::Ipv6(address)) if address.is_loopback() => true,
+            Some(url::Host::Domain(name)) if name == "localhost" => true,
+            Some(other) => self.shared.webhook_host.as_ref() == Some(&other),
+            None => false,
+        }
     }
 
     /// Where completed batches are told from now on.

@@ -118,6 +118,8 @@ pub struct Simulator {
 struct Shared {
     clock: SharedClock,
     requests_per_minute: u32,
+    /// The host of the webhook that the options name.
+    webhook_host: Option<url::Host>,
     state: Mutex<State>,
     ids: watch::Sender<Vec<String>>,
     /// Something waits for the webhook's sender.
@@ -162,6 +164,7 @@ impl Simulator {
             options.history_days,
             profile,
         );
+        let webhook_host = options.webhook.as_deref().and_then(drive::host_of);
         let state = State {
             world,
             faults: Queue::default(),
@@ -176,6 +179,7 @@ impl Simulator {
             shared: Arc::new(Shared {
                 clock: options.clock,
                 requests_per_minute: options.requests_per_minute,
+                webhook_host,
                 state: Mutex::new(state),
                 ids: watch::Sender::new(Vec::new()),
                 completed: Notify::new(),

@@ -137,6 +137,11 @@ fn parse(head: &str) -> Option<(Request, usize)> {
         let value = value.trim();
         if name.eq_ignore_ascii_case("authorization") {
             request.authorization = Some(value.to_owned());
+        } else if name.eq_ignore_ascii_case("content-type") {
+            let essence = value.split(';').next().unwrap_or_default().trim();
+            request.json = essence.eq_ignore_ascii_case("application/json");
+        } else if name.eq_ignore_ascii_case("origin") {
+            request.from_page = true;
         } else if name.eq_ignore_ascii_case("content-length") {
             length = value.parse().ok()?;
         } else if name.eq_ignore_ascii_case("connection") && value.eq_ignore_ascii_case("close") {

@@ -67,6 +67,10 @@ pub(crate) struct Request {
     pub(crate) query: Vec<(String, String)>,
     pub(crate) authorization: Option<String>,
     pub(crate) keep_alive: bool,
+    /// The body is said to be JSON.
+    pub(crate) json: bool,
+    /// A browser sends it for a page.
+    pub(crate) from_page: bool,
     pub(crate) body: Vec<u8>,
 }
 

@@ -48,7 +48,7 @@ pub struct App {
     pub(super) clock: SharedClock,
     pub(super) tasks: Vec<Task>,
     pub(super) storages: Vec<Arc<AccountStorage>>,
-    pub(super) batch_list: Option<(Arc<BatchList>, Option<Secret>)>,
+    pub(super) batch_list: Option<(Arc<BatchList>, Vec<Secret>)>,
     pub(super) watch: Arc<FileWatcher>,
 }
 
@@ -90,7 +90,10 @@ impl App {
             builder.wallet(wallet)?;
         }
         let batch_list = match &config.rightfoot {
-            Some(account) => Some((builder.rightfoot(account)?, account.webhook_secret.clone())),
+            Some(account) => {
+                let secrets = account.webhook_secret.iter().chain(&account.old_webhook_secret);
+                Some((builder.rightfoot(account)?, secrets.cloned().collect()))
+            }
             None => None,
         };
         if !builder.errors.is_empty() {
@@ -354,9 +357,13 @@ impl Builder<'_> {
             wakes: vec![wake],
             on_change: Box::new(move || client.credential().resume()),
         });
-        if let Some(secret) = &config.webhook_secret {
+        for (variable, secret) in [
+            ("RIGHTFOOT_WEBHOOK_SECRET_FILE", &config.webhook_secret),
+            ("RIGHTFOOT_WEBHOOK_OLD_SECRET_FILE", &config.old_webhook_secret),
+        ] {
+            let Some(secret) = secret else { continue };
             self.secrets.push(WatchedSecret {
-                variable: "RIGHTFOOT_WEBHOOK_SECRET_FILE".to_owned(),
+                variable: variable.to_owned(),
                 secret: secret.clone(),
                 wakes: Vec::new(),
                 on_change: Box::new(|| {}),

@@ -22,9 +22,15 @@ pub fn check(
 ) -> Result<(Config, Vec<String>), ConfigErrors> {
     let mut draft = Draft::read(flags, environment, dependencies.clock.now());
     let mut warnings = Vec::new();
-    if let Err(error) = Web::load(draft.process.web_config.as_deref()) {
-        let name = if flags.web_config_file.is_some() { "--web.config.file" } else { "WEB_CONFIG_FILE" };
-        draft.errors.add(name, error.to_string());
+    for (file, load, flag, name) in [
+        (&draft.process.web_config, Web::load as fn(_) -> _, &flags.web_config_file, "web.config.file"),
+        (&draft.process.webhook_config, Web::load_for_webhook, &flags.webhook_config_file, "webhook.config.file"),
+    ] {
+        match load(file.as_deref()) {
+            Ok(web) => warnings.extend(web.warnings()),
+            Err(error) if flag.is_some() => draft.errors.add(format!("--{name}"), error.to_string()),
+            Err(error) => draft.errors.add(name.to_uppercase().replace('.', "_"), error.to_string()),
+        }
     }
     if let Some(directory) = &draft.process.storage {
         match configured_since(directory) {

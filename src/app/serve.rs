@@ -52,7 +52,7 @@ struct Shown {
     clock: SharedClock,
     cell: Arc<SnapshotCell>,
     exposition: Arc<Exposition>,
-    web: Web,
+    webs: Vec<Web>,
     watch: Arc<FileWatcher>,
 }
 
@@ -74,7 +74,7 @@ impl Site for Shown {
     }
 
     fn reload(&self) -> Result<(), String> {
-        let web = self.web.reload().map_err(|error| error.to_string());
+        let web = self.webs.iter().try_for_each(Web::reload).map_err(|error| error.to_string());
         let files = self.watch.look();
         let outcome = match (web, files) {
             (Ok(()), Ok(())) => Ok(()),
@@ -114,16 +114,23 @@ impl Running {
             drain: dependencies.drain,
         })
         .await?;
+        let mut webs = vec![server.web()];
         let webhook = match &app.batch_list {
-            Some((batch_list, Some(secret))) => {
+            Some((batch_list, secrets)) if !secrets.is_empty() => {
                 let options = WebhookOptions {
+                    web_config: config.process.webhook_config.clone(),
                     drain: dependencies.drain,
-                    ..WebhookOptions::new(config.process.webhook_listen.clone(), secret.clone())
+                    ..WebhookOptions::new(config.process.webhook_listen.clone(), secrets.clone())
                 };
-                Some((WebhookServer::bind(options).await?, Arc::clone(batch_list) as Arc<dyn WebhookSink>))
+                let server = WebhookServer::bind(options).await?;
+                webs.push(server.web());
+                Some((server, Arc::clone(batch_list) as Arc<dyn WebhookSink>))
             }
             _ => None,
         };
+        let warnings: Vec<String> = webs.iter().flat_map(Web::warnings).collect();
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        app.cell.update(|snapshot| snapshot.warnings.extend(warnings));
         let addresses =
             Addresses { web: server.local_addr(), webhook: webhook.as_ref().map(|(server, _)| server.local_addr()) };
         tracing::info!(
@@ -139,7 +146,7 @@ impl Running {
             clock: Arc::clone(&app.clock),
             cell: Arc::clone(&app.cell),
             exposition: Arc::clone(&app.exposition),
-            web: server.web(),
+            webs,
             watch: Arc::clone(&app.watch),
         });
         let site = shown as Arc<dyn Site>;

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::printable::printable;
+
 /// The errors of a configuration, at least one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigErrors {
@@ -14,7 +16,8 @@ pub struct ConfigErrors {
 impl ConfigErrors {
     /// Notes that `name` has to be changed, and how.
     pub fn add(&mut self, name: impl Into<String>, remedy: impl Into<String>) {
-        self.found.push((name.into(), remedy.into()));
+        let (name, remedy) = (name.into(), remedy.into());
+        self.found.push((printable(&name).into_owned(), printable(&remedy).into_owned()));
     }
 
     /// Compares a `*_COUNT_SINCE` with the one that a source of the storage has counted from, if it has succeeded before:

@@ -5,7 +5,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Why a file cannot be read. Names it, never what is in it.
@@ -30,6 +30,15 @@ pub enum FileError {
         /// The most that is accepted.
         kib: u64,
     },
+}
+
+/// What to say about a file or directory that other users of the machine can read, if they can.
+pub(crate) fn exposure(path: &Path) -> Option<String> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    let least = if metadata.is_dir() { "700" } else { "600" };
+    let path = path.display();
+    (mode & 0o007 != 0).then(|| format!("{path} is open to other users (mode {mode:04o}): chmod {least} {path}"))
 }
 
 /// Reads a file of at most so many KiB.

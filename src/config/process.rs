@@ -27,6 +27,9 @@ pub struct Flags {
     /// Address of the webhook, opened only with a webhook secret [env: WEBHOOK_LISTEN_ADDRESS] [default: 127.0.0.1:10701]
     #[arg(long = "webhook.listen-address", value_name = "ADDRESS", global = true)]
     pub webhook_listen_address: Option<String>,
+    /// TLS of the webhook's address, a file in the same format as --web.config.file [env: WEBHOOK_CONFIG_FILE]
+    #[arg(long = "webhook.config.file", value_name = "FILE", global = true)]
+    pub webhook_config_file: Option<String>,
     /// Directory of the ledger; none keeps nothing on disk [env: STORAGE_PATH] [default: ./data]
     #[arg(long = "storage.path", value_name = "DIRECTORY", global = true)]
     pub storage_path: Option<String>,
@@ -49,6 +52,7 @@ pub(super) struct RawProcess {
     web_config_file: Option<String>,
     web_enable_lifecycle: Option<String>,
     webhook_listen_address: Option<String>,
+    webhook_config_file: Option<String>,
     storage_path: Option<String>,
     metrics_start_at_zero: Option<String>,
     log_level: Option<String>,
@@ -78,6 +82,8 @@ pub struct Process {
     pub enable_lifecycle: bool,
     /// Where the webhook listens, if it is opened.
     pub webhook_listen: String,
+    /// TLS of the webhook's address.
+    pub webhook_config: Option<PathBuf>,
     /// The directory of the ledger; `None` keeps nothing on disk.
     pub storage: Option<PathBuf>,
     /// How long a new counter series shows 0.
@@ -89,7 +95,14 @@ pub struct Process {
 }
 
 /// Paths that the telemetry path must not hide.
-const TAKEN: [&str; 6] = ["/", "/api/v1/status", "/documentation", "/-/healthy", "/-/ready", "/-/reload"];
+pub(crate) const RESERVED_PATHS: [&str; 7] =
+    ["/", "/api/v1/status", "/documentation", "/runbooks", "/-/healthy", "/-/ready", "/-/reload"];
+
+/// Whether the exposition can be served at this path.
+pub(crate) fn is_telemetry_path(path: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+    path.starts_with('/') && path.bytes().all(plain) && !RESERVED_PATHS.contains(&path)
+}
 
 pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -> Process {
     let pick = |name: &'static str, flag: &Option<String>, twin: Option<String>, default: &str| match (flag, twin) {
@@ -115,8 +128,7 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -
     let listen = address(listen);
     let webhook_listen = address(webhook);
     let (name, telemetry_path) = path;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
-    if !telemetry_path.starts_with('/') || !telemetry_path.bytes().all(plain) || TAKEN.contains(&&*telemetry_path) {
+    if !is_telemetry_path(&telemetry_path) {
         errors.add(name, "write a path such as /metrics, not one that the page or the health checks use");
     }
     let (name, hold) = hold;
@@ -157,6 +169,7 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -
         web_config: flags.web_config_file.clone().or(raw.web_config_file).map(PathBuf::from),
         enable_lifecycle: flags.web_enable_lifecycle || lifecycle,
         webhook_listen,
+        webhook_config: flags.webhook_config_file.clone().or(raw.webhook_config_file).map(PathBuf::from),
         storage: (storage.1 != "none").then(|| PathBuf::from(storage.1)),
         start_at_zero,
         log_level,

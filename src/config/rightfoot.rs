@@ -31,6 +31,8 @@ pub(super) struct RawRightfoot {
     requests_per_minute: Option<String>,
     webhook_secret: Option<String>,
     webhook_secret_file: Option<String>,
+    webhook_old_secret: Option<String>,
+    webhook_old_secret_file: Option<String>,
 }
 
 /// A Rightfoot account.
@@ -61,6 +63,8 @@ pub struct Rightfoot {
     pub requests_per_minute: u32,
     /// Opens the webhook.
     pub webhook_secret: Option<Secret>,
+    /// Opens it, too, while the secret is being replaced.
+    pub old_webhook_secret: Option<Secret>,
 }
 
 impl RawRightfoot {
@@ -118,6 +122,19 @@ pub(super) fn check(raw: RawRightfoot, now: DateTime<Utc>, errors: &mut ConfigEr
         errors,
         values::webhook_secret,
     );
+    let old_webhook_secret = section::secret(
+        "RIGHTFOOT_WEBHOOK_OLD_SECRET",
+        raw.webhook_old_secret,
+        raw.webhook_old_secret_file,
+        errors,
+        values::webhook_secret,
+    );
+    if old_webhook_secret.is_some() && webhook_secret.is_none() {
+        errors.add(
+            "RIGHTFOOT_WEBHOOK_OLD_SECRET",
+            "has no effect without RIGHTFOOT_WEBHOOK_SECRET: set it, or unset this",
+        );
+    }
     Some(Rightfoot {
         key: key?,
         account: account?,
@@ -131,5 +148,6 @@ pub(super) fn check(raw: RawRightfoot, now: DateTime<Utc>, errors: &mut ConfigEr
         max_age: max_age?,
         requests_per_minute: requests_per_minute?,
         webhook_secret,
+        old_webhook_secret,
     })
 }

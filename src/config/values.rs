@@ -18,7 +18,7 @@ const UNITS: [(char, u64); 5] = [('w', 7 * 86_400), ('d', 86_400), ('h', 3_600),
 const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
 
 /// Reads `30s`, `5m`, `1m30s`, `1d` and the like, as Prometheus writes durations.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "write a duration such as 30s, 5m, 1h30m or 1d: whole numbers, each with its unit".to_owned();
     let (mut rest, mut seconds) = (text, 0_u64);
     for (unit, factor) in UNITS {

@@ -28,6 +28,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("WEB_CONFIG_FILE", "", "TLS and passwords, in the format of the Prometheus exporter-toolkit"),
     variable("WEB_ENABLE_LIFECYCLE", "false", "`true` allows `POST /-/reload`"),
     variable("WEBHOOK_LISTEN_ADDRESS", "127.0.0.1:10701", "address of the webhook, opened only with a webhook secret"),
+    variable("WEBHOOK_CONFIG_FILE", "", "TLS of the webhook's address, in the format of `WEB_CONFIG_FILE`"),
     variable("STORAGE_PATH", "./data", "directory of the ledger; `none` keeps nothing on disk"),
     variable(
         "METRICS_START_AT_ZERO",
@@ -66,4 +67,6 @@ pub const VARIABLES: &[Variable] = &[
     variable("RIGHTFOOT_REQUESTS_PER_MINUTE", "300", "request budget of the key"),
     variable("RIGHTFOOT_WEBHOOK_SECRET", "", "32 to 128 of A-Z, a-z, 0-9, _ and -; opens the webhook"),
     variable("RIGHTFOOT_WEBHOOK_SECRET_FILE", "", "file that holds it; read again when it changes"),
+    variable("RIGHTFOOT_WEBHOOK_OLD_SECRET", "", "opens the webhook as well, while the secret is being replaced"),
+    variable("RIGHTFOOT_WEBHOOK_OLD_SECRET_FILE", "", "file that holds it; read again when it changes"),
 ];

@@ -4,6 +4,7 @@
 //! it was idle or slow for too long, when it must make room, and after the open request at shutdown.
 
 use std::future::Future;
+use std::net::{IpAddr, Ipv6Addr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,6 +27,19 @@ use crate::instruments::Closed;
 const LONGEST_HEAD: usize = 16 * 1024;
 /// The most header lines of a request.
 const MOST_HEADERS: usize = 64;
+
+/// Whom a request comes from. Of an IPv6 address the first half: the rest is any client's own choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+impl Peer {
+    pub(super) fn new(address: IpAddr) -> Peer {
+        match address.to_canonical() {
+            IpAddr::V6(address) => Peer(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64))),
+            address => Peer(address),
+        }
+    }
+}
 
 /// An answer's body, which reports to the activity when the connection has taken it over.
 struct Tracked {
@@ -59,6 +73,7 @@ impl HttpBody for Tracked {
 /// Serves one connection. The result says why the server ended it, if it did.
 pub(super) async fn converse<Io>(
     io: Io,
+    peer: Peer,
     router: Router,
     activity: Arc<Activity>,
     shutdown: CancellationToken,
@@ -68,8 +83,9 @@ where
 {
     let service = {
         let activity = Arc::clone(&activity);
-        service_fn(move |request: Request<Incoming>| {
+        service_fn(move |mut request: Request<Incoming>| {
             activity.request();
+            request.extensions_mut().insert(peer);
             let (answer, activity) = (router.clone().oneshot(request.map(Body::new)), Arc::clone(&activity));
             async move { answer.await.map(|response| response.map(|body| Tracked { body, activity })) }
         })

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection;
+use super::connection::{self, Peer};
 use super::guard::{Activity, ConnectionLimits};
 use super::web::Web;
 use crate::instruments::{Closed, Process};
@@ -122,8 +122,8 @@ pub(super) async fn serve(
             () = shutdown.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok((stream, peer)) => (stream, Peer::new(peer.ip())),
             Err(error) => {
                 // Logged once until a connection is taken again: the next attempts would say the same.
                 if !refused && !is_of_the_peer(&error) {
@@ -151,7 +151,7 @@ pub(super) async fn serve(
         tasks.spawn(async move {
             let _place = place;
             let _present = process.connected();
-            let conversation = converse(stream, router, web, activity, limits, shutdown);
+            let conversation = converse((stream, peer), router, web, activity, limits, shutdown);
             let ended = tokio::select! {
                 ended = conversation => ended,
                 () = abort.cancelled() => None,
@@ -177,7 +177,7 @@ fn is_of_the_peer(error: &io::Error) -> bool {
 }
 
 async fn converse(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, Peer),
     router: Router,
     web: Option<Web>,
     activity: Arc<Activity>,
@@ -189,7 +189,7 @@ async fn converse(
     let handshake = async {
         match web {
             Some(web) => match web.tls().await {
-                Some(acceptor) => acceptor.accept(stream).await.map(Stream::Tls).ok(),
+                Some(tls) => tls.accept(stream).await.map(Stream::Tls),
                 None => Some(Stream::Plain(stream)),
             },
             None => Some(Stream::Plain(stream)),
@@ -202,8 +202,8 @@ async fn converse(
         stream = timeout(limits.headers, handshake) => stream,
     };
     match stream {
-        Ok(Some(Stream::Plain(stream))) => connection::converse(stream, router, activity, shutdown).await,
-        Ok(Some(Stream::Tls(stream))) => connection::converse(stream, router, activity, shutdown).await,
+        Ok(Some(Stream::Plain(stream))) => connection::converse(stream, peer, router, activity, shutdown).await,
+        Ok(Some(Stream::Tls(stream))) => connection::converse(stream, peer, router, activity, shutdown).await,
         // A failed handshake is its client's affair.
         Ok(None) => None,
         Err(_) => Some(Closed::Slow),

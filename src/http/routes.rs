@@ -4,6 +4,7 @@
 //! for, every path answers alike.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -21,6 +22,7 @@ use futures_util::stream;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
+use super::connection::Peer;
 use super::document;
 use super::layers::{METHOD_NOT_ALLOWED, NOT_FOUND, common};
 use super::negotiate;
@@ -41,14 +43,6 @@ const RELOAD: &str = "/-/reload";
 
 /// Answers up to this size are sent in one piece.
 const COPIED: usize = 256 * 1024;
-
-/// Whether the exposition can be served at this path.
-pub(super) fn serves_at(path: &str) -> bool {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/-_.~".contains(letter);
-    path.starts_with('/')
-        && path.chars().all(plain)
-        && ![PAGE, STATUS, DOCUMENTATION, RUNBOOKS, HEALTHY, READY, RELOAD].contains(&path)
-}
 
 #[derive(Clone)]
 struct Shared {
@@ -87,19 +81,22 @@ pub(super) fn routes(
         .route(RUNBOOKS, get(async || document::answer("Runbooks", document::RUNBOOKS)))
         .layer(CompressionLayer::new())
         .route(&telemetry_path, get(metrics))
-        .route(HEALTHY, get("Healthy.\n"))
-        .route(READY, get(ready))
         .route(RELOAD, post(reload))
         .fallback(async || NOT_FOUND)
         .method_not_allowed_fallback(async || METHOD_NOT_ALLOWED)
-        .with_state(shared)
-        .layer(from_fn_with_state(web, authenticated));
+        .layer(from_fn_with_state(web, authenticated))
+        // Probes have no password, and learn nothing.
+        .route(HEALTHY, get("Healthy.\n"))
+        .route(READY, get(ready))
+        .method_not_allowed_fallback(async || METHOD_NOT_ALLOWED)
+        .with_state(shared);
     common(router, process, Arc::new(handlers))
 }
 
 /// Lets pass who may, and adds the configured headers to every answer.
 async fn authenticated(State(web): State<Web>, request: Request, next: Next) -> Response {
-    let mut response = match web.validate(request.headers()).await {
+    let from = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
+    let mut response = match web.validate(request.headers(), from).await {
         AuthOutcome::Allowed => next.run(request).await,
         AuthOutcome::Denied => {
             let challenge = [(WWW_AUTHENTICATE, "Basic realm=\"wallet-exporter\", charset=\"UTF-8\"")];
@@ -109,6 +106,7 @@ async fn authenticated(State(web): State<Web>, request: Request, next: Next) -> 
             (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], "Too many credentials are being checked.\n")
                 .into_response()
         }
+        AuthOutcome::TooMany => (StatusCode::TOO_MANY_REQUESTS, "Too many requests.\n").into_response(),
     };
     web.add_headers(response.headers_mut());
     response

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::guard::ConnectionLimits;
 use super::listener::{self, BindError};
-use super::routes::{routes, serves_at};
+use super::routes::routes;
 use super::site::Site;
 use super::web::{Web, WebConfigError};
+use crate::config::is_telemetry_path;
 use crate::instruments::Process;
 
 /// How to serve.
@@ -79,7 +80,7 @@ impl Server {
     /// # Errors
     /// See [`ServeError`].
     pub async fn bind(options: Options) -> Result<Server, ServeError> {
-        if !serves_at(&options.telemetry_path) {
+        if !is_telemetry_path(&options.telemetry_path) {
             return Err(ServeError::Path(options.telemetry_path));
         }
         let web = Web::load(options.web_config.as_deref())?;

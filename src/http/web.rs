@@ -1,20 +1,24 @@
 //! The web configuration file, in the format of Prometheus' exporter-toolkit: TLS, passwords, headers.
 //!
-//! Flows in: a YAML file and the certificates it names. Flows out: TLS for each connection, a verdict for each request's
-//! credentials, headers for each answer. Invariant: a file that cannot be used changes nothing; at start it is an error.
+//! Flows in: a YAML file and the certificates it names. Flows out: TLS for each connection, whether a request may be
+//! answered, headers for each answer. Invariant: a file that cannot be used changes nothing; at start it is an error.
 
 mod file;
 mod passwords;
+mod rate_limit;
 mod tls;
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
-use tokio_rustls::TlsAcceptor;
 
 pub(super) use passwords::AuthOutcome;
+use rate_limit::RateLimit;
+use tls::Handshake;
 
 /// The largest web configuration, certificate or key.
 const FILE_KIB: u64 = 1_024;
@@ -31,7 +35,9 @@ pub struct Web {
 struct Current {
     tls: Option<Arc<tls::Tls>>,
     passwords: Option<Arc<passwords::Passwords>>,
+    rate: Option<RateLimit>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    warnings: Vec<String>,
 }
 
 /// Why a web configuration cannot be used. Names the file and the key, never a password or its hash.
@@ -47,6 +53,28 @@ impl Web {
     pub fn load(file: Option<&Path>) -> Result<Web, WebConfigError> {
         let current = file.map(read).transpose()?.unwrap_or_default();
         Ok(Web { file: file.map(Arc::from), current: Arc::new(ArcSwap::from_pointee(current)) })
+    }
+
+    /// The same for the webhook's address, where only TLS can be configured: what is in the path lets a client in.
+    ///
+    /// # Errors
+    /// If it cannot be used as it is.
+    pub fn load_for_webhook(file: Option<&Path>) -> Result<Web, WebConfigError> {
+        let web = Web::load(file)?;
+        let Current { passwords, rate, headers, .. } = &*web.current.load_full();
+        match file {
+            Some(file) if passwords.is_some() || rate.is_some() || !headers.is_empty() => Err(WebConfigError(format!(
+                "web configuration {}: for the webhook's address only tls_server_config has an effect; remove the rest",
+                file.display()
+            ))),
+            _ => Ok(web),
+        }
+    }
+
+    /// What deserves a word although it is no error.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.current.load().warnings.clone()
     }
 
     /// Reads the file and everything it names again; blocks on files.
@@ -69,18 +97,21 @@ impl Web {
     }
 
     /// TLS for the next connection, if it is to have any. Certificates that changed on disk are read here.
-    pub(super) async fn tls(&self) -> Option<TlsAcceptor> {
+    pub(super) async fn tls(&self) -> Option<Handshake> {
         let tls = Arc::clone(self.current.load().tls.as_ref()?);
         // Looks at files, which may lie on a network.
-        tokio::task::spawn_blocking(move || tls.acceptor()).await.ok()
+        tokio::task::spawn_blocking(move || tls.handshake()).await.ok()
     }
 
-    /// Whether a request with these headers may be answered.
-    pub(super) async fn validate(&self, headers: &HeaderMap) -> AuthOutcome {
-        let passwords = self.current.load().passwords.clone();
-        match passwords {
+    /// Whether a request with these headers, from this address, may be answered.
+    pub(super) async fn validate(&self, headers: &HeaderMap, from: IpAddr) -> AuthOutcome {
+        let current = self.current.load_full();
+        if current.rate.as_ref().is_some_and(|rate| !rate.allows(Instant::now())) {
+            return AuthOutcome::TooMany;
+        }
+        match &current.passwords {
             None => AuthOutcome::Allowed,
-            Some(passwords) => passwords.validate(headers).await,
+            Some(passwords) => passwords.validate(headers, from).await,
         }
     }
 
@@ -102,8 +133,12 @@ fn parse(path: &Path, bytes: Vec<u8>) -> Result<Current, WebConfigError> {
     let name = |problem: String| WebConfigError(format!("web configuration {}: {problem}", path.display()));
     let text = String::from_utf8(bytes).map_err(|_| name("it is not UTF-8".to_owned()))?;
     let checked = file::check(&text, path.parent().unwrap_or(Path::new(""))).map_err(name)?;
+    let mut warnings = checked.warnings;
+    warnings.extend(checked.tls.as_ref().and_then(|tls| tls.key.exposure()));
     Ok(Current {
+        warnings,
         tls: checked.tls.map(tls::Tls::new).transpose().map_err(name)?.map(Arc::new),
+        rate: checked.rate,
         passwords: (!checked.users.is_empty()).then(|| Arc::new(passwords::Passwords::new(checked.users))),
         headers: checked.headers,
     })

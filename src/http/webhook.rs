@@ -5,6 +5,7 @@
 //! secret is compared in constant time and is in no message; nothing else is served here.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,14 +19,16 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::guard::ConnectionLimits;
 use super::layers::{METHOD_NOT_ALLOWED, NOT_FOUND, common};
-use super::listener::{self, BindError};
+use super::listener;
+use super::server::ServeError;
+use super::web::Web;
 use crate::config::secret::Secret;
 use crate::instruments::Process;
 use crate::poll::webhook_sink::{NotDurable, Received, WebhookSink};
@@ -40,8 +43,10 @@ const LARGEST: usize = 64 * 1024;
 pub struct WebhookOptions {
     /// Where to listen.
     pub listen: String,
-    /// The secret in the path.
-    pub secret: Secret,
+    /// The secret in the path; more than one while it is being replaced.
+    pub secrets: Vec<Secret>,
+    /// A web configuration file, for TLS alone.
+    pub web_config: Option<PathBuf>,
     /// How long clients may take, and how many there may be.
     pub limits: ConnectionLimits,
     /// How long open requests may go on after the order to stop.
@@ -51,11 +56,11 @@ pub struct WebhookOptions {
 impl WebhookOptions {
     /// The usual limits.
     #[must_use]
-    pub fn new(listen: String, secret: Secret) -> WebhookOptions {
+    pub fn new(listen: String, secrets: Vec<Secret>) -> WebhookOptions {
         // One vendor calls, now and then.
         let limits =
             ConnectionLimits { connections: 128, idle: Duration::from_secs(30), ..ConnectionLimits::default() };
-        WebhookOptions { listen, secret, limits, drain: Duration::from_secs(10) }
+        WebhookOptions { listen, secrets, web_config: None, limits, drain: Duration::from_secs(10) }
     }
 }
 
@@ -64,18 +69,20 @@ impl WebhookOptions {
 pub struct WebhookServer {
     listener: TcpListener,
     address: SocketAddr,
+    web: Web,
     options: WebhookOptions,
 }
 
 impl WebhookServer {
-    /// Listens.
+    /// Reads the TLS configuration and listens.
     ///
     /// # Errors
-    /// If the address cannot be used.
-    pub async fn bind(options: WebhookOptions) -> Result<WebhookServer, BindError> {
+    /// If the address or the file cannot be used.
+    pub async fn bind(options: WebhookOptions) -> Result<WebhookServer, ServeError> {
+        let web = Web::load_for_webhook(options.web_config.as_deref())?;
         let listener = listener::bind(&options.listen).await?;
         let address = listener::local_address(&listener, &options.listen)?;
-        Ok(WebhookServer { listener, address, options })
+        Ok(WebhookServer { listener, address, web, options })
     }
 
     /// Where it listens.
@@ -84,21 +91,27 @@ impl WebhookServer {
         self.address
     }
 
+    /// The web configuration, to be read again on a signal.
+    #[must_use]
+    pub fn web(&self) -> Web {
+        self.web.clone()
+    }
+
     /// Answers until `shutdown`, then finishes what is open. Requests are counted by `process`.
     pub async fn run(self, webhook_sink: Arc<dyn WebhookSink>, process: Arc<Process>, shutdown: CancellationToken) {
-        let WebhookServer { listener, options, .. } = self;
+        let WebhookServer { listener, web, options, .. } = self;
         let (limits, drain) = (options.limits, options.drain);
-        let hook = Arc::new(Hook { webhook_sink, secret: options.secret });
+        let hook = Arc::new(Hook { webhook_sink, secrets: options.secrets });
         // One handler for every path, so that a wrong one cannot be told from a wrong secret.
         let router = Router::new().fallback(move |request: Request| async move { hook.answer(request).await });
         let router = common(router, &process, Arc::new(|_| "webhook"));
-        listener::serve(listener, router, None, process, limits, shutdown, drain).await;
+        listener::serve(listener, router, Some(web), process, limits, shutdown, drain).await;
     }
 }
 
 struct Hook {
     webhook_sink: Arc<dyn WebhookSink>,
-    secret: Secret,
+    secrets: Vec<Secret>,
 }
 
 /// What the body of a request says.
@@ -140,8 +153,11 @@ impl Hook {
     /// Whether the path is the webhook's. Digests have one length, so the comparison takes the same time for any guess.
     fn is_ours(&self, path: &str) -> bool {
         let Some(guess) = path.strip_prefix(PATH) else { return false };
-        let secret = Sha256::digest(self.secret.current().expose_secret().as_bytes());
-        bool::from(secret.as_slice().ct_eq(Sha256::digest(guess.as_bytes()).as_slice()))
+        let guess = Sha256::digest(guess.as_bytes());
+        let matches = self.secrets.iter().map(|secret| {
+            Sha256::digest(secret.current().expose_secret().as_bytes()).as_slice().ct_eq(guess.as_slice())
+        });
+        bool::from(matches.fold(Choice::from(0), |any, matches| any | matches))
     }
 
     async fn answer(&self, request: Request) -> Response {

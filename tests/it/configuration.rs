@@ -296,3 +296,48 @@ fn a_webhook_secret_that_changes_is_held_to_the_rule_of_the_start() {
     assert_eq!(secret.refresh(), Refresh::Changed);
     assert_eq!(secret.current().expose_secret(), second);
 }
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_an_error_that_does_not_repeat_it() {
+    let token = ("BATCHDATA_API_TOKEN", SECRET);
+    for (name, value) in [
+        ("HTTPS_PROXY", "ht!tp://bad"),
+        ("https_proxy", "socks5://alice:hunter2@proxy:1080"),
+        ("ALL_PROXY", "hunter2 proxy"),
+        ("http_proxy", "ftp://alice:hunter2@proxy"),
+    ] {
+        let errors = load(&[token, (name, value)]).unwrap_err();
+        assert_eq!(errors.names().collect::<Vec<_>>(), [name]);
+        assert!(!errors.to_string().contains("hunter2"), "{errors}");
+    }
+    for value in ["", "http://proxy:3128", "https://alice:hunter2@proxy", "proxy:3128"] {
+        assert!(load(&[token, ("HTTPS_PROXY", value), ("NO_PROXY", "localhost,.example")]).is_ok(), "{value}");
+    }
+}
+
+#[test]
+fn what_other_users_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let (token, storage) = (directory.path().join("token"), directory.path().join("data"));
+    std::fs::write(&token, SECRET).unwrap();
+    std::fs::create_dir(&storage).unwrap();
+    let warnings = |of_token: u32, of_storage: u32| {
+        let chmod = |path: &std::path::Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        chmod(&token, of_token);
+        chmod(&storage, of_storage);
+        let pairs = [
+            ("BATCHDATA_API_TOKEN_FILE", token.to_str().unwrap()),
+            ("STORAGE_PATH", storage.to_str().unwrap()),
+            ("BATCHDATA_WARNING_BALANCE_USD", "1"),
+        ];
+        load(&pairs).unwrap().warnings()
+    };
+    assert_eq!(warnings(0o600, 0o700), Vec::<String>::new());
+    assert_eq!(warnings(0o640, 0o750), Vec::<String>::new(), "a group is the operator's choice");
+    let (found, path) = (warnings(0o644, 0o701), token.display());
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(found[0], format!("{path} is open to other users (mode 0644): chmod 600 {path}"));
+}

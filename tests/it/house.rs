@@ -71,7 +71,7 @@ fn each_crate_has_one_home() {
         ("reqwest::", &["vendor"]),
         ("csv_core::", &["vendor"]),
         ("rusqlite::", &["store"]),
-        ("moka::", &["poll"]),
+        ("moka::", &["http", "poll"]),
         ("envy::", &["config"]),
         ("procfs::", &["metrics"]),
         ("prometheus::", &["instruments", "metrics"]),

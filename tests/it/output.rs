@@ -3,6 +3,8 @@
 use std::io::BufRead as _;
 use std::process::{Output, Stdio};
 
+use wallet_exporter::config::LogFormat;
+
 use crate::program::{Exporter, command, settings, vendors};
 
 /// A pipe whose reader has gone, as `head` goes.
@@ -64,4 +66,35 @@ async fn it_serves_on_when_nobody_reads_its_log() {
     exporter.until("the failure shows", |exporter| exporter.get("/metrics").1.contains(down));
     exporter.signal("-TERM");
     assert_eq!(exporter.wait(), 0);
+}
+
+/// Not a test: what the next one runs in a process of its own.
+#[test]
+#[ignore = "it panics on purpose"]
+fn panics_on_purpose() {
+    wallet_exporter::telemetry::start(tracing::level_filters::LevelFilter::INFO, LogFormat::Json);
+    panic!("the payload holds a secret");
+}
+
+#[test]
+fn a_panic_is_logged_with_its_location_in_the_chosen_format_and_without_its_payload() {
+    let arguments = ["--ignored", "--exact", "output::panics_on_purpose", "--nocapture"];
+    let output = std::process::Command::new(std::env::current_exe().unwrap()).args(arguments).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let line = errors.lines().find(|line| line.contains("this is a defect")).expect("a line");
+    let event: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert!(event["location"].as_str().unwrap().starts_with("tests/it/output.rs:"), "{line}");
+    assert!(!errors.contains("the payload"), "{errors}");
+}
+
+#[test]
+fn nothing_that_an_operator_names_moves_the_cursor_of_a_terminal() {
+    let path = "/nowhere/\u{1b}[2J\nforged: line";
+    for arguments in [["check", "--storage.path=none"], ["serve", "--storage.path=none"]] {
+        let settings = [("BATCHDATA_API_TOKEN_FILE", path), ("WEB_CONFIG_FILE", path)];
+        let output = command(&settings).args(arguments).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(!errors.contains('\u{1b}') && !errors.contains("\nforged"), "{errors:?}");
+        assert!(errors.contains("\\u{1b}[2J\\nforged"), "{errors}");
+    }
 }

@@ -301,9 +301,12 @@ pub(crate) struct Webhook {
     url: Option<String>,
 }
 
-pub(crate) fn webhook(simulator: &Simulator, command: Webhook) -> Value {
+pub(crate) fn webhook(simulator: &Simulator, command: Webhook) -> Result<Value, String> {
+    if command.url.as_deref().is_some_and(|url| !simulator.may_post_to(url)) {
+        return Err("name a URL of a loopback address, or start the simulator with --simulator.webhook-url".to_owned());
+    }
     simulator.set_webhook(command.url.as_deref());
-    json!({})
+    Ok(json!({}))
 }
 
 #[derive(Deserialize)]

@@ -9,13 +9,17 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use axum::http::header::{HeaderName, HeaderValue};
+use rustls_pki_types::ServerName;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
+use super::rate_limit::RateLimit;
 use super::tls::{ClientAuth, Pem, TlsSpec, Version};
 
 /// The highest cost of a bcrypt hash. Each step doubles the time, which is 4 seconds here.
 const MOST_COST: u32 = 16;
+/// Above this there is a warning.
+const NOTABLE_COST: u32 = 14;
 
 /// What the file asks for.
 #[derive(Debug, Default)]
@@ -23,6 +27,8 @@ pub(super) struct Checked {
     pub(super) tls: Option<TlsSpec>,
     /// Bcrypt hashes by user.
     pub(super) users: BTreeMap<String, String>,
+    pub(super) rate: Option<RateLimit>,
+    pub(super) warnings: Vec<String>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -32,7 +38,14 @@ struct File {
     tls_server_config: Option<TlsFile>,
     http_server_config: HttpFile,
     basic_auth_users: BTreeMap<String, Hidden>,
-    rate_limit: Option<de::IgnoredAny>,
+    rate_limit: Option<RateFile>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RateFile {
+    interval: Option<String>,
+    burst: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -110,10 +123,8 @@ pub(super) fn check(text: &str, folder: &Path) -> Result<Checked, String> {
     // A snippet of the file in the message could show a hash.
     let options = serde_saphyr::options! { with_snippet: false };
     let file: File = serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
-    if file.rate_limit.is_some() {
-        return Err("rate_limit is not supported; remove it".to_owned());
-    }
-    let mut users = BTreeMap::new();
+    let rate = file.rate_limit.map(RateFile::check).transpose()?.flatten();
+    let (mut users, mut warnings) = (BTreeMap::new(), Vec::new());
     for (user, Hidden(hash)) in file.basic_auth_users {
         if user.is_empty() || user.contains(':') {
             return Err("basic_auth_users: a user's name must not be empty or hold a colon".to_owned());
@@ -128,11 +139,19 @@ pub(super) fn check(text: &str, folder: &Path) -> Result<Checked, String> {
                 parts.get_cost()
             ));
         }
+        if parts.get_cost() > NOTABLE_COST {
+            warnings.push(format!(
+                "the bcrypt hash of user {user:?} has the cost {}: a check takes about a second; 10 to 12 are enough",
+                parts.get_cost()
+            ));
+        }
         users.insert(user, hash);
     }
     Ok(Checked {
         tls: file.tls_server_config.map(|tls| tls.check(folder)).transpose()?,
         users,
+        warnings,
+        rate,
         headers: headers(file.http_server_config)?,
     })
 }
@@ -162,6 +181,19 @@ fn headers(file: HttpFile) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
     Ok(headers)
 }
 
+impl RateFile {
+    fn check(self) -> Result<Option<RateLimit>, String> {
+        let interval = match self.interval.as_deref() {
+            None | Some("" | "0" | "0s") => return Ok(None),
+            Some(text) => crate::config::duration(text).map_err(|remedy| format!("rate_limit.interval: {remedy}"))?,
+        };
+        match self.burst.unwrap_or(1) {
+            0 => Err("rate_limit.burst: no request would be answered; write at least 1".to_owned()),
+            burst => Ok(Some(RateLimit::new(interval, burst))),
+        }
+    }
+}
+
 impl TlsFile {
     fn check(self, folder: &Path) -> Result<TlsSpec, String> {
         let key = |name: &str, problem: &str| format!("tls_server_config.{name}: {problem}");
@@ -175,9 +207,11 @@ impl TlsFile {
         let private =
             one("key", self.key.map(|key| key.0), self.key_file)?.ok_or_else(|| key("key_file", "is missing"))?;
         let client_ca = one("client_ca", self.client_ca, self.client_ca_file)?;
-        if !self.client_allowed_sans.is_empty() {
-            return Err(key("client_allowed_sans", "is not supported; use a client CA of its own instead"));
-        }
+        let name = |name: String| {
+            ServerName::try_from(name.clone())
+                .map_err(|_| key("client_allowed_sans", &format!("{name:?} is neither a DNS name nor an IP address")))
+        };
+        let allowed_names = self.client_allowed_sans.into_iter().map(name).collect::<Result<Vec<_>, String>>()?;
         let client_auth = match (self.client_auth_type.as_deref().unwrap_or("NoClientCert"), client_ca) {
             ("" | "NoClientCert", None) => ClientAuth::None,
             ("" | "NoClientCert", Some(_)) => {
@@ -204,6 +238,12 @@ impl TlsFile {
                 ));
             }
         };
+        if !allowed_names.is_empty() && !matches!(client_auth, ClientAuth::Required(_)) {
+            return Err(key(
+                "client_allowed_sans",
+                "has no effect without client_auth_type: RequireAndVerifyClientCert",
+            ));
+        }
         let version = |name: &str, text: Option<String>, default| match text.as_deref() {
             None | Some("") => Ok(default),
             Some("TLS12") => Ok(Version::Tls12),
@@ -220,6 +260,7 @@ impl TlsFile {
             certificate,
             key: private,
             client_auth,
+            allowed_names,
             min,
             max,
             cipher_suites: self.cipher_suites,

@@ -1,25 +1,38 @@
 //! Basic authentication.
 //!
-//! Flows in: bcrypt hashes by user; a request's `Authorization`. Flows out: an outcome. Invariants: an unknown user costs
-//! as much time as a known one; bcrypt runs off the async threads, one at a time, which is also the limit on guessing;
-//! passwords are kept only as salted digests.
+//! Flows in: bcrypt hashes by user; a request's `Authorization` and the address it comes from. Flows out: an outcome.
+//! Invariants: an unknown user costs as much time as a known one; bcrypt runs off the async threads, one at a time, which
+//! is also the limit on guessing; an address has one credential at a time before the others, so that nobody who guesses
+//! keeps others waiting; passwords are kept only as salted digests.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::http::header::{AUTHORIZATION, HeaderMap};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-/// Rejected credentials that are remembered, so that one misconfigured client does not keep a core busy.
-const REMEMBERED_REJECTIONS: usize = 256;
-/// Credentials that may wait for their turn; more are turned away, so that nobody waits long.
-const MOST_WAITING: usize = 32;
+/// Results that are remembered, so that a client's scrapes cost one check and one misconfigured client keeps no core busy.
+const MOST_REMEMBERED: u64 = 1_024;
+/// How long an accepted credential is remembered.
+const ACCEPTED_FOR: Duration = Duration::from_secs(3_600);
+/// How long a rejected one is.
+const REJECTED_FOR: Duration = Duration::from_secs(600);
+/// Credentials of one address that may wait; more are turned away.
+const MOST_OF_ADDRESS: usize = 4;
+/// Addresses that may wait at the same time.
+const MOST_ADDRESSES: usize = 128;
+/// How long an address that sends nothing is remembered.
+const ADDRESS_IDLE: Duration = Duration::from_secs(60);
 
 /// What to do with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +43,8 @@ pub(in crate::http) enum AuthOutcome {
     Denied,
     /// Too many credentials wait to be checked.
     Busy,
+    /// Too many requests.
+    TooMany,
 }
 
 type Key = [u8; 32];
@@ -40,17 +55,38 @@ pub(super) struct Passwords {
     /// Compared with when the user is unknown. No password fits it.
     nobody: String,
     salt: [Uuid; 2],
-    known: Mutex<Known>,
+    accepted: Cache<Key, ()>,
+    rejected: Cache<Key, ()>,
+    addresses: Cache<IpAddr, Arc<Line>>,
+    turn: Arc<Line>,
+}
+
+/// Who waits for a check: one at a time goes on.
+struct Line {
     turn: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
 
-/// Credentials that were checked before.
-#[derive(Default)]
-struct Known {
-    /// At most one for each user, as a hash fits one password (or several that begin with the same 72 bytes).
-    accepted: HashSet<Key>,
-    rejected: VecDeque<Key>,
+impl Line {
+    fn new() -> Arc<Line> {
+        Arc::new(Line { turn: Arc::new(Semaphore::new(1)), waiting: AtomicUsize::new(0) })
+    }
+
+    /// A place in the line, unless it is full.
+    fn enter(self: &Arc<Line>, most: usize) -> Option<Waiting> {
+        let waiting = self.waiting.fetch_add(1, Ordering::AcqRel);
+        let place = Waiting(Arc::clone(self));
+        (waiting < most).then_some(place)
+    }
+}
+
+/// A place in a line, given back on drop.
+struct Waiting(Arc<Line>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl std::fmt::Debug for Passwords {
@@ -59,12 +95,9 @@ impl std::fmt::Debug for Passwords {
     }
 }
 
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
+fn remember(lifetime: Duration) -> Cache<Key, ()> {
+    let bounded = Cache::builder().max_capacity(MOST_REMEMBERED).eviction_policy(EvictionPolicy::lru());
+    bounded.time_to_live(lifetime).build()
 }
 
 impl Passwords {
@@ -76,24 +109,24 @@ impl Passwords {
             // A salt and a hash of zeros.
             nobody: format!("$2b${cost:02}${}", ".".repeat(53)),
             salt: [Uuid::new_v4(), Uuid::new_v4()],
-            known: Mutex::default(),
-            turn: Arc::new(Semaphore::new(1)),
-            waiting: AtomicUsize::new(0),
+            accepted: remember(ACCEPTED_FOR),
+            rejected: remember(REJECTED_FOR),
+            addresses: Cache::builder().max_capacity(MOST_REMEMBERED).time_to_idle(ADDRESS_IDLE).build(),
+            turn: Line::new(),
         }
     }
 
-    pub(super) async fn validate(&self, headers: &HeaderMap) -> AuthOutcome {
+    pub(super) async fn validate(&self, headers: &HeaderMap, from: IpAddr) -> AuthOutcome {
         let Some((user, password)) = credentials(headers) else { return AuthOutcome::Denied };
         let key = self.key(&user, &password);
         if let Some(outcome) = self.remembered(&key) {
             return outcome;
         }
-        if self.waiting.fetch_add(1, Ordering::AcqRel) >= MOST_WAITING {
-            drop(Waiting(&self.waiting));
-            return AuthOutcome::Busy;
-        }
-        let _waiting = Waiting(&self.waiting);
-        let Ok(turn) = Arc::clone(&self.turn).acquire_owned().await else { return AuthOutcome::Busy };
+        let address = self.addresses.get_with(from, Line::new);
+        let Some(_waiting) = address.enter(MOST_OF_ADDRESS) else { return AuthOutcome::Busy };
+        let Ok(_first) = address.turn.acquire().await else { return AuthOutcome::Busy };
+        let Some(_waiting) = self.turn.enter(MOST_ADDRESSES) else { return AuthOutcome::Busy };
+        let Ok(turn) = Arc::clone(&self.turn.turn).acquire_owned().await else { return AuthOutcome::Busy };
         // The one before may have asked for the same.
         if let Some(outcome) = self.remembered(&key) {
             return outcome;
@@ -105,34 +138,20 @@ impl Passwords {
             let _turn = turn;
             bcrypt::verify(&password, &hash).unwrap_or(false)
         });
-        let fits = fits.await.unwrap_or(false) && known.is_some();
-        let mut memory = self.memory();
-        if fits {
-            // Passwords beyond 72 bytes can differ and fit; do not let them pile up.
-            if memory.accepted.len() >= REMEMBERED_REJECTIONS.max(2 * self.users.len()) {
-                memory.accepted.clear();
-            }
-            memory.accepted.insert(key);
+        if fits.await.unwrap_or(false) && known.is_some() {
+            self.accepted.insert(key, ());
             return AuthOutcome::Allowed;
         }
-        if memory.rejected.len() >= REMEMBERED_REJECTIONS {
-            memory.rejected.pop_front();
-        }
-        memory.rejected.push_back(key);
+        self.rejected.insert(key, ());
         AuthOutcome::Denied
-    }
-
-    fn memory(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looked up by a digest whose salt nobody knows, so the time that it takes tells nothing.
     fn remembered(&self, key: &Key) -> Option<AuthOutcome> {
-        let memory = self.memory();
-        if memory.accepted.contains(key) {
+        if self.accepted.get(key).is_some() {
             return Some(AuthOutcome::Allowed);
         }
-        memory.rejected.contains(key).then_some(AuthOutcome::Denied)
+        self.rejected.get(key).map(|()| AuthOutcome::Denied)
     }
 
     fn key(&self, user: &str, password: &[u8]) -> Key {

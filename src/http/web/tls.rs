@@ -8,12 +8,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// Where a certificate or key comes from.
 pub(super) enum Pem {
@@ -39,6 +42,14 @@ impl Pem {
         match self {
             Pem::Inline(text) => Ok(text.clone().into_bytes()),
             Pem::File(path) => crate::config::file::read(path, super::FILE_KIB).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// What to say if others can read the file.
+    pub(super) fn exposure(&self) -> Option<String> {
+        match self {
+            Pem::Inline(_) => None,
+            Pem::File(path) => crate::config::file::exposure(path),
         }
     }
 
@@ -82,6 +93,8 @@ pub(super) struct TlsSpec {
     pub(super) certificate: Pem,
     pub(super) key: Pem,
     pub(super) client_auth: ClientAuth,
+    /// The names of which a client's certificate must have one; any, if there are none.
+    pub(super) allowed_names: Vec<ServerName<'static>>,
     pub(super) min: Version,
     pub(super) max: Version,
     pub(super) cipher_suites: Vec<String>,
@@ -115,7 +128,11 @@ impl Tls {
     }
 
     /// What accepts the next connection; looks at the files.
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    pub(super) fn handshake(self: &Arc<Tls>) -> Handshake {
+        Handshake { acceptor: self.acceptor(), tls: Arc::clone(self) }
+    }
+
+    fn acceptor(&self) -> TlsAcceptor {
         let stamps = self.spec.stamps();
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if stamps != loaded.stamps {
@@ -134,7 +151,31 @@ impl Tls {
     }
 }
 
+/// Accepts one connection.
+pub(in crate::http) struct Handshake {
+    acceptor: TlsAcceptor,
+    tls: Arc<Tls>,
+}
+
+impl Handshake {
+    /// The connection, if the client may have it.
+    pub(in crate::http) async fn accept(self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+        let stream = self.acceptor.accept(stream).await.ok()?;
+        let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        self.tls.spec.allows(certificate).then_some(stream)
+    }
+}
+
 impl TlsSpec {
+    /// Whether a client's certificate, verified by now, has an allowed name.
+    fn allows(&self, certificate: Option<&CertificateDer<'_>>) -> bool {
+        if self.allowed_names.is_empty() {
+            return true;
+        }
+        let Some(Ok(certificate)) = certificate.map(ParsedCertificate::try_from) else { return false };
+        self.allowed_names.iter().any(|name| verify_server_name(&certificate, name).is_ok())
+    }
+
     fn stamps(&self) -> [Stamp; 3] {
         let ca = match &self.client_auth {
             ClientAuth::None => None,

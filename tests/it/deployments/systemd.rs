@@ -48,7 +48,7 @@ fn a_credential_is_named_by_the_path_that_systemd_gives_it() {
         .map(|(_, path)| path)
         .filter(|path| path.starts_with("/run/credentials/"))
         .collect();
-    assert_eq!(paths.len(), 3);
+    assert_eq!(paths.len(), 4);
     for path in paths {
         assert!(path.starts_with(&format!("/run/credentials/wallet-exporter.service/{id}_")), "{path}");
     }

@@ -1,11 +1,15 @@
 //! The web configuration file: TLS, passwords, headers, with real certificates and a real client.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rcgen::{CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wallet_exporter::http::{Options, Web};
 
 use super::fixture::{FakeSite, Running, ask, options, serve, small};
@@ -93,7 +97,10 @@ fn faults_name_the_key() {
         (&format!("{TLS}  client_allowed_sans: [a]\n"), "client_allowed_sans"),
         (&format!("{TLS}  cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]\n"), "TLS_RSA_WITH_RC4_128_SHA"),
         (&format!("{TLS}  curve_preferences: [CurveP224]\n"), "CurveP224"),
-        ("rate_limit:\n  interval: 1s\n", "rate_limit"),
+        (&format!("{TLS}  client_allowed_sans: [\"spiffe://x/y\"]\n"), "neither a DNS name nor an IP address"),
+        ("rate_limit:\n  interval: soon\n", "rate_limit.interval"),
+        ("rate_limit:\n  interval: 1s\n  burst: 0\n", "rate_limit.burst"),
+        ("rate_limit:\n  every: 1s\n", "every"),
         ("http_server_config:\n  headers:\n    X-Own: x\n", "X-Own"),
         ("http_server_config:\n  headrs: {}\n", "headrs"),
         ("basic_auth_users:\n  alice: hunter2secret\n", "alice"),
@@ -212,7 +219,7 @@ async fn guessing_is_turned_away_and_does_not_keep_those_out_who_were_let_in() {
         })
         .collect();
     drop(send);
-    // One is checked and 31 wait; the others do not.
+    // One is checked and three wait; the others do not.
     let mut busy = 0;
     while busy < 20 {
         let answer = answers.recv().await.expect("the guesses beyond the queue are turned away");
@@ -310,4 +317,120 @@ async fn plain_http_on_the_tls_port_gets_nothing() {
     let running = serve_with(&authority.config(TLS)).await;
     let answer = super::fixture::raw(running.address, b"GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n").await;
     assert!(!String::from_utf8_lossy(&answer).contains("test_balance"));
+}
+
+/// One request from a loopback address of its own.
+async fn ask_from(from: [u8; 4], address: SocketAddr, credentials: &str) -> u16 {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((from, 0))).unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    let head =
+        format!("GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\nAuthorization: {credentials}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer)[9..12].parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forty_who_guess_from_other_addresses_keep_nobody_out_who_comes_for_the_first_time() {
+    let running = guarded(8).await;
+    let (address, refused) = (running.address, Arc::new(AtomicUsize::new(0)));
+    let guessing: Vec<_> = (0..40_u8)
+        .flat_map(|client| [client; 4])
+        .enumerate()
+        .map(|(number, client)| {
+            let refused = Arc::clone(&refused);
+            tokio::spawn(async move {
+                for guess in 0.. {
+                    let credentials = basic("alice", &format!("guess {number} {guess}"));
+                    ask_from([127, 0, 1, client + 1], address, &credentials).await;
+                    refused.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    super::fixture::until("all of them guess", async || refused.load(Ordering::Relaxed) > 80).await;
+    let before = refused.load(Ordering::Relaxed);
+    assert_eq!(ask_from([127, 0, 0, 1], address, &basic("alice", "correct horse")).await, 200);
+    let meanwhile = refused.load(Ordering::Relaxed) - before;
+    guessing.iter().for_each(tokio::task::JoinHandle::abort);
+    // At most one credential of each address went first; some more were answered while this one was on its way.
+    assert!(meanwhile <= 80, "{meanwhile} guesses went first");
+}
+
+#[tokio::test]
+async fn requests_beyond_the_rate_limit_are_turned_away() {
+    let config = Authority::new();
+    let running = serve_with(&config.config("rate_limit:\n  interval: 1h\n  burst: 3\n")).await;
+    let mut codes = Vec::new();
+    for _ in 0..5 {
+        codes.push(ask(running.address, "GET", "/metrics", &[], b"").await.code);
+    }
+    assert_eq!(codes, [200, 200, 200, 429, 429]);
+    assert_eq!(ask(running.address, "GET", "/-/healthy", &[], b"").await.code, 200, "a probe is answered");
+}
+
+#[tokio::test]
+async fn probes_need_no_password() {
+    let running = guarded(4).await;
+    for (path, code) in [("/-/healthy", 200), ("/-/ready", 200), ("/", 401), ("/nowhere", 401)] {
+        assert_eq!(ask(running.address, "GET", path, &[], b"").await.code, code, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_must_have_one_of_the_allowed_names() {
+    let authority = Authority::new();
+    authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
+    authority.sign("client", ExtendedKeyUsagePurpose::ClientAuth);
+    let required = format!("{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n");
+    for (names, allowed) in
+        [("localhost", true), ("other, 127.0.0.1", true), ("other.example", false), ("10.0.0.1", false)]
+    {
+        let running = serve_with(&authority.config(&format!("{required}  client_allowed_sans: [{names}]\n"))).await;
+        let (certificate, key) = (authority.path("client.crt"), authority.path("client.key"));
+        let shown = ["--cert", certificate.to_str().unwrap(), "--key", key.to_str().unwrap()];
+        let Some(output) = curl(&authority, &running, &shown) else { return };
+        assert_eq!(output.status.success(), allowed, "{names}: {}", output.err());
+    }
+}
+
+#[test]
+fn a_key_that_others_can_read_and_a_slow_hash_are_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let authority = Authority::new();
+    authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
+    let slow = format!("basic_auth_users:\n  alice: $2b$15${}\n", &hash()[7..]);
+    for (mode, text, warnings) in [(0o644, "", 1), (0o640, "", 0), (0o600, slow.as_str(), 1)] {
+        fs::set_permissions(authority.path("server.key"), fs::Permissions::from_mode(mode)).unwrap();
+        let web = Web::load(Some(&authority.config(&format!("{TLS}{text}")))).unwrap();
+        assert_eq!(web.warnings().len(), warnings, "{mode:o} {text}: {:?}", web.warnings());
+    }
+}
+
+#[test]
+fn every_field_of_the_documentation_is_known() {
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/security.md")).unwrap();
+    let table = text.split("<!-- web configuration -->").nth(1).unwrap().split("<!-- end -->").next().unwrap();
+    let (mut section, mut fields) = (String::new(), 0);
+    for cell in table.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next()) {
+        for name in cell.split(['`', ',', ' ']).filter(|name| !name.is_empty()) {
+            let field = match name.split_once('.') {
+                Some((before, field)) => {
+                    section = before.to_owned();
+                    field
+                }
+                None => name,
+            };
+            let text = match name == "basic_auth_users" {
+                true => "basic_auth_users: {}\n".to_owned(),
+                false => format!("{section}:\n  {field}: ~\n"),
+            };
+            let known = Web::load(Some(&Authority::new().config(&text))).map_err(|error| error.to_string());
+            assert!(known.is_ok() || !known.unwrap_err().contains("unknown field"), "{text}");
+            fields += 1;
+        }
+    }
+    assert_eq!(fields, 18);
 }

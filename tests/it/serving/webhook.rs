@@ -14,7 +14,11 @@ use wallet_exporter::config::secret::Secret;
 use wallet_exporter::http::{ConnectionLimits, WebhookOptions, WebhookServer};
 use wallet_exporter::poll::webhook_sink::{NotDurable, Received, WebhookSink};
 
+use rcgen::ExtendedKeyUsagePurpose;
+
 use super::fixture::{LONG, ask};
+use super::tools;
+use super::web_config::{Authority, TLS};
 
 const SECRET: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
 const EVENT: &str = r#"{"event_uuid":"f47ac10b-58cc-4372-a567-0e02b2c3d479","type":"BALANCE_BATCH_COMPLETED","batch_id":"5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83"}"#;
@@ -60,7 +64,7 @@ async fn start() -> (SocketAddr, Arc<FakeInbox>) {
 async fn start_with(change: impl FnOnce(&mut ConnectionLimits)) -> (SocketAddr, Arc<FakeInbox>) {
     let inbox = Arc::new(FakeInbox { answer: Mutex::new(Ok(Received::Accepted)), heard: Mutex::default() });
     let secret = Secret::fixed(SecretString::from(SECRET.to_owned()));
-    let mut options = WebhookOptions::new("127.0.0.1:0".to_owned(), secret);
+    let mut options = WebhookOptions::new("127.0.0.1:0".to_owned(), vec![secret]);
     change(&mut options.limits);
     let server = WebhookServer::bind(options).await.unwrap();
     let address = server.local_addr();
@@ -219,6 +223,44 @@ async fn the_secret_is_in_no_answer_and_no_debug_output() {
         let answer = ask(address, method, &path(), &[], b"{").await;
         assert!(!answer.text().contains(SECRET));
     }
-    let options = WebhookOptions::new("127.0.0.1:0".to_owned(), Secret::fixed(SecretString::from(SECRET.to_owned())));
+    let options =
+        WebhookOptions::new("127.0.0.1:0".to_owned(), vec![Secret::fixed(SecretString::from(SECRET.to_owned()))]);
     assert!(!format!("{options:?}").contains(SECRET));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_secrets_open_it_during_a_rotation_and_tls_hides_them_on_the_way() {
+    let authority = Authority::new();
+    authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
+    let inbox = Arc::new(FakeInbox { answer: Mutex::new(Ok(Received::Accepted)), heard: Mutex::default() });
+    let old = SECRET.to_uppercase();
+    let secrets = [SECRET, &old].map(|secret| Secret::fixed(SecretString::from(secret.to_owned())));
+    let mut options = WebhookOptions::new("127.0.0.1:0".to_owned(), secrets.to_vec());
+    options.web_config = Some(authority.config(TLS));
+    let server = WebhookServer::bind(options).await.unwrap();
+    let address = server.local_addr();
+    tokio::spawn(server.run(Arc::clone(&inbox) as Arc<dyn WebhookSink>, Arc::default(), CancellationToken::new()));
+    let Some(curl) = tools::find("curl") else { return };
+    let ca = authority.path("ca.crt");
+    for (secret, code) in [(SECRET, "200"), (&old, "200"), (&SECRET[1..], "404")] {
+        let url = format!("https://localhost:{}/webhooks/rightfoot/{secret}", address.port());
+        let shown = ["-sS", "--max-time", "60", "-o", "/dev/null", "-w", "%{http_code}"];
+        let sent = ["--cacert", ca.to_str().unwrap(), "--data", EVENT, &url];
+        let output = tools::run(curl.clone(), &[&shown[..], &sent[..]].concat());
+        assert_eq!(output.out(), code, "{secret}: {}", output.err());
+    }
+}
+
+#[tokio::test]
+async fn its_configuration_is_for_tls_alone() {
+    let authority = Authority::new();
+    authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
+    for (more, fits) in [("", true), ("rate_limit: {interval: 1s, burst: 2}\n", false)] {
+        let mut options = WebhookOptions::new("127.0.0.1:0".to_owned(), Vec::new());
+        options.web_config = Some(authority.config(&format!("{TLS}{more}")));
+        match WebhookServer::bind(options).await {
+            Ok(_) => assert!(fits, "{more}"),
+            Err(error) => assert!(!fits && error.to_string().contains("only tls_server_config"), "{error}"),
+        }
+    }
 }

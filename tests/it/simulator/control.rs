@@ -96,6 +96,8 @@ async fn a_wrong_order_says_what_to_write_instead() {
         ("spend", "", 405, "POST /_simulator/spend"),
         ("expected", "{}", 405, "GET /_simulator/expected"),
         ("dance", "{}", 404, "POST spend, credit"),
+        ("webhook", r#"{"url": "http://198.51.100.7/"}"#, 400, "loopback address"),
+        ("webhook", r#"{"url": "http://localhost.example/"}"#, 400, "loopback address"),
     ] {
         let answer = running.order(command, body).await;
         assert_eq!(answer.status, status, "{command} {body}");
@@ -217,4 +219,28 @@ async fn the_same_answers_come_over_tls() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.contains(r#""balance":42.5000"#), "{answer}");
+}
+
+#[tokio::test]
+async fn a_page_in_a_browser_commands_nothing() {
+    let running = start(NOW, |options: &mut Options| options.webhook = Some("http://hooks.example/x".to_owned())).await;
+    let post = async |command: &str, headers: &str, body: &str| {
+        let mut stream = TcpStream::connect(&running.address).await.unwrap();
+        let length = body.len();
+        let head = format!("POST /_simulator/{command} HTTP/1.1\r\n{headers}Content-Length: {length}\r\n\r\n{body}");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        String::from_utf8_lossy(&status[9..]).into_owned()
+    };
+    let json = "Content-Type: application/json; charset=utf-8\r\n";
+    let balance = r#"{"balance": "1"}"#;
+    assert_eq!(post("balance", "Content-Type: text/plain\r\n", balance).await, "415");
+    assert_eq!(post("balance", "", balance).await, "415");
+    assert_eq!(post("balance", &format!("{json}Origin: https://evil.example\r\n"), balance).await, "415");
+    assert_eq!(post("balance", json, balance).await, "200");
+    let webhook = |host: &str| format!(r#"{{"url": "http://{host}/webhooks/rightfoot/secret"}}"#);
+    for (host, status) in [("hooks.example", "200"), ("[::1]:80", "200"), ("127.9.9.9", "200"), ("192.0.2.1", "400")] {
+        assert_eq!(post("webhook", json, &webhook(host)).await, status, "{host}");
+    }
 }
