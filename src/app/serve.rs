@@ -18,7 +18,9 @@ use crate::config::Config;
 use crate::http::{ConnectionLimits, Options, Server, Site, Web, WebhookOptions, WebhookServer};
 use crate::instruments::Account;
 use crate::metrics::{Exposition, Format, Rendered};
+use crate::names::Source;
 use crate::poll::file_watcher::FileWatcher;
+use crate::poll::source::Wake;
 use crate::poll::webhook_sink::WebhookSink;
 use crate::snapshot::{SnapshotCell, Status};
 
@@ -54,6 +56,20 @@ struct Shown {
     exposition: Arc<Exposition>,
     webs: Vec<Web>,
     watch: Arc<FileWatcher>,
+    /// By account and source.
+    wakes: Vec<(String, Source, Wake)>,
+}
+
+impl Shown {
+    /// Failing sources are polled at once: what was wrong may just have been put right.
+    fn wake_failing(&self) {
+        let snapshot = self.cell.current();
+        for (account, source, wake) in &self.wakes {
+            if snapshot.source(account, *source).is_some_and(|view| view.up == Some(false)) {
+                wake.notify_one();
+            }
+        }
+    }
 }
 
 impl Site for Shown {
@@ -81,6 +97,7 @@ impl Site for Shown {
             (Err(web), Err(files)) => Err(format!("{web}; {files}")),
             (Err(error), Ok(())) | (Ok(()), Err(error)) => Err(error),
         };
+        self.wake_failing();
         let now = self.clock.moment();
         match &outcome {
             Ok(()) => tracing::info!("the configuration was reloaded"),
@@ -148,6 +165,11 @@ impl Running {
             exposition: Arc::clone(&app.exposition),
             webs,
             watch: Arc::clone(&app.watch),
+            wakes: app
+                .tasks
+                .iter()
+                .map(|task| (task.poller.storage().name.clone(), task.poller.source(), Arc::clone(&task.wake)))
+                .collect(),
         });
         let site = shown as Arc<dyn Site>;
         let stop = CancellationToken::new();

@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use self::text::{balance, escape, rate_text, time, words};
+use self::text::{Standing, balance, dollars, escape, rate, standing, time, words};
 use crate::snapshot::{AccountStatus, BatchesStatus, BurnStatus, SourceState, SourceStatus, Status, WalletStatus};
 
 const STYLE: &str = include_str!("page/style.css");
@@ -99,11 +99,20 @@ fn render(status: &Status, telemetry_path: &str, still: bool) -> String {
 /// The state of the whole in a few words.
 fn overall(status: &Status) -> (&'static str, &'static str) {
     let sources = || status.accounts.iter().flat_map(|account| &account.sources);
+    let worst = status.accounts.iter().filter_map(|account| standing(account.wallet.as_ref()?)).max();
+    match worst {
+        Some(Standing::Empty) => return ("A wallet is empty", "bad"),
+        Some(Standing::Critical) => return ("A balance is below its critical threshold", "bad"),
+        Some(Standing::Warning) | None => {}
+    }
     if sources().any(|source| matches!(source.state, SourceState::Failing | SourceState::Stale)) {
         return ("Some sources are failing", "bad");
     }
     if !status.storage.up && status.storage.durable {
         return ("The storage is failing", "bad");
+    }
+    if worst == Some(Standing::Warning) {
+        return ("A balance is below its warning threshold", "wait");
     }
     if !status.ready {
         return ("Not ready yet", "wait");
@@ -158,32 +167,38 @@ fn section(out: &mut String, status: &Status, account: &AccountStatus) {
 }
 
 fn facts_of_wallet(out: &mut String, status: &Status, wallet: &WalletStatus) {
-    let _ = writeln!(out, "<dt>Balance</dt><dd>{}</dd>", balance(wallet));
-    if let Some(at) = wallet.balance_as_of {
-        let _ = writeln!(out, "<dt>Balance computed</dt><dd>{}</dd>", time(status.now, at));
-    }
-    let dollars =
-        |amount: &Option<String>| amount.as_ref().map_or("not set".to_owned(), |text| format!("${}", escape(text)));
+    let known = |amount: &Option<String>, otherwise: &str| match amount {
+        Some(amount) => dollars(amount),
+        None => otherwise.to_owned(),
+    };
+    let computed = wallet.balance_as_of.map(|at| format!(", computed {}", time(status.now, at))).unwrap_or_default();
+    let _ = writeln!(out, "<dt>Balance</dt><dd>{}{computed}</dd>", balance(wallet));
+    let windows = wallet.burn.iter().map(|burn| window(status, burn));
+    let _ = writeln!(out, "<dt>Burn and runway</dt><dd>{}</dd>", windows.collect::<Vec<_>>().join("<br>"));
+    let _ = writeln!(
+        out,
+        "<dt>Spend</dt><dd>today {}, yesterday {}</dd>",
+        known(&wallet.spend_today_usd, "unknown"),
+        known(&wallet.spend_yesterday_usd, "unknown")
+    );
     let _ = writeln!(
         out,
         "<dt>Thresholds</dt><dd>warning {}, critical {}</dd>",
-        dollars(&wallet.warning_balance_usd),
-        dollars(&wallet.critical_balance_usd)
+        known(&wallet.warning_balance_usd, "not set"),
+        known(&wallet.critical_balance_usd, "not set")
     );
-    let windows = wallet.burn.iter().map(|burn| window(status, burn));
-    let _ = writeln!(out, "<dt>Burn and runway</dt><dd>{}</dd>", windows.collect::<Vec<_>>().join("<br>"));
 }
 
 /// One window: dollars an hour, and when the balance is used up.
 fn window(status: &Status, burn: &BurnStatus) -> String {
-    let rate =
-        burn.usd_per_hour.as_ref().map_or_else(|| "unknown".to_owned(), |rate| format!("{} an hour", rate_text(rate)));
+    let burnt =
+        burn.usd_per_hour.as_ref().map_or_else(|| "unknown".to_owned(), |text| format!("{} an hour", rate(text)));
     let empty = match burn.empty_at {
         Some(at) if at <= status.now => format!(", empty since {}", time(status.now, at)),
         Some(at) => format!(", empty {}", time(status.now, at)),
         None => String::new(),
     };
-    format!("last {}: {rate}{empty}", escape(&burn.window))
+    format!("last {}: {burnt}{empty}", escape(&burn.window))
 }
 
 // The roles repeat what the elements mean: on a narrow screen the style turns the table into blocks, which takes the
@@ -197,7 +212,7 @@ fn sources(out: &mut String, status: &Status, sources: &[SourceStatus]) {
     );
     let when = |at: Option<_>, never: &str| at.map_or_else(|| never.to_owned(), |at| time(status.now, at));
     for source in sources {
-        let (word, class) = words(source.state);
+        let (word, class) = words(source.state, source.last_success.is_some());
         let row = match source.consecutive_failures {
             0 => String::new(),
             1 => "<p>1 failure</p>".to_owned(),
@@ -210,8 +225,9 @@ fn sources(out: &mut String, status: &Status, sources: &[SourceStatus]) {
         let failure = source.last_failure.as_ref().map_or_else(
             || "none".to_owned(),
             |failure| {
-                let advice =
-                    failure.advice.as_ref().map(|advice| format!("<p><strong>{}</strong></p>", escape(advice)));
+                // What is over needs no remedy.
+                let advice = failure.advice.as_ref().filter(|_| source.state != SourceState::Ok);
+                let advice = advice.map(|advice| format!("<p><strong>{}</strong></p>", escape(advice)));
                 format!(
                     "<p>{}: <code>{}</code></p><p>{}</p>{}",
                     time(status.now, failure.at),

@@ -12,6 +12,7 @@ use super::status::{
 use super::views::{ChecksView, Outlook, Snapshot, WalletView};
 use crate::clock::Moment;
 use crate::domain::batches::BatchState;
+use crate::domain::periods::Period;
 use crate::vendor::{Source, Vendor};
 
 /// A smaller difference between clocks is not worth a warning.
@@ -101,7 +102,17 @@ impl Snapshot {
     fn wallet_status(&self, wallet: &WalletView, now: Moment) -> WalletStatus {
         let fresh = self.source(&wallet.account, Source::Balance).is_some_and(|source| source.is_fresh(now.boot));
         let balance = wallet.balance.filter(|_| fresh);
+        let reported =
+            self.source(&wallet.account, Source::Consumption).is_some_and(|source| source.is_fresh(now.boot));
+        let periods = wallet.consumption.as_ref().filter(|_| reported).and_then(|view| view.periods.as_ref());
+        let periods = periods.filter(|periods| now.boot < periods.valid_until);
+        let spend = |period| {
+            let (_, sum) = periods?.sums.iter().find(|(found, _)| *found == period)?;
+            Some(sum.debit.to_string())
+        };
         WalletStatus {
+            spend_today_usd: spend(Period::Today),
+            spend_yesterday_usd: spend(Period::Yesterday),
             balance_usd: balance.map(|balance| balance.amount.to_string()),
             balance_as_of: balance.map(|balance| balance.as_of),
             warning_balance_usd: wallet.warning_balance.map(|amount| amount.to_string()),

@@ -65,6 +65,10 @@ pub struct WalletStatus {
     pub warning_balance_usd: Option<String>,
     /// The critical threshold, if one is set.
     pub critical_balance_usd: Option<String>,
+    /// Spend of the vendor's day so far; absent if unknown.
+    pub spend_today_usd: Option<String>,
+    /// Spend of the day before; absent if unknown.
+    pub spend_yesterday_usd: Option<String>,
     /// Burn and runway by window.
     pub burn: Vec<BurnStatus>,
 }

@@ -298,3 +298,31 @@ async fn the_readmes_queries_work_on_the_file() {
         assert!(statement.query([]).unwrap().next().unwrap().is_some(), "{query} finds nothing");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_polls_a_failing_source_at_once() {
+    use vendor_simulator::Operation;
+
+    let directory = tempfile::tempdir().unwrap();
+    let (vendors, address) = vendors().await;
+    let storage = directory.path().join("data");
+    let mut settings = settings(&storage, &address);
+    settings.push(("WEB_ENABLE_LIFECYCLE", "true"));
+    vendors.set_permission(Operation::Balance, false);
+    let mut exporter = Exporter::start(&settings);
+    let up = |value: u8| {
+        let line = format!(
+            "wallet_exporter_source_up{{account=\"default\",vendor=\"batchdata\",source=\"balance\"}} {value}\n"
+        );
+        move |exporter: &Exporter| exporter.get("/metrics").1.contains(&line)
+    };
+    exporter.until("the permission is missed", up(0));
+    // Its quick second try, after which it would wait for minutes.
+    let asked = || vendors.requests().iter().filter(|seen| seen.operation == Some(Operation::Balance)).count();
+    exporter.until("it was asked twice", |_| asked() >= 2);
+    vendors.set_permission(Operation::Balance, true);
+    assert!(exporter.ask("POST", "/-/reload").starts_with("HTTP/1.1 200 "));
+    exporter.until("the balance is polled", up(1));
+    exporter.signal("-TERM");
+    assert_eq!(exporter.wait(), 0);
+}

@@ -249,6 +249,8 @@ pub fn status(now: DateTime<Utc>) -> Status {
                     balance_as_of: Some(ago(50)),
                     warning_balance_usd: Some("100".to_owned()),
                     critical_balance_usd: Some("25".to_owned()),
+                    spend_today_usd: Some("31.4".to_owned()),
+                    spend_yesterday_usd: None,
                     burn: vec![
                         BurnStatus {
                             window: "1h".to_owned(),

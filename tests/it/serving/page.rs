@@ -60,6 +60,8 @@ fn just_started() -> Status {
                 balance_as_of: None,
                 warning_balance_usd: None,
                 critical_balance_usd: None,
+                spend_today_usd: None,
+                spend_yesterday_usd: None,
                 burn: Vec::new(),
             };
         }
@@ -89,8 +91,9 @@ async fn healthy() {
         ">42 s ago</time>",
         ">in 18 s</time>",
         "datetime=\"2026-05-19T11:59:18Z\"",
-        "$142.5000",
-        "warning $100, critical $25",
+        "<dd>$142.50, computed <time",
+        "today $31.40, yesterday unknown",
+        "warning $100.00, critical $25.00",
         "last 1h: $12.35 an hour, empty <time datetime=\"2026-05-19T23:31:44Z\"",
         "last 30d: unknown",
         "2 open, 0 failing, 0 unavailable, 0 abandoned, 17 settled",
@@ -113,7 +116,7 @@ async fn failures_are_in_words_with_what_to_do_and_nothing_is_markup() {
     let running = showing(failing()).await;
     let html = get(running.address, "/").await.text();
     for expected in [
-        "<title>Some sources are failing",
+        "<title>A balance is below its critical threshold",
         "Failing, last good values are shown",
         "Failing, values are too old to be shown",
         "3 failures in a row",
@@ -131,6 +134,36 @@ async fn failures_are_in_words_with_what_to_do_and_nothing_is_markup() {
         assert!(html.contains(expected), "{expected} is not in {html}");
     }
     assert!(!html.contains("<script"));
+}
+
+#[tokio::test]
+async fn money_comes_first_and_what_is_over_needs_no_remedy() {
+    for (balance, sources_fail, title) in [
+        ("0", true, "A wallet is empty"),
+        ("24.9999", true, "A balance is below its critical threshold"),
+        ("99", true, "Some sources are failing"),
+        ("99", false, "A balance is below its warning threshold"),
+        ("100", true, "Some sources are failing"),
+        ("100", false, "All sources are working"),
+    ] {
+        let mut status = status(now());
+        status.accounts[0].wallet.as_mut().unwrap().balance_usd = Some(balance.to_owned());
+        let source = &mut status.accounts[0].sources[0];
+        source.last_failure = Some(FailureStatus {
+            at: ago(30),
+            reason: "forbidden".to_owned(),
+            message: "403".to_owned(),
+            advice: Some("Give the token the permission.".to_owned()),
+        });
+        if sources_fail {
+            source.state = SourceState::Failing;
+            source.last_success = None;
+        }
+        let html = get(showing(status).await.address, "/").await.text();
+        assert!(html.contains(&format!("<title>{title}")), "{balance}: {html}");
+        assert_eq!(html.contains("Give the token"), sources_fail, "{balance}");
+        assert_eq!(html.contains("Failing, never answered yet"), sources_fail, "{balance}");
+    }
 }
 
 #[tokio::test]
