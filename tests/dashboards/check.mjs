@@ -66,7 +66,7 @@ function judgeReplicas(both, each) {
 }
 
 /** Charts that a short range may leave empty, each because what it shows happens now and then. */
-const RARE = ['Failed polls by reason', 'Settled checks by status', 'Success share over time', 'Typical balance'];
+const RARE = ['Failed polls by reason', 'Success share over time', 'Typical balance'];
 
 /** An incident's half hour fills every chart; three months make no query fail. */
 async function judgeRanges(prometheus, dashboard) {

@@ -186,7 +186,10 @@ fn every_panel_is_described_and_says_what_no_data_means() {
             let targets = panel["targets"].as_array().unwrap();
             assert!(!targets.is_empty(), "{place}: no query");
             let unknown = &defaults["thresholds"]["steps"][0];
-            assert!(["text", "transparent", "orange"].contains(&text(&unknown["color"])), "{place}: unknown has a colour");
+            assert!(
+                ["text", "transparent", "orange"].contains(&text(&unknown["color"])),
+                "{place}: unknown has a colour"
+            );
             for target in targets {
                 assert!(target["format"] == "table" || text(&target["legendFormat"]) != "__auto", "{place}: no legend");
             }
@@ -283,9 +286,11 @@ fn a_negative_amount_has_its_sign_before_the_dollar() {
                 }
                 let place = board.place(&panel);
                 assert_eq!(override_["matcher"]["id"], "byFrameRefID", "{place}");
-                let target = panel["targets"].as_array().unwrap().iter().find(|target| {
-                    target["refId"] == override_["matcher"]["options"]
-                });
+                let target = panel["targets"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .find(|target| target["refId"] == override_["matcher"]["options"]);
                 assert!(text(&target.unwrap()["expr"]).starts_with('-'), "{place}: the sign would stand twice");
                 seen += 1;
             }

@@ -3,10 +3,13 @@
 //! Flows in: the queries of the dashboards. Flows out: a query that reads a counter in another way. Always holds: all
 //! differences are written alike, so that one test of a figure is a test of all.
 
+use serde_json::{Value, json};
+use wallet_exporter::catalog::MetricType;
+
 use super::board::all;
 use super::query::selectors;
 use super::{families, family_of, queries};
-use wallet_exporter::catalog::MetricType;
+use crate::alerts::tools::{run, versions};
 
 /// Windows that stand in queries, each with what it is for.
 const WINDOWS: &[(&str, &str)] = &[
@@ -44,7 +47,7 @@ fn groupings(expression: &str) -> Vec<&str> {
 }
 
 /// What a counter grew by in `range`: see *Exact figures* in grafana/README.md.
-pub fn grown(labels: &str, counter: &str, range: &str) -> String {
+fn grown(labels: &str, counter: &str, range: &str) -> String {
     let vendor = if counter.starts_with("rightfoot") { "rightfoot" } else { "batchdata_wallet" };
     let matchers = r#"job=~"$job", instance=~"$instance", account=~"$account""#;
     let since = format!("{vendor}_count_since_timestamp_seconds{{{matchers}}}");
@@ -121,5 +124,91 @@ fn ages_are_taken_at_the_scrape() {
             assert!(before.ends_with(") - "), "{place}: {before}time()");
             assert!(before.contains("batchdata_wallet_empty_timestamp_seconds"), "{place}: only runway counts down");
         }
+    }
+}
+
+/// What a wallet was counted to be, minute by minute for two hours, and what the hour's difference is.
+struct Course {
+    name: &'static str,
+    /// The instance, whether it was counted since before, and promtool's way of writing values.
+    instances: &'static [(&'static str, &'static str, &'static str)],
+    expected: f64,
+}
+
+const SINCE_EVER: &str = "1x120";
+
+const COURSES: &[Course] = &[
+    Course {
+        name: "steps between two scrapes are whole",
+        instances: &[("a", SINCE_EVER, "100x60 350.25x30 600x29")],
+        expected: 500.0,
+    },
+    Course {
+        name: "a rollout that changes the instance",
+        instances: &[("a", "1x89 stale", "100x59 150x29 stale"), ("b", "_x91 1x29", "_x91 150x9 400x19")],
+        expected: 250.0,
+    },
+    Course {
+        name: "a second replica that has counted less",
+        instances: &[("a", SINCE_EVER, "1000x60 1500x59"), ("b", "_x90 1x30", "_x90 0x9 20x20")],
+        expected: 500.0,
+    },
+    Course {
+        name: "the replica that has counted longest leaves",
+        instances: &[("a", "1x89 stale", "1000x60 1500x28 stale"), ("b", SINCE_EVER, "10x60 530x59")],
+        expected: 520.0,
+    },
+    Course { name: "a lost storage", instances: &[("a", SINCE_EVER, "1000x60 1200x29 0x9 40x19")], expected: 40.0 },
+    Course {
+        name: "an installation within the hour, with its history",
+        instances: &[("a", "_x70 1x50", "_x70 5000x19 5500x30")],
+        expected: 500.0,
+    },
+    Course {
+        name: "what is counted for the first time",
+        instances: &[("a", SINCE_EVER, "_x80 0x1 12.5x38")],
+        expected: 12.5,
+    },
+];
+
+impl Course {
+    fn case(&self) -> Value {
+        let labels = |instance: &str| format!(r#"{{job="wallet-exporter",instance="{instance}",account="default"}}"#);
+        let series = self.instances.iter().flat_map(|(instance, since, counted)| {
+            let of =
+                |name: &str, values: &str| json!({"series": name.to_owned() + &labels(instance), "values": values});
+            [
+                of("batchdata_wallet_count_since_timestamp_seconds", since),
+                of("batchdata_wallet_debit_usd_total", counted),
+            ]
+        });
+        let selector = r#"batchdata_wallet_debit_usd_total{job=~"$job", instance=~"$instance", account=~"$account"}"#;
+        let expression = grown("account", selector, "$__range")
+            .replace("$__range", "1h")
+            .replace("$job", ".+")
+            .replace("$instance", ".+")
+            .replace("$account", ".+");
+        json!({
+            "name": self.name,
+            "interval": "1m",
+            "input_series": series.collect::<Vec<Value>>(),
+            "promql_expr_test": [{
+                "expr": expression,
+                "eval_time": "2h",
+                "exp_samples": [{"labels": r#"{account="default"}"#, "value": self.expected}],
+            }],
+        })
+    }
+}
+
+#[test]
+fn differences_are_sound_when_instances_come_and_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("differences_test.yml");
+    let cases: Vec<Value> = COURSES.iter().map(Course::case).collect();
+    // JSON is YAML.
+    std::fs::write(&file, json!({"rule_files": [], "evaluation_interval": "1m", "tests": cases}).to_string()).unwrap();
+    for promtool in versions("promtool") {
+        run(&promtool, &["test", "rules", &file.to_string_lossy()]);
     }
 }
