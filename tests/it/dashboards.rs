@@ -11,6 +11,7 @@ mod lint;
 pub mod live;
 mod query;
 mod recorder;
+mod situations;
 mod story;
 
 use std::collections::BTreeSet;

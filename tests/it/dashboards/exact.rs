@@ -16,7 +16,7 @@ use vendor_simulator::{CardEvent, Options};
 use wallet_exporter::clock::ManualClock;
 use wallet_exporter::money::Usd;
 
-use super::board::all;
+use super::board::expression;
 use super::history::Replica;
 use super::recorder::Recorder;
 use super::text;
@@ -204,15 +204,6 @@ impl Server {
         let answer: Value = serde_json::from_str(&answer.unwrap_or_else(|| panic!("refused: {plain}"))).unwrap();
         answer["data"]["result"].as_array().cloned().unwrap_or_default()
     }
-}
-
-fn expression(board: &str, panel: &str, query: &str) -> String {
-    let boards = all();
-    let board = boards.iter().find(|one| one.name == board).unwrap();
-    let panels = board.panels();
-    let found = panels.iter().find(|one| one["title"] == panel).unwrap_or_else(|| panic!("no panel {panel}"));
-    let target = found["targets"].as_array().unwrap().iter().find(|one| one["refId"] == query);
-    text(&target.unwrap_or_else(|| panic!("{panel} has no query {query}"))["expr"]).to_owned()
 }
 
 fn value(series: &Value) -> f64 {
