@@ -30,9 +30,6 @@ const OF_PROMETHEUS: &[&str] = &["ALERTS", "up", "scrape_duration_seconds"];
 
 /// Families on no dashboard, each with the reason.
 const ON_NO_DASHBOARD: &[(&str, &str)] = &[
-    ("batchdata_wallet_burn_usd_per_hour", "the dashboards are about to use it"),
-    ("batchdata_wallet_runway_seconds", "the dashboards are about to use it"),
-    ("batchdata_wallet_empty_timestamp_seconds", "the dashboards are about to use it"),
     ("process_virtual_memory_bytes", "an address space says nothing about the memory in use"),
     ("process_threads", "the number of worker threads is fixed at the start"),
 ];
