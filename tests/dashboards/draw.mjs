@@ -61,7 +61,7 @@ export async function openStudio(modules, output) {
       page.on('pageerror', (error) => noise.push(`page error: ${error.message}`));
       page.on('console', (message) => message.type() === 'error' && !message.text().includes('404') && noise.push(`console: ${message.text().slice(0, 200)}`));
       // Tables draw only the rows inside the window, so the window is as tall as the dashboard.
-      const height = Math.max(...result.panels.map(({ panel }) => panel.gridPos.y + panel.gridPos.h)) * 38 + 60;
+      const height = Math.max(...result.panels.map(({ panel }) => panel.gridPos.y + panel.gridPos.h)) * 38 + 80;
       await page.setViewport({ width: 1600, height });
       await page.goto(`http://127.0.0.1:${server.address().port}/`);
       await page.waitForFunction('window.finished === true');

@@ -32,11 +32,16 @@ const CELL = WIDTH / 24;
 const ROW = 38;
 const GAP = 8;
 const theme = createTheme({ colors: { mode: 'dark' } });
-const { dashboard, range, end, panels, annotations } = window.board;
+const { dashboard, end, panels, annotations } = window.board;
 const findings = (window.findings = { problems: [], shown: {} });
-const from = dateTime((end - range) * 1000);
 const to = dateTime(end * 1000);
-const timeRange = { from, to, raw: { from, to } };
+
+/** The time that a panel shows: its own, where it has one. */
+function timeRangeOf({ answers }) {
+  const from = dateTime((end - answers[0].range) * 1000);
+  return { from, to, raw: { from, to } };
+}
+
 const knownUnits = new Set(getValueFormats().flatMap(({ submenu }) => submenu.map(({ value }) => value)));
 const CUSTOM_UNIT = /^(currency|suffix|prefix|time|si|count|bool):/;
 
@@ -80,8 +85,15 @@ function checkUnits(panel) {
   for (const unit of units) if (unit && !knownUnits.has(unit) && !CUSTOM_UNIT.test(unit)) problem(panel, `unknown unit ${unit}`);
 }
 
+/** JSON has no infinity: the lowest step of thresholds is written as null, and Grafana's panels read it as this. */
+function restoreLowestSteps({ fieldConfig }) {
+  const overridden = (fieldConfig?.overrides ?? []).flatMap(({ properties }) => properties.filter(({ id }) => id === 'thresholds').map(({ value }) => value));
+  for (const thresholds of [fieldConfig?.defaults?.thresholds, ...overridden]) if (thresholds) thresholds.steps[0].value = -Infinity;
+}
+
 async function prepare({ panel, answers }) {
   checkUnits(panel);
+  restoreLowestSteps(panel);
   for (const { id } of panel.transformations ?? []) if (!standardTransformersRegistry.getIfExists(id)) problem(panel, `unknown transformation ${id}`);
   let data = framesOf(answers);
   if (panel.transformations?.length) data = await lastValueFrom(transformDataFrame(panel.transformations, data, { interpolate: (text) => text }));
@@ -189,7 +201,7 @@ function Values({ panel, data, width, height }) {
   );
 }
 
-function Body({ panel, data, width, height }) {
+function Body({ panel, data, timeRange, width, height }) {
   if (panel.type === 'text') return <div className="markdown-html" dangerouslySetInnerHTML={{ __html: renderMarkdown(panel.options.content) }} />;
   if (panel.type === 'stat' || panel.type === 'bargauge') return <Values panel={panel} data={data} width={width} height={height} />;
   if (!data.some((frame) => frame.length > 0)) return <Empty panel={panel} />;
@@ -229,14 +241,14 @@ function place({ x, y, w, h }) {
   return { position: 'absolute', left: x * CELL + GAP / 2, top: y * ROW + GAP / 2, width: w * CELL - GAP, height: h * ROW - GAP };
 }
 
-function Panel({ panel, data }) {
+function Panel({ panel, data, timeRange }) {
   const box = place(panel.gridPos);
   if (panel.type === 'row') return <h4 style={{ ...box, lineHeight: '30px' }}>⌄ {panel.title}</h4>;
   return (
     <div style={box} data-panel={panel.id}>
       <Guard panel={panel}>
         <PanelChrome title={panel.title} description={panel.description} width={box.width} height={box.height}>
-          {(width, height) => <Body panel={panel} data={data} width={width} height={height} />}
+          {(width, height) => <Body panel={panel} data={data} timeRange={timeRange} width={width} height={height} />}
         </PanelChrome>
       </Guard>
     </div>
@@ -295,15 +307,15 @@ async function settled(drawn) {
 
 async function main() {
   const drawn = [];
-  for (const each of panels) drawn.push({ panel: each.panel, data: await prepare(each) });
+  for (const each of panels) drawn.push({ panel: each.panel, data: await prepare(each), timeRange: each.answers.length > 0 ? timeRangeOf(each) : undefined });
   const height = Math.max(...panels.map(({ panel }) => panel.gridPos.y + panel.gridPos.h)) * ROW;
   createRoot(document.getElementById('root')).render(
     <ThemeContext.Provider value={theme}>
       <GlobalStyles />
       <h3 style={{ padding: '12px 8px 4px' }}>{dashboard.title}</h3>
       <div style={{ position: 'relative', width: WIDTH, height }}>
-        {drawn.map(({ panel, data }) => (
-          <Panel key={panel.id} panel={panel} data={data} />
+        {drawn.map(({ panel, data, timeRange }) => (
+          <Panel key={panel.id} panel={panel} data={data} timeRange={timeRange} />
         ))}
       </div>
     </ThemeContext.Provider>,

@@ -1,6 +1,7 @@
 // Flows in: a dashboard and a Prometheus. Flows out: for each query its text as Grafana would send it and the answer.
-// Always holds: intervals are chosen as Grafana chooses them (panel width, panel minimum, scrape interval), `All`
-// becomes the variable's own allValue, and a range starts on a multiple of its step.
+// Always holds: intervals are chosen as Grafana chooses them (panel width or points, panel minimum, scrape interval), a
+// panel's own relative time goes before the dashboard's, `All` becomes the variable's own allValue, and a range starts on
+// a multiple of its step.
 
 const SCRAPE = 30;
 const CELL = 1600 / 24;
@@ -25,7 +26,7 @@ export function allPanels(dashboard) {
 }
 
 function stepFor(range, panel) {
-  const points = Math.floor((panel.gridPos?.w ?? 24) * CELL);
+  const points = panel.maxDataPoints ?? Math.floor((panel.gridPos?.w ?? 24) * CELL);
   const wanted = range / points;
   const nice = NICE.find((candidate) => candidate >= wanted) ?? NICE.at(-1);
   return Math.max(nice, panel.interval ? seconds(panel.interval) : SCRAPE);
@@ -58,7 +59,8 @@ export async function instant(prometheus, expression, at) {
 }
 
 async function runTarget(prometheus, target, panel, context) {
-  const { range, values } = context;
+  const { values } = context;
+  const range = panel.timeFrom ? seconds(panel.timeFrom) : context.range;
   const end = target.expr.includes('ALERTS') ? context.firedAt : context.end;
   const step = target.instant ? SCRAPE : stepFor(range, panel);
   const expression = interpolate(target.expr, values, range, step);
@@ -66,15 +68,14 @@ async function runTarget(prometheus, target, panel, context) {
     const result = target.instant
       ? await instant(prometheus, expression, end)
       : await ask(prometheus, 'query_range', { query: expression, start: Math.floor((end - range) / step) * step, end: Math.floor(end / step) * step, step });
-    return { target, expression, step, result };
+    return { target, expression, step, range, result };
   } catch (error) {
-    return { target, expression, step, result: [], error: String(error.message ?? error) };
+    return { target, expression, step, range, result: [], error: String(error.message ?? error) };
   }
 }
 
 /** Runs everything of a dashboard: panels, annotations, and the variables' own look-ups. */
-export async function runDashboard({ url: prometheus, end, firedAt }, dashboard, chosen = {}) {
-  const range = rangeOf(dashboard);
+export async function runDashboard({ url: prometheus, end, firedAt }, dashboard, chosen = {}, range = rangeOf(dashboard)) {
   const values = { datasource: 'prometheus' };
   const variables = [];
   for (const variable of dashboard.templating.list.filter(({ type }) => type === 'query')) {

@@ -7,9 +7,9 @@ mod end_to_end;
 mod inhibitions;
 mod notifications;
 pub mod rules;
-mod servers;
+pub mod servers;
 mod sink;
-mod tools;
+pub mod tools;
 
 use std::path::PathBuf;
 

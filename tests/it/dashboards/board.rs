@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::text;
+
 /// One dashboard file.
 pub struct SnapshotCell {
     pub name: String,
@@ -48,4 +50,14 @@ pub fn all() -> Vec<SnapshotCell> {
             json: serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap(),
         })
         .collect()
+}
+
+/// The text of one query.
+pub fn expression(board: &str, panel: &str, query: &str) -> String {
+    let boards = all();
+    let board = boards.iter().find(|one| one.name == board).unwrap();
+    let panels = board.panels();
+    let found = panels.iter().find(|one| one["title"] == panel).unwrap_or_else(|| panic!("no panel {panel}"));
+    let target = found["targets"].as_array().unwrap().iter().find(|one| one["refId"] == query);
+    text(&target.unwrap_or_else(|| panic!("{panel} has no query {query}"))["expr"]).to_owned()
 }

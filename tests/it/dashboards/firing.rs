@@ -5,8 +5,8 @@
 
 use super::board::all;
 use super::query::Selector;
-use super::{every_selector, text};
-use crate::alerts::rules::alerts;
+use super::{OF_RULES, every_selector, text};
+use crate::alerts::rules::{alerts, expressions};
 
 /// Every selector of `ALERTS`, with where it stands.
 fn over_alerts() -> Vec<(String, Selector)> {
@@ -36,17 +36,45 @@ fn every_shipped_alert_is_on_every_panel_over_alerts() {
     }
 }
 
-/// Labels that tell one alert of a name from another need a column, or they cannot be told apart.
 #[test]
-fn the_table_of_alerts_has_a_column_for_each_of_their_labels() {
+fn whether_the_rules_are_loaded_is_told_by_what_they_record() {
+    let recorded = expressions();
+    assert!(recorded.iter().any(|(name, _)| name == OF_RULES), "the rules no longer record {OF_RULES}");
+    for board in all() {
+        for panel in board.panels().iter().filter(|panel| panel["title"] == "Alerts firing") {
+            let expression = text(&panel["targets"][0]["expr"]);
+            assert!(expression.contains(OF_RULES), "{}: 0 also without rules", board.place(panel));
+        }
+    }
+}
+
+/// An alert without an account is of the exporter itself, and concerns every account.
+#[test]
+fn alerts_are_those_of_the_chosen_accounts() {
+    for (place, selector) in over_alerts() {
+        assert_eq!(selector.matcher("account"), Some("$account|"), "{place}");
+    }
+}
+
+/// Labels that tell one alert of a name from another are shown, or they cannot be told apart.
+#[test]
+fn the_table_of_alerts_shows_each_of_their_labels() {
     for board in all() {
         for panel in board.panels().iter().filter(|panel| panel["title"] == "What is firing") {
-            let organize = &panel["transformations"][0]["options"];
-            for label in
-                ["alertname", "alertstate", "severity", "account", "vendor", "source", "state", "status", "metric"]
-            {
-                assert!(!text(&organize["renameByName"][label]).is_empty(), "{}: {label}", board.place(panel));
+            let place = board.place(panel);
+            let organize = &panel["transformations"][1]["options"];
+            for label in ["alertname", "alertstate", "severity", "account", "about"] {
+                assert!(!text(&organize["renameByName"][label]).is_empty(), "{place}: {label}");
             }
+            let expression = text(&panel["targets"][0]["expr"]);
+            for label in ["vendor", "source", "state", "status", "metric", "window", "instance"] {
+                assert!(expression.contains(&format!("\"{label}\"")), "{place}: {label}");
+            }
+            // The rank of the severity is the value, and the value is the order.
+            assert_eq!(panel["transformations"][0]["options"]["sort"][0]["field"], "Value", "{place}");
+            let rank = |severity: &str| expression.find(&format!("severity{severity}"));
+            assert!(rank("=\"critical\"") < rank("=\"warning\""), "{place}: critical is not first");
+            assert!(rank("=\"warning\"") < rank("!~"), "{place}: what is no warning is before the warnings");
         }
     }
 }

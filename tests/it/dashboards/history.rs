@@ -39,7 +39,7 @@ pub struct Replica {
 }
 
 impl Replica {
-    fn new(mut rig: Rig, instance: &'static str, storage: &Path, ids: &Path) -> Replica {
+    pub fn new(mut rig: Rig, instance: &'static str, storage: &Path, ids: &Path) -> Replica {
         for (name, value) in [
             ("STORAGE_PATH", storage.to_str().unwrap()),
             ("RIGHTFOOT_BATCH_IDS_FILE", ids.to_str().unwrap()),
@@ -166,7 +166,8 @@ pub async fn write(path: &Path) {
 }
 
 impl Replica {
-    async fn settle_and_record(&self, recorder: &mut Recorder) {
+    /// Scrapes it once it has done what is due.
+    pub async fn settle_and_record(&self, recorder: &mut Recorder) {
         if self.rig.web().is_some() {
             self.settle().await;
         }
