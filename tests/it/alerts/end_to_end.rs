@@ -191,14 +191,14 @@ async fn the_right_people_hear_of_it_in_plain_words_and_hear_when_it_is_over() {
 
 /// The rules have data, and nobody is told anything.
 async fn healthy(stage: &mut Stage, alertmanager: &PathBuf) {
-    stage.until_seen("healthy", "account:batchdata_wallet_balance_usd:latest == 500").await;
+    stage.until_seen("healthy", "account:batchdata_wallet_balance_usd:known == 500").await;
     // Rules are evaluated before the first scrape, and find that nothing is watched.
     stage.until_quiet().await;
     stage.start_alertmanager(alertmanager).await;
     let begin = Instant::now();
     let evaluated = || {
         let since = begin.elapsed().as_secs() + 1;
-        !stage.query(&format!("count_over_time(account:batchdata_wallet_balance_usd:latest[{since}s]) > 6")).is_empty()
+        !stage.query(&format!("count_over_time(account:batchdata_wallet_balance_usd:known[{since}s]) > 6")).is_empty()
     };
     stage.until("some more evaluations", evaluated).await;
     assert!(stage.sink.messages().is_empty(), "{:#?}", stage.sink.messages());
@@ -232,7 +232,7 @@ async fn live(stage: &Stage) {
     // It goes fast: a page, although the critical threshold is not reached. The balance is known before the pace is, so
     // that the page tells it.
     simulator.set_balance(dollars(60));
-    stage.until_seen("60 dollars are left", "account:batchdata_wallet_balance_usd:last3d == 60").await;
+    stage.until_seen("60 dollars are left", "account:batchdata_wallet_balance_usd:known == 60").await;
     simulator.set_balance(dollars(540));
     simulator.spend(SystemClock.now(), "api_request", "/api/v1/property/search", dollars(480));
     let summary = |page: &Value| page["annotations"]["summary"].as_str().unwrap_or_default().to_owned();
