@@ -37,6 +37,7 @@ pub struct Rule {
 
 #[derive(Deserialize)]
 struct CaseFile {
+    evaluation_interval: String,
     group_eval_order: Vec<String>,
     tests: Vec<Case>,
 }
@@ -45,6 +46,20 @@ struct CaseFile {
 struct Case {
     #[serde(default)]
     alert_rule_test: Vec<AlertCase>,
+    #[serde(default)]
+    promql_expr_test: Vec<Question>,
+}
+
+/// What is asked of the series `ALERTS`, and the series that answer.
+#[derive(Deserialize)]
+struct Question {
+    expr: String,
+    exp_samples: Vec<Sample>,
+}
+
+#[derive(Deserialize)]
+struct Sample {
+    labels: String,
 }
 
 #[derive(Deserialize)]
@@ -82,13 +97,34 @@ pub fn expressions() -> Vec<(String, String)> {
     rules().into_iter().map(|rule| (name(&rule), rule.expr)).collect()
 }
 
-fn case_files() -> Vec<PathBuf> {
+/// Every file of cases, with its text.
+fn case_files() -> Vec<(PathBuf, String)> {
     let folder = std::fs::read_dir(shipped("deploy/prometheus/tests")).expect("the cases");
     let mut files: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
     // The long ones first, so that both workers end together.
-    files.sort_by_key(|file| !file.to_string_lossy().contains("spike"));
+    files.sort_by_key(|file| {
+        !["long", "hold", "checks", "memory"].iter().any(|name| file.ends_with(format!("{name}_test.yml")))
+    });
     assert!(!files.is_empty());
-    files
+    let text = |file: &PathBuf| std::fs::read_to_string(file).expect("a file of cases");
+    files.into_iter().map(|file| (file.clone(), text(&file))).collect()
+}
+
+fn cases(file: &std::path::Path, text: &str) -> CaseFile {
+    serde_saphyr::from_str(text).unwrap_or_else(|fault| panic!("{}: {fault}", file.display()))
+}
+
+/// The same cases with the groups evaluated the other way round, where Prometheus looks back as far as the last evaluation.
+fn reversed(file: &std::path::Path, text: &str) -> Option<String> {
+    let cases = cases(file, text);
+    if cases.evaluation_interval == "15m" {
+        return None;
+    }
+    let (order, mut groups) = (cases.group_eval_order.join(", "), cases.group_eval_order);
+    groups.reverse();
+    let folder = shipped("deploy/prometheus").to_string_lossy().into_owned();
+    assert!(text.contains(&order) && text.contains("- ../wallet"), "{}: the head is another", file.display());
+    Some(text.replace(&order, &groups.join(", ")).replace("- ../wallet", &format!("- {folder}/wallet")))
 }
 
 #[test]
@@ -103,9 +139,19 @@ fn promtool_accepts_the_rules_and_the_scrape_example() {
 }
 
 #[test]
-fn every_alert_fires_and_is_silent_when_it_should() {
+fn every_alert_fires_and_is_silent_when_it_should_in_both_orders_of_the_groups() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut files = Vec::new();
+    for (file, text) in case_files() {
+        if let Some(other) = reversed(&file, &text) {
+            let path = folder.path().join(file.file_name().expect("a name"));
+            std::fs::write(&path, other).expect("a file is written");
+            files.push(path);
+        }
+        files.push(file);
+    }
     for promtool in versions("promtool") {
-        let files = Mutex::new(case_files().into_iter());
+        let files = Mutex::new(files.clone().into_iter());
         let next = || files.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
         std::thread::scope(|scope| {
             for _ in 0..2 {
@@ -119,27 +165,43 @@ fn every_alert_fires_and_is_silent_when_it_should() {
     }
 }
 
+/// The value of `alertname="..."` in a selector or a set of labels.
+fn alert_in(text: &str) -> Option<&str> {
+    text.split("alertname=\"").nth(1)?.split('"').next()
+}
+
 #[test]
 fn every_alert_has_a_case_that_fires_and_one_that_is_silent() {
-    let (mut firing, mut silent) = (BTreeSet::new(), BTreeSet::new());
+    let (mut told, mut firing, mut silent) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let order: Vec<String> = groups().into_iter().map(|group| group.name).collect();
-    for file in case_files() {
-        let text = std::fs::read_to_string(&file).expect("a file of cases");
-        let cases: CaseFile =
-            serde_saphyr::from_str(&text).unwrap_or_else(|fault| panic!("{}: {fault}", file.display()));
+    for (file, text) in case_files() {
+        let cases = cases(&file, &text);
         assert_eq!(cases.group_eval_order, order, "{}: every group, in the order of the files", file.display());
-        for case in cases.tests.into_iter().flat_map(|case| case.alert_rule_test) {
-            if case.exp_alerts.is_empty() {
-                silent.insert(case.alertname);
-            } else {
-                assert!(case.exp_alerts.iter().all(|expected| expected.exp_labels.contains_key("severity")));
-                firing.insert(case.alertname);
+        for case in cases.tests {
+            for case in case.alert_rule_test {
+                if case.exp_alerts.is_empty() {
+                    silent.insert(case.alertname);
+                } else {
+                    assert!(case.exp_alerts.iter().all(|expected| expected.exp_labels.contains_key("severity")));
+                    told.insert(case.alertname);
+                }
+            }
+            for question in case.promql_expr_test.iter().filter(|question| question.expr.contains("ALERTS{")) {
+                let asked = alert_in(&question.expr);
+                if question.exp_samples.is_empty() {
+                    silent.extend(asked.map(str::to_owned));
+                } else {
+                    let answers = question.exp_samples.iter().filter_map(|sample| alert_in(&sample.labels));
+                    firing.extend(answers.chain(asked).map(str::to_owned));
+                }
             }
         }
     }
     let all: BTreeSet<String> = alerts().into_iter().map(|(name, _)| name).collect();
-    assert_eq!(firing, all, "cases that fire");
+    assert_eq!(told, all, "cases with the whole text");
     assert_eq!(silent, all, "cases that are silent");
+    let unknown: Vec<&String> = firing.difference(&all).collect();
+    assert!(unknown.is_empty(), "cases of alerts that are not there: {unknown:?}");
 }
 
 #[test]
@@ -162,7 +224,7 @@ fn every_alert_says_how_bad_what_and_what_to_do() {
         let summary = text("summary");
         // What belongs to the process belongs to no account.
         let whose =
-            if rule.expr.contains("storage_up") || rule.expr.contains("last_reload") || rule.expr.starts_with("up{") {
+            if rule.expr.contains("storage_up") || rule.expr.contains("last_reload") || rule.expr.starts_with("up ") {
                 "$labels.instance"
             } else {
                 "$labels.account"
@@ -172,9 +234,9 @@ fn every_alert_says_how_bad_what_and_what_to_do() {
             assert!(summary.contains("USD") && summary.contains("printf"), "{name}: no amount in readable money");
         }
         assert!(text("description").len() > 60, "{name}: the description does not say what to do");
-        let anchor = text("runbook_url")
-            .strip_prefix("deploy/prometheus/runbooks.md#")
-            .unwrap_or_else(|| panic!("{name}: runbook_url"));
+        let (base, anchor) = text("runbook_url").split_once("/runbooks#").expect("a link to the exporter's page");
+        assert!(base.starts_with("{{ with $externalLabels.wallet_exporter_url }}"), "{name}: {base}");
+        assert!(text("dashboard_url").starts_with("{{ with $externalLabels.grafana_url }}"), "{name}: dashboard_url");
         assert_eq!(anchor, name.to_lowercase());
         assert!(sections.contains(anchor), "{name}: no section in the runbooks");
     }
@@ -204,13 +266,14 @@ fn every_expression_parses_and_names_only_what_exists() {
         let mut seen = 0;
         for word in words.map(|word| word.trim_matches(':')).filter(|word| !word.is_empty()) {
             let prefixes = ["batchdata_", "rightfoot_", "wallet_exporter_"];
-            if word.starts_with("account") && word.contains(':') {
+            if (word.starts_with("account") || word.starts_with("instance")) && word.contains(':') {
                 let complete =
                     recorded.contains(word) || recorded.iter().any(|name| name.starts_with(&format!("{word}:")));
                 assert!(complete, "{file}: {word} is not recorded");
                 seen += 1;
             } else if prefixes.iter().any(|prefix| word.starts_with(prefix)) {
-                assert!(known(word), "{file}: {word} does not exist");
+                // An external label of Prometheus, not a series.
+                assert!(known(word) || word == "wallet_exporter_url", "{file}: {word} does not exist");
                 seen += 1;
             }
         }
@@ -222,9 +285,19 @@ fn every_expression_parses_and_names_only_what_exists() {
 fn money_alerts_read_what_is_remembered() {
     for (name, rule) in alerts() {
         if rule.labels.get("topic").is_some_and(|topic| topic == "money") {
-            let remembers = rule.expr.contains(":last3d") || rule.expr.contains("last_over_time(");
-            assert!(remembers, "{name}: missing data would resolve it");
+            assert!(rule.expr.contains(":known"), "{name}: missing data would resolve it");
             assert!(!rule.expr.contains("_debit_usd_total"), "{name}: a counter holds still under revisions");
+        }
+    }
+}
+
+/// A turn of day, month or year changes nothing where nobody asks for it, and no job has to have a certain name.
+#[test]
+fn no_expression_reads_the_calendar_or_a_job() {
+    for rule in rules() {
+        let calendar = ["hour(", "minute(", "month(", "year(", "day_of", "days_in", "86400", "_period_"];
+        for word in calendar.iter().chain(&["job=", "job!"]) {
+            assert!(!rule.expr.contains(word), "{word} in {}", rule.expr);
         }
     }
 }
