@@ -39,6 +39,7 @@ mod rightfoot;
 pub use crate::names::{Operation, Source, Vendor};
 pub use balances::ExportSummary;
 pub use batchdata::BatchData;
+pub use credential::Pause;
 pub use error::{Reason, RequestError};
 pub use period::Grain;
 pub use records::{

@@ -7,14 +7,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::account_storage::AccountStorage;
 use super::schedule::Schedule;
 use crate::clock::{BootTime, Moment, SharedClock};
 use crate::snapshot::SnapshotCell;
-use crate::vendor::{CredentialState, Reason, RequestError, Source};
+use crate::vendor::{CredentialState, Pause, Reason, RequestError, Source};
 
 /// One source's work.
 #[async_trait]
@@ -99,23 +99,21 @@ impl Runner {
     /// Attempts until it is stopped.
     pub async fn run(mut self, mut poller: Box<dyn Poller>, wake: Wake, stop: CancellationToken) {
         let mut next = self.clock.boot();
-        let mut pause = poller.credential().pause_changes();
+        let pause = poller.credential().pause_state();
         loop {
-            let paused = self.paused(&mut pause);
+            // From here on no change is missed.
+            let changed = pause.changed();
+            let paused = self.paused(&pause);
             let due = paused.map_or(next, |until| until.max(next));
             self.announce(poller.as_ref(), due, paused);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                changed = pause.changed() => {
-                    if changed.is_ok() {
-                        continue;
-                    }
-                }
+                () = changed => continue,
                 () = self.clock.sleep_until(due) => {}
                 () = wake.notified() => {
                     next = self.clock.boot();
-                    if self.paused(&mut pause).is_some() {
+                    if self.paused(&pause).is_some() {
                         continue;
                     }
                 }
@@ -128,8 +126,8 @@ impl Runner {
         }
     }
 
-    fn paused(&self, pause: &mut watch::Receiver<Option<BootTime>>) -> Option<BootTime> {
-        (*pause.borrow_and_update()).filter(|until| *until > self.clock.boot())
+    fn paused(&self, pause: &Pause) -> Option<BootTime> {
+        pause.until().filter(|until| *until > self.clock.boot())
     }
 
     /// Shows when the next attempt will be made, and whether a pause is the reason.

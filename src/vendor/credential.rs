@@ -5,11 +5,12 @@
 //! allows; none is given during a pause, and nobody waits for its end here: who schedules requests can say when it is.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::{Mutex as FairMutex, watch};
+use tokio::sync::futures::Notified;
+use tokio::sync::{Mutex as FairMutex, Notify};
 
 use super::date::VendorClock;
 use crate::clock::{BootTime, SharedClock};
@@ -26,6 +27,31 @@ pub(super) struct Paused {
     pub(super) left: Duration,
 }
 
+/// Until when requests wait. Who waits for a change is woken in the order of waiting, so that a simulation repeats.
+#[derive(Default)]
+pub struct Pause {
+    until: Mutex<Option<BootTime>>,
+    changed: Notify,
+}
+
+impl Pause {
+    /// Until when requests wait; that may be over.
+    #[must_use]
+    pub fn until(&self) -> Option<BootTime> {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Completes at the next change from now on.
+    pub fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    fn set(&self, until: Option<BootTime>) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        self.changed.notify_waiters();
+    }
+}
+
 pub(super) struct Credential {
     secret: Secret,
     clock: SharedClock,
@@ -33,7 +59,7 @@ pub(super) struct Credential {
     /// When the last permits were given, oldest first, at most `per_minute` of them. The lock is held while waiting:
     /// it is fair, so requests go out in the order in which they asked.
     given: FairMutex<VecDeque<BootTime>>,
-    pause: watch::Sender<Option<BootTime>>,
+    pause: Arc<Pause>,
     vendor: Mutex<Vendor>,
 }
 
@@ -56,7 +82,7 @@ impl Credential {
             clock,
             per_minute,
             given: FairMutex::default(),
-            pause: watch::Sender::new(None),
+            pause: Arc::default(),
             vendor: Mutex::new(Vendor { clock: VendorClock::new(asked_for_days), skewed: false }),
         }
     }
@@ -68,10 +94,10 @@ impl Credential {
     /// Completes when the budget allows a request. Who drops the waiting takes no permit.
     pub(super) async fn permit(&self) -> Result<(), Paused> {
         let mut given = self.given.lock().await;
-        let mut pause = self.pause.subscribe();
         loop {
+            let changed = self.pause.changed();
             let now = self.clock.boot();
-            if let Some(until) = (*pause.borrow_and_update()).filter(|until| *until > now) {
+            if let Some(until) = self.pause.until().filter(|until| *until > now) {
                 return Err(Paused { left: until.since(now) });
             }
             while given.len() >= self.per_minute && given.front().is_some_and(|oldest| now.since(*oldest) >= WINDOW) {
@@ -85,30 +111,26 @@ impl Credential {
             tokio::select! {
                 biased;
                 () = self.clock.sleep_until(oldest + WINDOW) => {}
-                _ = pause.changed() => {}
+                () = changed => {}
             }
         }
     }
 
     /// Until when all requests wait, and word of changes.
-    pub(super) fn pause_changes(&self) -> watch::Receiver<Option<BootTime>> {
-        self.pause.subscribe()
+    pub(super) fn pause_state(&self) -> &Arc<Pause> {
+        &self.pause
     }
 
     /// Lets all requests wait; never shortens a longer pause.
     pub(super) fn pause(&self, until: BootTime) {
-        self.pause.send_if_modified(|pause| {
-            let longer = pause.is_none_or(|pause| pause < until);
-            if longer {
-                *pause = Some(until);
-            }
-            longer
-        });
+        if self.pause.until().is_none_or(|pause| pause < until) {
+            self.pause.set(Some(until));
+        }
     }
 
     /// Ends a pause.
     pub(super) fn resume(&self) {
-        self.pause.send_replace(None);
+        self.pause.set(None);
     }
 
     /// Learns from the `Date` header of an answer to a request that was sent at `sent`.

@@ -1,9 +1,10 @@
 //! What the requests of one credential have shown: the vendor's clock, and until when nothing may be asked.
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use tokio::sync::watch;
+use std::sync::Arc;
 
-use super::credential::Credential;
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use super::credential::{Credential, Pause};
 use crate::clock::BootTime;
 use crate::config::secret::Version;
 
@@ -61,8 +62,8 @@ impl<'a> CredentialState<'a> {
 
     /// Until when no request is sent, and word of changes.
     #[must_use]
-    pub fn pause_changes(&self) -> watch::Receiver<Option<BootTime>> {
-        self.0.pause_changes()
+    pub fn pause_state(&self) -> Arc<Pause> {
+        Arc::clone(self.0.pause_state())
     }
 
     /// Which secret is in use.

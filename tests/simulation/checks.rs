@@ -65,6 +65,8 @@ pub struct Checks {
     pub started: i64,
     pub wall_set: bool,
     pub was_rebooted: bool,
+    /// The machine was started again at some time.
+    pub ever_rebooted: bool,
     /// The machine was started again before this process.
     pub started_rebooted: bool,
     /// An older copy was put back and a card was lost or left a state: what is counted of cards may differ.
@@ -133,6 +135,7 @@ impl Checks {
 
     pub fn rebooted(&mut self) {
         self.was_rebooted = true;
+        self.ever_rebooted = true;
     }
 
     pub fn wall_clock_set(&mut self) {

@@ -158,7 +158,9 @@ impl Checks {
             return Ok(());
         }
         let (_, since) = since.ok_or("checks are counted before it is known since when")?;
-        let never_troubled = self.vendor_clock_changed < 0 && !seen.plan.has(Trouble::Dates);
+        // After a reboot with a wrong clock nobody can tell when a pass was that asked for nothing.
+        let lost = self.ever_rebooted && seen.plan.has(Trouble::WallClock);
+        let never_troubled = self.vendor_clock_changed < 0 && !seen.plan.has(Trouble::Dates) && !lost;
         if let (Some((first, last)), None, true) = (self.marks.checks_first, seen.plan.checks_since, never_troubled) {
             let (low, high) = (first.timestamp() as f64 - 62.0, last.timestamp() as f64 + 62.0);
             if since < low || since > high {

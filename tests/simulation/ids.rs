@@ -109,7 +109,8 @@ impl World {
 
     async fn tell(&mut self, event: uuid::Uuid, batch: uuid::Uuid) {
         // Not while a base line is awaited: whether it was written could not be told.
-        let counting = !self.checks.marks.money_base.is_empty() && !self.checks.marks.cards_base.is_empty();
+        let marks = &self.checks.marks;
+        let counting = !marks.money_base.is_empty() && !marks.cards_base.is_empty() && marks.checks_first.is_some();
         let glitch =
             counting && self.plan.has(Trouble::Storage) && self.storage_fault.is_none() && self.rng.u32(..4) == 0;
         let Some(life) = &self.life else { return };
