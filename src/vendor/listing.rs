@@ -26,6 +26,9 @@ const PER_PAGE: u32 = 100;
 /// How often the listing is walked before it is given up.
 const WALKS: u32 = 3;
 
+/// The most transactions of a listing, about 20 MB in memory: 54 a day over the 366 days that the vendor answers for.
+const MOST_ROWS: usize = 20_000;
+
 /// How a walk went.
 struct Walk {
     /// The ids that it saw.
@@ -101,6 +104,10 @@ async fn once(
         walk.ids.extend(page.rows.iter().map(|row| row.id));
         // A row seen again is the newer one: its status may have moved on.
         rows.extend(page.rows.into_iter().map(|row| (row.id, row)));
+        if rows.len() > MOST_ROWS {
+            let words = format!("the listing has more than {MOST_ROWS} transactions");
+            return Err(RequestError::new(Operation::CreditCardTransactions, Reason::TooLarge, words));
+        }
         if walk.gap || number >= page.last {
             return Ok(walk);
         }

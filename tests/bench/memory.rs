@@ -62,17 +62,17 @@ fn consumption(from: NaiveDate, to: NaiveDate, by_hour: bool) -> String {
     body
 }
 
-/// 200 pages of 1,000 transactions, none of them ended.
+/// Twenty pages of 1,000 transactions, which is as many as are taken, none of them ended.
 fn cards(page: usize, day: NaiveDate) -> String {
     let rows = (0..1_000).map(|row| {
-        let (id, brand) = (page * 1_000 + row, "b".repeat(100));
+        let (id, brand) = ((page - 1) * 1_000 + row + 1, "b".repeat(100));
         format!(
             r#"{{"id":{id},"credits":1,"card_brand":"{brand}{}","status":0,"created_at":"{day}T00:00:00Z"}}"#,
             id % 50
         )
     });
     let rows = rows.collect::<Vec<_>>().join(",");
-    format!(r#"{{"results":{{"data":[{rows}],"meta":{{"current_page":{page},"last_page":200,"total":200000}}}}}}"#)
+    format!(r#"{{"results":{{"data":[{rows}],"meta":{{"current_page":{page},"last_page":20,"total":20000}}}}}}"#)
 }
 
 /// A thousand institutions for each batch, so that nothing is shared.

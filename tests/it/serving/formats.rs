@@ -8,7 +8,7 @@ use wallet_exporter::metrics::encode::Value;
 use wallet_exporter::metrics::{Encoder, FamilySpec, Format, HistogramValue, MetricType, Rendered, end};
 use wallet_exporter::money::Usd;
 
-use super::fixture::{BALANCE, CHECKS, SPENT, both, large, small};
+use super::fixture::{BALANCE, CHECKS, both, large, small};
 use super::tools;
 
 const TEXT: &str = r##"# HELP test_balance_usd The balance.
@@ -62,7 +62,7 @@ fn what_is_not_finite_is_absent_and_a_family_without_samples_vanishes() {
 #[should_panic(expected = "written twice")]
 fn a_label_set_cannot_be_written_twice() {
     let mut out = Encoder::new(Format::Text);
-    let mut family = out.family(&SPENT);
+    let mut family = out.family(&super::fixture::SPENT);
     family.sample(&["default", "a"], 1.0);
     family.sample(&["default", "b"], 1.0);
     family.sample(&["default", "a"], 2.0);

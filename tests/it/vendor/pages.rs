@@ -190,3 +190,17 @@ async fn a_fault_on_a_later_page_is_the_fault_of_all() {
     assert_eq!(fault.retry_after.unwrap().as_secs(), 30);
     assert_eq!(fake.count(), 2);
 }
+
+#[tokio::test]
+async fn a_listing_is_bounded_over_all_its_pages() {
+    let fake = Fake::script(|seen| {
+        let number: i64 = seen.parameter("page").unwrap().parse().unwrap();
+        let rows: Vec<String> = (0..1_000).map(|row| card(number * 1_000 + row)).collect();
+        Reply::json(page(&rows, number.try_into().unwrap(), 200, 200_000))
+    })
+    .await;
+    let error = call(Operation::CreditCardTransactions, settings(fake.url())).await.unwrap_err();
+    assert_eq!(error.reason, Reason::TooLarge, "{error}");
+    assert!(error.to_string().contains("more than 20000 transactions"), "{error}");
+    assert_eq!(fake.seen().len(), 21, "no page is read beyond the bound");
+}
