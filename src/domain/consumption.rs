@@ -226,7 +226,12 @@ impl Ledger {
         // The vendor's clock may have gone back since.
         let today = today.max(first);
         let recent = back(last.min(today), 1);
-        let from = if full { reach.min(recent) } else { recent };
+        let from = match full {
+            // After so long a gap what the vendor still changed before it may be unknown, too.
+            true if recent < reach => back(last, REACH),
+            true => reach,
+            false => recent,
+        };
         (from.max(first).min(today), today)
     }
 

@@ -82,7 +82,9 @@ async fn downtime_of_any_length_is_caught_up_without_loss() {
         assert_eq!(rig.value(DEBIT), Some(total as f64), "{days} days");
         let requests = rig.vendors.requests();
         let reports = requests.iter().filter(|seen| seen.operation == Some(Operation::ConsumptionReport)).count();
-        assert_eq!(reports as u64, days.div_ceil(366) + 1, "as few as the rule of 366 days allows, and one by hour");
+        // After more than a year, what changed before the gap is read again, too.
+        let before = u64::from(days > 365);
+        assert_eq!(reports as u64, days.div_ceil(366) + before + 1, "as few as 366 days allow, and one by hour");
     }
 }
 
@@ -179,10 +181,16 @@ async fn a_steady_cycle_is_one_small_request_a_source_and_a_late_revision_is_fou
     assert_eq!(of(&rig, Operation::ConsumptionReport), 2, "history in one request, the last days by hour in another");
     assert_eq!(of(&rig, Operation::CreditCardTransactions), 100, "and in full pages");
     for _ in 0..3 {
+        rig.rest().await;
         rig.vendors.clear_requests();
+        let polls =
+            |rig: &Rig| ["consumption", "card_transactions"].map(|name| rig.source("polls_total", name).unwrap());
+        let before = polls(&rig);
         rig.poll(&["consumption", "card_transactions"]).await;
-        assert_eq!(of(&rig, Operation::ConsumptionReport), 1);
-        assert_eq!(of(&rig, Operation::CreditCardTransactions), 1);
+        rig.rest().await;
+        let after = polls(&rig);
+        let each = [Operation::ConsumptionReport, Operation::CreditCardTransactions].map(|one| of(&rig, one) as f64);
+        assert_eq!(each, [after[0] - before[0], after[1] - before[1]], "one request a poll");
         let bytes: u64 = rig.vendors.requests().iter().map(|seen| seen.body_bytes).sum();
         assert!(bytes < 100_000, "{bytes}");
     }

@@ -253,6 +253,15 @@ impl Rig {
         }
     }
 
+    /// Waits until no poll is under way; the clock stands still.
+    pub async fn rest(&self) {
+        self.until("no poll is under way", |rig| {
+            let now = rig.clock.boot();
+            rig.snapshot().sources.iter().all(|view| view.next_attempt.is_some_and(|next| next.boot > now))
+        })
+        .await;
+    }
+
     /// Waits for the first attempt of every source.
     pub async fn first_polls(&self) {
         self.until("every source polled once", |rig| rig.snapshot().is_ready()).await;
