@@ -13,7 +13,7 @@ use axum::extract::Query;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse as _;
 use axum::routing::get;
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, SecondsFormat, TimeDelta, Utc};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wallet-exporter");
 /// The largest JSON body that is read.
@@ -78,10 +78,12 @@ fn cards(page: usize, day: NaiveDate) -> String {
 /// A thousand institutions for each batch, so that nothing is shared.
 fn export(ids: &[String]) -> String {
     let mut body = "Institution,Zip,Phone,Balance,Status,Creator,Authorizer ID,Batch ID,Timestamp\n".to_owned();
+    // Rows from before the first poll would not be counted.
+    let time = (Utc::now() + TimeDelta::seconds(30)).to_rfc3339_opts(SecondsFormat::Secs, true);
     for id in ids {
         for number in 0..1_000 {
             let name = format!("{id}{number:092}");
-            let _ = writeln!(body, "{name},,,1.00,SUCCESS,,,{id},2026-05-19T00:00:00Z");
+            let _ = writeln!(body, "{name},,,1.00,SUCCESS,,,{id},{time}");
         }
     }
     body
@@ -162,6 +164,11 @@ async fn measure(vendors: SocketAddr, sources: &[&str]) {
         if tried == sources.len().max(1) {
             let up = text.lines().filter(|line| line.starts_with("wallet_exporter_source_up{") && line.ends_with(" 1"));
             assert_eq!(up.count(), tried, "{sources:?}: {text}");
+            if sources.contains(&"batches") {
+                let open = text.lines().filter(|line| line.starts_with("rightfoot_open_balance_checks{"));
+                let rows: f64 = open.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
+                assert_eq!(rows, 100_000.0, "every row is taken");
+            }
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
