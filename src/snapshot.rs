@@ -13,6 +13,6 @@ pub use cell::SnapshotCell;
 pub use source::{Failure, SourceView};
 pub use status::*;
 pub use views::{
-    CardsView, ChecksView, ConsumptionView, NewestBatch, Outlook, Periods, ReloadView, RightfootView, Snapshot,
+    BurnView, CardsView, ChecksView, ConsumptionView, NewestBatch, Periods, ReloadView, RightfootView, Snapshot,
     StorageView, WalletView, WebhookView,
 };

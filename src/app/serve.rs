@@ -90,13 +90,9 @@ impl Site for Shown {
     }
 
     fn reload(&self) -> Result<(), String> {
-        let web = self.webs.iter().try_for_each(Web::reload).map_err(|error| error.to_string());
-        let files = self.watch.look();
-        let outcome = match (web, files) {
-            (Ok(()), Ok(())) => Ok(()),
-            (Err(web), Err(files)) => Err(format!("{web}; {files}")),
-            (Err(error), Ok(())) | (Ok(()), Err(error)) => Err(error),
-        };
+        let webs = self.webs.iter().filter_map(|web| Some(web.reload().err()?.to_string()));
+        let errors: Vec<String> = webs.chain(self.watch.look().err()).collect();
+        let outcome = if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) };
         self.wake_failing();
         let now = self.clock.moment();
         match &outcome {

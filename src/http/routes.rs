@@ -13,7 +13,7 @@ use axum::http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, ORIGIN, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderValue, StatusCode, Uri};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state, map_response_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -84,19 +84,20 @@ pub(super) fn routes(
         .route(RELOAD, post(reload))
         .fallback(async || NOT_FOUND)
         .method_not_allowed_fallback(async || METHOD_NOT_ALLOWED)
-        .layer(from_fn_with_state(web, authenticated))
+        .layer(from_fn_with_state(web.clone(), authenticated))
         // Probes have no password, and learn nothing.
         .route(HEALTHY, get("Healthy.\n"))
         .route(READY, get(ready))
         .method_not_allowed_fallback(async || METHOD_NOT_ALLOWED)
+        .layer(map_response_with_state(web, configured_headers))
         .with_state(shared);
     common(router, process, Arc::new(handlers))
 }
 
-/// Lets pass who may, and adds the configured headers to every answer.
+/// Lets pass who may.
 async fn authenticated(State(web): State<Web>, request: Request, next: Next) -> Response {
     let from = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
-    let mut response = match web.validate(request.headers(), from).await {
+    match web.validate(request.headers(), from).await {
         AuthOutcome::Allowed => next.run(request).await,
         AuthOutcome::Denied => {
             let challenge = [(WWW_AUTHENTICATE, "Basic realm=\"wallet-exporter\", charset=\"UTF-8\"")];
@@ -107,7 +108,10 @@ async fn authenticated(State(web): State<Web>, request: Request, next: Next) -> 
                 .into_response()
         }
         AuthOutcome::TooMany => (StatusCode::TOO_MANY_REQUESTS, "Too many requests.\n").into_response(),
-    };
+    }
+}
+
+async fn configured_headers(State(web): State<Web>, mut response: Response) -> Response {
     web.add_headers(response.headers_mut());
     response
 }

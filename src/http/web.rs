@@ -27,6 +27,7 @@ const FILE_KIB: u64 = 1_024;
 #[derive(Clone, Debug)]
 pub struct Web {
     file: Option<Arc<Path>>,
+    tls_only: bool,
     current: Arc<ArcSwap<Current>>,
 }
 
@@ -51,8 +52,7 @@ impl Web {
     /// # Errors
     /// If it cannot be used as it is.
     pub fn load(file: Option<&Path>) -> Result<Web, WebConfigError> {
-        let current = file.map(read).transpose()?.unwrap_or_default();
-        Ok(Web { file: file.map(Arc::from), current: Arc::new(ArcSwap::from_pointee(current)) })
+        Web::open(file, false)
     }
 
     /// The same for the webhook's address, where only TLS can be configured: what is in the path lets a client in.
@@ -60,15 +60,12 @@ impl Web {
     /// # Errors
     /// If it cannot be used as it is.
     pub fn load_for_webhook(file: Option<&Path>) -> Result<Web, WebConfigError> {
-        let web = Web::load(file)?;
-        let Current { passwords, rate, headers, .. } = &*web.current.load_full();
-        match file {
-            Some(file) if passwords.is_some() || rate.is_some() || !headers.is_empty() => Err(WebConfigError(format!(
-                "web configuration {}: for the webhook's address only tls_server_config has an effect; remove the rest",
-                file.display()
-            ))),
-            _ => Ok(web),
-        }
+        Web::open(file, true)
+    }
+
+    fn open(file: Option<&Path>, tls_only: bool) -> Result<Web, WebConfigError> {
+        let current = file.map(|file| read(file, tls_only)).transpose()?.unwrap_or_default();
+        Ok(Web { file: file.map(Arc::from), tls_only, current: Arc::new(ArcSwap::from_pointee(current)) })
     }
 
     /// What deserves a word although it is no error.
@@ -83,7 +80,7 @@ impl Web {
     /// If it cannot be used as it is; the old one stays.
     pub fn reload(&self) -> Result<(), WebConfigError> {
         if let Some(file) = &self.file {
-            self.current.store(Arc::new(read(file)?));
+            self.current.store(Arc::new(read(file, self.tls_only)?));
         }
         Ok(())
     }
@@ -123,10 +120,17 @@ impl Web {
     }
 }
 
-fn read(path: &Path) -> Result<Current, WebConfigError> {
+fn read(path: &Path, tls_only: bool) -> Result<Current, WebConfigError> {
     let bytes = crate::config::file::read(path, FILE_KIB)
         .map_err(|error| WebConfigError(format!("web configuration: {error}")))?;
-    parse(path, bytes)
+    let current = parse(path, bytes)?;
+    if tls_only && (current.passwords.is_some() || current.rate.is_some() || !current.headers.is_empty()) {
+        return Err(WebConfigError(format!(
+            "web configuration {}: for the webhook's address only tls_server_config has an effect; remove the rest",
+            path.display()
+        )));
+    }
+    Ok(current)
 }
 
 fn parse(path: &Path, bytes: Vec<u8>) -> Result<Current, WebConfigError> {

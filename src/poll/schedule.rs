@@ -21,6 +21,11 @@ const SHORTEST_BACKOFF: Duration = Duration::from_secs(1);
 /// Share of an interval by which polls are spread, so that sources and replicas do not march in step.
 const JITTER: f64 = 0.05;
 
+/// How long the vendor asks to be left alone, at most an hour.
+pub(super) fn asked_pause(error: &RequestError) -> Option<Duration> {
+    error.retry_after.map(|asked| asked.min(LONGEST_RETRY_AFTER))
+}
+
 /// Decides when to try again.
 #[derive(Debug)]
 pub struct Schedule {
@@ -52,7 +57,7 @@ impl Schedule {
             let ceiling = first.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
             ceiling.mul_f64(self.random.f64()).max(SHORTEST_BACKOFF)
         };
-        let asked = error.retry_after.map(|asked| asked.min(LONGEST_RETRY_AFTER));
+        let asked = asked_pause(error);
         // A little later than asked, never sooner: the vendor counts on its own clock.
         let asked = asked.map(|asked| asked + Duration::from_secs(1).mul_f64(self.random.f64()));
         now + pause.max(asked.unwrap_or_default())

@@ -9,7 +9,7 @@ use super::status::{
     AccountStatus, BatchStatus, BatchesStatus, BurnStatus, FailureStatus, SourceState, SourceStatus, Status,
     StorageStatus, WalletStatus,
 };
-use super::views::{ChecksView, Outlook, Snapshot, WalletView};
+use super::views::{BurnView, ChecksView, Snapshot, WalletView};
 use crate::clock::Moment;
 use crate::domain::batches::BatchState;
 use crate::domain::periods::Period;
@@ -117,7 +117,7 @@ impl Snapshot {
             balance_as_of: balance.map(|balance| balance.as_of),
             warning_balance_usd: wallet.warning_balance.map(|amount| amount.to_string()),
             critical_balance_usd: wallet.critical_balance.map(|amount| amount.to_string()),
-            burn: self.outlook(wallet, now.boot).iter().map(|outlook| burn_status(outlook, now)).collect(),
+            burn: self.burn(wallet, now.boot).iter().map(|view| burn_status(view, now)).collect(),
         }
     }
 
@@ -127,15 +127,15 @@ impl Snapshot {
     }
 }
 
-fn burn_status(outlook: &Outlook, now: Moment) -> BurnStatus {
-    let seconds = outlook.runway.and_then(|(runway, _)| runway.to_f64());
-    let empty_at = outlook.runway.and_then(|(runway, polled)| {
+fn burn_status(view: &BurnView, now: Moment) -> BurnStatus {
+    let seconds = view.runway.and_then(|(runway, _)| runway.to_f64());
+    let empty_at = view.runway.and_then(|(runway, polled)| {
         let runway = TimeDelta::try_milliseconds((runway * Decimal::ONE_THOUSAND).to_i64()?)?;
         polled.by_clock_of(now).checked_add_signed(runway)
     });
     BurnStatus {
-        window: outlook.window.as_str().to_owned(),
-        usd_per_hour: outlook.burn.map(|burn| burn.normalize().to_string()),
+        window: view.window.as_str().to_owned(),
+        usd_per_hour: view.burn.map(|burn| burn.normalize().to_string()),
         runway_seconds: seconds,
         empty_at,
     }

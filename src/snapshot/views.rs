@@ -116,7 +116,7 @@ pub struct ConsumptionView {
 
 /// How fast a wallet is spent by one window, and how long it lasts.
 #[derive(Clone, Copy, Debug)]
-pub struct Outlook {
+pub struct BurnView {
     /// The window.
     pub window: Window,
     /// Dollars an hour.
@@ -235,17 +235,17 @@ impl Snapshot {
 
     /// A wallet's burn, if its last report is young enough, and its runway in seconds from the balance's poll.
     #[must_use]
-    pub fn outlook(&self, wallet: &WalletView, now: BootTime) -> Vec<Outlook> {
+    pub fn burn(&self, wallet: &WalletView, now: BootTime) -> Vec<BurnView> {
         let fresh = |source| self.source(&wallet.account, source).filter(|source| source.is_fresh(now));
         let consumption = wallet.consumption.as_deref().filter(|_| fresh(Source::Consumption).is_some());
         let polled = fresh(Source::Balance).and_then(|source| source.last_success);
         let balance = wallet.balance.zip(polled);
-        let outlook = |window| {
+        let view = |window| {
             let burn = consumption.and_then(|view| view.burn.get(&window)).copied();
             let runway = balance.and_then(|(balance, polled)| Some((runway_seconds(balance.amount, burn)?, polled)));
-            Outlook { window, burn, runway }
+            BurnView { window, burn, runway }
         };
-        Window::ALL.into_iter().map(outlook).collect()
+        Window::ALL.into_iter().map(view).collect()
     }
 
     /// The wallet of an account, to change it.

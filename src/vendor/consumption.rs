@@ -64,14 +64,8 @@ impl<'de> ReadResults<'de> for Results {
     /// What was added up, and the summary.
     type Value = (Days, Flow);
     fn read<D: Deserializer<'de>>(self, reading: &Reading, deserializer: D) -> Result<(Days, Flow), D::Error> {
-        let mut days = Days {
-            asked: self,
-            days: BTreeMap::new(),
-            hours: BTreeMap::new(),
-            debits: BTreeMap::new(),
-            sum: Flow::default(),
-            parts: 0,
-        };
+        let mut days =
+            Days { asked: self, days: BTreeMap::new(), debits: BTreeMap::new(), sum: Flow::default(), parts: 0 };
         let summary = deserializer.deserialize_map(ResultsVisitor { reading, days: &mut days })?;
         Ok((days, summary))
     }
@@ -81,9 +75,7 @@ impl<'de> ReadResults<'de> for Results {
 struct Days {
     asked: Results,
     days: BTreeMap<NaiveDate, DayConsumption>,
-    /// A bit for each hour that was seen; a day as a whole is bit 0.
-    hours: BTreeMap<NaiveDate, u32>,
-    /// Debits by hours since 1970.
+    /// Debits by period, named by the hours since 1970 at which it begins.
     debits: BTreeMap<i64, Usd>,
     /// All periods together.
     sum: Flow,
@@ -97,15 +89,9 @@ impl Days {
         if date < self.asked.from || date > self.asked.to {
             return Err(ParseError::implausible("a period lies outside the asked dates"));
         }
-        let seen = self.hours.entry(date).or_default();
-        let bit = 1_u32 << hour;
-        if *seen & bit != 0 {
+        let begins = date.and_time(NaiveTime::MIN).and_utc().timestamp() / 3_600 + i64::from(hour);
+        if self.debits.insert(begins, total.debit).is_some() {
             return Err(ParseError::implausible("a period is there twice"));
-        }
-        *seen |= bit;
-        if self.asked.grain == Grain::Hour {
-            let hour = date.and_time(NaiveTime::MIN).and_utc().timestamp() / 3_600 + i64::from(hour);
-            self.debits.insert(hour, total.debit);
         }
         self.sum.debit += total.debit;
         self.sum.credit += total.credit;

@@ -12,7 +12,7 @@ use crate::domain::cards::{CardKind, series_key};
 use crate::domain::consumption::{Report, Series};
 use crate::domain::zero_start::ZeroStarts;
 use crate::money::Usd;
-use crate::snapshot::{CardsView, ConsumptionView, Outlook, Snapshot, WalletView};
+use crate::snapshot::{BurnView, CardsView, ConsumptionView, Snapshot, WalletView};
 use crate::vendor::Source;
 
 pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
@@ -25,7 +25,7 @@ pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     balances(out, snapshot, |wallet| fresh(wallet, Source::Balance));
     consumption(out, snapshot, |wallet| counted(wallet, Source::Consumption));
     periods(out, snapshot, now.boot, |wallet| fresh(wallet, Source::Consumption));
-    outlook(out, snapshot, now);
+    burn(out, snapshot, now);
     card_counters(out, snapshot, |wallet| counted(wallet, Source::CardTransactions));
     card_gauges(out, snapshot, |wallet| fresh(wallet, Source::CardTransactions));
 }
@@ -138,9 +138,9 @@ fn periods(out: &mut Encoder, snapshot: &Snapshot, now: BootTime, fresh: impl Fn
     }
 }
 
-fn outlook(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
-    let wallets = snapshot.wallets.iter().map(|wallet| (&wallet.account, snapshot.outlook(wallet, now.boot)));
-    let known: Vec<(&String, Vec<Outlook>)> = wallets.collect();
+fn burn(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
+    let wallets = snapshot.wallets.iter().map(|wallet| (&wallet.account, snapshot.burn(wallet, now.boot)));
+    let known: Vec<(&String, Vec<BurnView>)> = wallets.collect();
     let windows = || known.iter().flat_map(|(account, windows)| windows.iter().map(move |seen| (account, seen)));
     let mut family = out.family(&c::BURN);
     for (account, seen) in windows() {

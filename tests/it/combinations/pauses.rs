@@ -206,3 +206,29 @@ async fn a_check_of_every_endpoint_does_not_wait_for_the_end_of_a_pause() {
     assert!(!fine);
     assert_eq!(table.matches("rate_limited").count(), 3, "{table}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_in_the_middle_of_a_long_read_is_a_pause_although_the_read_succeeds() {
+    let mut rig = Rig::new().await;
+    rig.set("BATCHDATA_SOURCES", "balance,consumption");
+    rig.vendors.fault(Operation::ConsumptionReport, Fault::Edit { members: Vec::new() }, Some(1));
+    rig.vendors.fault(Operation::ConsumptionReport, Fault::throttled(Some("600")), Some(1));
+    rig.start().await;
+    rig.first_polls().await;
+    assert_eq!(rig.source("up", "consumption"), Some(1.0), "the days were answered");
+    let burn = |window: &str| {
+        rig.value(&format!(r#"batchdata_wallet_burn_usd_per_hour{{account="default",window="{window}"}}"#))
+    };
+    assert_eq!((burn("1h"), burn("7d")), (None, Some(0.0)), "the hours were not");
+    rig.rest().await;
+    rig.vendors.clear_requests();
+    rig.clock.advance(Duration::from_secs(590));
+    rig.rest().await;
+    assert!(
+        rig.vendors.requests().iter().all(|seen| seen.operation == Some(Operation::BalancesCsv)),
+        "the token rests"
+    );
+    rig.poll(&["balance", "consumption"]).await;
+    rig.rest().await;
+    assert_eq!(rig.value(r#"batchdata_wallet_burn_usd_per_hour{account="default",window="1h"}"#), Some(0.0));
+}

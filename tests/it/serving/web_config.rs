@@ -377,6 +377,13 @@ async fn probes_need_no_password() {
     for (path, code) in [("/-/healthy", 200), ("/-/ready", 200), ("/", 401), ("/nowhere", 401)] {
         assert_eq!(ask(running.address, "GET", path, &[], b"").await.code, code, "{path}");
     }
+    let framed = Authority::new();
+    let running =
+        serve_with(&framed.config("http_server_config:\n  headers:\n    X-Frame-Options: sameorigin\n")).await;
+    for path in ["/-/healthy", "/-/ready", "/", "/nowhere"] {
+        let answer = ask(running.address, "GET", path, &[], b"").await;
+        assert_eq!(answer.header("x-frame-options"), "sameorigin", "{path}: the configured headers");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

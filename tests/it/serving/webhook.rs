@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wallet_exporter::config::secret::Secret;
-use wallet_exporter::http::{ConnectionLimits, WebhookOptions, WebhookServer};
+use wallet_exporter::http::{ConnectionLimits, Web, WebhookOptions, WebhookServer};
 use wallet_exporter::poll::webhook_sink::{NotDurable, Received, WebhookSink};
 
 use rcgen::ExtendedKeyUsagePurpose;
@@ -263,4 +263,8 @@ async fn its_configuration_is_for_tls_alone() {
             Err(error) => assert!(!fits && error.to_string().contains("only tls_server_config"), "{error}"),
         }
     }
+    let file = authority.config(TLS);
+    let web = Web::load_for_webhook(Some(&file)).unwrap();
+    authority.config(&format!("{TLS}rate_limit: {{interval: 1s}}\n"));
+    assert!(web.reload().unwrap_err().to_string().contains("only tls_server_config"), "at a reload, too");
 }
