@@ -5,10 +5,9 @@
 
 use std::ffi::OsString;
 
-use super::Dependencies;
-use crate::config::{Config, ConfigErrors, Draft, Flags};
+use super::{Config, Dependencies, Draft, SCHEMA};
+use crate::config::{ConfigErrors, Flags};
 use crate::http::Web;
-use crate::names::Source;
 use crate::store::{OpenError, configured_since};
 
 /// Checks the configuration, the web configuration, and the base lines against those of the storage.
@@ -33,13 +32,14 @@ pub fn check(
         }
     }
     if let Some(directory) = &draft.process.storage {
-        match configured_since(directory) {
+        match configured_since(directory, SCHEMA) {
             Ok(stored) => {
-                for source in stored.iter().filter(|stored| stored.source != Source::Balance.as_str()) {
-                    let line = draft
-                        .base_lines
-                        .iter()
-                        .find(|line| line.vendor.as_str() == source.vendor && line.account == source.account);
+                for source in &stored {
+                    let line = draft.base_lines.iter().find(|line| {
+                        line.account == source.account
+                            && line.vendor.name == source.vendor
+                            && line.sources.iter().any(|counted| counted.name == source.source)
+                    });
                     if let Some(line) = line {
                         draft.errors.check_since(line.variable, Some(&line.since), Some(source.configured.as_deref()));
                     }

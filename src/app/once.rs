@@ -4,10 +4,10 @@
 //! memory, whatever is configured.
 
 use super::build::App;
-use super::{AppError, Dependencies};
-use crate::config::Config;
-use crate::metrics::Format;
-use crate::vendor::{Operation, RequestError, Vendor};
+use super::{AppError, Config, Dependencies};
+use crate::exposition::Format;
+use crate::names::Operation;
+use crate::upstream::RequestError;
 
 /// The same configuration with nothing on disk and nothing held back.
 fn in_memory(config: &Config) -> Config {
@@ -17,12 +17,21 @@ fn in_memory(config: &Config) -> Config {
     config
 }
 
-async fn poll_all(app: &mut App) -> Vec<(Operation, Result<(), RequestError>)> {
+/// What came of polling a source once.
+struct Outcome {
+    operation: Operation,
+    /// Whether anything was asked.
+    asked: bool,
+    result: Result<(), RequestError>,
+}
+
+async fn poll_all(app: &mut App) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     for task in &mut app.tasks {
-        let operation = task.poller.source().operation();
-        let (_, outcome) = task.runner.attempt(task.poller.as_mut()).await;
-        outcomes.push((operation, outcome));
+        let operation = task.poller.source().operation;
+        let (_, result) = task.runner.attempt(task.poller.as_mut()).await;
+        let asked = task.poller.storage().instruments.requests(operation) > 0;
+        outcomes.push(Outcome { operation, asked, result });
     }
     outcomes
 }
@@ -34,7 +43,7 @@ async fn poll_all(app: &mut App) -> Vec<(Operation, Result<(), RequestError>)> {
 pub async fn dump(config: &Config, dependencies: &Dependencies) -> Result<(String, bool), AppError> {
     let mut app = App::build(&in_memory(config), dependencies)?;
     let outcomes = poll_all(&mut app).await;
-    Ok((app.exposition.to_text(Format::Text), outcomes.iter().all(|(_, outcome)| outcome.is_ok())))
+    Ok((app.exposition.to_text(Format::Text), outcomes.iter().all(|outcome| outcome.result.is_ok())))
 }
 
 /// Calls every endpoint once. Returns a table, and whether all succeeded.
@@ -44,29 +53,27 @@ pub async fn dump(config: &Config, dependencies: &Dependencies) -> Result<(Strin
 pub async fn check_online(config: &Config, dependencies: &Dependencies) -> Result<(String, bool), AppError> {
     let mut app = App::build(&in_memory(config), dependencies)?;
     let outcomes = poll_all(&mut app).await;
-    let asked_nothing =
-        app.cell.current().rightfoots.iter().any(|view| view.instruments.requests(Operation::BalancesCsv) == 0);
     let mut table = format!("{:<36} {:<14} {}\n", "ENDPOINT", "RESULT", "WHAT TO FIX");
-    for (operation, outcome) in &outcomes {
-        let (result, remedy) = match outcome {
-            Ok(()) if *operation == Operation::BalancesCsv && asked_nothing => (
-                "not asked".to_owned(),
-                "no batch id is known yet, and without one there is nothing to ask for".to_owned(),
-            ),
-            Ok(()) => ("ok".to_owned(), "-".to_owned()),
+    for Outcome { operation, asked, result } in &outcomes {
+        let (result, remedy) = match result {
+            Ok(()) if !asked => {
+                let remedy = "nothing to ask for is known yet: see the variables that name it".to_owned();
+                ("not asked", remedy)
+            }
+            Ok(()) => ("ok", "-".to_owned()),
             Err(error) => {
                 let remedy = error.advice().unwrap_or_else(|| "nothing here: try again later".to_owned());
-                (error.reason.as_str().to_owned(), format!("{}; {remedy}", error.detail))
+                (error.reason.as_str(), format!("{}; {remedy}", error.detail))
             }
         };
-        let name = format!("{} {}", operation.vendor().as_str(), operation.as_str());
+        let name = format!("{} {}", operation.vendor.name, operation.name);
         table.push_str(&format!("{name:<36} {result:<14} {remedy}\n"));
     }
-    for view in &app.cell.current().rightfoots {
-        for (id, state, _) in &view.checks.needing_attention {
-            let name = format!("{} batch", Vendor::Rightfoot.as_str());
-            table.push_str(&format!("{name:<36} {:<14} {id}: {}\n", state.as_str(), state.advice()));
+    for account in app.cell.current().status(app.clock.moment()).accounts {
+        for item in account.details.attention {
+            let name = format!("{} {}", account.vendor, item.kind);
+            table.push_str(&format!("{name:<36} {:<14} {}: {}\n", item.state, item.id, item.advice));
         }
     }
-    Ok((table, outcomes.iter().all(|(_, outcome)| outcome.is_ok())))
+    Ok((table, outcomes.iter().all(|outcome| outcome.result.is_ok())))
 }

@@ -11,7 +11,7 @@ use super::errors::ConfigErrors;
 use super::secret::{Rule, Secret, SecretError, is_sendable};
 
 /// Reads `X` or `X_FILE`.
-pub(super) fn secret(
+pub fn secret(
     name: &str,
     value: Option<String>,
     file: Option<String>,
@@ -52,7 +52,7 @@ pub(super) fn secret(
 }
 
 /// Reads a value that has a default.
-pub(super) fn value<T>(
+pub fn value<T>(
     name: &str,
     text: Option<String>,
     default: &str,
@@ -69,7 +69,7 @@ pub(super) fn value<T>(
 }
 
 /// Reads a value that may be absent.
-pub(super) fn optional<T>(
+pub fn optional<T>(
     name: &str,
     text: Option<String>,
     errors: &mut ConfigErrors,

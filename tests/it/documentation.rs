@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use wallet_exporter::catalog::{self, FamilySpec};
-use wallet_exporter::config::VARIABLES;
+use wallet_exporter::app::{self, variables};
+use wallet_exporter::catalog::FamilySpec;
 
 const README: &str = include_str!("../../README.md");
 
@@ -14,13 +14,12 @@ fn table(begin: &str) -> Vec<&'static str> {
 
 /// Every family that can be served.
 fn families() -> Vec<&'static FamilySpec> {
-    catalog::all().collect()
+    app::families().collect()
 }
 
 #[test]
 fn the_table_of_variables_is_the_codes() {
-    let expected: Vec<String> = VARIABLES
-        .iter()
+    let expected: Vec<String> = variables()
         .map(|variable| {
             let default = if variable.default.is_empty() { "-".to_owned() } else { format!("`{}`", variable.default) };
             format!("| `{}` | {default} | {} |", variable.name, variable.meaning)
