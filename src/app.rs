@@ -3,6 +3,7 @@
 //! Flows in: a checked configuration. Flows out: a running exporter, and its end in order. Invariant: parts know each
 //! other only through what is handed to them here.
 
+mod accounts;
 mod build;
 mod check;
 mod config;
@@ -23,6 +24,7 @@ use crate::store::{OpenError, Schema};
 use crate::{batchdata, rightfoot, store};
 
 pub use crate::poll::builder::Dependencies;
+pub use accounts::{accounts_file, accounts_schema};
 pub use build::App;
 pub use check::check;
 pub use config::{Config, Draft, variables};

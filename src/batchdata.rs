@@ -86,6 +86,7 @@ pub const INTEGRATION: Integration = Integration {
     vendor: VENDOR,
     prefix: config::PREFIX,
     variables: config::VARIABLES,
+    secrets: &["BATCHDATA_API_TOKEN"],
     families: &FAMILIES,
     write_families,
     configure: config::configure,

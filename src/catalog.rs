@@ -90,6 +90,7 @@ families! {
     /// What is known of the accounts' sources and of the exporter, built from a snapshot.
     FACTS:
     WEBHOOK_UNMATCHED = counter("wallet_exporter_webhook_unmatched_total", &[], "Requests to the webhook with a wrong secret.");
+    ACCOUNT_INFO = gauge("wallet_exporter_account_info", &["account", "vendor"], "Always 1; beside these labels it has those that the accounts file gives the account.");
     SOURCE_UP = gauge("wallet_exporter_source_up", SOURCE, "1 if the last attempt of the source succeeded, 0 if it failed.");
     SOURCE_FAILING = gauge("wallet_exporter_source_failing", &["account", "vendor", "source", "reason"], "1 for the reason for which the last attempt of the source failed, 0 for the others.");
     SOURCE_LAST_SUCCESS = gauge("wallet_exporter_source_last_success_timestamp_seconds", SOURCE, "Last success of the source.");

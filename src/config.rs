@@ -4,6 +4,7 @@
 //! Invariant: only this module reads the environment, and no message holds a value. This is the only home of envy, which
 //! merely fills flat structs of strings: judging them is done by whoever knows what they mean.
 
+pub mod accounts;
 mod errors;
 pub(crate) mod file;
 mod process;
@@ -23,6 +24,9 @@ pub use process::{Flags, LogFormat, Process};
 pub use variables::{VARIABLES, Variable, variable};
 
 use crate::names::{Source, Vendor};
+
+/// How the error about a variable begins whose secret is missing.
+const WITHOUT_SECRET: &str = "has no effect without";
 
 /// From when on an account's counters are to count.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +111,17 @@ impl Variables {
         Variables(known)
     }
 
+    /// Sets a variable.
+    pub fn set(&mut self, name: String, value: String) {
+        self.0.insert(name, value);
+    }
+
+    /// The names that begin with `prefix`.
+    pub fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
+        let variables = self.0.iter().filter(move |(name, _)| name.starts_with(prefix));
+        variables.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Fills a flat struct of strings. It cannot fail on strings; if it does, the name of the section says where.
     pub fn section<T: serde::de::DeserializeOwned + Default>(&self, prefix: &str, errors: &mut ConfigErrors) -> T {
         envy::prefixed(prefix).from_iter(self.0.clone()).unwrap_or_else(|_| {
@@ -121,7 +136,7 @@ impl Variables {
             return;
         }
         for name in self.0.keys().filter(|name| name.starts_with(prefix)) {
-            let remedy = format!("has no effect without {secret} or {secret}_FILE: set one, or unset it");
+            let remedy = format!("{WITHOUT_SECRET} {secret} or {secret}_FILE: set one, or unset it");
             errors.add(name.as_str(), remedy);
         }
     }

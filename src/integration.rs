@@ -25,6 +25,8 @@ pub struct Integration {
     pub prefix: &'static str,
     /// Its variables.
     pub variables: &'static [Variable],
+    /// Those of them that hold a secret.
+    pub secrets: &'static [&'static str],
     /// Its families, in the order of the exposition.
     pub families: &'static [&'static [&'static FamilySpec]],
     /// Writes them.
@@ -44,7 +46,11 @@ pub struct Configured {
 
 /// A checked account.
 pub trait AccountConfig: Any + fmt::Debug + Send + Sync {
-    /// Its secrets, for checks of their files.
+    /// The label `account`.
+    fn name(&self) -> &str;
+    /// What its requests are authorised with.
+    fn credential(&self) -> &Secret;
+    /// All its secrets.
     fn secrets(&self) -> Vec<&Secret>;
     /// What deserves a word although it is no error.
     fn warnings(&self) -> Vec<String>;

@@ -33,6 +33,9 @@ enum Command {
         /// Also call every endpoint once and say what to fix; nothing is written
         #[arg(long)]
         online: bool,
+        /// Print the accounts file (--config.file) that means the same as the variables; nothing is validated
+        #[arg(long, conflicts_with = "online")]
+        print_config: bool,
     },
     /// Poll every source once and print the exposition; nothing is written
     Dump,
@@ -106,7 +109,8 @@ async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
         }
         #[cfg(feature = "demo")]
         Some(Command::Demo) => app::demo(&arguments.flags, config::environment(), &dependencies).await?,
-        Some(Command::Check { online }) => {
+        Some(Command::Check { print_config: true, .. }) => app::print(&app::accounts_file(config::environment())?)?,
+        Some(Command::Check { online, .. }) => {
             let (config, warnings) = app::check(&arguments.flags, config::environment(), &dependencies)?;
             for warning in warnings {
                 complain(&printable(&format!("warning: {warning}")));

@@ -59,7 +59,12 @@ impl App {
         let mut builder =
             Builder::new(dependencies, config.process.start_at_zero, Arc::clone(&cell), Arc::clone(&store));
         for account in &config.accounts {
-            account.start(&mut builder)?;
+            builder.labels.clone_from(&account.labels);
+            let errors = builder.errors.iter().count();
+            account.config.start(&mut builder)?;
+            if config.process.config_file.is_some() {
+                builder.errors.name_account(errors, account.config.name());
+            }
         }
         if !builder.errors.is_empty() {
             return Err(builder.errors.into());

@@ -41,7 +41,11 @@ pub fn check(
                             && line.sources.iter().any(|counted| counted.name == source.source)
                     });
                     if let Some(line) = line {
+                        let errors = draft.errors.iter().count();
                         draft.errors.check_since(line.variable, Some(&line.since), Some(source.configured.as_deref()));
+                        if draft.process.config_file.is_some() {
+                            draft.errors.name_account(errors, &line.account);
+                        }
                     }
                 }
             }

@@ -4,14 +4,18 @@
 //! construct a `Config`.
 
 use std::any::Any;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use secrecy::ExposeSecret as _;
 
 use super::INTEGRATIONS;
+use crate::config::accounts::{self, VendorFields};
 use crate::config::{BaseLine, ConfigErrors, Flags, Process, Variable, Variables, file};
-use crate::integration::AccountConfig;
+use crate::integration::{AccountConfig, Configured};
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -20,7 +24,16 @@ pub struct Config {
     /// The process's own settings.
     pub process: Process,
     /// Accounts of vendors, at least one.
-    pub accounts: Vec<Arc<dyn AccountConfig>>,
+    pub accounts: Vec<ConfiguredAccount>,
+}
+
+/// An account, and the labels that its operator gives it.
+#[derive(Clone, Debug)]
+pub struct ConfiguredAccount {
+    /// What its vendor made of it.
+    pub config: Arc<dyn AccountConfig>,
+    /// Labels for `wallet_exporter_account_info`.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A configuration as far as it could be read, for `check`, which looks for more errors than are in it.
@@ -32,7 +45,7 @@ pub struct Draft {
     pub base_lines: Vec<BaseLine>,
     /// What is wrong with it.
     pub errors: ConfigErrors,
-    accounts: Vec<Arc<dyn AccountConfig>>,
+    accounts: Vec<ConfiguredAccount>,
 }
 
 /// Every variable, in the order of the documentation.
@@ -52,12 +65,20 @@ impl Draft {
         let vendors = INTEGRATIONS.map(|vendor| (vendor.prefix, vendor.variables));
         let variables = Variables::read(environment, &vendors, &mut errors);
         let process = Process::read(flags, &variables, &mut errors);
-        let (mut base_lines, mut accounts) = (Vec::new(), Vec::new());
-        for vendor in &INTEGRATIONS {
-            let configured = (vendor.configure)(&variables, now, &mut errors);
-            base_lines.extend(configured.base_line);
-            accounts.extend(configured.account);
+        let mut draft =
+            Draft { process, base_lines: Vec::new(), errors: ConfigErrors::default(), accounts: Vec::new() };
+        match draft.process.config_file.clone() {
+            Some(file) => {
+                draft.read_file(&file, &variables, now, &mut errors);
+            }
+            None => {
+                for vendor in &INTEGRATIONS {
+                    let configured = (vendor.configure)(&variables, now, &mut errors);
+                    draft.take(configured, BTreeMap::new());
+                }
+            }
         }
+        let Draft { process, base_lines, accounts, .. } = draft;
         if errors.is_empty() && accounts.is_empty() {
             errors.add(
                 INTEGRATIONS.map(|vendor| vendor.vendor.secret_variable).join(", "),
@@ -65,6 +86,73 @@ impl Draft {
             );
         }
         Draft { process, base_lines, errors, accounts }
+    }
+
+    fn take(&mut self, configured: Configured, labels: BTreeMap<String, String>) {
+        self.base_lines.extend(configured.base_line);
+        self.accounts.extend(configured.account.map(|config| ConfiguredAccount { config, labels }));
+    }
+
+    /// Reads the accounts file.
+    fn read_file(&mut self, file: &Path, variables: &Variables, now: DateTime<Utc>, errors: &mut ConfigErrors) {
+        let fields = INTEGRATIONS.map(|vendor| VendorFields {
+            name: vendor.vendor.name,
+            prefix: vendor.prefix,
+            variables: vendor.variables,
+            secrets: vendor.secrets,
+        });
+        let mut base_urls = HashMap::new();
+        for vendor in &fields {
+            for (name, value) in variables.with_prefix(vendor.prefix) {
+                if name == vendor.base_url() {
+                    base_urls.insert(vendor.name, value);
+                } else {
+                    errors.add(name, "has no effect beside --config.file: move it into the file, and unset it");
+                }
+            }
+        }
+        let before = errors.iter().count();
+        let entries = accounts::read(file, self.process.secrets_directory.as_deref(), &fields, errors);
+        if entries.is_empty() && errors.iter().count() == before {
+            errors.add("--config.file", format!("{} has no account: write at least one", file.display()));
+        }
+        // Whoever used a secret first.
+        let mut used: HashMap<String, String> = HashMap::new();
+        for mut entry in entries {
+            if let Some(url) = base_urls.get(entry.vendor.name) {
+                entry.variables.set(entry.vendor.base_url(), (*url).to_owned());
+            }
+            let mut found = ConfigErrors::default();
+            let Some(vendor) = INTEGRATIONS.iter().find(|vendor| vendor.vendor.name == entry.vendor.name) else {
+                continue;
+            };
+            let secret = vendor.vendor.secret_variable;
+            if !entry.names_secret(secret) {
+                let field = secret.trim_start_matches(vendor.prefix).to_lowercase();
+                entry.error(&format!("{field}_file"), "is missing: name the file that holds the secret", errors);
+                continue;
+            }
+            let mut configured = (vendor.configure)(&entry.variables, now, &mut found);
+            entry.take_over(&found, errors);
+            let Some(account) = &configured.account else { continue };
+            for secret in account.secrets() {
+                let value = secret.current().expose_secret().to_owned();
+                let is_credential = value == account.credential().current().expose_secret();
+                if let Some(first) = used.insert(value, entry.name.clone()) {
+                    let remedy = match is_credential {
+                        true => {
+                            format!("is that of account {first}, too: its money would count twice; remove one of them")
+                        }
+                        false => format!("is that of account {first}, too: give each its own"),
+                    };
+                    entry.error("secret", remedy, errors);
+                }
+            }
+            if let Some(line) = &mut configured.base_line {
+                line.account.clone_from(&entry.name);
+            }
+            self.take(configured, entry.labels);
+        }
     }
 
     /// The configuration, if it has no error.
@@ -90,20 +178,25 @@ impl Config {
         Draft::read(flags, environment, now).finish()
     }
 
+    /// The accounts of a type.
+    pub fn accounts_of<A: AccountConfig>(&self) -> impl Iterator<Item = &A> {
+        self.accounts.iter().filter_map(|account| {
+            let account: &dyn Any = account.config.as_ref();
+            account.downcast_ref()
+        })
+    }
+
     /// The first account of a type.
     #[must_use]
     pub fn account<A: AccountConfig>(&self) -> Option<&A> {
-        self.accounts.iter().find_map(|account| {
-            let account: &dyn Any = account.as_ref();
-            account.downcast_ref()
-        })
+        self.accounts_of().next()
     }
 
     /// What deserves a word although it is no error.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings: Vec<String> = self.accounts.iter().flat_map(|account| account.warnings()).collect();
-        let secrets = self.accounts.iter().flat_map(|account| account.secrets());
+        let mut warnings: Vec<String> = self.accounts.iter().flat_map(|account| account.config.warnings()).collect();
+        let secrets = self.accounts.iter().flat_map(|account| account.config.secrets());
         let private = secrets.filter_map(|secret| secret.file()).chain(self.process.storage.as_deref());
         warnings.extend(private.filter_map(file::exposure));
         warnings

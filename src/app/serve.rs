@@ -4,7 +4,9 @@
 //! polls, open scrapes finished under a deadline. Invariant: a part that ends unexpectedly ends the process, so that
 //! whoever supervises it can see.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -14,6 +16,7 @@ use super::build::App;
 use super::signals::Signals;
 use super::{AppError, Config, Dependencies};
 use crate::clock::SharedClock;
+use crate::config::accounts;
 use crate::exposition::{Exposition, Format, Rendered};
 use crate::http::{ConnectionLimits, Options, Server, Site, Web, WebhookOptions, WebhookServer};
 use crate::instruments::Account;
@@ -54,6 +57,8 @@ struct Shown {
     exposition: Arc<Exposition>,
     webs: Vec<Web>,
     watch: Arc<FileWatcher>,
+    accounts_file: Option<PathBuf>,
+    accounts_at_start: Vec<Vec<u8>>,
     /// By account and source.
     wakes: Vec<(String, Source, Wake)>,
 }
@@ -75,6 +80,21 @@ impl Site for Shown {
         self.exposition.rendered(format)
     }
 
+    fn slice(&self, format: Format, names: &[&str]) -> Option<Vec<u8>> {
+        self.exposition.slice(format, names)
+    }
+
+    fn account_names(&self) -> BTreeMap<String, BTreeMap<String, String>> {
+        let mut names: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+        for account in &self.cell.current().accounts {
+            let labels = names.entry(account.name().to_owned()).or_default();
+            for (name, value) in account.labels.iter() {
+                labels.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        names
+    }
+
     fn accounts(&self) -> Vec<Arc<Account>> {
         self.exposition.accounts()
     }
@@ -90,6 +110,11 @@ impl Site for Shown {
     fn reload(&self) -> Result<(), String> {
         let webs = self.webs.iter().filter_map(|web| Some(web.reload().err()?.to_string()));
         let errors: Vec<String> = webs.chain(self.watch.look().err()).collect();
+        if let Some(file) = &self.accounts_file
+            && accounts::contents(file) != self.accounts_at_start
+        {
+            tracing::warn!(file = %file.display(), "the accounts file has changed: accounts change with a restart");
+        }
         let outcome = if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) };
         self.wake_failing();
         let now = self.clock.moment();
@@ -158,6 +183,8 @@ impl Running {
             exposition: Arc::clone(&app.exposition),
             webs,
             watch: Arc::clone(&app.watch),
+            accounts_file: config.process.config_file.clone(),
+            accounts_at_start: config.process.config_file.as_deref().map(accounts::contents).unwrap_or_default(),
             wakes: app
                 .tasks
                 .iter()

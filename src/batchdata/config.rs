@@ -174,6 +174,14 @@ pub(super) fn configure(variables: &Variables, now: DateTime<Utc>, errors: &mut 
 }
 
 impl AccountConfig for Config {
+    fn name(&self) -> &str {
+        &self.account
+    }
+
+    fn credential(&self) -> &Secret {
+        &self.token
+    }
+
     fn secrets(&self) -> Vec<&Secret> {
         vec![&self.token]
     }

@@ -36,6 +36,18 @@ impl ConfigErrors {
         self.add(name, remedy);
     }
 
+    /// What was found: what has to be changed, and how.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.found.iter().map(|(name, remedy)| (name.as_str(), remedy.as_str()))
+    }
+
+    /// Says whose account the errors after the first `from` are about.
+    pub fn name_account(&mut self, from: usize, account: &str) {
+        for (name, _) in self.found.iter_mut().skip(from) {
+            *name = format!("{name} (account {account})");
+        }
+    }
+
     /// Whether nothing was found.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -36,6 +36,12 @@ pub struct Flags {
     /// How long a new counter series shows 0, at least twice the scrape interval [env: METRICS_START_AT_ZERO] [default: 2m]
     #[arg(long = "metrics.start-at-zero", value_name = "DURATION", global = true)]
     pub metrics_start_at_zero: Option<String>,
+    /// Accounts, a YAML file or a directory of them, instead of the vendors' variables [env: CONFIG_FILE]
+    #[arg(long = "config.file", value_name = "FILE", global = true)]
+    pub config_file: Option<String>,
+    /// The only directory whose secrets the accounts file may name; by default its own [env: SECRETS_DIRECTORY]
+    #[arg(long = "secrets.directory", value_name = "DIRECTORY", global = true)]
+    pub secrets_directory: Option<String>,
     /// error, warn, info, debug or trace [env: LOG_LEVEL] [default: info]
     #[arg(long = "log.level", value_name = "LEVEL", global = true)]
     pub log_level: Option<String>,
@@ -55,6 +61,8 @@ pub(super) struct RawProcess {
     webhook_config_file: Option<String>,
     storage_path: Option<String>,
     metrics_start_at_zero: Option<String>,
+    config_file: Option<String>,
+    secrets_directory: Option<String>,
     log_level: Option<String>,
     log_format: Option<String>,
 }
@@ -84,6 +92,10 @@ pub struct Process {
     pub webhook_listen: String,
     /// TLS of the webhook's address.
     pub webhook_config: Option<PathBuf>,
+    /// The accounts file or directory; `None`: one account of each vendor, from its variables.
+    pub config_file: Option<PathBuf>,
+    /// Where the secrets of the accounts file are.
+    pub secrets_directory: Option<PathBuf>,
     /// The directory of the ledger; `None` keeps nothing on disk.
     pub storage: Option<PathBuf>,
     /// How long a new counter series shows 0.
@@ -95,8 +107,8 @@ pub struct Process {
 }
 
 /// Paths that the telemetry path must not hide.
-pub(crate) const RESERVED_PATHS: [&str; 7] =
-    ["/", "/api/v1/status", "/documentation", "/runbooks", "/-/healthy", "/-/ready", "/-/reload"];
+pub(crate) const RESERVED_PATHS: [&str; 8] =
+    ["/", "/api/v1/status", "/api/v1/targets", "/documentation", "/runbooks", "/-/healthy", "/-/ready", "/-/reload"];
 
 /// Whether the exposition can be served at this path.
 pub(crate) fn is_telemetry_path(path: &str) -> bool {
@@ -170,6 +182,8 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -
         enable_lifecycle: flags.web_enable_lifecycle || lifecycle,
         webhook_listen,
         webhook_config: flags.webhook_config_file.clone().or(raw.webhook_config_file).map(PathBuf::from),
+        config_file: flags.config_file.clone().or(raw.config_file).map(PathBuf::from),
+        secrets_directory: flags.secrets_directory.clone().or(raw.secrets_directory).map(PathBuf::from),
         storage: (storage.1 != "none").then(|| PathBuf::from(storage.1)),
         start_at_zero,
         log_level,

@@ -37,6 +37,8 @@ pub const VARIABLES: &[Variable] = &[
         "2m",
         "how long a new counter series shows 0; at least twice the scrape interval",
     ),
+    variable("CONFIG_FILE", "", "accounts, a YAML file or a directory of them, instead of the vendors' variables"),
+    variable("SECRETS_DIRECTORY", "", "the only directory whose secrets `CONFIG_FILE` may name; by default its own"),
     variable("LOG_LEVEL", "info", "`error`, `warn`, `info`, `debug` or `trace`"),
     variable("LOG_FORMAT", "text", "`text` or `json`"),
 ];

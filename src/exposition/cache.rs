@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::encode::{Encoder, Format, end};
 use super::families::{self, WriteFamilies};
 use super::instruments::write_instruments;
+use super::process;
 use super::rendered::Rendered;
 use crate::clock::{BootTime, Moment, SharedClock};
 use crate::instruments::{Account, Process};
@@ -61,13 +62,41 @@ impl Exposition {
         };
         let rendered = slot.get_or_insert_with(|| {
             let mut out = Encoder::new(format);
-            for write in &self.of_vendors {
-                write(&mut out, snapshot, now);
-            }
-            families::write(&mut out, snapshot, now);
+            self.write_accounts(&mut out, snapshot, now);
+            families::write_exporter(&mut out, snapshot, now);
             Arc::new(Rendered::new(out.into_bytes()))
         });
         Arc::clone(rendered)
+    }
+
+    fn write_accounts(&self, out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
+        for write in &self.of_vendors {
+            write(out, snapshot, now);
+        }
+        families::write_accounts(out, snapshot, now);
+    }
+
+    /// A part of the exposition without its end: what has one of these account names, and, for the empty name, what has
+    /// none. `None` if an account is not configured.
+    #[must_use]
+    pub fn slice(&self, format: Format, names: &[&str]) -> Option<Vec<u8>> {
+        let (snapshot, now) = (self.cell.current(), self.clock.moment());
+        let known = |name: &&str| name.is_empty() || snapshot.accounts.iter().any(|account| account.name() == *name);
+        if !names.iter().all(known) {
+            return None;
+        }
+        let mut part = Snapshot::clone(&snapshot);
+        part.accounts.retain(|account| names.contains(&account.name()));
+        let instruments: Vec<_> = part.accounts.iter().map(|view| Arc::clone(&view.instruments)).collect();
+        let process = names.contains(&"").then_some(&*self.process);
+        let mut out = Encoder::new(format);
+        self.write_accounts(&mut out, &part, now);
+        if process.is_some() {
+            families::write_exporter(&mut out, &part, now);
+            process::write(&mut out);
+        }
+        write_instruments(&mut out, process, &instruments);
+        Some(out.into_bytes())
     }
 
     /// The instruments of all accounts.
@@ -80,7 +109,7 @@ impl Exposition {
     #[must_use]
     pub fn to_text(&self, format: Format) -> String {
         let mut out = Encoder::new(format);
-        write_instruments(&mut out, &self.process, &self.accounts());
+        write_instruments(&mut out, Some(&self.process), &self.accounts());
         let parts = [self.rendered(format).plain(), &out.into_bytes(), end(format).as_bytes()].concat();
         String::from_utf8_lossy(&parts).into_owned()
     }

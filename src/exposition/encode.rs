@@ -196,6 +196,23 @@ impl Family<'_> {
         }
     }
 
+    /// One sample with labels of its own beside the family's.
+    pub fn sample_with<'a>(
+        &mut self,
+        own: &[&str],
+        more: impl IntoIterator<Item = (&'a String, &'a String)>,
+        value: impl Value,
+    ) {
+        if self.begin(own, self.spec.kind != MetricType::Histogram && value.is_known()) {
+            let (more, mut values): (Vec<&str>, Vec<&str>) =
+                more.into_iter().map(|(name, value)| (name.as_str(), value.as_str())).unzip();
+            values.splice(..0, own.iter().copied());
+            let labels: Vec<&str> = self.spec.labels.iter().copied().chain(more).collect();
+            self.encoder.labels([self.spec.name, ""], &labels, &values, None);
+            self.encoder.value(value);
+        }
+    }
+
     /// One histogram. Dropped if its sum is not finite.
     pub fn histogram(&mut self, values: &[&str], value: &HistogramValue<'_, impl Value>) {
         if !self.begin(values, self.spec.kind == MetricType::Histogram && value.sum.is_known()) {

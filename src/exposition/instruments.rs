@@ -12,9 +12,11 @@ use crate::catalog::{INSTRUMENTS, MetricType};
 use crate::instruments::{Account, Process, label};
 
 /// Writes what the process and its accounts did.
-pub fn write_instruments(out: &mut Encoder, process: &Process, accounts: &[Arc<Account>]) {
+pub fn write_instruments(out: &mut Encoder, process: Option<&Process>, accounts: &[Arc<Account>]) {
     let mut gathered: BTreeMap<String, Vec<Metric>> = BTreeMap::new();
-    for mut family in accounts.iter().flat_map(|account| account.gather()).chain(process.gather()) {
+    for mut family in
+        accounts.iter().flat_map(|account| account.gather()).chain(process.map(Process::gather).unwrap_or_default())
+    {
         gathered.entry(family.name().to_owned()).or_default().append(&mut family.take_metric());
     }
     for spec in INSTRUMENTS {

@@ -3,6 +3,7 @@
 //! Flows in: requests. Flows out: answers from the [`Site`]. Invariant: without valid credentials, where they are asked
 //! for, every path answers alike.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -19,8 +20,10 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use futures_util::stream;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
+use url::form_urlencoded;
 
 use super::connection::Peer;
 use super::layers::{METHOD_NOT_ALLOWED, NOT_FOUND, common};
@@ -28,11 +31,12 @@ use super::server::Options;
 use super::site::Site;
 use super::web::{AuthOutcome, Web};
 use super::{document, negotiate, page};
-use crate::exposition::{Encoder, end, process, write_instruments};
+use crate::exposition::{Encoder, Rendered, end, process, write_instruments};
 use crate::instruments::Process;
 
 const PAGE: &str = "/";
 const STATUS: &str = "/api/v1/status";
+const TARGETS: &str = "/api/v1/targets";
 const DOCUMENTATION: &str = "/documentation";
 const RUNBOOKS: &str = "/runbooks";
 const HEALTHY: &str = "/-/healthy";
@@ -64,7 +68,7 @@ pub(super) fn routes(
         move |path: Option<&str>| match path {
             Some(path) if path == telemetry_path => "metrics",
             Some(PAGE) => "page",
-            Some(STATUS) => "status",
+            Some(STATUS | TARGETS) => "status",
             Some(DOCUMENTATION | RUNBOOKS) => "documentation",
             Some(HEALTHY | READY) => "health",
             Some(RELOAD) => "reload",
@@ -75,6 +79,7 @@ pub(super) fn routes(
     let router = Router::new()
         .route(PAGE, get(page))
         .route(STATUS, get(async |State(shared): State<Shared>| Json(shared.site.status())))
+        .route(TARGETS, get(targets))
         .route(DOCUMENTATION, get(async || document::answer("Documentation", document::README)))
         .route(RUNBOOKS, get(async || document::answer("Runbooks", document::RUNBOOKS)))
         .layer(CompressionLayer::new())
@@ -114,14 +119,25 @@ async fn configured_headers(State(web): State<Web>, mut response: Response) -> R
     response
 }
 
-async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+async fn metrics(State(shared): State<Shared>, headers: HeaderMap, uri: Uri) -> Response {
     let (format, gzip) = (negotiate::format(&headers), negotiate::gzip(&headers));
-    let mut out = Encoder::new(format);
-    write_instruments(&mut out, &shared.process, &shared.site.accounts());
-    process::write(&mut out);
-    let mut last = out.into_bytes();
-    last.extend_from_slice(end(format).as_bytes());
-    let parts = shared.site.rendered(format).body(gzip, last);
+    let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let accounts: Vec<String> =
+        query.filter(|(name, _)| name == "account").map(|(_, value)| value.into_owned()).collect();
+    let parts = if accounts.is_empty() {
+        let mut out = Encoder::new(format);
+        write_instruments(&mut out, Some(&shared.process), &shared.site.accounts());
+        process::write(&mut out);
+        let mut last = out.into_bytes();
+        last.extend_from_slice(end(format).as_bytes());
+        shared.site.rendered(format).body(gzip, last)
+    } else {
+        let names: Vec<&str> = accounts.iter().map(String::as_str).collect();
+        let Some(slice) = shared.site.slice(format, &names) else {
+            return (StatusCode::NOT_FOUND, "No account of that name is configured.\n").into_response();
+        };
+        Rendered::new(slice).body(gzip, end(format).as_bytes().to_vec())
+    };
     let length: usize = parts.iter().map(Bytes::len).sum();
     // A copy of a small answer costs less than a second write.
     let body = match length {
@@ -137,6 +153,32 @@ async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
+}
+
+/// A group of targets, as Prometheus' HTTP service discovery reads it.
+#[derive(Serialize)]
+struct TargetGroup {
+    targets: [String; 1],
+    labels: BTreeMap<String, String>,
+}
+
+/// The exporter's own families as one target and each account name as another.
+async fn targets(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let sound = |byte: u8| byte.is_ascii_alphanumeric() || b".:-_[]".contains(&byte);
+    if host.is_empty() || !host.bytes().all(sound) {
+        return (StatusCode::BAD_REQUEST, "The request needs a Host header: targets are named by it.\n")
+            .into_response();
+    }
+    let group = |account: &str, instance: String, more: BTreeMap<String, String>| {
+        let more = more.into_iter().map(|(name, value)| (format!("__meta_wallet_exporter_label_{name}"), value));
+        let own = [("__param_account".to_owned(), account.to_owned()), ("instance".to_owned(), instance)];
+        TargetGroup { targets: [host.to_owned()], labels: own.into_iter().chain(more).collect() }
+    };
+    let accounts = shared.site.account_names().into_iter();
+    let accounts = accounts.map(|(name, labels)| group(&name, format!("{host}/{name}"), labels));
+    let own = group("", host.to_owned(), BTreeMap::new());
+    Json(std::iter::once(own).chain(accounts).collect::<Vec<_>>()).into_response()
 }
 
 async fn page(State(shared): State<Shared>, uri: Uri) -> Response {

@@ -3,6 +3,7 @@
 //! Flows in: nothing; this is the seam. Flows out: what the rest of the program knows. Invariant: no method
 //! but `reload` waits for anything.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::exposition::{Format, Rendered};
@@ -13,6 +14,10 @@ use crate::snapshot::Status;
 pub trait Site: Send + Sync + 'static {
     /// The families that do not change from one scrape to the next.
     fn rendered(&self, format: Format) -> Arc<Rendered>;
+    /// A part of the exposition, by account names; the empty name is what belongs to none. `None` if one is not configured.
+    fn slice(&self, format: Format, names: &[&str]) -> Option<Vec<u8>>;
+    /// The names of the accounts, each once, with the labels that their operators give them.
+    fn account_names(&self) -> BTreeMap<String, BTreeMap<String, String>>;
     /// The instruments of all accounts.
     fn accounts(&self) -> Vec<Arc<Account>>;
     /// The state of everything, at this moment.

@@ -3,6 +3,7 @@
 //! Flows in: what a vendor wires for each account. Flows out: tasks, watched files, webhooks, and a first snapshot.
 //! Invariant: nothing is fetched here; what the previous run knew is in the snapshot before anybody can ask.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,6 +105,8 @@ pub struct SourceSettings {
 pub struct Builder<'a> {
     dependencies: &'a Dependencies,
     start_at_zero: Duration,
+    /// Labels of the account that is wired.
+    pub labels: BTreeMap<String, String>,
     /// Where snapshots hang.
     pub cell: Arc<SnapshotCell>,
     /// The store.
@@ -136,6 +139,7 @@ impl<'a> Builder<'a> {
         Builder {
             dependencies,
             start_at_zero,
+            labels: BTreeMap::new(),
             cell,
             store,
             process: Arc::default(),
@@ -224,7 +228,8 @@ impl<'a> Builder<'a> {
     /// Shows an account, whose sources follow.
     pub fn show(&self, storage: &AccountStorage, facts: impl Facts) {
         let zero_starts = Arc::new(storage.zero_starts());
-        let view = AccountView::new(Arc::clone(&storage.instruments), zero_starts, facts);
+        let labels = self.labels.clone();
+        let view = AccountView::new(Arc::clone(&storage.instruments), labels, zero_starts, facts);
         self.cell.update(|snapshot| snapshot.accounts.push(Arc::new(view)));
     }
 

@@ -190,6 +190,14 @@ pub(super) fn configure(variables: &Variables, now: DateTime<Utc>, errors: &mut 
 }
 
 impl AccountConfig for Config {
+    fn name(&self) -> &str {
+        &self.account
+    }
+
+    fn credential(&self) -> &Secret {
+        &self.key
+    }
+
     fn secrets(&self) -> Vec<&Secret> {
         [Some(&self.key), self.webhook_secret.as_ref(), self.old_webhook_secret.as_ref()]
             .into_iter()

@@ -4,6 +4,7 @@
 //! Invariant: this room knows no vendor; large parts are shared, so that a new snapshot costs little.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -39,14 +40,22 @@ pub struct AccountView {
     pub zero_starts: Arc<ZeroStarts>,
     /// What this process did for it.
     pub instruments: Arc<Account>,
+    /// What its operator says of it.
+    pub labels: Arc<BTreeMap<String, String>>,
     facts: Arc<dyn Facts>,
 }
 
 impl AccountView {
     /// An account without sources.
     #[must_use]
-    pub fn new(instruments: Arc<Account>, zero_starts: Arc<ZeroStarts>, facts: impl Facts) -> AccountView {
-        AccountView { sources: Vec::new(), zero_starts, instruments, facts: Arc::new(facts) }
+    pub fn new(
+        instruments: Arc<Account>,
+        labels: BTreeMap<String, String>,
+        zero_starts: Arc<ZeroStarts>,
+        facts: impl Facts,
+    ) -> AccountView {
+        let (labels, facts) = (Arc::new(labels), Arc::new(facts));
+        AccountView { sources: Vec::new(), zero_starts, instruments, labels, facts }
     }
 
     /// Whose it is.

@@ -59,6 +59,14 @@ impl Site for Bench {
     fn rendered(&self, _: Format) -> Arc<Rendered> {
         Arc::clone(&self.0)
     }
+    fn slice(&self, _: Format, _: &[&str]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn account_names(&self) -> std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>> {
+        Default::default()
+    }
+
     fn accounts(&self) -> Vec<Arc<Account>> {
         Vec::new()
     }

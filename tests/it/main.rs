@@ -1,5 +1,6 @@
 //! The integration tests, one binary so that linking is paid once.
 
+mod accounts;
 mod alerts;
 mod burn;
 mod check;

@@ -1,6 +1,6 @@
 //! The encoder and the server, through their public doors: samples in, bytes on a socket out.
 
-mod fixture;
+pub mod fixture;
 mod formats;
 mod hostile;
 mod negotiation;

@@ -5,7 +5,8 @@ use crate::clock::Moment;
 use crate::exposition::encode::Encoder;
 use crate::snapshot::Snapshot;
 
-pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
+/// Of every account.
+pub(super) fn write_accounts(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     let mut family = out.family(&c::CLOCK_SKEW);
     for account in &snapshot.accounts {
         if let Some(skew) = account.clock_skew(now) {
@@ -19,6 +20,10 @@ pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
             family.sample(&[account.name(), metric], overflowing);
         }
     }
+}
+
+/// Of the process.
+pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     let mut family = out.family(&c::WEBHOOK_UNMATCHED);
     if let Some(requests) = snapshot.webhook_unmatched {
         family.sample(&[], requests);

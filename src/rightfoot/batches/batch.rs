@@ -5,6 +5,7 @@
 //! enough or was said to be complete before both; nothing that happened before a restart counts as a look. Ages and
 //! pauses are by the boot clock, the age of a row is by the vendor's.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -100,7 +101,7 @@ pub struct Batch {
     /// Since when it has been refused.
     pub refused_since: Option<Moment>,
     /// What the last good look showed.
-    pub tally: Option<Tally>,
+    pub tally: Option<Arc<Tally>>,
     /// When to look next; `None` for never.
     pub next_look: Option<BootTime>,
     /// The last look of this process, whatever it showed.
@@ -165,18 +166,18 @@ impl Batch {
     /// Whether it is asked for alone: it was refused, or its export held rows that name no batch.
     #[must_use]
     pub fn is_asked_alone(&self) -> bool {
-        self.refused_since.is_some() || self.tally.as_ref().is_some_and(Tally::has_unattributed_rows)
+        self.refused_since.is_some() || self.tally.as_ref().is_some_and(|tally| tally.has_unattributed_rows())
     }
 
     /// A good look; `vendor_now` is the vendor's time. Returns whether the batch settles by it.
     pub fn looked(&mut self, tally: Tally, now: BootTime, vendor_now: DateTime<Utc>, timing: BatchTiming) -> bool {
-        let unchanged = self.unchanged_since.is_some() && !tally.incomplete && self.tally.as_ref() == Some(&tally);
+        let unchanged = self.unchanged_since.is_some() && !tally.incomplete && self.tally.as_deref() == Some(&tally);
         self.confirmed = true;
         self.refused_since = None;
         self.last_look = Some(now);
         let empty = tally.rows() == 0;
         let newest = tally.newest;
-        self.tally = Some(tally);
+        self.tally = Some(Arc::new(tally));
         let agreed_since = if unchanged { self.unchanged_since } else { None };
         self.unchanged_since = Some(agreed_since.unwrap_or(now));
         self.pause = if unchanged {
@@ -392,7 +393,7 @@ mod tests {
             look(&mut batch, tally(1, at(now)), now);
             let next = batch.next_look.unwrap().as_nanos() / 60_000_000_000;
             pauses.push(next - now);
-            batch.tally = Some(tally(1, at(next)));
+            batch.tally = Some(Arc::new(tally(1, at(next))));
             now = next;
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);

@@ -6,12 +6,13 @@
 //! the pass.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::tally::{Export, Tally};
+use super::tally::{Export, Names, Tally};
 use crate::upstream::{Reason, RequestError};
 
 /// Ids in one request: 47 characters each, so that the URL stays well below the 8 KiB that servers commonly take.
@@ -64,7 +65,13 @@ fn is_about_the_vendor(error: &RequestError) -> bool {
 
 /// Asks for `groups`. `persistent` if the same has failed before: then a failing request is taken apart even if nothing
 /// else succeeds.
-pub async fn ask(download: &dyn Download, groups: Vec<Vec<Uuid>>, span: Span, persistent: bool) -> Findings {
+pub async fn ask(
+    download: &dyn Download,
+    groups: Vec<Vec<Uuid>>,
+    span: Span,
+    names: &Arc<Names>,
+    persistent: bool,
+) -> Findings {
     let mut findings = Findings::default();
     let mut waiting: VecDeque<Vec<Uuid>> = groups.into();
     let mut failing: Vec<(Vec<Uuid>, RequestError)> = Vec::new();
@@ -78,7 +85,7 @@ pub async fn ask(download: &dyn Download, groups: Vec<Vec<Uuid>>, span: Span, pe
             waiting.extend(failing.drain(..).flat_map(|(ids, _)| halves(&ids)));
         }
         let Some(ids) = waiting.pop_front() else { break };
-        let mut export = Export::new(&ids, span.0, span.1);
+        let mut export = Export::new(&ids, span.0, span.1, Arc::clone(names));
         let mut apart = |ids: &[Uuid]| halves(ids).into_iter().rev().for_each(|half| waiting.push_front(half));
         match download.download(&ids, &mut export).await {
             Ok(()) => {
@@ -168,7 +175,7 @@ mod tests {
     #[tokio::test]
     async fn one_foreign_id_never_blinds_the_others() {
         let vendor = Vendor { foreign: BTreeSet::from([Uuid::from_u128(17)]), ..Vendor::default() };
-        let findings = ask(&vendor, groups(100), SPAN, false).await;
+        let findings = ask(&vendor, groups(100), SPAN, &Arc::default(), false).await;
         assert_eq!(findings.answered.len(), 99);
         assert_eq!(findings.refused.keys().collect::<Vec<_>>(), [&Uuid::from_u128(17)]);
         assert!(findings.error.is_none());
@@ -178,12 +185,12 @@ mod tests {
     #[tokio::test]
     async fn a_poisoned_batch_is_found_once_something_else_succeeds_or_it_persists() {
         let vendor = Vendor { poison: BTreeSet::from([Uuid::from_u128(17)]), ..Vendor::default() };
-        let findings = ask(&vendor, groups(250), SPAN, false).await;
+        let findings = ask(&vendor, groups(250), SPAN, &Arc::default(), false).await;
         assert_eq!(findings.answered.len(), 249);
         assert!(findings.failed.contains_key(&Uuid::from_u128(17)));
-        let findings = ask(&vendor, groups(50), SPAN, false).await;
+        let findings = ask(&vendor, groups(50), SPAN, &Arc::default(), false).await;
         assert_eq!(findings.error.map(|error| error.reason), Some(Reason::ServerError));
-        let findings = ask(&vendor, groups(50), SPAN, true).await;
+        let findings = ask(&vendor, groups(50), SPAN, &Arc::default(), true).await;
         assert_eq!((findings.answered.len(), findings.failed.len()), (49, 1));
     }
 
@@ -193,7 +200,7 @@ mod tests {
             Reason::ALL.into_iter().filter(|reason| !matches!(reason, Reason::Forbidden | Reason::ClientError))
         {
             let vendor = Vendor { down: Some(reason), ..Vendor::default() };
-            let findings = ask(&vendor, groups(1_000), SPAN, true).await;
+            let findings = ask(&vendor, groups(1_000), SPAN, &Arc::default(), true).await;
             assert_eq!(findings.error.map(|error| error.reason), Some(reason));
             assert!(findings.answered.is_empty());
             assert!(vendor.requests.load(Ordering::Relaxed) <= 30, "{reason}");
@@ -203,7 +210,7 @@ mod tests {
     #[tokio::test]
     async fn when_everything_is_refused_the_pass_says_so_within_its_bound() {
         let vendor = Vendor { down: Some(Reason::Forbidden), ..Vendor::default() };
-        let findings = ask(&vendor, groups(1_000), SPAN, false).await;
+        let findings = ask(&vendor, groups(1_000), SPAN, &Arc::default(), false).await;
         assert_eq!(findings.error.map(|error| error.reason), Some(Reason::Forbidden));
         assert!(vendor.requests.load(Ordering::Relaxed) <= MOST_REQUESTS);
     }

@@ -21,7 +21,7 @@ use shown::newest;
 use super::batch::{Batch, BatchState, BatchTiming};
 use super::export::{Download, Findings, IDS_PER_REQUEST, ask};
 use super::table::BatchesCommit;
-use super::tally::Export;
+use super::tally::{Export, Names};
 use super::totals::{CheckTotals, SERIES_KEY, series_key};
 use crate::clock::BootTime;
 use crate::names::Source;
@@ -86,6 +86,7 @@ pub struct BatchesPoller {
     listed: BTreeSet<Uuid>,
     list_version: u64,
     newest: Vec<NewestBatch>,
+    names: Arc<Names>,
     failures: u64,
     forgot_at: Option<BootTime>,
 }
@@ -128,6 +129,7 @@ impl BatchesPoller {
             listed: BTreeSet::new(),
             list_version: 0,
             newest: Vec::new(),
+            names: Arc::default(),
             failures: 0,
             forgot_at: None,
             storage,
@@ -237,9 +239,10 @@ impl BatchesPoller {
             self.base = Base::At(self.storage.clock.boot());
         }
         let span = |since| (since, credential.now() + AHEAD);
+        self.names.forget_unused();
         let mut findings = Findings::default();
         if !due.is_empty() {
-            findings = ask(self.client.as_ref(), due.to_vec(), span(taken), persistent).await;
+            findings = ask(self.client.as_ref(), due.to_vec(), span(taken), &self.names, persistent).await;
         }
         if !findings.answered.is_empty() && !matches!(self.base, Base::Fixed(_)) {
             if credential.is_unclear() {
@@ -256,7 +259,7 @@ impl BatchesPoller {
             };
             if (by_vendor - taken).abs() > SAME_BASE_LINE {
                 taken = by_vendor;
-                findings = ask(self.client.as_ref(), due.to_vec(), span(taken), persistent).await;
+                findings = ask(self.client.as_ref(), due.to_vec(), span(taken), &self.names, persistent).await;
             }
         }
         Ok((findings, taken))
@@ -338,10 +341,9 @@ impl BatchesPoller {
         // Gauges go on; nothing settles and nothing is counted until that can be written.
         for (id, mut batch) in std::mem::take(&mut applied.batches) {
             let Some(before) = self.followed.get(&id) else { continue };
-            if let (Some(tally), Some(old)) = (batch.tally.as_mut(), before.tally.as_ref()) {
-                tally.rejected.clone_from(&old.rejected);
-            } else if let Some(tally) = batch.tally.as_mut() {
-                tally.rejected.clear();
+            if let Some(tally) = batch.tally.as_mut() {
+                let rejected = before.tally.as_ref().map(|old| old.rejected.clone());
+                Arc::make_mut(tally).rejected = rejected.unwrap_or_default();
             }
             if applied.settled.contains(&id) {
                 let tally = batch.tally.take();

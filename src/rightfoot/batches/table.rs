@@ -1,6 +1,7 @@
 //! Batches of balance checks on disk.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -67,7 +68,7 @@ fn read_batch(row: &Row<'_>, now: Moment) -> Result<Batch, StoreError> {
     batch.refused_since = moment(6)?;
     batch.next_look = moment(7)?.map(|next| next.boot);
     // A tally that cannot be read is only a look that has to be made again.
-    batch.tally = row.optional_text(8)?.and_then(tally_text::read);
+    batch.tally = row.optional_text(8)?.and_then(tally_text::read).map(Arc::new);
     Ok(batch)
 }
 

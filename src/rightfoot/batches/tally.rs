@@ -3,7 +3,8 @@
 //! Flows in: rows as they stream by. Flows out: counts and exact sums, bounded in size. Invariant: the order of the rows
 //! does not matter, and nothing of a row but these counts is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,31 @@ pub const BUCKETS: usize = BOUNDS.len() + 1;
 /// this many names the rest is one, so that no answer can fill the memory.
 const MOST_INSTITUTIONS: usize = 1_000;
 
+/// Names that all batches of an account together may tell apart: twice as many as there are banks in the country.
+const MOST_NAMES: usize = 10_000;
+
+/// The names of institutions that the batches of an account have, each in memory once.
+#[derive(Debug, Default)]
+pub struct Names(Mutex<HashSet<Arc<str>>>);
+
+impl Names {
+    /// The name as it is kept; [`OTHER`] if it is new and there is no room.
+    pub fn intern(&self, name: &str) -> Arc<str> {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = names.get(name) {
+            return Arc::clone(known);
+        }
+        let name: Arc<str> = if names.len() < MOST_NAMES { name.into() } else { OTHER.into() };
+        names.insert(Arc::clone(&name));
+        name
+    }
+
+    /// Forgets those that no batch has any more.
+    pub fn forget_unused(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|name| Arc::strong_count(name) > 1);
+    }
+}
+
 /// Rows by status and way of submission.
 pub type StatusCounts = BTreeMap<(CheckStatus, SubmittedVia), u64>;
 
@@ -31,8 +57,29 @@ pub type StatusCounts = BTreeMap<(CheckStatus, SubmittedVia), u64>;
 pub struct Institution {
     /// Its earliest row.
     pub first: DateTime<Utc>,
-    /// Rows by status.
-    pub by_status: BTreeMap<CheckStatus, u64>,
+    by_status: [u32; CheckStatus::ALL.len()],
+}
+
+impl Institution {
+    /// Without rows yet; `first` is the time of the earliest.
+    #[must_use]
+    pub fn new(first: DateTime<Utc>) -> Institution {
+        Institution { first, by_status: [0; CheckStatus::ALL.len()] }
+    }
+
+    /// Adds rows of a status.
+    pub fn add(&mut self, status: CheckStatus, rows: u64) {
+        let place = CheckStatus::ALL.iter().position(|found| *found == status);
+        if let Some(count) = place.and_then(|place| self.by_status.get_mut(place)) {
+            *count = count.saturating_add(u32::try_from(rows).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Rows by status, where there are any.
+    pub fn by_status(&self) -> impl Iterator<Item = (CheckStatus, u64)> {
+        let counts = CheckStatus::ALL.into_iter().zip(self.by_status.map(u64::from));
+        counts.filter(|(_, rows)| *rows > 0)
+    }
 }
 
 /// A histogram of balances.
@@ -88,7 +135,7 @@ pub struct Tally {
     /// The rows that the counters will count.
     pub counted: StatusCounts,
     /// Of those, by institution.
-    pub institutions: BTreeMap<String, Institution>,
+    pub institutions: BTreeMap<Arc<str>, Institution>,
     /// Of those, the balances.
     pub histogram: Histogram,
     /// The newest row, of those whose time is believed.
@@ -113,7 +160,7 @@ impl Tally {
             || [RowReject::Columns, RowReject::BatchId].iter().any(|reason| self.rejected.contains_key(reason))
     }
 
-    fn add(&mut self, row: &CheckRow<'_>, since: DateTime<Utc>, until: DateTime<Utc>) {
+    fn add(&mut self, row: &CheckRow<'_>, since: DateTime<Utc>, until: DateTime<Utc>, names: &Names) {
         *self.all.entry((row.status, row.via)).or_default() += 1;
         if row.timestamp <= until {
             self.newest = self.newest.max(Some(row.timestamp));
@@ -134,16 +181,15 @@ impl Tally {
             OTHER
         };
         // The lookup comes first so that a known name costs no allocation.
-        match self.institutions.get_mut(name) {
-            Some(institution) => {
-                institution.first = institution.first.min(row.timestamp);
-                *institution.by_status.entry(row.status).or_default() += 1;
-            }
+        let institution = match self.institutions.get_mut(name) {
+            Some(institution) => institution,
             None => {
-                let by_status = BTreeMap::from([(row.status, 1)]);
-                self.institutions.insert(name.to_owned(), Institution { first: row.timestamp, by_status });
+                let institution = Institution::new(row.timestamp);
+                self.institutions.entry(names.intern(name)).or_insert(institution)
             }
-        }
+        };
+        institution.first = institution.first.min(row.timestamp);
+        institution.add(row.status, 1);
     }
 }
 
@@ -152,6 +198,7 @@ impl Tally {
 pub struct Export {
     since: DateTime<Utc>,
     until: DateTime<Utc>,
+    names: Arc<Names>,
     /// By batch; one that was asked for and has no row has an empty tally.
     pub tallies: BTreeMap<Uuid, Tally>,
     /// Rejected rows that name no batch that was asked for.
@@ -162,10 +209,11 @@ impl Export {
     /// Ready for the rows of `batches`; rows before `since` are not counted, and the time of those that lie after `until`
     /// is not believed.
     #[must_use]
-    pub fn new(batches: &[Uuid], since: DateTime<Utc>, until: DateTime<Utc>) -> Export {
+    pub fn new(batches: &[Uuid], since: DateTime<Utc>, until: DateTime<Utc>, names: Arc<Names>) -> Export {
         Export {
             since,
             until,
+            names,
             tallies: batches.iter().map(|batch| (*batch, Tally::default())).collect(),
             stray: BTreeMap::new(),
         }
@@ -175,7 +223,7 @@ impl Export {
 impl RowSink for Export {
     fn row(&mut self, row: &CheckRow<'_>) {
         if let Some(tally) = self.tallies.get_mut(&row.batch_id) {
-            tally.add(row, self.since, self.until);
+            tally.add(row, self.since, self.until, &self.names);
         }
     }
 
@@ -198,5 +246,17 @@ mod tests {
         }
         assert_eq!(histogram.counts, [2, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
         assert_eq!(histogram.sum, Usd::from_cents(1 + 100 + 101 + 10_000_000 + 10_000_001));
+    }
+
+    #[test]
+    fn names_are_bounded_over_all_batches_and_forgotten_with_them() {
+        let names = Names::default();
+        let kept: Vec<Arc<str>> = (0..MOST_NAMES).map(|number| names.intern(&format!("bank {number}"))).collect();
+        assert_eq!(&*names.intern("bank 7"), "bank 7");
+        assert!(Arc::ptr_eq(&names.intern("bank 7"), &kept[7]));
+        assert_eq!(&*names.intern("one more"), OTHER);
+        drop(kept);
+        names.forget_unused();
+        assert_eq!(&*names.intern("one more"), "one more");
     }
 }

@@ -57,8 +57,8 @@ pub(super) fn write(tally: &Tally, settled: bool) -> Option<String> {
             .institutions
             .iter()
             .map(|(name, institution)| {
-                let by_status = institution.by_status.iter().map(|(status, rows)| (status.as_str().into(), *rows));
-                (name.clone(), (institution.first, by_status.collect()))
+                let by_status = institution.by_status().map(|(status, rows)| (status.as_str().into(), rows));
+                (name.to_string(), (institution.first, by_status.collect()))
             })
             .collect();
         stored.rejected = tally.rejected.iter().map(|(reason, rows)| (reason.as_str().into(), *rows)).collect();
@@ -69,8 +69,9 @@ pub(super) fn write(tally: &Tally, settled: bool) -> Option<String> {
 pub(super) fn read(text: &str) -> Option<Tally> {
     let stored: Stored = serde_json::from_str(text).ok()?;
     let institutions = stored.institutions.into_iter().map(|(name, (first, by_status))| {
-        let by_status = by_status.iter().map(|(name, rows)| (status(name), *rows)).collect();
-        (name, Institution { first, by_status })
+        let mut institution = Institution::new(first);
+        by_status.iter().for_each(|(name, rows)| institution.add(status(name), *rows));
+        (name.into(), institution)
     });
     let rejected =
         RowReject::ALL.into_iter().filter_map(|reason| Some((reason, *stored.rejected.get(reason.as_str())?)));

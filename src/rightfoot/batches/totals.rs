@@ -76,12 +76,12 @@ impl CheckTotals {
             self.histogram.add(&tally.histogram);
             for (name, institution) in &tally.institutions {
                 let label = self.institutions.limit(name, &[]);
-                if label != name {
+                if label != &**name {
                     self.institutions.note_overflow(name);
                 }
                 let totals = self.by_institution.entry(label.to_owned()).or_default();
-                for (status, rows) in &institution.by_status {
-                    *totals.entry(*status).or_default() += rows;
+                for (status, rows) in institution.by_status() {
+                    *totals.entry(status).or_default() += rows;
                 }
             }
         }

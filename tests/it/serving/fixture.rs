@@ -88,6 +88,14 @@ impl Site for FakeSite {
         Arc::clone(&self.rendered.lock().unwrap()[usize::from(format == Format::OpenMetrics)])
     }
 
+    fn slice(&self, _: Format, _: &[&str]) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn account_names(&self) -> std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>> {
+        Default::default()
+    }
+
     fn accounts(&self) -> Vec<Arc<Account>> {
         Vec::new()
     }

@@ -76,7 +76,7 @@ impl BatchesPoller {
             applied.batches.insert(*id, batch);
         }
         let tallies: Vec<&Tally> =
-            applied.settled.iter().filter_map(|id| applied.batches.get(id)?.tally.as_ref()).collect();
+            applied.settled.iter().filter_map(|id| applied.batches.get(id)?.tally.as_deref()).collect();
         if !tallies.is_empty() {
             applied.totals_changed = true;
             applied.institutions = totals.settle(tallies.iter().copied());

@@ -1,0 +1,100 @@
+//! The accounts file as others see it: written from the environment, and described for editors.
+//!
+//! Flows in: variables. Flows out: YAML that means the same, a JSON schema. Invariant: no secret is written.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::INTEGRATIONS;
+use crate::config::{ConfigErrors, Variables};
+
+/// The accounts file that means the same as these variables.
+///
+/// # Errors
+/// If a secret is in a variable and not in a file, so that it cannot be named.
+pub fn accounts_file(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<String, ConfigErrors> {
+    let mut errors = ConfigErrors::default();
+    let vendors = INTEGRATIONS.map(|vendor| (vendor.prefix, vendor.variables));
+    let variables = Variables::read(environment, &vendors, &mut errors);
+    let (mut text, mut process_wide) = ("accounts:\n".to_owned(), String::new());
+    for vendor in &INTEGRATIONS {
+        let set: Vec<(&str, &str)> = variables.with_prefix(vendor.prefix).collect();
+        if set.is_empty() {
+            continue;
+        }
+        let account = format!("{}ACCOUNT", vendor.prefix);
+        let name = set.iter().find(|(name, _)| *name == account).map_or("default", |(_, value)| value);
+        let _ = writeln!(text, "  - account: {}\n    vendor: {}", json!(name), vendor.vendor.name);
+        for (variable, value) in set {
+            let field = variable.strip_prefix(vendor.prefix).unwrap_or(variable).to_ascii_lowercase();
+            if vendor.secrets.contains(&variable) {
+                errors.add(variable, format!("is not in a file: write it into one and name that with {variable}_FILE"));
+            } else if field == "base_url" {
+                let _ = writeln!(process_wide, "# Holds for the whole process, as a variable: {variable}={value}");
+            } else if variable != account {
+                let _ = writeln!(text, "    {field}: {}", json!(value));
+            }
+        }
+    }
+    if text.ends_with("accounts:\n") {
+        errors.add(
+            INTEGRATIONS.map(|vendor| vendor.vendor.secret_variable).join(", "),
+            "set the _FILE of at least one of them: there is nothing to write",
+        );
+    }
+    if errors.is_empty() { Ok(process_wide + &text) } else { Err(errors) }
+}
+
+/// A JSON schema of the accounts file, for editors.
+#[must_use]
+pub fn accounts_schema() -> Value {
+    let value = json!({ "type": ["string", "number", "boolean", "array"] });
+    let (mut defaults, mut accounts) = (Map::new(), Vec::new());
+    for vendor in &INTEGRATIONS {
+        let (mut common, mut own) = (Map::new(), Map::new());
+        for variable in vendor.variables {
+            let field = variable.name.strip_prefix(vendor.prefix).unwrap_or(variable.name).to_ascii_lowercase();
+            if vendor.secrets.contains(&variable.name) || matches!(field.as_str(), "account" | "base_url") {
+                continue;
+            }
+            let mut schema = value.clone();
+            if let Some(schema) = schema.as_object_mut() {
+                schema.insert("description".to_owned(), json!(variable.meaning.replace('`', "")));
+                if !variable.default.is_empty() {
+                    schema.insert("default".to_owned(), json!(variable.default));
+                }
+            }
+            if !vendor.secrets.iter().any(|secret| variable.name.strip_suffix("_FILE") == Some(secret)) {
+                common.insert(field.clone(), schema.clone());
+            }
+            own.insert(field, schema);
+        }
+        let name = vendor.vendor.name;
+        defaults
+            .insert(name.to_owned(), json!({ "type": "object", "properties": common, "additionalProperties": false }));
+        let secret = vendor.vendor.secret_variable.strip_prefix(vendor.prefix).unwrap_or_default();
+        own.insert("account".to_owned(), json!({ "type": "string", "pattern": "^[a-z0-9_-]{1,64}$" }));
+        own.insert("vendor".to_owned(), json!({ "const": name }));
+        let labels = json!({ "type": "object", "additionalProperties": { "type": "string", "maxLength": 128 } });
+        own.insert("labels".to_owned(), labels);
+        accounts.push(json!({
+            "type": "object",
+            "title": vendor.vendor.title,
+            "properties": own,
+            "required": ["account", "vendor", format!("{}_file", secret.to_ascii_lowercase())],
+            "additionalProperties": false,
+        }));
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Accounts of wallet-exporter",
+        "type": "object",
+        "properties": {
+            "defaults": { "type": "object", "properties": defaults, "additionalProperties": false },
+            "accounts": { "type": "array", "items": { "oneOf": accounts } },
+        },
+        "additionalProperties": false,
+    })
+}

@@ -1,0 +1,360 @@
+//! The accounts file: what it may say, what it means, and slices of the exposition.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use serde_json::Value;
+use vendor_simulator::Options;
+use wallet_exporter::app::{Config, accounts_file, accounts_schema};
+use wallet_exporter::config::Flags;
+use wallet_exporter::{batchdata, rightfoot};
+
+use crate::rig::{Rig, at, vendor_clock};
+use crate::serving::fixture::get;
+
+const FILE: &str = r#"
+defaults:
+  batchdata: {balance_interval: 30s, warning_balance_usd: 200}
+accounts:
+  - account: growth
+    vendor: batchdata
+    api_token_file: growth.token
+    critical_balance_usd: 50
+    sources: [balance, consumption]
+    labels: {team: growth, cost_center: "4711"}
+  - account: "007"
+    vendor: batchdata
+    api_token_file: seven.token
+    balance_interval: 1m30s
+  - account: checks
+    vendor: rightfoot
+    api_key_file: checks.key
+    batch_ids: [5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83]
+"#;
+
+fn secrets(directory: &Path) {
+    for (name, secret) in [("growth.token", "tok-growth"), ("seven.token", "tok-seven"), ("checks.key", "key-checks")] {
+        std::fs::write(directory.join(name), secret).unwrap();
+    }
+}
+
+fn load(path: &Path, more: &[(&str, &str)]) -> Result<Config, String> {
+    let mut pairs = vec![(OsString::from("CONFIG_FILE"), path.as_os_str().to_owned())];
+    pairs.extend(more.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
+    Config::load(&Flags::default(), pairs, at("2026-05-19T12:00:00Z")).map_err(|errors| errors.to_string())
+}
+
+/// What is wrong with a file of this text beside the usual secrets.
+fn errors(text: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    secrets(directory.path());
+    let path = directory.path().join("accounts.yml");
+    std::fs::write(&path, text).unwrap();
+    let found = load(&path, &[]).expect_err(text);
+    found.replace(directory.path().to_str().unwrap(), "")
+}
+
+#[test]
+fn fields_are_the_variables_and_the_accounts_own_ones_win() {
+    let directory = tempfile::tempdir().unwrap();
+    secrets(directory.path());
+    let path = directory.path().join("accounts.yml");
+    std::fs::write(&path, FILE).unwrap();
+    let config = load(&path, &[("BATCHDATA_BASE_URL", "http://127.0.0.1:1")]).unwrap();
+    let names: Vec<&str> = config.accounts.iter().map(|account| account.config.name()).collect();
+    assert_eq!(names, ["growth", "007", "checks"]);
+    assert_eq!(config.accounts[0].labels["cost_center"], "4711");
+    let wallets: Vec<&batchdata::Config> = config.accounts_of().collect();
+    let dollars = |amount: Option<wallet_exporter::money::Usd>| amount.map(|amount| amount.to_string());
+    assert_eq!(dollars(wallets[0].warning_balance).as_deref(), Some("200"));
+    assert_eq!(dollars(wallets[0].critical_balance).as_deref(), Some("50"));
+    let seconds = |wallet: &batchdata::Config| wallet.sources[0].1.as_secs();
+    assert_eq!((seconds(wallets[0]), seconds(wallets[1])), (30, 90));
+    assert_eq!((wallets[0].sources.len(), wallets[1].sources.len()), (2, 3));
+    assert!(wallets.iter().all(|wallet| wallet.base_url.as_str() == "http://127.0.0.1:1/"));
+    let checks: &rightfoot::Config = config.account().unwrap();
+    assert_eq!((checks.batch_ids.len(), checks.base_url.as_str()), (1, "https://api.rightfoot.com/"));
+}
+
+#[test]
+fn a_directory_has_a_file_for_each_owner_and_common_defaults() {
+    let directory = tempfile::tempdir().unwrap();
+    secrets(directory.path());
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    write("defaults.yml", "defaults: {batchdata: {warning_balance_usd: 7, balance_interval: 10s}}");
+    write(
+        "a.yml",
+        "defaults: {batchdata: {balance_interval: 20s}}\naccounts: [{account: a, vendor: batchdata, api_token_file: growth.token}]",
+    );
+    write("b.yaml", "accounts: [{account: b, vendor: batchdata, api_token_file: seven.token}]");
+    write("notes.txt", "not ours");
+    write(".hidden.yml", "broken: [");
+    let config = load(directory.path(), &[]).unwrap();
+    let wallets: Vec<&batchdata::Config> = config.accounts_of().collect();
+    let seen: Vec<(&str, u64)> =
+        wallets.iter().map(|wallet| (wallet.account.as_str(), wallet.sources[0].1.as_secs())).collect();
+    assert_eq!(seen, [("a", 20), ("b", 10)]);
+    assert!(wallets.iter().all(|wallet| wallet.warning_balance.is_some()));
+    let empty = tempfile::tempdir().unwrap();
+    assert!(load(empty.path(), &[]).unwrap_err().contains("has no account"));
+}
+
+#[test]
+fn every_error_is_listed_at_once_with_file_line_and_field() {
+    let found = errors(
+        "defaults:
+  batchdata: {api_token_file: growth.token, balance_intervall: 1m}
+  acme: {}
+accounts:
+  - account: growth
+    vendor: batchdata
+    api_token_file: growth.token
+    balance_interval: 0s
+    warning_balance_usd: 10
+    critical_balance_usd: 20
+    base_url: https://elsewhere.example
+  - account: 7
+    vendor: batchdata
+  - account: two
+    vendor: acme
+  - account: checks
+    vendor: rightfoot
+    api_key: key-CANARY
+    labels: {job: x, 9a: y}
+  - account: growth
+    vendor: batchdata
+    api_token_file: seven.token
+  - account: bare
+    vendor: rightfoot
+",
+    );
+    for expected in [
+        "/accounts.yml:2: defaults.batchdata.api_token_file: belongs to an account",
+        "/accounts.yml:2: defaults.batchdata.balance_intervall: is not a field of this vendor",
+        "/accounts.yml: defaults.acme: is no vendor: write batchdata or rightfoot",
+        "/accounts.yml:8: balance_interval (account growth): ",
+        "/accounts.yml:10: critical_balance_usd (account growth): write an amount below warning_balance_usd",
+        "/accounts.yml:11: base_url (account growth): holds for the whole process: set the variable BATCHDATA_BASE_URL",
+        "/accounts.yml:12: account: write it in quotes",
+        "/accounts.yml:14: vendor: write batchdata or rightfoot",
+        "/accounts.yml:18: api_key (account checks): is a secret: name a file that holds it with api_key_file",
+        "/accounts.yml:19: labels (account checks): job is a label of the exporter or of Prometheus",
+        "/accounts.yml:19: labels (account checks): a label's name is of",
+        "/accounts.yml:20: account (account growth): is there twice, at /accounts.yml:5 first",
+        "/accounts.yml:23: api_key_file (account bare): is missing",
+    ] {
+        assert!(found.contains(expected), "{expected}\nis not in\n{found}");
+    }
+    assert!(!found.contains("CANARY"));
+}
+
+#[test]
+fn a_secret_belongs_to_one_account_and_lies_where_secrets_may() {
+    let twice = "accounts:\n- {account: a, vendor: batchdata, api_token_file: growth.token}\n\
+                 - {account: b, vendor: batchdata, api_token_file: growth.token}\n";
+    let found = errors(twice);
+    assert!(found.contains("(account b): is that of account a, too: its money would count twice"), "{found}");
+    let place = tempfile::tempdir().unwrap();
+    let (inside, outside) = (place.path().join("etc"), place.path().join("run"));
+    for directory in [&inside, &outside] {
+        std::fs::create_dir(directory).unwrap();
+        secrets(directory);
+    }
+    std::os::unix::fs::symlink(outside.join("growth.token"), inside.join("link")).unwrap();
+    let path = inside.join("accounts.yml");
+    let one = |file: &str| format!("accounts: [{{account: a, vendor: batchdata, api_token_file: {file}}}]");
+    let run = outside.to_str().unwrap();
+    for (file, directory, fits) in [
+        ("growth.token", None, true),
+        ("link", None, false),
+        ("../run/growth.token", None, false),
+        ("../run/growth.token", Some(run), true),
+        ("growth.token", Some(run), true),
+        ("../etc/growth.token", Some(run), false),
+    ] {
+        std::fs::write(&path, one(file)).unwrap();
+        let more: Vec<(&str, &str)> = directory.map(|directory| ("SECRETS_DIRECTORY", directory)).into_iter().collect();
+        let outcome = load(&path, &more);
+        assert_eq!(outcome.is_ok(), fits, "{file} with {directory:?}: {outcome:?}");
+        assert!(fits || outcome.unwrap_err().contains("lies outside"), "{file}");
+    }
+}
+
+#[test]
+fn what_is_not_such_a_file_is_refused_without_showing_what_is_in_it() {
+    for text in [
+        "accounts: {a: CANARY}",
+        "accounts: [CANARY]",
+        "account: [CANARY",
+        "acounts: []",
+        "accounts: [{account: a, vendor: batchdata, api_token_file: {x: CANARY}}]",
+        "accounts: [{account: a, vendor: batchdata, sources: [[CANARY]]}]",
+        "- CANARY",
+        "CANARY",
+        "a: &a [x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b]\nCANARY: *c",
+        "",
+        "# nothing\n",
+    ] {
+        let found = errors(text);
+        assert!(!found.contains("CANARY") || found.contains("CANARY is not known here"), "{text}: {found}");
+        assert!(found.contains("accounts.yml"), "{text}: {found}");
+    }
+    let beside = tempfile::tempdir().unwrap();
+    secrets(beside.path());
+    let path = beside.path().join("accounts.yml");
+    std::fs::write(&path, FILE).unwrap();
+    let found = load(&path, &[("BATCHDATA_ACCOUNT", "x"), ("RIGHTFOOT_API_KEY", "k")]).unwrap_err();
+    for name in ["BATCHDATA_ACCOUNT", "RIGHTFOOT_API_KEY"] {
+        assert!(found.contains(&format!("{name}: has no effect beside --config.file")), "{found}");
+    }
+    assert!(load(&beside.path().join("nowhere.yml"), &[]).unwrap_err().contains("--config.file"));
+}
+
+/// Two wallets, of which the second one's token is refused, and balance checks.
+async fn three_accounts(directory: &Path) -> Rig {
+    secrets(directory);
+    let options = Options::quiet(vendor_clock(&wallet_exporter::clock::ManualClock::new(at("2026-05-19T12:00:00Z"))));
+    std::fs::write(directory.join("growth.token"), &options.batchdata_token).unwrap();
+    std::fs::write(directory.join("checks.key"), &options.rightfoot_key).unwrap();
+    std::fs::write(directory.join("accounts.yml"), FILE).unwrap();
+    let mut rig = Rig::new().await;
+    for variable in ["BATCHDATA_API_TOKEN", "RIGHTFOOT_API_KEY"] {
+        rig.settings.remove(variable);
+    }
+    rig.set("CONFIG_FILE", directory.join("accounts.yml").to_str().unwrap());
+    rig.start().await;
+    rig.until("every source was tried", |rig| rig.snapshot().sources().all(|view| view.up.is_some())).await;
+    rig
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_run_beside_each_other_and_one_that_fails_fails_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = three_accounts(directory.path()).await;
+    let up = |account: &str, vendor: &str, source: &str| {
+        let labels = format!(r#"account="{account}",vendor="{vendor}",source="{source}""#);
+        rig.value(&format!("wallet_exporter_source_up{{{labels}}}"))
+    };
+    assert_eq!(up("growth", "batchdata", "balance"), Some(1.0));
+    assert_eq!(up("007", "batchdata", "balance"), Some(0.0));
+    assert!(up("checks", "rightfoot", "batches").is_some());
+    assert!(rig.value(r#"batchdata_wallet_balance_usd{account="growth"}"#).is_some());
+    assert_eq!(rig.value(r#"batchdata_wallet_balance_usd{account="007"}"#), None);
+    let info = r#"wallet_exporter_account_info{account="growth",vendor="batchdata",cost_center="4711",team="growth"}"#;
+    assert_eq!(rig.value(info), Some(1.0));
+    assert_eq!(rig.value(r#"wallet_exporter_account_info{account="checks",vendor="rightfoot"}"#), Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slices_are_parts_of_the_whole_and_together_all_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = three_accounts(directory.path()).await;
+    let web = rig.web().unwrap();
+    let samples = |text: &str| -> Vec<String> {
+        // What a scrape itself changes is left out.
+        let moving = |line: &&str| !line.starts_with('#') && !line.contains("_http_") && !line.starts_with("process_");
+        text.lines().filter(moving).map(str::to_owned).collect()
+    };
+    let whole = samples(&get(web, "/metrics").await.text());
+    let mut parts = Vec::new();
+    for (query, label) in
+        [("account=", None), ("account=growth", Some("growth")), ("account=007&account=checks", Some(""))]
+    {
+        let text = get(web, &format!("/metrics?{query}")).await.text();
+        let part = samples(&text);
+        assert!(!part.is_empty(), "{query}");
+        for line in &part {
+            let found = line.split("account=\"").nth(1).and_then(|rest| rest.split('"').next());
+            match label {
+                None => assert_eq!(found, None, "{line}"),
+                Some("") => assert!(found.is_some_and(|name| name != "growth"), "{line}"),
+                Some(name) => assert_eq!(found, Some(name), "{line}"),
+            }
+        }
+        assert_eq!(text.contains("process_cpu_seconds_total"), label.is_none(), "{query}");
+        parts.extend(part);
+    }
+    let (mut whole, all) = (whole, parts.len());
+    whole.sort();
+    parts.sort();
+    parts.dedup();
+    assert_eq!(parts.len(), all, "a series is in two slices");
+    assert_eq!(parts, whole);
+    for unknown in ["account=nobody", "account=growth&account=nobody", "account=%00"] {
+        assert_eq!(get(web, &format!("/metrics?{unknown}")).await.code, 404, "{unknown}");
+    }
+    assert_eq!(get(web, "/metrics?format=x").await.code, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn prometheus_is_told_of_a_target_for_each_account() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = three_accounts(directory.path()).await;
+    let answer = get(rig.web().unwrap(), "/api/v1/targets").await;
+    assert_eq!(answer.header("content-type"), "application/json");
+    let groups: Vec<Value> = serde_json::from_slice(&answer.body).unwrap();
+    let label = |group: &Value, name: &str| group["labels"][name].as_str().map(str::to_owned);
+    let accounts: Vec<_> = groups.iter().filter_map(|group| label(group, "__param_account")).collect();
+    assert_eq!(accounts, ["", "007", "checks", "growth"]);
+    let instances: Vec<_> = groups.iter().filter_map(|group| label(group, "instance")).collect();
+    assert_eq!(instances, ["test", "test/007", "test/checks", "test/growth"]);
+    assert!(groups.iter().all(|group| group["targets"] == serde_json::json!(["test"])));
+    assert_eq!(label(&groups[3], "__meta_wallet_exporter_label_team").as_deref(), Some("growth"));
+    assert!(groups.iter().all(|group| label(group, "account").is_none()));
+}
+
+#[test]
+fn the_file_that_is_printed_means_the_same_as_the_variables() {
+    let directory = tempfile::tempdir().unwrap();
+    secrets(directory.path());
+    let secret = |name: &str| directory.path().join(name).display().to_string();
+    let (token, key) = (secret("growth.token"), secret("checks.key"));
+    let variables = [
+        ("BATCHDATA_API_TOKEN_FILE", token.as_str()),
+        ("BATCHDATA_ACCOUNT", "007"),
+        ("BATCHDATA_BASE_URL", "http://127.0.0.1:1"),
+        ("BATCHDATA_SOURCES", "balance,consumption"),
+        ("BATCHDATA_WARNING_BALANCE_USD", "1234567.10"),
+        ("RIGHTFOOT_API_KEY_FILE", key.as_str()),
+        ("RIGHTFOOT_COUNT_SINCE", "2026-05-01"),
+        ("LOG_LEVEL", "debug"),
+    ];
+    let pairs = || variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let text = accounts_file(pairs()).unwrap();
+    let path = directory.path().join("accounts.yml");
+    std::fs::write(&path, &text).unwrap();
+    let shown =
+        |config: &Config| format!("{:?}", config.accounts.iter().map(|account| &account.config).collect::<Vec<_>>());
+    let of_file = load(&path, &[("BATCHDATA_BASE_URL", "http://127.0.0.1:1")]).unwrap();
+    let of_variables = Config::load(&Flags::default(), pairs(), at("2026-05-19T12:00:00Z")).unwrap();
+    assert_eq!(shown(&of_file), shown(&of_variables), "{text}");
+    let inline = [(OsString::from("BATCHDATA_API_TOKEN"), OsString::from("tok-CANARY"))];
+    let error = accounts_file(inline).unwrap_err().to_string();
+    assert!(error.contains("name that with BATCHDATA_API_TOKEN_FILE") && !error.contains("CANARY"), "{error}");
+}
+
+#[test]
+fn the_schema_that_is_shipped_is_the_codes() {
+    let shipped = include_str!("../../deploy/accounts.schema.json");
+    let expected = serde_json::to_string_pretty(&accounts_schema()).unwrap() + "\n";
+    if shipped != expected {
+        let path = std::env::temp_dir().join("accounts.schema.json");
+        std::fs::write(&path, &expected).unwrap();
+        panic!("deploy/accounts.schema.json is not the code's: it is in {}", path.display());
+    }
+}
+
+#[test]
+fn the_documented_file_is_one() {
+    let text = include_str!("../../docs/accounts.md");
+    let example = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    for (name, secret) in [("growth.token", "a"), ("sales.token", "b"), ("rightfoot.key", "c")] {
+        std::fs::write(directory.path().join(name), secret).unwrap();
+    }
+    std::fs::write(directory.path().join("webhook.secret"), "0123456789abcdefghijklmnopqrstuvwxyz").unwrap();
+    std::fs::write(directory.path().join("ids.txt"), "5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83\n").unwrap();
+    let path = directory.path().join("accounts.yml");
+    std::fs::write(&path, example).unwrap();
+    assert_eq!(load(&path, &[]).unwrap().accounts.len(), 3);
+}
