@@ -22,6 +22,8 @@ use wallet_exporter::catalog::{self, MetricType};
 use board::{SnapshotCell, all};
 use query::{Selector, selectors};
 
+use crate::alerts::rules::expressions;
+
 /// What the shipped rules record whenever an exporter is watched: where it is absent, they are not loaded.
 const OF_RULES: &str = "account_vendor_source:wallet_exporter_source_interval_seconds:known";
 
@@ -226,10 +228,13 @@ fn panels_have_their_own_place_and_id() {
 }
 
 #[test]
-fn every_selector_names_a_family_and_keeps_the_variables() {
+fn every_selector_names_a_family_or_a_rule_and_keeps_the_variables() {
+    let recorded = expressions();
     for (place, selector) in every_selector() {
-        if selector.name == "ALERTS" || selector.name == OF_RULES {
+        let recorded = recorded.iter().any(|(name, _)| *name == selector.name);
+        if selector.name == "ALERTS" || recorded {
             // Aggregated expressions carry no job and no instance.
+            assert!(!recorded || selector.matcher("account") == Some("$account"), "{place}: {}", selector.name);
             continue;
         }
         assert_eq!(selector.matcher("job"), Some("$job"), "{place}: {}", selector.name);

@@ -246,7 +246,7 @@ async fn live(stage: &Stage) {
     // Critical, then empty: pages and mail; the warning is held back.
     simulator.set_balance(dollars(40));
     let text = stage.paged("firing", "WalletBalanceCritical", "Wallet default is almost empty: 40.00 USD left").await;
-    assert!(text.contains("Below the critical threshold of 50.00 USD"), "{text}");
+    assert!(text.contains("below the critical threshold of 50.00 USD"), "{text}");
     stage.until("the warning is inhibited", || stage.inhibited("WalletBalanceLow")).await;
     simulator.set_balance(dollars(0));
     stage.paged("firing", "WalletEmpty", "Wallet default is empty: 0.00 USD left").await;
