@@ -262,8 +262,14 @@ fn money_is_shown_in_dollars_and_cents_and_no_limit_is_written_down() {
                 continue;
             }
             let place = board.place(&panel);
-            // The second is short for thousands, and writes the sign before the dollar: for the axis of what is small.
-            let expected = if panel["title"] == "Not attributed" { "currencyUSD" } else { "currency:financial:$" };
+            // Grafana writes a negative amount as `$-15.50` in the first unit, and as `-15.50 USD` in the second.
+            let signed =
+                ["Balance, thresholds and top-ups", "Not attributed", "Spend rate, against yesterday and last week"];
+            let expected = if signed.contains(&text(&panel["title"])) {
+                "currency:financial: USD:suffix"
+            } else {
+                "currency:financial:$"
+            };
             assert_eq!(defaults["unit"], expected, "{place}");
             let steps = defaults["thresholds"]["steps"].as_array().unwrap();
             assert!(

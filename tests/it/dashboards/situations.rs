@@ -44,7 +44,8 @@ const POLLED: &[(&str, &str)] = &[
 ];
 
 /// What [`RUNWAY`] has to agree with: the condition of the alert, without its limit.
-const ALERTED: &str = r#"max by (account) (account_window:batchdata_wallet_empty_timestamp_seconds:known{window="24h"} - time()) / 3600"#;
+const ALERTED: &str =
+    r#"max by (account) (account_window:batchdata_wallet_empty_timestamp_seconds:known{window="24h"} - time()) / 3600"#;
 
 const SITUATIONS: &[Situation] = &[
     Situation {
@@ -216,8 +217,22 @@ const SITUATIONS: &[Situation] = &[
         at: "30m",
         shown: Some(-1.0),
     },
-    Situation { name: "nothing fires", series: &[(RULES, "60x60")], panel: FIRING, rules: false, at: "30m", shown: Some(0.0) },
-    Situation { name: "no rules are loaded", series: &[(BALANCE, "500x60")], panel: FIRING, rules: false, at: "30m", shown: None },
+    Situation {
+        name: "nothing fires",
+        series: &[(RULES, "60x60")],
+        panel: FIRING,
+        rules: false,
+        at: "30m",
+        shown: Some(0.0),
+    },
+    Situation {
+        name: "no rules are loaded",
+        series: &[(BALANCE, "500x60")],
+        panel: FIRING,
+        rules: false,
+        at: "30m",
+        shown: None,
+    },
     Situation {
         name: "what fires of another account is its own",
         series: &[
@@ -301,13 +316,15 @@ impl Situation {
 #[test]
 fn tiles_are_right_in_situations_that_are_rare_and_agree_with_the_alerts() {
     let short = alerts().into_iter().find(|(name, _)| name == "WalletRunwayShort").unwrap().1.expr;
-    assert!(short.starts_with(ALERTED.trim_start_matches("max by (account) ")), "the alert asks another thing: {short}");
+    assert!(
+        short.starts_with(ALERTED.trim_start_matches("max by (account) ")),
+        "the alert asks another thing: {short}"
+    );
     let folder = tempfile::tempdir().unwrap();
     let rules = format!("{}/deploy/prometheus/wallet-recording.rules.yml", env!("CARGO_MANIFEST_DIR"));
     for (name, loaded, files) in [("without", false, json!([])), ("with", true, json!([rules]))] {
         let file = folder.path().join(format!("{name}_rules_test.yml"));
-        let cases: Vec<Value> =
-            SITUATIONS.iter().filter(|one| one.rules == loaded).map(Situation::case).collect();
+        let cases: Vec<Value> = SITUATIONS.iter().filter(|one| one.rules == loaded).map(Situation::case).collect();
         assert!(cases.len() >= 5);
         // JSON is YAML.
         let text = json!({"rule_files": files, "evaluation_interval": "1m", "tests": cases}).to_string();
