@@ -61,7 +61,8 @@ export async function instant(prometheus, expression, at) {
 async function runTarget(prometheus, target, panel, context) {
   const { values } = context;
   const range = panel.timeFrom ? seconds(panel.timeFrom) : context.range;
-  const end = target.expr.includes('ALERTS') ? context.firedAt : context.end;
+  // What rules make has no history.
+  const end = /ALERTS|:known/.test(target.expr) ? context.firedAt : context.end;
   const step = target.instant ? SCRAPE : stepFor(range, panel);
   const expression = interpolate(target.expr, values, range, step);
   try {

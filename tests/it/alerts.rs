@@ -3,6 +3,7 @@
 //! Flows in: the shipped files below `deploy/`. Flows out: the verdict of the programs that load them (promtool, amtool),
 //! and of a parser for what those do not look at. Invariant: nothing here knows a rule that the shipped files do not hold.
 
+mod calendar;
 mod end_to_end;
 mod inhibitions;
 mod notifications;

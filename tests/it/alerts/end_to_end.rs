@@ -14,8 +14,9 @@ use wallet_exporter::clock::{Clock as _, SystemClock};
 use wallet_exporter::money::Usd;
 
 use super::servers::{Running, alertmanager, batch_ids, exporter, free_port, get, prometheus};
+use super::shipped;
 use super::sink::{Message, Sink};
-use super::tools::versions;
+use super::tools::{find, run, versions};
 use crate::dashboards::live::{Query, every_query_answers};
 
 /// Far more than any step takes, also on a busy machine; a step that needs it has failed.
@@ -186,6 +187,7 @@ async fn the_right_people_hear_of_it_in_plain_words_and_hear_when_it_is_over() {
         let batch = settled(&stage).await;
         live(&stage).await;
         shown(&stage, &batch).await;
+        linted(&stage);
     }
 }
 
@@ -246,7 +248,7 @@ async fn live(stage: &Stage) {
     // Critical, then empty: pages and mail; the warning is held back.
     simulator.set_balance(dollars(40));
     let text = stage.paged("firing", "WalletBalanceCritical", "Wallet default is almost empty: 40.00 USD left").await;
-    assert!(text.contains("Below the critical threshold of 50.00 USD"), "{text}");
+    assert!(text.contains("below the critical threshold of 50.00 USD"), "{text}");
     stage.until("the warning is inhibited", || stage.inhibited("WalletBalanceLow")).await;
     simulator.set_balance(dollars(0));
     stage.paged("firing", "WalletEmpty", "Wallet default is empty: 0.00 USD left").await;
@@ -314,6 +316,22 @@ async fn shown(stage: &Stage, settled: &str) {
 
     let watched = (SystemClock.now() - stage.watched_since).to_std().expect("time goes on");
     every_query_answers(watched, |query| stage.show(query)).await;
+}
+
+/// pint finds nothing in the rules, also not by what it asks a Prometheus that has data.
+fn linted(stage: &Stage) {
+    let Some(pint) = find("pint") else {
+        eprintln!("SKIPPED: pint is not installed, so the rules are not linted against live data");
+        return;
+    };
+    let config = stage.folder.path().join("pint.hcl");
+    let uri = format!("http://127.0.0.1:{}", stage.prometheus);
+    let text = format!("prometheus \"live\" {{\n  uri = \"{uri}\"\n  timeout = \"1m\"\n  include = [\".*\"]\n}}\n");
+    std::fs::write(&config, text).expect("a file is written");
+    let config = config.to_string_lossy();
+    let rules = ["wallet-recording.rules.yml", "wallet-alerts.rules.yml"]
+        .map(|name| shipped("deploy/prometheus").join(name).to_string_lossy().into_owned());
+    run(&pint, &["--no-color", "--config", &config, "lint", "--fail-on", "warning", &rules[0], &rules[1]]);
 }
 
 /// Whether the newest page on each of these alerts says that it is over.

@@ -32,16 +32,17 @@ struct Case {
 
 const CASES: &[Case] = &[
     Case {
-        rules: &[0, 1, 2],
+        rules: &[0, 1],
         cause: ("WalletExporterDown", "account=down"),
         held: &[
             ("WalletSourceFailing", "account=down, vendor=batchdata, source=balance"),
             ("WalletTokenRejected", "account=down, vendor=rightfoot"),
             ("WalletBalanceLow", "account=down"),
             ("WalletRunwayShort", "account=down"),
-            ("WalletExporterTargetDown", "job=wallet-exporter, instance=a:10700"),
         ],
         left: &[
+            // Of another account, maybe: that target has none.
+            ("WalletExporterTargetDown", "job=wallet-exporter, instance=a:10700"),
             ("WalletSourceFailing", "account=up, vendor=batchdata, source=balance"),
             ("WalletBalanceLow", "account=up"),
             ("WalletBalanceCritical", "account=down"),
@@ -50,13 +51,13 @@ const CASES: &[Case] = &[
         ],
     },
     Case {
-        rules: &[3],
+        rules: &[2],
         cause: ("WalletSourceStale", "account=stale, vendor=batchdata, source=balance"),
         held: &[("WalletBalanceLow", "account=stale"), ("WalletRunwayShort", "account=stale")],
         left: &[("WalletBalanceLow", "account=fresh"), ("WalletSpendSpike", "account=stale")],
     },
     Case {
-        rules: &[3],
+        rules: &[2],
         cause: ("WalletBalanceWithheld", "account=unknown, vendor=batchdata, source=balance"),
         held: &[("WalletBalanceLow", "account=unknown"), ("WalletRunwayShort", "account=unknown")],
         left: &[("WalletNoTopUpAlthoughLow", "account=unknown")],
@@ -78,19 +79,19 @@ const CASES: &[Case] = &[
         left: &[("WalletBalanceLow", "account=old-report")],
     },
     Case {
-        rules: &[4],
+        rules: &[3],
         cause: ("WalletRunwayCritical", "account=fast"),
         held: &[("WalletBalanceLow", "account=fast"), ("WalletRunwayShort", "account=fast")],
         left: &[("WalletRunwayShort", "account=slow"), ("WalletCardPaymentFailed", "account=fast")],
     },
     Case {
-        rules: &[5],
+        rules: &[4],
         cause: ("WalletEmpty", "account=empty"),
         held: &[("WalletBalanceCritical", "account=empty"), ("WalletRunwayCritical", "account=empty")],
         left: &[("WalletBalanceCritical", "account=full"), ("WalletCardPaymentFailed", "account=empty")],
     },
     Case {
-        rules: &[6],
+        rules: &[5],
         cause: ("WalletTokenRejected", "account=refused, vendor=batchdata"),
         held: &[
             ("WalletSourceFailing", "account=refused, vendor=batchdata, source=balance"),
@@ -103,7 +104,7 @@ const CASES: &[Case] = &[
         ],
     },
     Case {
-        rules: &[7],
+        rules: &[6],
         cause: ("WalletPermissionMissing", "account=not-allowed, vendor=batchdata, source=card_transactions"),
         held: &[
             ("WalletSourceFailing", "account=not-allowed, vendor=batchdata, source=card_transactions"),
@@ -115,23 +116,13 @@ const CASES: &[Case] = &[
         ],
     },
     Case {
-        rules: &[7],
+        rules: &[6],
         cause: ("WalletPermissionMissing", "account=long-not-allowed, vendor=batchdata, source=consumption"),
         held: &[("WalletDataWithheld", "account=long-not-allowed, vendor=batchdata, source=consumption")],
         left: &[],
     },
     Case {
-        rules: &[8],
-        cause: ("WalletVendorThrottled", "account=throttled, vendor=batchdata"),
-        held: &[("WalletSourceFailing", "account=throttled, vendor=batchdata, source=balance")],
-        left: &[
-            ("WalletSourceStale", "account=throttled, vendor=batchdata, source=balance"),
-            ("WalletSourceFailing", "account=throttled, vendor=rightfoot, source=batches"),
-            ("WalletSourceFailing", "account=unhurried, vendor=batchdata, source=balance"),
-        ],
-    },
-    Case {
-        rules: &[9],
+        rules: &[7],
         cause: ("WalletBalanceWithheld", "account=dropped, vendor=batchdata, source=balance"),
         held: &[
             ("WalletSourceFailing", "account=dropped, vendor=batchdata, source=balance"),
@@ -143,7 +134,7 @@ const CASES: &[Case] = &[
         ],
     },
     Case {
-        rules: &[9],
+        rules: &[7],
         cause: ("WalletDataWithheld", "account=dropped-checks, vendor=rightfoot, source=batches"),
         held: &[("WalletSourceFailing", "account=dropped-checks, vendor=rightfoot, source=batches")],
         left: &[("WalletDataWithheld", "account=dropped-checks, vendor=batchdata, source=consumption")],

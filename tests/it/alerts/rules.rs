@@ -28,7 +28,7 @@ struct Group {
 pub struct Rule {
     pub alert: Option<String>,
     record: Option<String>,
-    expr: String,
+    pub expr: String,
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     #[serde(default)]

@@ -14,10 +14,15 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
+/// The first program of this name on the path.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = variable("PATH").unwrap_or_default();
+    path.split(':').map(|folder| PathBuf::from(folder).join(program)).find(|file| file.is_file())
+}
+
 /// Every version of a program: the first on the path, and the one in the other folder, if that is set.
 pub fn versions(program: &str) -> Vec<PathBuf> {
-    let path = variable("PATH").unwrap_or_default();
-    let installed = path.split(':').map(|folder| PathBuf::from(folder).join(program)).find(|file| file.is_file());
+    let installed = find(program);
     let other = variable(ANOTHER).map(|folder| {
         let file = PathBuf::from(folder).join(program);
         assert!(file.is_file(), "{ANOTHER} names a folder without {program}");

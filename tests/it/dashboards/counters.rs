@@ -18,7 +18,6 @@ const WINDOWS: &[(&str, &str)] = &[
     ("1h", "the spend rate by endpoint and origin"),
     ("1d", "the readings of a day"),
     ("7d", "whether a later day was read"),
-    ("14d:1m", "what was known last: as long as the alerts remember"),
 ];
 
 fn is_counter(sample: &str) -> bool {

@@ -67,8 +67,9 @@ fn the_table_of_alerts_shows_each_of_their_labels() {
                 assert!(!text(&organize["renameByName"][label]).is_empty(), "{place}: {label}");
             }
             let expression = text(&panel["targets"][0]["expr"]);
-            for label in ["vendor", "source", "state", "status", "metric", "window", "instance"] {
+            for label in ["vendor", "source", "state", "status", "kind", "metric", "window", "instance"] {
                 assert!(expression.contains(&format!("\"{label}\"")), "{place}: {label}");
+                assert_eq!(organize["excludeByName"][label], true, "{place}: {label} stands twice");
             }
             // The rank of the severity is the value, and the value is the order.
             assert_eq!(panel["transformations"][0]["options"]["sort"][0]["field"], "Value", "{place}");

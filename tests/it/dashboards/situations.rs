@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::board::expression;
+use crate::alerts::rules::alerts;
 use crate::alerts::tools::{run, versions};
 
 struct Situation {
@@ -13,6 +14,8 @@ struct Situation {
     /// Names and labels beside account, job and instance `a`; values.
     series: &'static [(&'static str, &'static str)],
     panel: (&'static str, &'static str),
+    /// Whether the shipped rules are loaded.
+    rules: bool,
     at: &'static str,
     /// None where nothing is to be shown but the panel's own words.
     shown: Option<f64>,
@@ -27,12 +30,29 @@ const BEHIND: (&str, &str) = ("Sources behind", "A");
 const INTERVAL: &str = r#"wallet_exporter_source_interval_seconds{vendor="batchdata",source="balance"}"#;
 const SUCCESS: &str = r#"wallet_exporter_source_last_success_timestamp_seconds{vendor="batchdata",source="balance"}"#;
 const BALANCE: &str = "batchdata_wallet_balance_usd{}";
+const BALANCE_UP: &str = r#"wallet_exporter_source_up{vendor="batchdata",source="balance"}"#;
+const REPORT_UP: &str = r#"wallet_exporter_source_up{vendor="batchdata",source="consumption"}"#;
+
+/// What the rules read besides, where a situation does not say otherwise: both sources polled every minute, with success.
+const POLLED: &[(&str, &str)] = &[
+    (INTERVAL, "60x400"),
+    (SUCCESS, "0+60x400"),
+    (BALANCE_UP, "1x400"),
+    (r#"wallet_exporter_source_interval_seconds{vendor="batchdata",source="consumption"}"#, "60x400"),
+    (r#"wallet_exporter_source_last_success_timestamp_seconds{vendor="batchdata",source="consumption"}"#, "0+60x400"),
+    (REPORT_UP, "1x400"),
+];
+
+/// What [`RUNWAY`] has to agree with: the condition of the alert, without its limit.
+const ALERTED: &str =
+    r#"max by (account) (account_window:batchdata_wallet_empty_timestamp_seconds:known{window="24h"} - time()) / 3600"#;
 
 const SITUATIONS: &[Situation] = &[
     Situation {
         name: "the runway counts down",
         series: &[(EMPTY_AT, "36000x60"), (BURN, "5x60")],
         panel: RUNWAY,
+        rules: false,
         at: "30m",
         shown: Some(9.5),
     },
@@ -40,27 +60,81 @@ const SITUATIONS: &[Situation] = &[
         name: "two days and more are shown as days",
         series: &[(EMPTY_AT, "866400x60"), (BURN, "5x60")],
         panel: ("Runway", "B"),
+        rules: false,
         at: "40m",
         shown: Some(10.0),
     },
     Situation {
-        name: "the runway counts down while nothing is known",
-        series: &[(EMPTY_AT, "36000x10 stale"), (BURN, "5x10 stale")],
+        name: "the runway counts down, by the rules",
+        series: &[(EMPTY_AT, "36000x60"), (BURN, "5x60"), (BALANCE, "50x60")],
         panel: RUNWAY,
+        rules: true,
+        at: "30m",
+        shown: Some(9.5),
+    },
+    Situation {
+        name: "the runway counts down while nothing is known",
+        series: &[
+            (EMPTY_AT, "36000x10 stale"),
+            (BURN, "5x10 stale"),
+            (BALANCE, "50x10 stale"),
+            (BALANCE_UP, "1x10 0x390"),
+            (SUCCESS, "0x400"),
+            (REPORT_UP, "1x10 0x390"),
+        ],
+        panel: RUNWAY,
+        rules: true,
         at: "5h",
         shown: Some(5.0),
+    },
+    Situation {
+        name: "the balance alone is withheld, and the spend rate doubles",
+        series: &[
+            (EMPTY_AT, "36000x10 stale"),
+            (BURN, "5x10 10x390"),
+            (BALANCE, "50x10 stale"),
+            (BALANCE_UP, "1x10 0x390"),
+            (SUCCESS, "0x400"),
+        ],
+        panel: RUNWAY,
+        rules: true,
+        at: "2h",
+        shown: Some(3.0),
+    },
+    Situation {
+        name: "the report alone is withheld, and the wallet is topped up",
+        series: &[
+            (EMPTY_AT, "36000x10 stale"),
+            (BURN, "5x10 stale"),
+            (BALANCE, "50x10 100x390"),
+            (REPORT_UP, "1x10 0x390"),
+        ],
+        panel: RUNWAY,
+        rules: true,
+        at: "2h",
+        shown: Some(20.0),
+    },
+    Situation {
+        name: "no rules are loaded and nothing is known",
+        series: &[(EMPTY_AT, "36000x10 stale"), (BURN, "5x10 stale")],
+        panel: RUNWAY,
+        rules: false,
+        at: "5h",
+        shown: None,
     },
     Situation {
         name: "what is not spent has no end, and the time 0 stands for it",
         series: &[(EMPTY_AT, "36000x10 stale"), (BURN, "5x10 0x300")],
         panel: RUNWAY,
+        rules: false,
         at: "5h",
         shown: Some(-5.0),
     },
     Situation {
         name: "nor has it when that was known last",
-        series: &[(EMPTY_AT, "36000x10 stale"), (BURN, "5x10 0x5 stale")],
+        series: &[(EMPTY_AT, "36000x10 stale"), (BURN, "5x10 0x5 stale"), (REPORT_UP, "1x15 0x300")],
         panel: RUNWAY,
+        rules: true,
         at: "5h",
         shown: Some(-5.0),
     },
@@ -73,13 +147,27 @@ const SITUATIONS: &[Situation] = &[
             (r#"wallet_exporter_source_up{source="consumption",instance="b"}"#, "1x60"),
         ],
         panel: RUNWAY,
+        rules: false,
         at: "30m",
         shown: Some(9.5),
+    },
+    Situation {
+        // The time 0 is the first of January.
+        name: "half an hour of a month of 31 days is over",
+        series: &[
+            (r#"batchdata_wallet_period_debit_usd{period="month_to_date"}"#, "100x60"),
+            (r#"batchdata_wallet_burn_usd_per_hour{window="7d"}"#, "2x60"),
+        ],
+        panel: ("Month-end projection", "A"),
+        rules: false,
+        at: "30m",
+        shown: Some(1_587.0),
     },
     Situation {
         name: "nothing known of a runway",
         series: &[(BALANCE, "5x60")],
         panel: RUNWAY,
+        rules: false,
         at: "30m",
         shown: None,
     },
@@ -90,6 +178,7 @@ const SITUATIONS: &[Situation] = &[
             (r#"batchdata_wallet_empty_timestamp_seconds{window="6h"}"#, "72000x60"),
         ],
         panel: ("Runway", "C"),
+        rules: false,
         at: "30m",
         shown: Some(2.0),
     },
@@ -100,17 +189,27 @@ const SITUATIONS: &[Situation] = &[
             (r#"batchdata_wallet_empty_timestamp_seconds{window="6h"}"#, "90000x60"),
         ],
         panel: ("Runway", "C"),
+        rules: false,
         at: "30m",
         shown: None,
     },
     Situation {
-        name: "the higher balance is an old one",
+        name: "two wallets under one name: the lower balance, which alerts",
+        series: &[(BALANCE, "500x60"), (r#"batchdata_wallet_balance_usd{instance="b"}"#, "900x60")],
+        panel: ("Balance", "A"),
+        rules: false,
+        at: "30m",
+        shown: Some(500.0),
+    },
+    Situation {
+        name: "the lower balance is an old one",
         series: &[
             (BALANCE, "500x60"),
-            (r#"batchdata_wallet_balance_usd{instance="b"}"#, "900x60"),
+            (r#"batchdata_wallet_balance_usd{instance="b"}"#, "300x60"),
             (r#"wallet_exporter_source_up{source="balance",instance="b"}"#, "0x60"),
         ],
         panel: ("Balance", "A"),
+        rules: false,
         at: "30m",
         shown: Some(500.0),
     },
@@ -118,6 +217,7 @@ const SITUATIONS: &[Situation] = &[
         name: "a poll failed and the balance is not too old",
         series: &[(BALANCE, "500x60"), (r#"wallet_exporter_source_up{source="balance"}"#, "0x60")],
         panel: ("Balance", "A"),
+        rules: false,
         at: "30m",
         shown: Some(500.0),
     },
@@ -125,11 +225,26 @@ const SITUATIONS: &[Situation] = &[
         name: "a balance without thresholds",
         series: &[(BALANCE, "500x60")],
         panel: ("Balance status", "A"),
+        rules: false,
         at: "30m",
         shown: Some(-1.0),
     },
-    Situation { name: "nothing fires", series: &[(RULES, "60x60")], panel: FIRING, at: "30m", shown: Some(0.0) },
-    Situation { name: "no rules are loaded", series: &[(BALANCE, "500x60")], panel: FIRING, at: "30m", shown: None },
+    Situation {
+        name: "nothing fires",
+        series: &[(RULES, "60x60")],
+        panel: FIRING,
+        rules: false,
+        at: "30m",
+        shown: Some(0.0),
+    },
+    Situation {
+        name: "no rules are loaded",
+        series: &[(BALANCE, "500x60")],
+        panel: FIRING,
+        rules: false,
+        at: "30m",
+        shown: None,
+    },
     Situation {
         name: "what fires of another account is its own",
         series: &[
@@ -139,6 +254,7 @@ const SITUATIONS: &[Situation] = &[
             (r#"ALERTS{alertname="WalletExporterTargetDown",alertstate="firing",account=""}"#, "1x60"),
         ],
         panel: FIRING,
+        rules: false,
         at: "30m",
         shown: Some(2.0),
     },
@@ -146,6 +262,7 @@ const SITUATIONS: &[Situation] = &[
         name: "a late scrape makes nothing older",
         series: &[(INTERVAL, "60x30"), (SUCCESS, "_x30 1770")],
         panel: BEHIND,
+        rules: false,
         at: "34m",
         shown: Some(0.0),
     },
@@ -153,6 +270,7 @@ const SITUATIONS: &[Situation] = &[
         name: "a source that is behind",
         series: &[(INTERVAL, "60x30"), (SUCCESS, "_x30 1500")],
         panel: BEHIND,
+        rules: false,
         at: "30m",
         shown: Some(1.0),
     },
@@ -160,6 +278,7 @@ const SITUATIONS: &[Situation] = &[
         name: "a source that never succeeded",
         series: &[(INTERVAL, "60x30")],
         panel: BEHIND,
+        rules: false,
         at: "30m",
         shown: Some(1.0),
     },
@@ -167,6 +286,7 @@ const SITUATIONS: &[Situation] = &[
         name: "none pending",
         series: &[(r#"batchdata_card_transactions_pending{kind="top_up",card_brand="visa"}"#, "0x60")],
         panel: ("Oldest pending", "A"),
+        rules: false,
         at: "30m",
         shown: Some(-1.0),
     },
@@ -189,30 +309,40 @@ impl Situation {
         let plain = expression("wallet", panel, query)
             .replace("$job", ".+")
             .replace("$instance", ".+")
-            .replace("$account", "default")
-            // promtool allows a query 10,000 samples.
-            .replace("[14d:1m]", "[6h:1m]");
+            .replace("$account", "default");
         let labels = if ["Alerts firing", "Sources behind"].contains(&panel) { "{}" } else { r#"{account="default"}"# };
+        let besides = POLLED.iter().filter(|(name, _)| self.rules && self.series.iter().all(|(own, _)| own != name));
+        let series = self.series.iter().chain(besides);
         let series: Vec<Value> =
-            self.series.iter().map(|(series, values)| json!({"series": labelled(series), "values": values})).collect();
+            series.map(|(series, values)| json!({"series": labelled(series), "values": values})).collect();
         let samples: Vec<Value> = self.shown.iter().map(|value| json!({"labels": labels, "value": value})).collect();
-        json!({
-            "name": self.name,
-            "interval": "1m",
-            "input_series": series,
-            "promql_expr_test": [{"expr": plain, "eval_time": self.at, "exp_samples": samples}],
-        })
+        let mut asked = vec![json!({"expr": plain, "eval_time": self.at, "exp_samples": samples})];
+        // Below zero it stands for no end, where nothing alerts.
+        if self.rules && self.shown.is_some_and(|hours| hours > 0.0) {
+            asked.push(json!({"expr": ALERTED, "eval_time": self.at, "exp_samples": samples}));
+        }
+        json!({"name": self.name, "interval": "1m", "input_series": series, "promql_expr_test": asked})
     }
 }
 
 #[test]
-fn tiles_are_right_in_situations_that_are_rare() {
+fn tiles_are_right_in_situations_that_are_rare_and_agree_with_the_alerts() {
+    let short = alerts().into_iter().find(|(name, _)| name == "WalletRunwayShort").unwrap().1.expr;
+    assert!(
+        short.starts_with(ALERTED.trim_start_matches("max by (account) ")),
+        "the alert asks another thing: {short}"
+    );
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("situations_test.yml");
-    let cases: Vec<Value> = SITUATIONS.iter().map(Situation::case).collect();
-    // JSON is YAML.
-    std::fs::write(&file, json!({"rule_files": [], "evaluation_interval": "1m", "tests": cases}).to_string()).unwrap();
-    for promtool in versions("promtool") {
-        run(&promtool, &["test", "rules", &file.to_string_lossy()]);
+    let rules = format!("{}/deploy/prometheus/wallet-recording.rules.yml", env!("CARGO_MANIFEST_DIR"));
+    for (name, loaded, files) in [("without", false, json!([])), ("with", true, json!([rules]))] {
+        let file = folder.path().join(format!("{name}_rules_test.yml"));
+        let cases: Vec<Value> = SITUATIONS.iter().filter(|one| one.rules == loaded).map(Situation::case).collect();
+        assert!(cases.len() >= 5);
+        // JSON is YAML.
+        let text = json!({"rule_files": files, "evaluation_interval": "1m", "tests": cases}).to_string();
+        std::fs::write(&file, text).unwrap();
+        for promtool in versions("promtool") {
+            run(&promtool, &["test", "rules", &file.to_string_lossy()]);
+        }
     }
 }
