@@ -10,8 +10,6 @@ use crate::upstream::{Reason, RequestError};
 
 /// The longest pause of our own choosing.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15 * 60);
-/// The longest pause that a vendor may ask for.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 /// The first pause after a transient failure; it doubles from there.
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 /// The same after a 429: the vendor has said that it is too much.
@@ -20,11 +18,6 @@ const FIRST_BACKOFF_LIMITED: Duration = Duration::from_secs(30);
 const SHORTEST_BACKOFF: Duration = Duration::from_secs(1);
 /// Share of an interval by which polls are spread, so that sources and replicas do not march in step.
 const JITTER: f64 = 0.05;
-
-/// How long the vendor asks to be left alone, at most an hour.
-pub fn asked_pause(error: &RequestError) -> Option<Duration> {
-    error.retry_after.map(|asked| asked.min(LONGEST_RETRY_AFTER))
-}
 
 /// Decides when to try again.
 #[derive(Debug)]
@@ -57,7 +50,7 @@ impl Schedule {
             let ceiling = first.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
             ceiling.mul_f64(self.random.f64()).max(SHORTEST_BACKOFF)
         };
-        let asked = asked_pause(error);
+        let asked = error.retry_after;
         // A little later than asked, never sooner: the vendor counts on its own clock.
         let asked = asked.map(|asked| asked + Duration::from_secs(1).mul_f64(self.random.f64()));
         now + pause.max(asked.unwrap_or_default())
@@ -95,12 +88,10 @@ mod tests {
     }
 
     #[test]
-    fn what_the_vendor_asks_for_is_honoured_up_to_an_hour() {
+    fn what_the_vendor_asks_for_is_honoured() {
         for seed in 0..50 {
             let asked = pause(Reason::RateLimited, 1, Some(120), seed);
             assert!(asked >= Duration::from_secs(120) && asked <= Duration::from_secs(121));
-            let absurd = pause(Reason::RateLimited, 1, Some(u64::MAX / 4), seed);
-            assert!(absurd >= LONGEST_RETRY_AFTER && absurd <= LONGEST_RETRY_AFTER + Duration::from_secs(1));
         }
     }
 

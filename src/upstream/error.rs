@@ -105,7 +105,7 @@ pub struct RequestError {
     pub reason: Reason,
     /// The HTTP status, if one came.
     pub status: Option<u16>,
-    /// What the vendor's `Retry-After` asks for, uncapped.
+    /// What the vendor's `Retry-After` asks for, at most an hour.
     pub retry_after: Option<Duration>,
     /// The vendor's clock as its `Date` header showed it.
     pub server_time: Option<DateTime<Utc>>,

@@ -25,6 +25,9 @@ use super::transport::{Outgoing, Transport};
 use super::{tls, transport_error};
 use crate::names::Operation;
 
+/// The longest pause that a vendor may ask for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3_600);
+
 /// Sends requests with one credential to one host.
 pub(crate) struct HttpClient {
     transport: Arc<dyn Transport>,
@@ -117,6 +120,7 @@ impl HttpClient {
     ) -> Result<Answer, RequestError> {
         let mut observed =
             Observed { observer: Arc::clone(&self.observer), operation, code: None, start: Instant::now() };
+        let asked_with = self.credential.secret().version();
         let secret = self.credential.secret().current();
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()))
             .map_err(|_| RequestError::new(operation, Reason::Unauthorized, "the token cannot stand in a header"))?;
@@ -141,6 +145,12 @@ impl HttpClient {
         let about = About { operation, status: status.as_u16(), server_time };
         if let Some((reason, words)) = head::failure(status) {
             let retry_after = head::retry_after(headers, self.credential.clock().now());
+            let retry_after = retry_after.map(|asked| asked.min(LONGEST_RETRY_AFTER));
+            // Here and not where the error ends: a pass may succeed without this answer, and is asked to wait all the same.
+            if let Some(asked) = retry_after.filter(|_| reason == Reason::RateLimited) {
+                let until = self.credential.clock().boot() + asked;
+                self.credential().pause(until, &asked_with);
+            }
             return Err(RequestError { retry_after, ..about.error(reason, words) });
         }
         if let Some(words) = head::wrong_type(kind, headers) {

@@ -18,7 +18,6 @@ use crate::batchdata::{CONSUMPTION, Client, ConsumptionReport, ConsumptionView, 
 use crate::clock::BootTime;
 use crate::names::Source;
 use crate::poll::account_storage::{AccountStorage, midnight_after};
-use crate::poll::schedule::asked_pause;
 use crate::poll::source::Poller;
 use crate::store::StoreError;
 use crate::upstream::{CredentialState, Reason, RequestError};
@@ -173,19 +172,11 @@ impl ConsumptionPoller {
             }
         }
         let mut report = self.by_day(from, to).await?;
-        let asked_with = self.client.credential().secret_version();
-        match self.client.consumption(recent, to, Grain::Hour).await {
-            Ok(hourly) => {
-                report.days.split_off(&recent);
-                report.days.extend(hourly.days);
-                report.hourly = hourly.hourly;
-            }
-            // The pass succeeds without it, and still the vendor is left alone for as long as it asks.
-            Err(error) => {
-                if let Some(asked) = asked_pause(&error) {
-                    self.client.credential().pause(self.storage.clock.boot() + asked, &asked_with);
-                }
-            }
+        // The pass succeeds without it.
+        if let Ok(hourly) = self.client.consumption(recent, to, Grain::Hour).await {
+            report.days.split_off(&recent);
+            report.days.extend(hourly.days);
+            report.hourly = hourly.hourly;
         }
         Ok(report)
     }
