@@ -77,7 +77,7 @@ pub(super) fn routes(
     let router = Router::new()
         .route(PAGE, get(page))
         .route(STATUS, get(async |State(shared): State<Shared>| Json(shared.site.status())))
-        .route(DOCUMENTATION, get(async || document::answer("Documentation", document::README)))
+        .route(DOCUMENTATION, get(async || document::answer("Documentation", document::DOCUMENTATION)))
         .route(RUNBOOKS, get(async || document::answer("Runbooks", document::RUNBOOKS)))
         .layer(CompressionLayer::new())
         .route(&telemetry_path, get(metrics))
