@@ -1,7 +1,7 @@
 //! Configuration.
 //!
 //! Flows in: flags and the environment, as text. Flows out: a checked [`Config`], or every error at once.
-//! Invariant: only this module reads the environment or constructs a `Config`, and no message holds a value. This is the
+//! Invariant: only this module reads the environment or constructs a `Config`, and no message holds a secret. This is the
 //! only home of envy, which merely fills flat structs of strings: judging them is done here.
 
 mod batchdata;
@@ -43,6 +43,8 @@ pub struct Config {
     pub batchdata: Option<BatchData>,
     /// The Rightfoot account, if it is on.
     pub rightfoot: Option<Rightfoot>,
+    /// Variables that are not ours and whose names look as if they were meant to be.
+    lookalikes: Vec<String>,
 }
 
 /// A configuration as far as it could be read, for `check`, which looks for more errors than are in it.
@@ -56,6 +58,7 @@ pub struct Draft {
     pub errors: ConfigErrors,
     batchdata: Option<BatchData>,
     rightfoot: Option<Rightfoot>,
+    lookalikes: Vec<String>,
 }
 
 /// From when on an account's counters are to count.
@@ -87,7 +90,7 @@ impl Process {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Process, ConfigErrors> {
         let mut errors = ConfigErrors::default();
-        let known = strings(variables, &mut errors);
+        let (known, _) = strings(variables, &mut errors);
         let process = process::check(flags, section(&known, "", &mut errors), &mut errors);
         if errors.is_empty() { Ok(process) } else { Err(errors) }
     }
@@ -98,7 +101,7 @@ impl Draft {
     #[must_use]
     pub fn read(flags: &Flags, variables: impl IntoIterator<Item = (OsString, OsString)>, now: DateTime<Utc>) -> Draft {
         let mut errors = ConfigErrors::default();
-        let known = strings(variables, &mut errors);
+        let (known, lookalikes) = strings(variables, &mut errors);
         let process = process::check(flags, section(&known, "", &mut errors), &mut errors);
         let wallet: batchdata::RawBatchData = section(&known, BATCHDATA, &mut errors);
         let account: rightfoot::RawRightfoot = section(&known, RIGHTFOOT, &mut errors);
@@ -110,10 +113,16 @@ impl Draft {
         if errors.is_empty() && batchdata.is_none() && rightfoot.is_none() {
             errors.add(
                 "BATCHDATA_API_TOKEN, RIGHTFOOT_API_KEY",
-                "set at least one of them (or its _FILE), or try `wallet-exporter demo`, which needs none",
+                "set at least one of them or its _FILE; to try the program without credentials, run `wallet-exporter demo`",
             );
         }
-        Draft { process, base_lines, errors, batchdata, rightfoot }
+        Draft { process, base_lines, errors, batchdata, rightfoot, lookalikes }
+    }
+
+    /// Whether the webhook is opened, as far as the configuration could be read.
+    #[must_use]
+    pub fn opens_webhook(&self) -> bool {
+        self.rightfoot.as_ref().is_some_and(|account| account.webhook_secret.is_some())
     }
 
     /// The configuration, if it has no error.
@@ -121,8 +130,8 @@ impl Draft {
     /// # Errors
     /// All errors together.
     pub fn finish(self) -> Result<Config, ConfigErrors> {
-        let Draft { process, errors, batchdata, rightfoot, .. } = self;
-        if errors.is_empty() { Ok(Config { process, batchdata, rightfoot }) } else { Err(errors) }
+        let Draft { process, errors, batchdata, rightfoot, lookalikes, .. } = self;
+        if errors.is_empty() { Ok(Config { process, batchdata, rightfoot, lookalikes }) } else { Err(errors) }
     }
 }
 
@@ -150,7 +159,7 @@ impl Config {
     /// What deserves a word although it is no error.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let mut warnings = self.lookalikes.clone();
         if let Some(wallet) = &self.batchdata
             && wallet.warning_balance.is_none()
             && wallet.critical_balance.is_none()
@@ -183,12 +192,17 @@ impl Config {
 const BATCHDATA: &str = "BATCHDATA_";
 const RIGHTFOOT: &str = "RIGHTFOOT_";
 
-/// Keeps the variables that are ours and not empty; a name that only looks like ours is an error.
+/// So many slips of the pen make a name that resembles ours. Longer names leave room for more.
+const SLIPS: usize = 2;
+
+/// Keeps the variables that are ours and not empty. A name with one of our prefixes that is not ours is an error; another
+/// that only resembles ours may be another program's, so it is a warning.
 fn strings(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     errors: &mut ConfigErrors,
-) -> BTreeMap<String, String> {
+) -> (BTreeMap<String, String>, Vec<String>) {
     let mut known = BTreeMap::new();
+    let mut lookalikes = Vec::new();
     for (name, value) in variables {
         let Some(name) = name.to_str() else { continue };
         if proxy::VARIABLES.iter().any(|known| name.eq_ignore_ascii_case(known)) {
@@ -201,7 +215,15 @@ fn strings(
         if !ours {
             let prefixed = name.starts_with(BATCHDATA) || name.starts_with(RIGHTFOOT);
             if prefixed && !is_service_link(name) {
-                errors.add(name, "is not a variable of this program: check its spelling, or unset it");
+                let remedy = match variables::nearest(name, name.len() / 3) {
+                    Some(nearest) => format!("is not a variable of this program: did you mean {nearest}?"),
+                    None => "is not a variable of this program: see --help for their names, or unset it".to_owned(),
+                };
+                errors.add(name, remedy);
+            } else if !prefixed && let Some(nearest) = variables::nearest(name, SLIPS) {
+                lookalikes.push(format!(
+                    "{name} is not a variable of this program and has no effect: did you mean {nearest}?"
+                ));
             }
             continue;
         }
@@ -213,7 +235,7 @@ fn strings(
             None => errors.add(name, "is not UTF-8: write plain text"),
         }
     }
-    known
+    (known, lookalikes)
 }
 
 /// Kubernetes describes every service of a namespace in variables of its own; one may be called `batchdata-proxy`.

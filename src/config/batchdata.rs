@@ -99,8 +99,8 @@ pub(super) fn check(raw: RawBatchData, today: NaiveDate, errors: &mut ConfigErro
     let consumption = interval("BATCHDATA_CONSUMPTION_INTERVAL", raw.consumption_interval, "5m");
     let card = interval("BATCHDATA_CARD_INTERVAL", raw.card_interval, "5m");
     let count_since = section::optional("BATCHDATA_COUNT_SINCE", raw.count_since, errors, values::date);
-    if count_since.is_some_and(|day| day > today) {
-        errors.add("BATCHDATA_COUNT_SINCE", "write a UTC date that is not in the future");
+    if let Some(day) = count_since.filter(|day| *day > today) {
+        errors.add("BATCHDATA_COUNT_SINCE", format!("{day} is in the future: write a UTC date up to today, {today}"));
     }
     let warning =
         section::optional("BATCHDATA_WARNING_BALANCE_USD", raw.warning_balance_usd, errors, values::threshold);
@@ -109,7 +109,10 @@ pub(super) fn check(raw: RawBatchData, today: NaiveDate, errors: &mut ConfigErro
     if let (Some(warning), Some(critical)) = (warning, critical)
         && critical >= warning
     {
-        errors.add("BATCHDATA_CRITICAL_BALANCE_USD", "write an amount below BATCHDATA_WARNING_BALANCE_USD");
+        errors.add(
+            "BATCHDATA_CRITICAL_BALANCE_USD",
+            "write an amount below BATCHDATA_WARNING_BALANCE_USD, such as 50 for a warning at 200",
+        );
     }
     let max_age = section::value("BATCHDATA_MAX_AGE", raw.max_age, "1h", errors, values::duration);
     if let (Some(max_age), Some(longest)) = (max_age, [balance, consumption, card].into_iter().flatten().max())

@@ -87,7 +87,7 @@ pub(super) fn check(raw: RawRightfoot, now: DateTime<Utc>, errors: &mut ConfigEr
     let base_url =
         section::value("RIGHTFOOT_BASE_URL", raw.base_url, "https://api.rightfoot.com", errors, values::base_url);
     let batch_ids = section::value("RIGHTFOOT_BATCH_IDS", raw.batch_ids, "", errors, values::uuids);
-    let batch_ids_file = raw.batch_ids_file.map(PathBuf::from);
+    let batch_ids_file = section::optional("RIGHTFOOT_BATCH_IDS_FILE", raw.batch_ids_file, errors, values::path);
     let batch_ids_warning = match batch_ids_file.as_deref().map(ids_file::read) {
         None => None,
         Some(Ok(found)) => found.warning(),
@@ -97,8 +97,11 @@ pub(super) fn check(raw: RawRightfoot, now: DateTime<Utc>, errors: &mut ConfigEr
         }
     };
     let count_since = section::optional("RIGHTFOOT_COUNT_SINCE", raw.count_since, errors, values::date_or_time);
-    if count_since.is_some_and(|since| since > now) {
-        errors.add("RIGHTFOOT_COUNT_SINCE", "write a UTC date or time that is not in the future");
+    if let Some(since) = count_since.filter(|since| *since > now) {
+        let since = since.format("%Y-%m-%dT%H:%M:%SZ");
+        let remedy =
+            format!("{since} is in the future: write a UTC date or time up to now, such as {}", now.date_naive());
+        errors.add("RIGHTFOOT_COUNT_SINCE", remedy);
     }
     let interval = section::value("RIGHTFOOT_INTERVAL", raw.interval, "1m", errors, values::interval);
     let settle_after = section::value("RIGHTFOOT_SETTLE_AFTER", raw.settle_after, "6h", errors, |text| {
