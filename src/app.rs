@@ -28,12 +28,12 @@ use crate::vendor::{BuildError, RequestLimits, Transport};
 pub use build::App;
 pub use check::check;
 #[cfg(feature = "demo")]
-pub use demo::{Demo, demo};
+pub use demo::{Demo, DemoFlags, demo};
 pub use once::{check_online, dump};
 pub use output::print;
 pub use serve::{Addresses, Running, serve};
 #[cfg(feature = "demo")]
-pub use simulate::{SimulateFlags, VendorClock, simulate};
+pub use simulate::{ScenarioName, SimulateFlags, VendorClock, simulate};
 
 /// What the application depends on; tests put other things in.
 #[derive(Clone)]

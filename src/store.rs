@@ -36,7 +36,7 @@ use open::OpenFile;
 
 pub use fault::{StorageFault, StorageFaultKind};
 pub use open::{FILE_NAME, OpenError, Renamed};
-pub use peek::{StoredSince, configured_since};
+pub use peek::{StoredSince, configured_since, has_file, writable};
 pub use sources::StoredSource;
 
 /// A row of the table `account`.
