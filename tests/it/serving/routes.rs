@@ -59,7 +59,8 @@ async fn every_documented_address_answers() {
 async fn the_documents_of_this_version_are_pages_with_an_anchor_for_each_heading() {
     let running = start().await;
     let documents = ["README.md", "docs/metrics.md", "docs/configuration.md", "docs/counters.md", "docs/storage.md"];
-    let documents = documents.iter().chain(&["docs/http-api.md", "docs/security.md"]).map(|file| ("/documentation", *file));
+    let documents =
+        documents.iter().chain(&["docs/http-api.md", "docs/security.md"]).map(|file| ("/documentation", *file));
     let mut headings = 0;
     for (path, file) in documents.chain([("/runbooks", "deploy/prometheus/runbooks.md")]) {
         let answer = get(running.address, path).await;
