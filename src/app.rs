@@ -5,6 +5,7 @@
 
 mod build;
 mod check;
+mod config;
 #[cfg(feature = "demo")]
 mod demo;
 mod once;
@@ -14,19 +15,17 @@ mod signals;
 #[cfg(feature = "demo")]
 mod simulate;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use rustls_pki_types::CertificateDer;
-
-use crate::clock::{SharedClock, SystemClock};
+use crate::catalog::{self, FamilySpec};
 use crate::config::ConfigErrors;
-use crate::poll::account_storage::StorageWork;
-use crate::store::{OpenError, StoreError};
-use crate::vendor::{BuildError, RequestLimits, Transport};
+use crate::integration::Integration;
+use crate::poll::builder::StartError;
+use crate::store::{OpenError, Schema};
+use crate::{batchdata, rightfoot, store};
 
+pub use crate::poll::builder::Dependencies;
 pub use build::App;
 pub use check::check;
+pub use config::{Config, Draft, variables};
 #[cfg(feature = "demo")]
 pub use demo::{Demo, DemoFlags, demo};
 pub use once::{check_online, dump};
@@ -35,37 +34,20 @@ pub use serve::{Addresses, Running, serve};
 #[cfg(feature = "demo")]
 pub use simulate::{ScenarioName, SimulateFlags, VendorClock, simulate};
 
-/// What the application depends on; tests put other things in.
-#[derive(Clone)]
-pub struct Dependencies {
-    /// Time.
-    pub clock: SharedClock,
-    /// Sizes and durations that requests to the vendors may have.
-    pub limits: RequestLimits,
-    /// What sends the requests to the vendors; the network if absent.
-    pub transport: Option<Arc<dyn Transport>>,
-    /// Where work on the storage is done.
-    pub storage_work: StorageWork,
-    /// Certificates to trust beside the system's.
-    pub extra_roots: Vec<CertificateDer<'static>>,
-    /// Makes chance repeat, where it is set.
-    pub seed: Option<u64>,
-    /// How long open scrapes may go on at the end.
-    pub drain: Duration,
-}
+/// Every vendor. A new one is added here, and to [`SCHEMA`] if it has tables.
+pub const INTEGRATIONS: [Integration; 2] = [batchdata::INTEGRATION, rightfoot::INTEGRATION];
 
-impl Default for Dependencies {
-    fn default() -> Dependencies {
-        Dependencies {
-            clock: SystemClock::shared(),
-            limits: RequestLimits::default(),
-            transport: None,
-            storage_work: StorageWork::Threads,
-            extra_roots: Vec::new(),
-            seed: None,
-            drain: Duration::from_secs(10),
-        }
-    }
+/// The versions of the storage, each with the parts of those who have tables. A step that was released is never changed.
+pub const SCHEMA: Schema = Schema(&[
+    &[store::SCHEMA_1, batchdata::SCHEMA_1, rightfoot::SCHEMA_1],
+    &[store::SCHEMA_2, batchdata::SCHEMA_2, rightfoot::SCHEMA_2],
+    &[store::SCHEMA_3],
+]);
+
+/// Every metric family, in the order of the exposition.
+pub fn families() -> impl Iterator<Item = &'static FamilySpec> {
+    let of_vendors = INTEGRATIONS.iter().flat_map(|vendor| vendor.families).copied().flatten().copied();
+    of_vendors.chain(catalog::of_exporter())
 }
 
 /// Why the application did not start or ended badly.
@@ -77,17 +59,9 @@ pub enum AppError {
     /// The storage cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The storage cannot be read.
+    /// An account cannot be started.
     #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A vendor's client cannot be built.
-    #[error("{variable}: {source}")]
-    Client {
-        /// The variable to look at.
-        variable: &'static str,
-        /// What is wrong.
-        source: BuildError,
-    },
+    Start(#[from] StartError),
     /// A server cannot start.
     #[error(transparent)]
     Serve(#[from] crate::http::ServeError),

@@ -1,7 +1,7 @@
-//! Every metric family.
+//! Metric families: their shape, and those that belong to no vendor.
 //!
 //! Flows out: names, types, labels and help texts, for the code that fills the families and for the tests that hold the
-//! documentation, the dashboards and the rules to them. Invariant: a family is defined once, here; a counter's name ends
+//! documentation, the dashboards and the rules to them. Invariant: a family is defined once, here or in its vendor's folder; a counter's name ends
 //! in `_total`.
 
 /// The type of a family.
@@ -51,74 +51,44 @@ impl FamilySpec {
     }
 }
 
-const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> FamilySpec {
+/// A gauge.
+pub(crate) const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> FamilySpec {
     FamilySpec { name, kind: MetricType::Gauge, labels, help }
 }
 
-const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> FamilySpec {
+/// A counter.
+pub(crate) const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> FamilySpec {
     FamilySpec { name, kind: MetricType::Counter, labels, help }
 }
 
-const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> FamilySpec {
+/// A histogram.
+pub(crate) const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> FamilySpec {
     FamilySpec { name, kind: MetricType::Histogram, labels, help }
 }
 
-const ACCOUNT: &[&str] = &["account"];
+/// The labels of a family with one series an account.
+pub(crate) const ACCOUNT: &[&str] = &["account"];
 const SOURCE: &[&str] = &["account", "vendor", "source"];
-const WINDOW: &[&str] = &["account", "window"];
-const CARD_EVENT: &[&str] = &["account", "kind", "status", "card_brand"];
 
+/// Defines families, and a list of them in this order.
 macro_rules! families {
     ($(#[$list_doc:meta])* $list:ident: $($constant:ident = $spec:expr;)*) => {
         $(#[doc = concat!("Family ", stringify!($constant), "; see its help text.")]
-        pub static $constant: FamilySpec = $spec;)*
+        pub static $constant: $crate::catalog::FamilySpec = $spec;)*
         $(#[$list_doc])*
-        pub static $list: &[&FamilySpec] = &[$(&$constant),*];
+        pub static $list: &[&$crate::catalog::FamilySpec] = &[$(&$constant),*];
     };
 }
+pub(crate) use families;
 
-/// All of them, in the order of the exposition.
-pub fn all() -> impl Iterator<Item = &'static FamilySpec> {
+/// Those that belong to no vendor, in the order of the exposition.
+pub fn of_exporter() -> impl Iterator<Item = &'static FamilySpec> {
     FACTS.iter().chain(INSTRUMENTS).chain(PROCESS).copied()
 }
 
 families! {
-    /// What is known of the vendors' accounts and of the exporter, built from a snapshot.
+    /// What is known of the accounts' sources and of the exporter, built from a snapshot.
     FACTS:
-    BALANCE = gauge("batchdata_wallet_balance_usd", ACCOUNT, "Wallet balance in US dollars, as the vendor last computed it.");
-    BALANCE_AS_OF = gauge("batchdata_wallet_balance_as_of_timestamp_seconds", ACCOUNT, "When the vendor computed the wallet balance.");
-    BALANCE_THRESHOLD = gauge("batchdata_wallet_balance_threshold_usd", &["account", "severity"], "Configured balance in US dollars below which the alert of this severity fires.");
-    DEBIT = counter("batchdata_wallet_debit_usd_total", ACCOUNT, "Spend in US dollars; the highest total that the vendor has reported since counting began.");
-    CREDIT = counter("batchdata_wallet_credit_usd_total", ACCOUNT, "Credits to the wallet in US dollars; the highest total that the vendor has reported since counting began.");
-    ORIGIN_DEBIT = counter("batchdata_wallet_origin_debit_usd_total", &["account", "origin"], "Spend in US dollars by origin; the parts need not add up to the total.");
-    ORIGIN_CREDIT = counter("batchdata_wallet_origin_credit_usd_total", &["account", "origin"], "Credits in US dollars by origin; the parts need not add up to the total.");
-    PATH_DEBIT = counter("batchdata_wallet_api_path_debit_usd_total", &["account", "api_path"], "Spend in US dollars by API path; the parts need not add up to the total.");
-    UNATTRIBUTED = gauge("batchdata_wallet_unattributed_usd", &["account", "report"], "Counted total minus the sum of its parts in US dollars; may be negative.");
-    REVISED_DOWN = gauge("batchdata_wallet_revised_down_usd", &["account", "report"], "What the counters of a report hold back in US dollars because the vendor restated it downward.");
-    WALLET_COUNT_SINCE = gauge("batchdata_wallet_count_since_timestamp_seconds", ACCOUNT, "From when on the spend counters count.");
-    PERIOD_DEBIT = gauge("batchdata_wallet_period_debit_usd", &["account", "period"], "Spend in US dollars over a period of UTC days, exactly as the vendor reports it now.");
-    PERIOD_CREDIT = gauge("batchdata_wallet_period_credit_usd", &["account", "period"], "Credits in US dollars over a period of UTC days, exactly as the vendor reports them now.");
-    BURN = gauge("batchdata_wallet_burn_usd_per_hour", WINDOW, "Spend in US dollars an hour over the window that ends at the last report, from the vendor's own hours and days.");
-    RUNWAY = gauge("batchdata_wallet_runway_seconds", WINDOW, "Seconds from the poll of the balance until it is used up at the burn of the window; 0 if nothing is left, absent if nothing is spent.");
-    EMPTY = gauge("batchdata_wallet_empty_timestamp_seconds", WINDOW, "When the balance is used up at the burn of the window.");
-    CARD_TRANSACTIONS = counter("batchdata_card_transactions_total", CARD_EVENT, "Card transactions, each counted once under each state in which it was seen.");
-    CARD_CREDITS = counter("batchdata_card_amount_usd_total", CARD_EVENT, "Credits of card transactions in US dollars, without sign.");
-    CARD_PENDING = gauge("batchdata_card_transactions_pending", &["account", "kind", "card_brand"], "Card transactions that have not ended.");
-    CARD_OLDEST_PENDING = gauge("batchdata_card_oldest_pending_timestamp_seconds", ACCOUNT, "When the oldest pending card transaction was made; absent if none is pending.");
-    CARD_SALES_TAX = counter("batchdata_card_sales_tax_usd_total", &["account", "card_brand"], "Sales tax on paid card transactions in US dollars.");
-    CARD_FEES = counter("batchdata_card_processing_fees_usd_total", &["account", "card_brand"], "Processing fees on paid card transactions in US dollars.");
-    CARD_LAST = gauge("batchdata_card_last_transaction_timestamp_seconds", &["account", "kind", "status"], "When the newest card transaction of this kind and status was made.");
-    CHECKS = counter("rightfoot_balance_checks_total", &["account", "status", "submitted_via"], "Balance checks of settled batches.");
-    CHECKS_BY_INSTITUTION = counter("rightfoot_balance_checks_by_institution_total", &["account", "institution", "status"], "Balance checks of settled batches by institution.");
-    CHECK_BALANCE = histogram("rightfoot_balance_check_balance_usd", ACCOUNT, "Balances in US dollars found by successful checks of settled batches; a negative one adds nothing to the sum.");
-    ROWS_REJECTED = counter("rightfoot_balance_check_rows_rejected_total", &["account", "reason"], "Rows of the export that could not be used, counted when first met.");
-    OPEN_CHECKS = gauge("rightfoot_open_balance_checks", &["account", "status", "submitted_via"], "Balance checks of batches that have not settled.");
-    BATCHES = gauge("rightfoot_batches", &["account", "state"], "Batches by state.");
-    BATCH_RESULTS = gauge("rightfoot_batch_results", &["account", "batch_id", "status"], "Results by status of the 20 batches with the newest results.");
-    BATCH_LAST_RESULT = gauge("rightfoot_batch_last_result_timestamp_seconds", &["account", "batch_id"], "Newest result of the 20 batches with the newest results.");
-    OLDEST_OPEN_BATCH = gauge("rightfoot_oldest_open_batch_timestamp_seconds", ACCOUNT, "When the oldest batch that has not settled was first seen; absent if there is none.");
-    CHECKS_COUNT_SINCE = gauge("rightfoot_count_since_timestamp_seconds", ACCOUNT, "From when on balance checks count, by their own time.");
-    WEBHOOK_EVENTS = counter("rightfoot_webhook_events_total", &["account", "result"], "Webhook events by what became of them.");
     WEBHOOK_UNMATCHED = counter("wallet_exporter_webhook_unmatched_total", &[], "Requests to the webhook with a wrong secret.");
     SOURCE_UP = gauge("wallet_exporter_source_up", SOURCE, "1 if the last attempt of the source succeeded, 0 if it failed.");
     SOURCE_FAILING = gauge("wallet_exporter_source_failing", &["account", "vendor", "source", "reason"], "1 for the reason for which the last attempt of the source failed, 0 for the others.");

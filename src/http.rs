@@ -1,7 +1,7 @@
 //! Serves the exposition, the page, and the webhook.
 //!
-//! Flows in: the exposition and the state, through [`Site`]; webhook events. Flows out: HTTP answers; event
-//! ids to the webhook_sink. Invariant: no answer waits for a vendor, and whatever a client does, it ends within a limit.
+//! Flows in: the exposition and the state, through [`Site`]; webhook events. Flows out: HTTP answers; events
+//! to the accounts. Invariant: no answer waits for a vendor, and whatever a client does, it ends within a limit.
 
 mod connection;
 mod document;
@@ -21,4 +21,4 @@ pub use listener::{BindError, bind};
 pub use server::{Options, ServeError, Server};
 pub use site::Site;
 pub use web::{Web, WebConfigError};
-pub use webhook::{WebhookEvent, WebhookOptions, WebhookServer};
+pub use webhook::{WebhookOptions, WebhookServer};

@@ -12,7 +12,8 @@ use prometheus::proto::{Metric, MetricFamily};
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::catalog::{self as c, FamilySpec};
-use crate::vendor::{Observe, Operation, Reason, Source, Vendor};
+use crate::names::{Operation, Source, Vendor};
+use crate::upstream::{Observe, Reason};
 
 /// What HTTP requests are for.
 pub const HANDLERS: [&str; 8] = ["metrics", "page", "status", "documentation", "health", "reload", "webhook", "other"];
@@ -174,12 +175,12 @@ impl Account {
             registry,
         };
         for source in sources {
-            let operation = source.operation().as_str();
+            let operation = source.operation.name;
             for code in EXPECTED_CODES {
-                instruments.requests.with_label_values(&[account, vendor.as_str(), operation, code]);
+                instruments.requests.with_label_values(&[account, vendor.name, operation, code]);
             }
-            instruments.durations.with_label_values(&[account, vendor.as_str(), operation]);
-            instruments.polls.with_label_values(&[account, vendor.as_str(), source.as_str()]);
+            instruments.durations.with_label_values(&[account, vendor.name, operation]);
+            instruments.polls.with_label_values(&[account, vendor.name, source.name]);
             for reason in Reason::ALL {
                 instruments.failure(source, reason);
             }
@@ -188,12 +189,12 @@ impl Account {
     }
 
     fn failure(&self, source: Source, reason: Reason) -> IntCounter {
-        self.failures.with_label_values(&[&self.account, self.vendor.as_str(), source.as_str(), reason.as_str()])
+        self.failures.with_label_values(&[&self.account, self.vendor.name, source.name, reason.as_str()])
     }
 
     /// A source was polled; with the reason if that failed.
     pub fn polled(&self, source: Source, failed: Option<Reason>) {
-        self.polls.with_label_values(&[&self.account, self.vendor.as_str(), source.as_str()]).inc();
+        self.polls.with_label_values(&[&self.account, self.vendor.name, source.name]).inc();
         if let Some(reason) = failed {
             self.failure(source, reason).inc();
         }
@@ -202,7 +203,7 @@ impl Account {
     /// Requests so far to an endpoint, answered or not.
     #[must_use]
     pub fn requests(&self, operation: Operation) -> u64 {
-        self.durations.with_label_values(&[&self.account, self.vendor.as_str(), operation.as_str()]).get_sample_count()
+        self.durations.with_label_values(&[&self.account, self.vendor.name, operation.name]).get_sample_count()
     }
 
     /// The families as they stand.
@@ -215,7 +216,7 @@ impl Account {
 impl Observe for Account {
     fn request(&self, operation: Operation, code: Option<u16>, took: Duration) {
         let code = code.map_or_else(|| NO_ANSWER.to_owned(), |code| code.to_string());
-        let (vendor, operation) = (self.vendor.as_str(), operation.as_str());
+        let (vendor, operation) = (self.vendor.name, operation.name);
         self.requests.with_label_values(&[self.account.as_str(), vendor, operation, &code]).inc();
         self.durations.with_label_values(&[&self.account, vendor, operation]).observe(took.as_secs_f64());
     }

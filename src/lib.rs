@@ -1,19 +1,24 @@
 //! wallet-exporter: a Prometheus exporter for prepaid data-API wallets.
 //!
-//! Data goes one way, and a module uses only modules above it in this list:
+//! Each vendor is one folder: configuration, client, and for each report its wire format, meaning, tables, poll and
+//! families. What belongs to no vendor is in shared modules. A module uses only modules above it in this list, a vendor's
+//! folder never uses another's, and only `app` names them.
 //!
 //! ```text
-//!  vendor      HTTP answers -> typed records         the only home of reqwest and csv-core
-//!  domain      exact sums, the counters' rule        pure: no I/O, no clock
-//!  store       what must survive a restart           the only home of SQLite
-//!  snapshot    last good values and their age
-//!  poll        when to fetch; one task per source
-//!  metrics     families and text, when scraped       facts from snapshots, instruments from registries
-//!  http        axum                                  never calls a vendor, never waits for one
+//!  upstream     requests: credential, pause, errors, CSV         the only home of reqwest and csv-core
+//!  counting     the counters' rule, label limits, zero starts    pure: no I/O, no clock
+//!  store        what must survive a restart                      the only home of SQLite
+//!  snapshot     last good values and their age, by account
+//!  exposition   families and text, when scraped                  facts from snapshots, instruments from registries
+//!  poll         when to fetch; one task per source
+//!  batchdata    the wallet: balance, consumption, cards
+//!  rightfoot    the balance checks: batches, webhook
+//!  http         axum                                             never calls a vendor, never waits for one
 //! ```
 //!
-//! Beside the flow: `money`, `printable` (text for terminals), `clock`, `names`, `config`, `telemetry`, `catalog` (every
-//! metric family), `instruments` (what this process did, counted with the `prometheus` crate), `app` (wiring, shutdown).
+//! Beside the flow: `money`, `printable` (text for terminals), `clock`, `names`, `config`, `telemetry`, `catalog` (metric
+//! families), `instruments` (what this process did, counted with the `prometheus` crate), `integration` (what a vendor's
+//! folder offers), `app` (the list of vendors, wiring, shutdown).
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::float_cmp)
@@ -27,12 +32,15 @@ pub mod config;
 pub mod healthcheck;
 pub mod telemetry;
 pub mod catalog;
-pub mod vendor;
+pub mod upstream;
 pub mod instruments;
-pub mod domain;
+pub mod counting;
 pub mod store;
 pub mod snapshot;
+pub mod exposition;
 pub mod poll;
-pub mod metrics;
+pub mod integration;
+pub mod batchdata;
+pub mod rightfoot;
 pub mod http;
 pub mod app;

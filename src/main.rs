@@ -7,8 +7,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use wallet_exporter::app::{self, AppError, Dependencies};
-use wallet_exporter::config::{self, Config, Flags, Process, VARIABLES};
+use wallet_exporter::app::{self, AppError, Config, Dependencies};
+use wallet_exporter::config::{self, Flags, Process};
 use wallet_exporter::printable::printable;
 
 /// Prometheus exporter for prepaid data-API wallets: when does the money run out, and where does it go?
@@ -50,8 +50,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("GI
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    let listed: Vec<String> = VARIABLES
-        .iter()
+    let listed: Vec<String> = app::variables()
         .map(|variable| match variable.default {
             "" => format!("  {}: {}", variable.name, variable.meaning),
             default => format!("  {}: {} [default: {default}]", variable.name, variable.meaning),

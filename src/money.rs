@@ -260,6 +260,24 @@ impl Sum for Usd {
     }
 }
 
+/// An amount as people write it: `-$1,234.50`. Digits beyond the cent are shown where they are not zero.
+#[must_use]
+pub fn dollars(amount: Decimal) -> String {
+    let mut exact = amount.abs().normalize();
+    exact.rescale(exact.scale().max(2));
+    let text = exact.to_string();
+    let (whole, cents) = text.split_once('.').unwrap_or((&text, "00"));
+    let mut grouped = String::new();
+    for (place, digit) in whole.chars().enumerate() {
+        if place > 0 && (whole.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    let sign = if amount.is_sign_negative() && !amount.is_zero() { "-" } else { "" };
+    format!("{sign}${grouped}.{cents}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -333,6 +351,22 @@ mod tests {
         fn the_quick_way_and_the_slow_way_agree(whole in 0_u64..1_000_000_000_000, fraction in "[0-9]{1,6}") {
             let text = format!("{whole}.{fraction}");
             prop_assert_eq!(Usd::parse(&text), slow(text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn amounts_are_written_as_people_write_them() {
+        for (text, shown) in [
+            ("40.0000", "$40.00"),
+            ("-21.25", "-$21.25"),
+            ("0", "$0.00"),
+            ("-0.00", "$0.00"),
+            ("0.0042", "$0.0042"),
+            ("999.9", "$999.90"),
+            ("1234567.891", "$1,234,567.891"),
+            ("-100000", "-$100,000.00"),
+        ] {
+            assert_eq!(dollars(text.parse().unwrap()), shown, "{text}");
         }
     }
 }

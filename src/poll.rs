@@ -4,14 +4,9 @@
 //! Invariant: a pass takes no input and does the same full, repeatable work whatever woke it, so the common path and the
 //! path after a crash are the same code. Retries are decided here and nowhere else.
 
-pub mod balance;
-pub mod batches;
-pub mod cards;
-pub mod consumption;
-pub mod export;
-pub mod webhook_sink;
 pub mod account_storage;
-pub mod batch_list;
+pub mod builder;
+pub mod file_watcher;
 pub mod schedule;
 pub mod source;
-pub mod file_watcher;
+pub mod webhook_sink;

@@ -6,38 +6,35 @@
 //! written the store is frozen: the ledger is in memory and every write fails, until a probe finds that the file can be
 //! written.
 
-mod batches;
-mod series;
-mod cards;
-mod consumption;
 mod fault;
 mod frozen;
 mod migrations;
 mod open;
 mod peek;
+mod series;
 mod sources;
-mod tallies;
-mod text;
+mod sql;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
 use crate::clock::Moment;
-use crate::vendor::{Source, Vendor};
+use crate::names::{Source, Vendor};
 
-pub use batches::{BatchesCommit, Noted, RestoredBatches};
-pub use consumption::ConsumptionCommit;
 use fault::{ActiveFault, Injected};
 use frozen::Frozen;
 use open::OpenFile;
 
 pub use fault::{StorageFault, StorageFaultKind};
+pub use migrations::{SCHEMA_1, SCHEMA_2, SCHEMA_3, Schema};
 pub use open::{FILE_NAME, OpenError, Renamed};
 pub use peek::{StoredSince, configured_since, has_file, writable};
 pub use sources::StoredSource;
+pub(crate) use sql::values;
+pub use sql::{Reader, Row, Value, Writer};
 
 /// A row of the table `account`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,6 +90,9 @@ pub struct Success {
 /// A new series: its key, when it was created, and whether it shows its value. Written in the same transaction as that.
 pub type NewSeries = (String, DateTime<Utc>, bool);
 
+/// Prepared statements that are kept: all that polls run.
+const STATEMENTS: usize = 64;
+
 /// The store.
 pub struct Store {
     state: Mutex<State>,
@@ -101,6 +101,7 @@ pub struct Store {
 
 struct State {
     connection: Connection,
+    schema: Schema,
     place: Place,
     fault: Option<ActiveFault>,
 }
@@ -116,8 +117,10 @@ enum Place {
 }
 
 impl Store {
-    fn new(connection: Connection, place: Place) -> Store {
-        Store { durable: !matches!(place, Place::Memory), state: Mutex::new(State { connection, place, fault: None }) }
+    fn new(connection: Connection, place: Place, schema: Schema) -> Store {
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        let durable = !matches!(place, Place::Memory);
+        Store { durable, state: Mutex::new(State { connection, place, schema, fault: None }) }
     }
 
     /// Whether a directory is configured.
@@ -150,7 +153,7 @@ impl Store {
         if let Some(injected) = state.injected() {
             return Err(injected.error.into());
         }
-        let State { connection, place, .. } = &mut *state;
+        let State { connection, place, schema, .. } = &mut *state;
         match place {
             Place::Memory => Ok(()),
             Place::File(file) => {
@@ -158,7 +161,8 @@ impl Store {
                 Ok(fill(connection)?)
             }
             Place::Frozen(frozen) => {
-                let (opened, file) = frozen.reopen(connection)?;
+                let (opened, file) = frozen.reopen(connection, *schema)?;
+                opened.set_prepared_statement_cache_capacity(STATEMENTS);
                 (*connection, *place) = (opened, Place::File(file));
                 Ok(())
             }
@@ -170,17 +174,12 @@ impl Store {
     /// # Errors
     /// If it cannot be written.
     pub fn account(&self, vendor: Vendor, name: &str) -> Result<AccountId, StoreError> {
-        self.write_at_start(|tx| {
-            tx.execute(
-                "INSERT INTO account (vendor, name) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                (vendor.as_str(), name),
-            )?;
-            let id = tx.query_row(
-                "SELECT id FROM account WHERE vendor = ?1 AND name = ?2",
-                (vendor.as_str(), name),
-                |row| row.get(0),
-            )?;
-            Ok(AccountId(id))
+        self.write_at_start(|writer| {
+            let names = values![vendor.name, name];
+            writer.execute("INSERT INTO account (vendor, name) VALUES (?1, ?2) ON CONFLICT DO NOTHING", names)?;
+            let sql = "SELECT id FROM account WHERE vendor = ?1 AND name = ?2";
+            let id = writer.row("account", sql, names, |row| row.integer(0))?;
+            id.map(AccountId).ok_or(StoreError::Unreadable { table: "account" })
         })
     }
 
@@ -194,7 +193,11 @@ impl Store {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    /// Writes in one transaction.
+    ///
+    /// # Errors
+    /// If it cannot be written; then nothing was.
+    pub fn write<T>(&self, work: impl FnOnce(&Writer<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut state = self.state();
         match &state.place {
             Place::Frozen(frozen) => Err(StoreError::Frozen { because: frozen.because.clone() }),
@@ -204,7 +207,7 @@ impl Store {
 
     /// Writes what exists before anything is counted. A store that cannot write it is frozen, keeps it in memory and
     /// writes it later, so that the exporter can start.
-    fn write_at_start<T>(&self, work: impl Fn(&Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn write_at_start<T>(&self, work: impl Fn(&Writer<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut state = self.state();
         match state.write(&work) {
             Err(StoreError::Sqlite(error)) if state.freeze(&error)? => state.write(&work),
@@ -212,11 +215,15 @@ impl Store {
         }
     }
 
-    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    /// Reads.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read<T>(&self, work: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut state = self.state();
         match state.injected() {
             Some(injected) => Err(injected.error.into()),
-            None => work(&state.connection),
+            None => work(&Reader::new(&state.connection)),
         }
     }
 }
@@ -236,13 +243,13 @@ impl State {
         Ok(true)
     }
 
-    fn write<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn write<T>(&mut self, work: impl FnOnce(&Writer<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let at_commit = match self.injected() {
             Some(injected) if !injected.at_commit => return Err(injected.error.into()),
             injected => injected,
         };
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let value = work(&transaction)?;
+        let value = work(&Writer::new(&transaction))?;
         if let Some(injected) = at_commit {
             return Err(injected.error.into());
         }

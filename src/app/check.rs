@@ -6,11 +6,10 @@
 use std::ffi::OsString;
 use std::io::ErrorKind;
 
-use super::Dependencies;
-use crate::config::{Config, ConfigErrors, Draft, Flags};
+use super::{Config, Dependencies, Draft, SCHEMA};
+use crate::config::{ConfigErrors, Flags};
 use crate::healthcheck;
 use crate::http::{Web, bind};
-use crate::names::Source;
 use crate::store::{OpenError, configured_since, has_file, writable};
 
 /// Who has to be changed: the flag if it was given, else its variable.
@@ -50,13 +49,14 @@ pub async fn check(
                 false => draft.errors.add("--storage.path", text),
             }
         }
-        match configured_since(directory) {
+        match configured_since(directory, SCHEMA) {
             Ok(stored) => {
-                for source in stored.iter().filter(|stored| stored.source != Source::Balance.as_str()) {
-                    let line = draft
-                        .base_lines
-                        .iter()
-                        .find(|line| line.vendor.as_str() == source.vendor && line.account == source.account);
+                for source in &stored {
+                    let line = draft.base_lines.iter().find(|line| {
+                        line.account == source.account
+                            && line.vendor.name == source.vendor
+                            && line.sources.iter().any(|counted| counted.name == source.source)
+                    });
                     if let Some(line) = line {
                         draft.errors.check_since(line.variable, Some(&line.since), Some(source.configured.as_deref()));
                     }

@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 use super::serve::Running;
 use super::signals::Signals;
 use super::simulate::{Programme, ScenarioName, VendorClock};
-use super::{AppError, Dependencies};
+use super::{AppError, Config, Dependencies, SCHEMA};
 use crate::clock::SharedClock;
-use crate::config::{Config, Flags};
+use crate::config::Flags;
 use crate::store;
 use vendor_simulator::{Options, Simulator};
 
@@ -188,7 +188,7 @@ fn first_start(storage: Option<&str>, now: DateTime<Utc>) -> DateTime<Utc> {
         let day = text.parse::<NaiveDate>().map(|day| day.and_time(NaiveTime::MIN).and_utc());
         day.or_else(|_| text.parse::<DateTime<Utc>>()).ok()
     };
-    let stored = storage.filter(|path| *path != "none").map(|path| store::configured_since(Path::new(path)));
+    let stored = storage.filter(|path| *path != "none").map(|path| store::configured_since(Path::new(path), SCHEMA));
     // A storage that cannot be read is the exporter's to validate. The wallet's base line is cut to its day.
     let since = stored.and_then(Result::ok).and_then(|stored| {
         let ours = stored.iter().filter(|stored| stored.account == ACCOUNT);

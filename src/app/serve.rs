@@ -12,16 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::build::App;
 use super::signals::Signals;
-use super::{AppError, Dependencies};
+use super::{AppError, Config, Dependencies};
 use crate::clock::SharedClock;
-use crate::config::Config;
+use crate::exposition::{Exposition, Format, Rendered};
 use crate::http::{ConnectionLimits, Options, Server, Site, Web, WebhookOptions, WebhookServer};
 use crate::instruments::Account;
-use crate::metrics::{Exposition, Format, Rendered};
 use crate::names::Source;
 use crate::poll::file_watcher::FileWatcher;
 use crate::poll::source::Wake;
-use crate::poll::webhook_sink::WebhookSink;
 use crate::snapshot::{SnapshotCell, Status};
 
 /// Where it listens.
@@ -128,24 +126,23 @@ impl Running {
         })
         .await?;
         let mut webs = vec![server.web()];
-        let webhook = match &app.batch_list {
-            Some((batch_list, secrets)) if !secrets.is_empty() => {
-                let options = WebhookOptions {
-                    web_config: config.process.webhook_config.clone(),
-                    drain: dependencies.drain,
-                    ..WebhookOptions::new(config.process.webhook_listen.clone(), secrets.clone())
-                };
-                let server = WebhookServer::bind(options).await?;
-                webs.push(server.web());
-                Some((server, Arc::clone(batch_list) as Arc<dyn WebhookSink>))
-            }
-            _ => None,
+        let webhook = if app.webhooks.is_empty() {
+            None
+        } else {
+            let options = WebhookOptions {
+                web_config: config.process.webhook_config.clone(),
+                drain: dependencies.drain,
+                ..WebhookOptions::new(config.process.webhook_listen.clone())
+            };
+            let server = WebhookServer::bind(options).await?;
+            webs.push(server.web());
+            Some(server)
         };
         let warnings: Vec<String> = webs.iter().flat_map(Web::warnings).collect();
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         app.cell.update(|snapshot| snapshot.warnings.extend(warnings));
         let addresses =
-            Addresses { web: server.local_addr(), webhook: webhook.as_ref().map(|(server, _)| server.local_addr()) };
+            Addresses { web: server.local_addr(), webhook: webhook.as_ref().map(WebhookServer::local_addr) };
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             revision = env!("GIT_REVISION"),
@@ -172,8 +169,14 @@ impl Running {
         let stop = CancellationToken::new();
         let mut servers = JoinSet::new();
         servers.spawn(server.run(Arc::clone(&site), Arc::clone(&app.process), stop.clone()));
-        if let Some((server, webhook_sink)) = webhook {
-            servers.spawn(server.run(webhook_sink, Arc::clone(&app.process), stop.clone()));
+        if let Some(server) = webhook {
+            app.cell.update(|snapshot| snapshot.webhook_unmatched = Some(0));
+            let cell = Arc::clone(&app.cell);
+            let unmatched = move || {
+                cell.update(|snapshot| *snapshot.webhook_unmatched.get_or_insert_default() += 1);
+            };
+            let webhooks = std::mem::take(&mut app.webhooks);
+            servers.spawn(server.run(webhooks, Box::new(unmatched), Arc::clone(&app.process), stop.clone()));
         }
 
         let mut polls = JoinSet::new();

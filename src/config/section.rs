@@ -10,7 +10,7 @@ use super::secret::{Rule, Secret, SecretError, is_sendable, scheme};
 use super::values;
 
 /// Reads `X` or `X_FILE`.
-pub(super) fn secret(
+pub fn secret(
     name: &str,
     value: Option<String>,
     file: Option<String>,
@@ -49,7 +49,7 @@ pub(super) fn secret(
 }
 
 /// Reads a value that has a default.
-pub(super) fn value<T>(
+pub fn value<T>(
     name: &str,
     text: Option<String>,
     default: &str,
@@ -61,7 +61,7 @@ pub(super) fn value<T>(
 }
 
 /// Reads a value that may be absent.
-pub(super) fn optional<T>(
+pub fn optional<T>(
     name: &str,
     text: Option<String>,
     errors: &mut ConfigErrors,

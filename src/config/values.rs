@@ -46,7 +46,7 @@ fn too_long() -> String {
 }
 
 /// A duration as it is written in the configuration; like Prometheus, in weeks or days only where nothing is left over.
-pub(super) fn written(duration: Duration) -> String {
+pub fn written(duration: Duration) -> String {
     let mut rest = duration.as_secs();
     let mut text = String::new();
     for (unit, factor) in UNITS {
@@ -59,7 +59,7 @@ pub(super) fn written(duration: Duration) -> String {
 }
 
 /// A duration between two bounds, inclusive.
-pub(super) fn duration_within(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+pub fn duration_within(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
     let value = duration(text)?;
     if value < least || value > most {
         return Err(format!("write a duration from {} to {}", written(least), written(most)));
@@ -68,7 +68,10 @@ pub(super) fn duration_within(text: &str, least: Duration, most: Duration) -> Re
 }
 
 /// A path. `~` would be a directory of that name: only a shell expands it.
-pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+///
+/// # Errors
+/// What to write instead.
+pub fn path(text: &str) -> Result<PathBuf, String> {
     match text {
         "~" => Err("only a shell expands ~: write the whole path, such as /home/me".to_owned()),
         _ if text.starts_with("~/") => {
@@ -79,15 +82,15 @@ pub(super) fn path(text: &str) -> Result<PathBuf, String> {
 }
 
 /// A polling interval.
-pub(super) fn interval(text: &str) -> Result<Duration, String> {
+pub fn interval(text: &str) -> Result<Duration, String> {
     duration_within(text, Duration::from_secs(1), Duration::from_secs(24 * 3_600))
 }
 
 /// The account's name where none is set.
-pub(super) const DEFAULT_ACCOUNT: &str = "default";
+pub const DEFAULT_ACCOUNT: &str = "default";
 
 /// The label `account`.
-pub(super) fn account(text: &str) -> Result<String, String> {
+pub fn account(text: &str) -> Result<String, String> {
     let fits = (1..=64).contains(&text.len())
         && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
     if fits {
@@ -98,7 +101,7 @@ pub(super) fn account(text: &str) -> Result<String, String> {
 }
 
 /// A vendor's base URL: TLS, or a loopback address.
-pub(super) fn base_url(text: &str) -> Result<Url, String> {
+pub fn base_url(text: &str) -> Result<Url, String> {
     let wrong = || "write an absolute URL such as https://api.example.com, without user, query or fragment".to_owned();
     let url = Url::parse(text).map_err(|_| wrong())?;
     let bare =
@@ -121,7 +124,7 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
 }
 
 /// An amount that may be a threshold.
-pub(super) fn threshold(text: &str) -> Result<Usd, String> {
+pub fn threshold(text: &str) -> Result<Usd, String> {
     match Usd::parse(text) {
         Ok(amount) if !amount.is_negative() => Ok(amount),
         _ => Err("write an amount in US dollars, such as 50 or 49.50".to_owned()),
@@ -129,7 +132,7 @@ pub(super) fn threshold(text: &str) -> Result<Usd, String> {
 }
 
 /// A UTC date.
-pub(super) fn date(text: &str) -> Result<NaiveDate, String> {
+pub fn date(text: &str) -> Result<NaiveDate, String> {
     NaiveDate::parse_from_str(text, "%Y-%m-%d")
         .ok()
         .filter(|_| text.len() == 10)
@@ -137,7 +140,7 @@ pub(super) fn date(text: &str) -> Result<NaiveDate, String> {
 }
 
 /// A UTC date, meaning its first moment, or a time.
-pub(super) fn date_or_time(text: &str) -> Result<DateTime<Utc>, String> {
+pub fn date_or_time(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(day) = date(text) {
         return Ok(day.and_time(NaiveTime::MIN).and_utc());
     }
@@ -147,7 +150,7 @@ pub(super) fn date_or_time(text: &str) -> Result<DateTime<Utc>, String> {
 }
 
 /// A whole number of requests a minute.
-pub(super) fn per_minute(text: &str) -> Result<u32, String> {
+pub fn per_minute(text: &str) -> Result<u32, String> {
     text.parse::<u32>()
         .ok()
         .filter(|number| (1..=100_000).contains(number))
@@ -155,7 +158,7 @@ pub(super) fn per_minute(text: &str) -> Result<u32, String> {
 }
 
 /// Comma-separated UUIDs; `position` of a wrong one counts from 1.
-pub(super) fn uuids(text: &str) -> Result<Vec<Uuid>, String> {
+pub fn uuids(text: &str) -> Result<Vec<Uuid>, String> {
     let mut ids = Vec::new();
     for (position, part) in text.split(',').map(str::trim).enumerate().filter(|(_, part)| !part.is_empty()) {
         match Uuid::try_parse(part) {
@@ -172,19 +175,19 @@ pub(super) fn uuids(text: &str) -> Result<Vec<Uuid>, String> {
 }
 
 /// The vendors do not say what their credentials are made of.
-pub(super) fn credential(_: &str) -> Result<(), &'static str> {
+pub fn credential(_: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
 /// The webhook's secret, which is a part of a path.
-pub(super) fn webhook_secret(text: &str) -> Result<(), &'static str> {
+pub fn webhook_secret(text: &str) -> Result<(), &'static str> {
     let fits = (32..=128).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
     if fits { Ok(()) } else { Err("write 32 to 128 of A-Z, a-z, 0-9, _ and -") }
 }
 
 /// `127.0.0.1:10700`, `[::1]:10700`, `localhost:10700`, or `:10700` for every address.
-pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let wrong = || "write an address and a port, such as 127.0.0.1:10700 or :10700".to_owned();
     if let Some(port) = text.strip_prefix(':') {
         let port = port.parse().map_err(|_| wrong())?;
@@ -249,13 +252,13 @@ mod tests {
 
     #[test]
     fn base_urls() {
-        for text in ["https://api.batchdata.com", "http://127.0.0.1:9", "http://localhost:9/x", "http://[::1]:9"] {
+        for text in ["https://api.example.com", "http://127.0.0.1:9", "http://localhost:9/x", "http://[::1]:9"] {
             assert!(base_url(text).is_ok(), "{text}");
         }
         for text in [
-            "http://api.batchdata.com",
+            "http://api.example.com",
             "ftp://127.0.0.1",
-            "api.batchdata.com",
+            "api.example.com",
             "https://u:p@host",
             "https://h?q=1",
             "data:x",

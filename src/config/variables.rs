@@ -1,6 +1,6 @@
-//! Every environment variable of the program, with its default and meaning.
+//! Environment variables with their defaults and meanings.
 //!
-//! Flows out: the list that decides which names are ours, and that the documentation is tested against.
+//! Flows out: the lists that decide which names are ours, and that the documentation is tested against.
 
 /// An environment variable.
 #[derive(Clone, Copy, Debug)]
@@ -13,11 +13,13 @@ pub struct Variable {
     pub meaning: &'static str,
 }
 
-const fn variable(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
+/// A variable.
+#[must_use]
+pub const fn variable(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
     Variable { name, default, meaning }
 }
 
-/// All of them, in the order of the documentation.
+/// Those of the process itself, in the order of the documentation.
 pub const VARIABLES: &[Variable] = &[
     variable(
         "WEB_LISTEN_ADDRESS",
@@ -41,55 +43,11 @@ pub const VARIABLES: &[Variable] = &[
     ),
     variable("LOG_LEVEL", "info", "`error`, `warn`, `info`, `debug` or `trace`"),
     variable("LOG_FORMAT", "text", "`text` or `json`"),
-    variable("BATCHDATA_API_TOKEN", "", "bearer token with the three wallet permissions; enables BatchData"),
-    variable("BATCHDATA_API_TOKEN_FILE", "", "file that contains it; read again when it changes"),
-    variable("BATCHDATA_ACCOUNT", "default", "value of the label `account`; 1 to 64 of a-z, 0-9, _ and -"),
-    variable(
-        "BATCHDATA_BASE_URL",
-        "https://api.batchdata.com",
-        "URL of the API; plain `http` only for a loopback address",
-    ),
-    variable("BATCHDATA_SOURCES", "balance,consumption,card_transactions", "reports to poll"),
-    variable("BATCHDATA_BALANCE_INTERVAL", "1m", "how often the balance is polled"),
-    variable("BATCHDATA_CONSUMPTION_INTERVAL", "5m", "how often the consumption report is polled"),
-    variable("BATCHDATA_CARD_INTERVAL", "5m", "how often the card transactions are polled"),
-    variable("BATCHDATA_COUNT_SINCE", "", "UTC date; with a new storage, counters include the history from that day"),
-    variable("BATCHDATA_WARNING_BALANCE_USD", "", "balance below which the warning alert fires"),
-    variable("BATCHDATA_CRITICAL_BALANCE_USD", "", "balance below which the critical alert fires"),
-    variable("BATCHDATA_MAX_AGE", "1h", "how long the last good value is served while polls fail"),
-    variable("BATCHDATA_REQUESTS_PER_MINUTE", "300", "maximum number of requests per minute with the token"),
-    variable("RIGHTFOOT_API_KEY", "", "bearer key; enables Rightfoot"),
-    variable("RIGHTFOOT_API_KEY_FILE", "", "file that contains it; read again when it changes"),
-    variable("RIGHTFOOT_ACCOUNT", "default", "value of the label `account`; 1 to 64 of a-z, 0-9, _ and -"),
-    variable(
-        "RIGHTFOOT_BASE_URL",
-        "https://api.rightfoot.com",
-        "URL of the API; plain `http` only for a loopback address",
-    ),
-    variable("RIGHTFOOT_BATCH_IDS", "", "batch ids, separated by commas"),
-    variable(
-        "RIGHTFOOT_BATCH_IDS_FILE",
-        "",
-        "file with one batch id per line and `#` comments; read again when it changes",
-    ),
-    variable("RIGHTFOOT_COUNT_SINCE", "", "UTC date or time; earlier results are shown but not counted"),
-    variable(
-        "RIGHTFOOT_INTERVAL",
-        "1m",
-        "how often open batches are polled; unchanged ones less often, down to every 30m",
-    ),
-    variable("RIGHTFOOT_SETTLE_AFTER", "6h", "age of the newest result at which a batch counts as complete"),
-    variable("RIGHTFOOT_MAX_AGE", "1h", "how long the last good value is served while polls fail"),
-    variable("RIGHTFOOT_REQUESTS_PER_MINUTE", "300", "maximum number of requests per minute with the key"),
-    variable("RIGHTFOOT_WEBHOOK_SECRET", "", "32 to 128 of A-Z, a-z, 0-9, _ and -; enables the webhook"),
-    variable("RIGHTFOOT_WEBHOOK_SECRET_FILE", "", "file that contains it; read again when it changes"),
-    variable("RIGHTFOOT_WEBHOOK_OLD_SECRET", "", "second secret that is accepted while you replace the first"),
-    variable("RIGHTFOOT_WEBHOOK_OLD_SECRET_FILE", "", "file that contains it; read again when it changes"),
 ];
 
 /// The variable whose name is nearest, if it is at most so many slips away: a letter more, less or other, or two swapped.
-pub(super) fn nearest(name: &str, most: usize) -> Option<&'static str> {
-    let distances = VARIABLES.iter().map(|variable| (slips(name, variable.name), variable.name));
+pub(super) fn nearest<'a>(name: &str, most: usize, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let distances = known.map(|known| (slips(name, known), known));
     distances.filter(|(distance, _)| *distance <= most).min().map(|(_, name)| name)
 }
 
@@ -129,13 +87,14 @@ mod tests {
             ("LOG_LEVL", "LOG_LEVEL", 1),
             ("LOG_LEVELL", "LOG_LEVEL", 1),
             ("STORAGE_PAHT", "STORAGE_PATH", 1),
-            ("LOG_FORMAT", "LOG_LEVEL", 5),
+            ("LOG_FORMAT", "LOG_LEVEL", 6),
             ("", "abc", 3),
             ("abc", "", 3),
         ] {
             assert_eq!(slips(from, to), expected, "{from} {to}");
         }
-        assert_eq!(nearest("WEB_LISTEN_ADRESS", 2), Some("WEB_LISTEN_ADDRESS"));
-        assert_eq!(nearest("PATH", 2), None);
+        let nearest = |name| nearest(name, 2, VARIABLES.iter().map(|variable| variable.name));
+        assert_eq!(nearest("WEB_LISTEN_ADRESS"), Some("WEB_LISTEN_ADDRESS"));
+        assert_eq!(nearest("PATH"), None);
     }
 }

@@ -5,7 +5,7 @@
 
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 
-use crate::metrics::Format;
+use crate::exposition::Format;
 
 /// The content type of text 0.0.4.
 pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";

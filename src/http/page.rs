@@ -14,8 +14,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use self::text::{Standing, balance, dollars, escape, rate, standing, time, words};
-use crate::snapshot::{AccountStatus, BatchesStatus, BurnStatus, SourceState, SourceStatus, Status, WalletStatus};
+use self::text::{escape, time, words};
+use crate::snapshot::{AccountStatus, Attention, DetailRow, Piece, Severity, SourceState, SourceStatus, Status};
 
 const STYLE: &str = include_str!("page/style.css");
 
@@ -99,11 +99,9 @@ fn render(status: &Status, telemetry_path: &str, still: bool) -> String {
 /// The state of the whole in a few words.
 fn overall(status: &Status) -> (&'static str, &'static str) {
     let sources = || status.accounts.iter().flat_map(|account| &account.sources);
-    let worst = status.accounts.iter().filter_map(|account| standing(account.wallet.as_ref()?)).max();
-    match worst {
-        Some(Standing::Empty) => return ("A wallet is empty", "bad"),
-        Some(Standing::Critical) => return ("A balance is below its critical threshold", "bad"),
-        Some(Standing::Warning) | None => {}
+    let worst = status.accounts.iter().filter_map(|account| account.details.headline.as_ref()).max();
+    if let Some(headline) = worst.filter(|headline| headline.severity == Severity::Critical) {
+        return (headline.text, "bad");
     }
     if sources().any(|source| matches!(source.state, SourceState::Failing | SourceState::Stale)) {
         return ("Some sources are failing", "bad");
@@ -111,8 +109,8 @@ fn overall(status: &Status) -> (&'static str, &'static str) {
     if !status.storage.up && status.storage.durable {
         return ("The storage is failing", "bad");
     }
-    if worst == Some(Standing::Warning) {
-        return ("A balance is below its warning threshold", "wait");
+    if let Some(headline) = worst {
+        return (headline.text, "wait");
     }
     if !status.ready {
         return ("Not ready yet", "wait");
@@ -135,70 +133,38 @@ fn warnings(out: &mut String, status: &Status) {
 }
 
 fn section(out: &mut String, status: &Status, account: &AccountStatus) {
-    let vendor = match account.vendor.as_str() {
-        "batchdata" => "BatchData",
-        "rightfoot" => "Rightfoot",
-        other => other,
-    };
     let id = format!("{}-{}", escape(&account.vendor), escape(&account.account));
     let _ = writeln!(
         out,
         "<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{} <span class=\"quiet\">account {}</span></h2>\n<dl>",
-        escape(vendor),
+        escape(&account.title),
         escape(&account.account)
     );
-    if let Some(wallet) = &account.wallet {
-        facts_of_wallet(out, status, wallet);
+    for row in &account.details.rows {
+        let _ = writeln!(out, "<dt>{}</dt><dd>{}</dd>", escape(row.term), lines(status, row));
     }
-    if let Some(batches) = &account.batches {
-        let _ = writeln!(
-            out,
-            "<dt>Batches</dt><dd>{} open, {} failing, {} unavailable, {} abandoned, {} settled</dd>",
-            batches.open, batches.failing, batches.unavailable, batches.abandoned, batches.settled
-        );
-    }
-    let since = account.count_since.map_or_else(|| "the first successful poll".to_owned(), |at| time(status.now, at));
+    let since = account.details.count_since;
+    let since = since.map_or_else(|| "the first successful poll".to_owned(), |at| time(status.now, at));
     let _ = writeln!(out, "<dt>Counters count since</dt><dd>{since}</dd>\n</dl>");
     sources(out, status, &account.sources);
-    if let Some(batches) = &account.batches {
-        batches_needing_care(out, status, batches);
-    }
+    attention(out, status, &account.details.attention);
     out.push_str("</section>\n");
 }
 
-fn facts_of_wallet(out: &mut String, status: &Status, wallet: &WalletStatus) {
-    let known = |amount: &Option<String>, otherwise: &str| match amount {
-        Some(amount) => dollars(amount),
-        None => otherwise.to_owned(),
+fn lines(status: &Status, row: &DetailRow) -> String {
+    let piece = |piece: &Piece| match piece {
+        Piece::Text(text) => escape(text).into_owned(),
+        Piece::Time(at) => time(status.now, *at),
+        Piece::Marked(severity, text) => {
+            let class = match severity {
+                Severity::Warning => "wait",
+                Severity::Critical => "bad",
+            };
+            format!("<span class=\"{class}\">{}</span>", escape(text))
+        }
     };
-    let computed = wallet.balance_as_of.map(|at| format!(", computed {}", time(status.now, at))).unwrap_or_default();
-    let _ = writeln!(out, "<dt>Balance</dt><dd>{}{computed}</dd>", balance(wallet));
-    let windows = wallet.burn.iter().map(|burn| window(status, burn));
-    let _ = writeln!(out, "<dt>Burn and runway</dt><dd>{}</dd>", windows.collect::<Vec<_>>().join("<br>"));
-    let _ = writeln!(
-        out,
-        "<dt>Spend</dt><dd>today {}, yesterday {}</dd>",
-        known(&wallet.spend_today_usd, "unknown"),
-        known(&wallet.spend_yesterday_usd, "unknown")
-    );
-    let _ = writeln!(
-        out,
-        "<dt>Thresholds</dt><dd>warning {}, critical {}</dd>",
-        known(&wallet.warning_balance_usd, "not set"),
-        known(&wallet.critical_balance_usd, "not set")
-    );
-}
-
-/// One window: dollars an hour, and when the balance is used up.
-fn window(status: &Status, burn: &BurnStatus) -> String {
-    let burnt =
-        burn.usd_per_hour.as_ref().map_or_else(|| "unknown".to_owned(), |text| format!("{} an hour", rate(text)));
-    let empty = match burn.empty_at {
-        Some(at) if at <= status.now => format!(", empty since {}", time(status.now, at)),
-        Some(at) => format!(", empty {}", time(status.now, at)),
-        None => String::new(),
-    };
-    format!("last {}: {burnt}{empty}", escape(&burn.window))
+    let lines = row.lines.iter().map(|pieces| pieces.iter().map(piece).collect());
+    lines.collect::<Vec<String>>().join("<br>")
 }
 
 // The roles repeat what the elements mean: on a narrow screen the style turns the table into blocks, which takes the
@@ -251,19 +217,20 @@ fn sources(out: &mut String, status: &Status, sources: &[SourceStatus]) {
     out.push_str("</tbody>\n</table>\n");
 }
 
-fn batches_needing_care(out: &mut String, status: &Status, batches: &BatchesStatus) {
-    if batches.needing_attention.is_empty() {
+fn attention(out: &mut String, status: &Status, attention: &[Attention]) {
+    if attention.is_empty() {
         return;
     }
-    out.push_str("<h3>Batches that need care</h3>\n<ul>\n");
-    for batch in &batches.needing_attention {
+    out.push_str("<h3>Needs attention</h3>\n<ul>\n");
+    for item in attention {
         let _ = writeln!(
             out,
-            "<li><code>{}</code> is <strong>{}</strong>, first seen {}. {}</li>",
-            escape(&batch.batch_id),
-            escape(&batch.state),
-            time(status.now, batch.first_seen),
-            escape(&batch.advice)
+            "<li>{} <code>{}</code> is <strong>{}</strong>, first seen {}. {}</li>",
+            escape(item.kind),
+            escape(&item.id),
+            escape(item.state),
+            time(status.now, item.first_seen),
+            escape(item.advice)
         );
     }
     out.push_str("</ul>\n");

@@ -23,15 +23,13 @@ use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
 use super::connection::Peer;
-use super::document;
 use super::layers::{METHOD_NOT_ALLOWED, NOT_FOUND, common};
-use super::negotiate;
-use super::page;
 use super::server::Options;
 use super::site::Site;
 use super::web::{AuthOutcome, Web};
+use super::{document, negotiate, page};
+use crate::exposition::{Encoder, end, process, write_instruments};
 use crate::instruments::Process;
-use crate::metrics::{Encoder, end, process, write_instruments};
 
 const PAGE: &str = "/";
 const STATUS: &str = "/api/v1/status";

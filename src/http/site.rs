@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
+use crate::exposition::{Format, Rendered};
 use crate::instruments::Account;
-use crate::metrics::{Format, Rendered};
 use crate::snapshot::Status;
 
 /// What the server shows and may ask for.

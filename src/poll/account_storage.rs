@@ -10,11 +10,11 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 
 use crate::clock::{BootTime, SharedClock};
-use crate::domain::zero_start::{SeriesKey, ZeroStarts};
+use crate::counting::zero_start::{SeriesKey, ZeroStarts};
 use crate::instruments::{Account, Process};
-use crate::snapshot::SnapshotCell;
+use crate::names::{Source, Vendor};
+use crate::snapshot::{AccountView, SnapshotCell, SourceView};
 use crate::store::{AccountId, NewSeries, Store, StoreError, Success};
-use crate::vendor::{Source, Vendor};
 
 /// After a write that failed, zero starts are ended this much later.
 const RETRY: Duration = Duration::from_secs(10);
@@ -90,6 +90,24 @@ impl AccountStorage {
     #[must_use]
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// Changes the account in the snapshot.
+    pub fn update(&self, change: impl FnOnce(&mut AccountView)) {
+        self.cell.update(|snapshot| {
+            if let Some(account) = snapshot.account_mut(self.vendor, &self.name) {
+                change(account);
+            }
+        });
+    }
+
+    /// Changes a source of the account in the snapshot.
+    pub fn update_source(&self, source: Source, change: impl FnOnce(&mut SourceView)) {
+        self.update(|account| {
+            if let Some(view) = account.sources.iter_mut().find(|view| view.source == source) {
+                change(view);
+            }
+        });
     }
 
     /// Whether the last write of each kind succeeded.
@@ -266,11 +284,7 @@ impl AccountStorage {
     }
 
     fn publish(&self, zero_starts: Arc<ZeroStarts>) {
-        self.cell.update(|snapshot| {
-            if let Some(shown) = snapshot.zero_starts_mut(self.vendor, &self.name) {
-                *shown = zero_starts;
-            }
-        });
+        self.update(|account| account.zero_starts = zero_starts);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, ZeroStarts> {
@@ -279,7 +293,7 @@ impl AccountStorage {
 }
 
 /// The vendor's midnight after `day`, on our boot clock; `vendor_now` is the vendor's time at `now`.
-pub(super) fn midnight_after(day: chrono::NaiveDate, vendor_now: DateTime<Utc>, now: BootTime) -> Option<BootTime> {
+pub fn midnight_after(day: chrono::NaiveDate, vendor_now: DateTime<Utc>, now: BootTime) -> Option<BootTime> {
     let midnight = day.succ_opt()?.and_time(chrono::NaiveTime::MIN).and_utc();
     Some(now.shifted(midnight - vendor_now))
 }

@@ -1,13 +1,12 @@
 //! Files that change while the program runs.
 //!
-//! Flows in: secrets' files and the file of batch ids. Flows out: wake-ups. Invariant: a bad file keeps what was there
+//! Flows in: secrets' files, and files of the vendors. Flows out: wake-ups. Invariant: a bad file keeps what was there
 //! before, and is logged once.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::batch_list::BatchList;
 use super::source::Wake;
 use crate::clock::SharedClock;
 use crate::config::secret::{Refresh, Secret};
@@ -17,7 +16,7 @@ const EVERY: Duration = Duration::from_secs(5);
 
 /// A secret, the variable that names it, and whom a change wakes.
 pub struct WatchedSecret {
-    /// Such as `BATCHDATA_API_TOKEN_FILE`.
+    /// Such as `<VENDOR>_API_TOKEN_FILE`.
     pub variable: String,
     /// The secret.
     pub secret: Secret,
@@ -27,18 +26,26 @@ pub struct WatchedSecret {
     pub on_change: Box<dyn Fn() + Send + Sync>,
 }
 
+/// A file of a vendor, and the variable that names it.
+pub struct WatchedFile {
+    /// Such as `<VENDOR>_BATCH_IDS_FILE`.
+    pub variable: &'static str,
+    /// Reads it again; whether it could be read.
+    pub read: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
 /// Reads files again.
 pub struct FileWatcher {
     secrets: Vec<WatchedSecret>,
-    batch_list: Option<Arc<BatchList>>,
+    files: Vec<WatchedFile>,
     unreadable: Mutex<HashSet<String>>,
 }
 
 impl FileWatcher {
     /// Watches these.
     #[must_use]
-    pub fn new(secrets: Vec<WatchedSecret>, batch_list: Option<Arc<BatchList>>) -> FileWatcher {
-        FileWatcher { secrets, batch_list, unreadable: Mutex::new(HashSet::new()) }
+    pub fn new(secrets: Vec<WatchedSecret>, files: Vec<WatchedFile>) -> FileWatcher {
+        FileWatcher { secrets, files, unreadable: Mutex::new(HashSet::new()) }
     }
 
     /// Reads all files again, once.
@@ -67,11 +74,8 @@ impl FileWatcher {
                 }
             }
         }
-        if let Some(batch_list) = &self.batch_list
-            && !batch_list.read_file()
-        {
-            bad.push("RIGHTFOOT_BATCH_IDS_FILE".to_owned());
-        }
+        let unreadable = self.files.iter().filter(|file| !(file.read)());
+        bad.extend(unreadable.map(|file| file.variable.to_owned()));
         if bad.is_empty() { Ok(()) } else { Err(format!("cannot use the file of {}", bad.join(", "))) }
     }
 

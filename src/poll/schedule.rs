@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::clock::BootTime;
-use crate::vendor::{Reason, RequestError};
+use crate::upstream::{Reason, RequestError};
 
 /// The longest pause of our own choosing.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15 * 60);
@@ -22,7 +22,7 @@ const SHORTEST_BACKOFF: Duration = Duration::from_secs(1);
 const JITTER: f64 = 0.05;
 
 /// How long the vendor asks to be left alone, at most an hour.
-pub(super) fn asked_pause(error: &RequestError) -> Option<Duration> {
+pub fn asked_pause(error: &RequestError) -> Option<Duration> {
     error.retry_after.map(|asked| asked.min(LONGEST_RETRY_AFTER))
 }
 
@@ -67,11 +67,14 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vendor::Operation;
+    use crate::names::{Operation, Vendor};
+
+    const VENDOR: Vendor = Vendor { name: "test", title: "Test", secret_variable: "TEST_TOKEN" };
+    const OPERATION: Operation = Operation { vendor: &VENDOR, name: "test", path: "/test", if_forbidden: "" };
 
     fn pause(reason: Reason, failures: u64, retry_after: Option<u64>, seed: u64) -> Duration {
         let mut schedule = Schedule::new(Duration::from_secs(60), fastrand::Rng::with_seed(seed));
-        let mut error = RequestError::new(Operation::Balance, reason, "");
+        let mut error = RequestError::new(OPERATION, reason, "");
         error.retry_after = retry_after.map(Duration::from_secs);
         let now = BootTime::default();
         schedule.after_failure(now, &error, failures).since(now)

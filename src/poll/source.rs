@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::account_storage::AccountStorage;
 use super::schedule::Schedule;
 use crate::clock::{BootTime, Moment, SharedClock};
+use crate::names::Source;
 use crate::snapshot::SnapshotCell;
-use crate::vendor::{CredentialState, Pause, Reason, RequestError, Source};
+use crate::upstream::{CredentialState, Pause, Reason, RequestError};
 
 /// One source's work.
 #[async_trait]
@@ -84,13 +85,11 @@ impl Runner {
         log_change(before.and_then(|view| view.failing_since), &outcome, source, &account, now);
         poller.storage().instruments.polled(source, outcome.as_ref().err().map(|error| error.reason));
         let (skew, stale) = (poller.credential().skew(), poller.is_stale());
-        self.cell.update(|snapshot| {
-            if let Some(view) = snapshot.source_mut(&account, source) {
-                view.ended(outcome.as_ref().copied(), began, now);
-                view.stale_at_start &= outcome.is_err() || stale;
-                view.vendor_clock = skew.map(|skew| Moment { wall: now.wall + skew, boot: now.boot });
-                view.next_attempt = Some(now.at_boot(next));
-            }
+        poller.storage().update_source(source, |view| {
+            view.ended(outcome.as_ref().copied(), began, now);
+            view.stale_at_start &= outcome.is_err() || stale;
+            view.vendor_clock = skew.map(|skew| Moment { wall: now.wall + skew, boot: now.boot });
+            view.next_attempt = Some(now.at_boot(next));
         });
         poller.storage().check_storage().await;
         (next, outcome)
@@ -140,11 +139,9 @@ impl Runner {
             return;
         }
         let due = self.clock.moment().at_boot(due);
-        self.cell.update(|snapshot| {
-            if let Some(view) = snapshot.source_mut(account, source) {
-                view.next_attempt = Some(due);
-                view.paused = paused;
-            }
+        poller.storage().update_source(source, |view| {
+            view.next_attempt = Some(due);
+            view.paused = paused;
         });
     }
 }
@@ -157,7 +154,7 @@ fn log_change(
     account: &str,
     now: Moment,
 ) {
-    let (vendor, source) = (source.vendor().as_str(), source.as_str());
+    let (vendor, source) = (source.vendor.name, source.name);
     match (failing_since, outcome) {
         (None, Err(error)) => {
             tracing::warn!(vendor, source, account, reason = error.reason.as_str(), error = %error, "poll failed");

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use super::views::Snapshot;
+use super::state::Snapshot;
 
 /// Publishes snapshots.
 #[derive(Debug)]

@@ -5,8 +5,10 @@
 
 use std::time::Duration;
 
+use super::status::{FailureStatus, SourceState, SourceStatus};
 use crate::clock::{BootTime, Moment};
-use crate::vendor::{Reason, RequestError, Source};
+use crate::names::Source;
+use crate::upstream::{Reason, RequestError};
 
 /// A failed attempt, safe to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +26,6 @@ pub struct Failure {
 /// A source.
 #[derive(Clone, Debug)]
 pub struct SourceView {
-    /// The label `account`.
-    pub account: String,
     /// Which.
     pub source: Source,
     /// Configured.
@@ -62,16 +62,15 @@ impl SourceView {
     /// told.
     #[must_use]
     pub fn new(
-        account: &str,
         source: Source,
-        (interval, max_age): (Duration, Duration),
+        interval: Duration,
+        max_age: Duration,
         stored: bool,
         last_success: Option<Moment>,
         now: BootTime,
     ) -> SourceView {
         let fresh = last_success.is_some_and(|success| now.since(success.boot) <= max_age);
         SourceView {
-            account: account.to_owned(),
             source,
             interval,
             max_age,
@@ -119,5 +118,37 @@ impl SourceView {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.up.is_some() || (self.last_success.is_some() && !self.stale_at_start)
+    }
+
+    /// When its last good values become too old.
+    pub(super) fn expires(&self) -> Option<BootTime> {
+        // Just beyond `max_age`: at exactly that age values are still shown.
+        Some(self.last_success?.boot + self.max_age + Duration::from_millis(1))
+    }
+
+    pub(super) fn status(&self, now: Moment) -> SourceStatus {
+        let state = match self.up {
+            None => SourceState::Waiting,
+            Some(true) => SourceState::Ok,
+            Some(false) if self.last_success.is_some() && !self.is_fresh(now.boot) => SourceState::Stale,
+            Some(false) => SourceState::Failing,
+        };
+        SourceStatus {
+            source: self.source.name.to_owned(),
+            state,
+            last_success: self.last_success.map(|at| at.by_clock_of(now)),
+            last_attempt: self.last_attempt.map(|at| at.by_clock_of(now)),
+            next_attempt: self.next_attempt.map(|at| at.by_clock_of(now)),
+            paused_until: self.paused.filter(|until| *until > now.boot).map(|until| now.at_boot(until).wall),
+            interval_seconds: self.interval.as_secs_f64(),
+            max_age_seconds: self.max_age.as_secs_f64(),
+            consecutive_failures: self.consecutive_failures,
+            last_failure: self.last_failure.as_ref().map(|failure| FailureStatus {
+                at: failure.at.by_clock_of(now),
+                reason: failure.reason.as_str().to_owned(),
+                message: failure.message.clone(),
+                advice: failure.advice.clone(),
+            }),
+        }
     }
 }

@@ -40,80 +40,92 @@ pub struct StorageStatus {
 /// One vendor account.
 #[derive(Clone, Debug, Serialize)]
 pub struct AccountStatus {
-    /// `batchdata` or `rightfoot`.
+    /// The vendor's name.
     pub vendor: String,
+    /// The vendor's name as people write it.
+    #[serde(skip)]
+    pub title: String,
     /// The label `account`.
     pub account: String,
-    /// From when on the counters count.
-    pub count_since: Option<DateTime<Utc>>,
-    /// The wallet, of a BatchData account.
-    pub wallet: Option<WalletStatus>,
-    /// The batches, of a Rightfoot account.
-    pub batches: Option<BatchesStatus>,
+    /// What the vendor's part of the program says of it.
+    #[serde(flatten)]
+    pub details: Details,
     /// Its sources.
     pub sources: Vec<SourceStatus>,
 }
 
-/// The wallet. Amounts are decimal text, exact.
-#[derive(Clone, Debug, Serialize)]
-pub struct WalletStatus {
-    /// The last good balance, absent if it is unknown or too old.
-    pub balance_usd: Option<String>,
-    /// When the vendor computed it.
-    pub balance_as_of: Option<DateTime<Utc>>,
-    /// The warning threshold, if one is set.
-    pub warning_balance_usd: Option<String>,
-    /// The critical threshold, if one is set.
-    pub critical_balance_usd: Option<String>,
-    /// Spend of the vendor's day so far; absent if unknown.
-    pub spend_today_usd: Option<String>,
-    /// Spend of the day before; absent if unknown.
-    pub spend_yesterday_usd: Option<String>,
-    /// Burn and runway by window.
-    pub burn: Vec<BurnStatus>,
+/// What is to be shown of an account beside its sources.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Details {
+    /// From when on the counters count.
+    pub count_since: Option<DateTime<Utc>>,
+    /// Fields of the account in `/api/v1/status`.
+    #[serde(flatten)]
+    pub fields: serde_json::Map<String, serde_json::Value>,
+    /// Rows of the page.
+    #[serde(skip)]
+    pub rows: Vec<DetailRow>,
+    /// The worst that can be said of it; the headline of the page.
+    #[serde(skip)]
+    pub headline: Option<Headline>,
+    /// What a person should look at, such as single batches.
+    #[serde(skip)]
+    pub attention: Vec<Attention>,
 }
 
-/// How fast the wallet is spent over a window that ends at the last report, and how long the balance lasts at that.
-#[derive(Clone, Debug, Serialize)]
-pub struct BurnStatus {
-    /// The label `window`.
-    pub window: String,
-    /// Dollars an hour, decimal text; absent if unknown.
-    pub usd_per_hour: Option<String>,
-    /// Seconds from the poll of the balance until it is used up; absent if unknown, or nothing is spent.
-    pub runway_seconds: Option<f64>,
-    /// When the balance is used up.
-    pub empty_at: Option<DateTime<Utc>>,
+/// A row of the page: a term and what is said of it, in lines of pieces.
+#[derive(Clone, Debug)]
+pub struct DetailRow {
+    /// What it is about.
+    pub term: &'static str,
+    /// Its lines.
+    pub lines: Vec<Vec<Piece>>,
 }
 
-/// The batches by state, and those that need care.
-#[derive(Clone, Debug, Serialize)]
-pub struct BatchesStatus {
-    /// Followed, results may still come.
-    pub open: u64,
-    /// Alone keep failing.
-    pub failing: u64,
-    /// Alone are refused.
-    pub unavailable: u64,
-    /// Never had a row.
-    pub abandoned: u64,
-    /// Counted.
-    pub settled: u64,
-    /// Those that a person should look at, at most 20, oldest first.
-    pub needing_attention: Vec<BatchStatus>,
+/// A piece of a line.
+#[derive(Clone, Debug)]
+pub enum Piece {
+    /// Text.
+    Text(String),
+    /// A time, which the page shows relative to now.
+    Time(DateTime<Utc>),
+    /// Text that says how something stands.
+    Marked(Severity, String),
 }
 
-/// One batch.
-#[derive(Clone, Debug, Serialize)]
-pub struct BatchStatus {
-    /// The vendor's id.
-    pub batch_id: String,
-    /// `failing`, `unavailable` or `abandoned`.
-    pub state: String,
+/// How bad something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth a look.
+    Warning,
+    /// Something has to be done.
+    Critical,
+}
+
+/// A sentence about the whole account. The worst of all accounts is the headline.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Headline {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Among headlines of the same severity, the higher one is shown.
+    pub rank: u8,
+    /// The sentence, without a full stop.
+    pub text: &'static str,
+}
+
+/// Something that a person should look at.
+#[derive(Clone, Debug)]
+pub struct Attention {
+    /// What kind of thing it is.
+    pub kind: &'static str,
+    /// Its id.
+    pub id: String,
+    /// How it stands.
+    pub state: &'static str,
     /// When it was first seen.
     pub first_seen: DateTime<Utc>,
     /// What to do.
-    pub advice: String,
+    pub advice: &'static str,
 }
 
 /// One source.

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use super::StoreError;
+use super::migrations::{self, Schema};
 use super::open::{self, FILE_NAME, Header, Lock, OpenError, OpenFile};
-use super::{StoreError, migrations};
 
 /// Tables whose rows are made at a start, before anything is counted.
-const MADE_AT_START: [&str; 2] = ["account", "birth"];
+const MADE_AT_START: [&str; 2] = ["account", "series"];
 
 /// Why a store is in memory, and where its file is.
 pub(super) struct Frozen {
@@ -31,13 +32,14 @@ pub(super) struct Frozen {
 pub(super) fn load(
     directory: &Path,
     now: DateTime<Utc>,
+    schema: Schema,
     error: OpenError,
     lock: Option<Lock>,
 ) -> Result<(Connection, Frozen), OpenError> {
     let path = directory.join(FILE_NAME);
     let sqlite = |source: rusqlite::Error| OpenError::Sqlite { path: path.clone(), source: source.into() };
     let mut memory = Connection::open_in_memory().map_err(sqlite)?;
-    let has_ledger = match open::validate(&path, open::is_ours(directory)) {
+    let has_ledger = match open::validate(&path, open::is_ours(directory), schema) {
         Ok(Header::Empty) if is_disk_fault(&error) => false,
         Ok(Header::Fine) => match read(&path, &mut memory) {
             Ok(true) => true,
@@ -52,11 +54,12 @@ pub(super) fn load(
         Err(refusal) => return Err(refusal),
     };
     let found = migrations::version(&memory).map_err(sqlite)?;
-    if found > migrations::VERSION {
-        return Err(OpenError::Newer { path, found, known: migrations::VERSION });
+    let known = schema.version();
+    if found > known {
+        return Err(OpenError::Newer { path, found, known });
     }
     open::refuse_planted(&memory, &path)?;
-    migrations::migrate(&mut memory).map_err(|source| open::migration_error(&path, found, source))?;
+    migrations::migrate(&mut memory, schema).map_err(|source| open::migration_error(&path, found, known, source))?;
     let frozen =
         Frozen { directory: directory.to_owned(), because: error.to_string(), has_ledger, opened_at: now, lock };
     Ok((memory, frozen))
@@ -112,7 +115,7 @@ impl Frozen {
     }
 
     /// Opens the file, now that it can be written, and makes it what memory is.
-    pub(super) fn reopen(&mut self, memory: &Connection) -> Result<(Connection, OpenFile), StoreError> {
+    pub(super) fn reopen(&mut self, memory: &Connection, schema: Schema) -> Result<(Connection, OpenFile), StoreError> {
         let path = self.directory.join(FILE_NAME);
         if self.has_ledger && !path.exists() {
             return Err(StoreError::Replaced { path });
@@ -122,7 +125,7 @@ impl Frozen {
             true => Err(OpenError::Corrupt { path: path.clone(), because }),
             false => open::rename_corrupt(&path, because, self.opened_at).map(drop),
         };
-        let opened = open::open_file(&self.directory, self.opened_at, &mut self.lock, &mut rename);
+        let opened = open::open_file(&self.directory, self.opened_at, schema, &mut self.lock, &mut rename);
         let (mut connection, file) = match opened {
             Ok(opened) => opened,
             Err(error) => {

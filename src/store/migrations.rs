@@ -16,11 +16,25 @@ use rusqlite::{Connection, TransactionBehavior, ffi};
 /// Marks a file as ours: "WLTX".
 pub(super) const APPLICATION_ID: u32 = 0x574c_5458;
 
-/// The step at place n takes a database of version n to version n + 1. An empty one has version 0.
-const STEPS: [&str; 2] = [include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
+/// The steps to the newest version, each of one part for each room that has tables. The step at place n takes a database
+/// of version n to version n + 1; an empty one has version 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Schema(pub &'static [&'static [&'static str]]);
 
-/// The newest version.
-pub(super) const VERSION: u32 = STEPS.len() as u32;
+impl Schema {
+    /// The newest version.
+    #[must_use]
+    pub fn version(self) -> u32 {
+        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// Accounts, sources, series and labels.
+pub const SCHEMA_1: &str = include_str!("migrations/1.sql");
+/// Sources know the boot clock; what shows whether there is room.
+pub const SCHEMA_2: &str = include_str!("migrations/2.sql");
+/// Series and labels have the names of today, and no list of labels.
+pub const SCHEMA_3: &str = include_str!("migrations/3.sql");
 
 /// A copy that was kept at a migration is removed after this.
 const COPY_KEPT: TimeDelta = TimeDelta::days(30);
@@ -31,17 +45,19 @@ pub(super) fn version(connection: &Connection) -> Result<u32, rusqlite::Error> {
 }
 
 /// Takes a database to the newest version. If a step fails nothing was changed.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), rusqlite::Error> {
+pub(super) fn migrate(connection: &mut Connection, schema: Schema) -> Result<(), rusqlite::Error> {
     // A step may rebuild a table that others refer to.
     connection.pragma_update(None, "foreign_keys", false)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let from = version(&transaction)?;
-    for step in STEPS.iter().skip(from as usize) {
-        transaction.execute_batch(step)?;
+    for step in schema.0.iter().skip(from as usize) {
+        for part in *step {
+            transaction.execute_batch(part)?;
+        }
     }
-    if from < VERSION {
+    if from < schema.version() {
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.pragma_update(None, "user_version", schema.version())?;
     }
     transaction.commit()?;
     connection.pragma_update(None, "foreign_keys", true)

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
-use super::migrations::{self, APPLICATION_ID, CopyError, VERSION, beside};
+use super::migrations::{self, APPLICATION_ID, CopyError, Schema, beside};
 use super::{Place, Store, StoreError, fill, frozen};
 
 /// The file's name in the storage directory.
@@ -150,23 +150,27 @@ impl Store {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(directory: Option<&Path>, now: DateTime<Utc>) -> Result<(Store, Option<Renamed>), OpenError> {
+    pub fn open(
+        directory: Option<&Path>,
+        now: DateTime<Utc>,
+        schema: Schema,
+    ) -> Result<(Store, Option<Renamed>), OpenError> {
         let Some(directory) = directory else {
             let wrap = |source: rusqlite::Error| OpenError::Sqlite { path: ":memory:".into(), source: source.into() };
             let mut connection = Connection::open_in_memory().map_err(wrap)?;
-            migrations::migrate(&mut connection).map_err(wrap)?;
-            return Ok((Store::new(connection, Place::Memory), None));
+            migrations::migrate(&mut connection, schema).map_err(wrap)?;
+            return Ok((Store::new(connection, Place::Memory, schema), None));
         };
         let (mut lock, mut renamed) = (None, None);
         let mut rename = |because: String| {
             renamed = Some(rename_corrupt(&directory.join(FILE_NAME), because, now)?);
             Ok(())
         };
-        let store = match open_file(directory, now, &mut lock, &mut rename) {
-            Ok((connection, file)) => Store::new(connection, Place::File(file)),
+        let store = match open_file(directory, now, schema, &mut lock, &mut rename) {
+            Ok((connection, file)) => Store::new(connection, Place::File(file), schema),
             Err(error @ (OpenError::Directory { .. } | OpenError::Sqlite { .. })) => {
-                let (connection, frozen) = frozen::load(directory, now, error, lock)?;
-                Store::new(connection, Place::Frozen(frozen))
+                let (connection, frozen) = frozen::load(directory, now, schema, error, lock)?;
+                Store::new(connection, Place::Frozen(frozen), schema)
             }
             Err(refusal) => return Err(refusal),
         };
@@ -178,6 +182,7 @@ impl Store {
 pub(super) fn open_file(
     directory: &Path,
     now: DateTime<Utc>,
+    schema: Schema,
     lock: &mut Option<Lock>,
     rename: &mut dyn FnMut(String) -> Result<(), OpenError>,
 ) -> Result<(Connection, OpenFile), OpenError> {
@@ -186,7 +191,7 @@ pub(super) fn open_file(
     if lock.is_none() {
         *lock = Some(take_lock(directory)?);
     }
-    if let Header::Corrupt(because) = validate(&path, ours)? {
+    if let Header::Corrupt(because) = validate(&path, ours, schema)? {
         rename(because)?;
     }
     let wrap = |error: rusqlite::Error| sqlite_error(&path, error);
@@ -205,7 +210,7 @@ pub(super) fn open_file(
         rename(because)?;
         connection = connect()?;
     }
-    prepare(&mut connection, &path, now)?;
+    prepare(&mut connection, &path, now, schema)?;
     fill(&mut connection).map_err(wrap)?;
     migrations::remove_old_copies(&path, now);
     let files = [path.clone(), beside(&path, "-wal")];
@@ -228,11 +233,11 @@ fn sqlite_error(path: &Path, error: rusqlite::Error) -> OpenError {
 }
 
 /// A step that fails for what is in the file, and not for the disk, fails again.
-pub(super) fn migration_error(path: &Path, found: u32, error: rusqlite::Error) -> OpenError {
+pub(super) fn migration_error(path: &Path, found: u32, known: u32, error: rusqlite::Error) -> OpenError {
     match error.sqlite_error_code() {
         Some(
             ErrorCode::Unknown | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::DatabaseCorrupt,
-        ) => OpenError::Migration { path: path.to_owned(), found, known: VERSION, source: error.into() },
+        ) => OpenError::Migration { path: path.to_owned(), found, known, source: error.into() },
         _ => sqlite_error(path, error),
     }
 }
@@ -279,7 +284,8 @@ pub(super) enum Header {
 }
 
 /// Looks at the header before SQLite touches the file. `ours` if the directory has our lock file since before.
-pub(super) fn validate(path: &Path, ours: bool) -> Result<Header, OpenError> {
+pub(super) fn validate(path: &Path, ours: bool, schema: Schema) -> Result<Header, OpenError> {
+    let known = schema.version();
     if std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
         return Err(OpenError::Link(path.to_owned()));
     }
@@ -303,7 +309,7 @@ pub(super) fn validate(path: &Path, ours: bool) -> Result<Header, OpenError> {
     };
     match (sqlite, number(68), number(60)) {
         (true, Some(APPLICATION_ID), Some(version)) => match version.max(logged()) {
-            found if found > VERSION => Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION }),
+            found if found > known => Err(OpenError::Newer { path: path.to_owned(), found, known }),
             _ => Ok(Header::Fine),
         },
         // A database that SQLite has only just begun to write still has no mark.
@@ -358,11 +364,12 @@ pub(super) fn refuse_planted(connection: &Connection, path: &Path) -> Result<(),
     }
 }
 
-fn prepare(connection: &mut Connection, path: &Path, now: DateTime<Utc>) -> Result<(), OpenError> {
+fn prepare(connection: &mut Connection, path: &Path, now: DateTime<Utc>, schema: Schema) -> Result<(), OpenError> {
+    let known = schema.version();
     let wrap = |error: rusqlite::Error| sqlite_error(path, error);
     let found = migrations::version(connection).map_err(wrap)?;
-    if found > VERSION {
-        return Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION });
+    if found > known {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known });
     }
     refuse_planted(connection, path)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(wrap)?;
@@ -371,12 +378,12 @@ fn prepare(connection: &mut Connection, path: &Path, now: DateTime<Utc>) -> Resu
     connection.pragma_update(None, "cell_size_check", true).map_err(wrap)?;
     // A whole page cache would be most of this process's memory; the ledger's hot pages are few.
     connection.pragma_update(None, "cache_size", -1_024).map_err(wrap)?;
-    if (1..VERSION).contains(&found) {
+    if (1..known).contains(&found) {
         migrations::keep_copy(connection, path, now).map_err(|error| match error {
             CopyError::Sqlite(error) => wrap(error),
             CopyError::File(kind) => OpenError::Directory { path: path.to_owned(), kind },
         })?;
         make_private(path);
     }
-    migrations::migrate(connection).map_err(|error| migration_error(path, found, error))
+    migrations::migrate(connection, schema).map_err(|error| migration_error(path, found, known, error))
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use url::Url;
 
 use super::open::{FILE_NAME, Header, is_ours, refuse_planted, validate};
-use super::{OpenError, StoreError};
+use super::{OpenError, Schema, StoreError};
 
 /// A source that has succeeded before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,9 +28,9 @@ pub struct StoredSince {
 ///
 /// # Errors
 /// If the file is not one of this version, or cannot be read.
-pub fn configured_since(directory: &Path) -> Result<Vec<StoredSince>, OpenError> {
+pub fn configured_since(directory: &Path, schema: Schema) -> Result<Vec<StoredSince>, OpenError> {
     let path = directory.join(FILE_NAME);
-    if !matches!(validate(&path, is_ours(directory))?, Header::Fine) {
+    if !matches!(validate(&path, is_ours(directory), schema)?, Header::Fine) {
         return Ok(Vec::new());
     }
     let wrap = |source| OpenError::Sqlite { path: path.clone(), source: StoreError::Sqlite(source) };

@@ -1,11 +1,11 @@
 //! The last good answer of each source, and from when on its counters count.
 
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension as _, Transaction};
 
-use super::{AccountId, Store, StoreError, Success, text};
+use super::sql::{Writer, values};
+use super::{AccountId, Store, StoreError, Success};
 use crate::clock::{BootTime, Moment};
-use crate::vendor::Source;
+use crate::names::Source;
 
 /// What the previous run knew of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,32 +50,23 @@ impl Store {
     /// # Errors
     /// If it cannot be read.
     pub fn source(&self, account: AccountId, source: Source) -> Result<Option<StoredSource>, StoreError> {
-        self.read(|connection| {
-            let row = connection
-                .prepare_cached(
-                    "SELECT last_success, count_since, configured_since, answer, boot_id, boot_time FROM source
-                     WHERE account = ?1 AND source = ?2",
-                )?
-                .query_row((account.0, source.as_str()), |row| {
-                    let boot = (row.get::<_, Option<String>>(4)?, row.get::<_, Option<i64>>(5)?);
-                    let times = (row.get::<_, Option<String>>(0)?, row.get::<_, String>(1)?);
-                    Ok((times, row.get(2)?, row.get(3)?, boot))
-                })
-                .optional()?;
-            row.map(|((last_success, count_since), configured_since, answer, boot)| {
-                let boot = match boot {
-                    (Some(id), Some(nanos)) => Some((id, BootTime::from_nanos(nanos))),
-                    _ => None,
-                };
-                Ok(StoredSource {
-                    last_success: text::read_optional_time("source", last_success)?,
-                    boot,
-                    count_since: text::read_time("source", &count_since)?,
-                    configured_since,
-                    answer,
-                })
-            })
-            .transpose()
+        self.read(|reader| {
+            reader.row(
+                "source",
+                "SELECT last_success, count_since, configured_since, answer, boot_id, boot_time FROM source
+                 WHERE account = ?1 AND source = ?2",
+                values![account, source.name],
+                |row| {
+                    let boot = row.optional_text(4)?.map(str::to_owned).zip(row.optional_integer(5)?);
+                    Ok(StoredSource {
+                        last_success: row.optional_time(0)?,
+                        boot: boot.map(|(id, nanos)| (id, BootTime::from_nanos(nanos))),
+                        count_since: row.time(1)?,
+                        configured_since: row.optional_text(2)?.map(str::to_owned),
+                        answer: row.optional_text(3)?.map(str::to_owned),
+                    })
+                },
+            )
         })
     }
 
@@ -84,27 +75,32 @@ impl Store {
     /// # Errors
     /// If it cannot be written.
     pub fn succeed(&self, success: &Success) -> Result<(), StoreError> {
-        self.write(|tx| write(tx, success))
+        self.write(|writer| writer.succeed(success))
     }
 }
 
-pub(super) fn write(tx: &Transaction<'_>, success: &Success) -> Result<(), StoreError> {
-    tx.prepare_cached(
-        "INSERT INTO source (account, source, last_success, count_since, configured_since, answer, boot_id, boot_time)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-         ON CONFLICT (account, source) DO UPDATE SET last_success = coalesce(excluded.last_success, last_success),
-         count_since = excluded.count_since, answer = excluded.answer,
-         boot_id = coalesce(excluded.boot_id, boot_id), boot_time = coalesce(excluded.boot_time, boot_time)",
-    )?
-    .execute((
-        success.account.0,
-        success.source.as_str(),
-        success.at.map(|at| text::time(at.wall)),
-        text::time(success.count_since),
-        &success.configured_since,
-        &success.answer,
-        success.at.map(|_| &success.boot_id),
-        success.at.map(|at| at.boot.as_nanos()),
-    ))?;
-    Ok(())
+impl Writer<'_> {
+    /// Writes a success, in the transaction of what it brought.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn succeed(&self, success: &Success) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO source (account, source, last_success, count_since, configured_since, answer, boot_id, boot_time)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (account, source) DO UPDATE SET last_success = coalesce(excluded.last_success, last_success),
+             count_since = excluded.count_since, answer = excluded.answer,
+             boot_id = coalesce(excluded.boot_id, boot_id), boot_time = coalesce(excluded.boot_time, boot_time)",
+            values![
+                success.account,
+                success.source.name,
+                success.at.map(|at| at.wall),
+                success.count_since,
+                success.configured_since.as_deref(),
+                success.answer.as_deref(),
+                success.at.map(|_| success.boot_id.as_str()),
+                success.at.map(|at| at.boot.as_nanos()),
+            ],
+        )
+    }
 }

@@ -12,8 +12,8 @@ use std::fmt::Write;
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 use wallet_exporter::money::Usd;
-use wallet_exporter::vendor::intake::Export;
-use wallet_exporter::vendor::{CheckRow, CheckStatus, RowReject, RowSink};
+use wallet_exporter::rightfoot::intake::Export;
+use wallet_exporter::rightfoot::{CheckRow, CheckStatus, RowReject, RowSink};
 
 /// What a chunk of a download is like.
 const CHUNK: usize = 64 * 1024;
@@ -118,9 +118,9 @@ fn rival(bytes: &[u8], ids: &[Uuid], times: impl Fn(&[u8]) -> DateTime<Utc>) -> 
                 _ => CheckStatus::Unknown,
             },
             via: if record[creator].is_empty() {
-                wallet_exporter::vendor::SubmittedVia::Api
+                wallet_exporter::rightfoot::SubmittedVia::Api
             } else {
-                wallet_exporter::vendor::SubmittedVia::Dashboard
+                wallet_exporter::rightfoot::SubmittedVia::Dashboard
             },
             timestamp: times(&record[time]),
         });

@@ -11,10 +11,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Days, NaiveDate};
-use wallet_exporter::domain::consumption::{BaseLine, Ledger};
+use wallet_exporter::app::SCHEMA;
+use wallet_exporter::batchdata;
+use wallet_exporter::batchdata::consumption::ledger::{BaseLine, Ledger};
+use wallet_exporter::batchdata::consumption::table::ConsumptionCommit;
+use wallet_exporter::batchdata::{ConsumptionReport, DayConsumption, Flow};
 use wallet_exporter::money::Usd;
-use wallet_exporter::store::{AccountId, ConsumptionCommit, Store, Success};
-use wallet_exporter::vendor::{ConsumptionReport, DayConsumption, Flow, Source, Vendor};
+use wallet_exporter::store::{AccountId, Store, Success};
 
 const POLLS: u32 = 200;
 
@@ -43,8 +46,8 @@ struct Case {
 impl Case {
     fn new(days: u64, today: NaiveDate) -> Case {
         let directory = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(Some(directory.path()), DateTime::UNIX_EPOCH).unwrap();
-        let account = store.account(Vendor::BatchData, "default").unwrap();
+        let (store, _) = Store::open(Some(directory.path()), DateTime::UNIX_EPOCH, SCHEMA).unwrap();
+        let account = store.account(batchdata::VENDOR, "default").unwrap();
         let mut case =
             Case { directory, store, account, ledger: Ledger::new(BaseLine::FirstReport), spent: Duration::ZERO };
         let mut date = today - Days::new(days - 1);
@@ -62,7 +65,7 @@ impl Case {
         let changes = self.ledger.plan(report);
         let success = Success {
             account: self.account,
-            source: Source::Consumption,
+            source: batchdata::CONSUMPTION,
             at: None,
             boot_id: String::new(),
             count_since: DateTime::UNIX_EPOCH,

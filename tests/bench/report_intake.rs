@@ -11,9 +11,9 @@ use std::fmt::Write;
 
 use chrono::{NaiveDate, TimeDelta};
 use serde::Deserialize;
+use wallet_exporter::batchdata::Grain;
+use wallet_exporter::batchdata::intake::read_consumption;
 use wallet_exporter::money::Usd;
-use wallet_exporter::vendor::Grain;
-use wallet_exporter::vendor::intake::read_consumption;
 
 const ORIGINS: [&str; 5] =
     ["api_request", "list_builder_ui", "wallet_card_top_up", "address_verification_single_ui", "admin_adjustment"];

@@ -14,9 +14,9 @@ use std::time::Duration;
 use prometheus::{Encoder as _, GaugeVec, Opts, Registry, TextEncoder};
 use rivals::{Rival, need};
 use tokio_util::sync::CancellationToken;
+use wallet_exporter::exposition::{Encoder, FamilySpec, Format, MetricType, Rendered};
 use wallet_exporter::http::{Options, Server, Site};
 use wallet_exporter::instruments::Account;
-use wallet_exporter::metrics::{Encoder, FamilySpec, Format, MetricType, Rendered};
 use wallet_exporter::snapshot::{Status, StorageStatus};
 
 static SERIES: FamilySpec = FamilySpec {

@@ -119,7 +119,7 @@ async fn burn_holds_over_midnights_month_ends_late_hours_restatements_and_restar
             // Not in steps: while a request is under way the clock must not move.
             rig.until("both were polled", |rig| {
                 let now = rig.clock.boot();
-                rig.snapshot().sources.iter().all(|view| {
+                rig.snapshot().sources().all(|view| {
                     view.last_attempt.is_some_and(|last| last.boot == now)
                         && view.next_attempt.is_some_and(|next| next.boot > now)
                 })

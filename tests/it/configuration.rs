@@ -6,9 +6,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use wallet_exporter::app::{Config, variables};
 use wallet_exporter::config::secret::{Refresh, SecretError};
-use wallet_exporter::config::{Config, ConfigErrors, FileError, Flags, VARIABLES};
-use wallet_exporter::vendor::Source;
+use wallet_exporter::config::{ConfigErrors, FileError, Flags};
+use wallet_exporter::{batchdata, rightfoot};
 
 const SECRET: &str = "tok-CANARY-8f2b";
 
@@ -28,15 +29,18 @@ fn faults(pairs: &[(&str, &str)]) -> Vec<String> {
 #[test]
 fn one_secret_is_enough_and_defaults_are_as_documented() {
     let config = load(&[("BATCHDATA_API_TOKEN", SECRET)]).unwrap();
-    let wallet = config.batchdata.unwrap();
+    let wallet = config.account::<batchdata::Config>().unwrap();
     assert_eq!(wallet.account, "default");
     assert_eq!(wallet.base_url.as_str(), "https://api.batchdata.com/");
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-    let sources =
-        [(Source::Balance, minutes(1)), (Source::Consumption, minutes(5)), (Source::CardTransactions, minutes(5))];
+    let sources = [
+        (batchdata::BALANCE, minutes(1)),
+        (batchdata::CONSUMPTION, minutes(5)),
+        (batchdata::CARD_TRANSACTIONS, minutes(5)),
+    ];
     assert_eq!(wallet.sources, sources);
     assert_eq!((wallet.max_age, wallet.requests_per_minute), (minutes(60), 300));
-    assert!(config.rightfoot.is_none());
+    assert!(config.account::<rightfoot::Config>().is_none());
     assert_eq!(config.process.listen, "127.0.0.1:10700");
     assert_eq!(config.process.start_at_zero, minutes(2));
     assert_eq!(config.process.storage.unwrap().to_str(), Some("./data"));
@@ -94,7 +98,7 @@ fn a_refused_value_is_shown_unless_it_may_be_a_secret() {
     for secret in
         ["CANARY0123456789abcdef0123456789", "rf_CANARY", "https://me:CANARY@vendor.example/", "Bearer CANARY"]
     {
-        for variable in VARIABLES {
+        for variable in variables() {
             let of_secret = ["SECRET", "API_TOKEN", "API_KEY"].iter().any(|kind| variable.name.contains(kind));
             // A path is no secret, and naming it is the message's use.
             if variable.name.ends_with("_FILE") || secret.starts_with("Bearer") && !of_secret {
@@ -203,7 +207,7 @@ fn a_tilde_and_a_copied_header_are_explained() {
 #[test]
 fn an_empty_variable_is_unset() {
     let config = load(&[("BATCHDATA_API_TOKEN", SECRET), ("BATCHDATA_API_TOKEN_FILE", ""), ("BATCHDATA_ACCOUNT", "")]);
-    assert_eq!(config.unwrap().batchdata.unwrap().account, "default");
+    assert_eq!(config.unwrap().account::<batchdata::Config>().unwrap().account, "default");
 }
 
 #[test]
@@ -265,11 +269,13 @@ fn missing_thresholds_and_missing_ids_are_warned_of() {
 #[test]
 fn durations_are_those_of_prometheus_and_have_an_end() {
     let token = ("BATCHDATA_API_TOKEN", SECRET);
-    let wallet = |pairs: &[(&str, &str)]| load(&[&[token], pairs].concat()).unwrap().batchdata.unwrap();
+    let wallet = |pairs: &[(&str, &str)]| {
+        load(&[&[token], pairs].concat()).unwrap().account::<batchdata::Config>().unwrap().clone()
+    };
     let seconds = Duration::from_secs;
     assert_eq!(wallet(&[("BATCHDATA_MAX_AGE", "1d12h")]).max_age, seconds(36 * 3_600));
     assert_eq!(wallet(&[("BATCHDATA_MAX_AGE", "3650d")]).max_age, seconds(3_650 * 86_400));
-    assert_eq!(wallet(&[("BATCHDATA_BALANCE_INTERVAL", "1m30s")]).sources[0], (Source::Balance, seconds(90)));
+    assert_eq!(wallet(&[("BATCHDATA_BALANCE_INTERVAL", "1m30s")]).sources[0], (batchdata::BALANCE, seconds(90)));
     let key = ("RIGHTFOOT_API_KEY", SECRET);
     for (secret, name) in [(token, "BATCHDATA_MAX_AGE"), (key, "RIGHTFOOT_MAX_AGE")] {
         let fault = load(&[secret, (name, "9999999999h")]).unwrap_err().to_string();
@@ -331,7 +337,12 @@ fn only_regular_files_are_read_and_a_fifo_blocks_nothing() {
     // A link to a regular file is how Kubernetes mounts secrets.
     std::fs::write(path("token"), "first").unwrap();
     std::os::unix::fs::symlink(path("token"), path("link")).unwrap();
-    let secret = load(&[("BATCHDATA_API_TOKEN_FILE", &path("link"))]).unwrap().batchdata.unwrap().token;
+    let secret = load(&[("BATCHDATA_API_TOKEN_FILE", &path("link"))])
+        .unwrap()
+        .account::<batchdata::Config>()
+        .unwrap()
+        .token
+        .clone();
     std::fs::remove_file(path("link")).unwrap();
     fifo(Path::new(&path("link")));
     let fault = SecretError::File(FileError::NotRegular(path("link").into()));
@@ -375,7 +386,7 @@ fn a_webhook_secret_that_changes_is_held_to_the_rule_of_the_start() {
     assert!(fault.contains("RIGHTFOOT_WEBHOOK_SECRET_FILE") && fault.contains("32 to 128"), "{fault}");
     let (first, second) = ("a".repeat(32), "b".repeat(128));
     write(&first);
-    let secret = load(&pairs).unwrap().rightfoot.unwrap().webhook_secret.unwrap();
+    let secret = load(&pairs).unwrap().account::<rightfoot::Config>().unwrap().webhook_secret.clone().unwrap();
     for bad in ["x", &"c".repeat(31), &"c".repeat(129), &format!("{first}/"), "", "two\nlines"] {
         write(bad);
         assert!(matches!(secret.refresh(), Refresh::Unreadable(_)), "{bad:?}");

@@ -17,7 +17,8 @@ mod story;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use wallet_exporter::catalog::{self, MetricType};
+use wallet_exporter::app;
+use wallet_exporter::catalog::MetricType;
 
 use board::{SnapshotCell, all};
 use query::{Selector, selectors};
@@ -37,7 +38,7 @@ const ON_NO_DASHBOARD: &[(&str, &str)] = &[
 const PANEL_TYPES: &[&str] = &["timeseries", "stat", "bargauge", "table", "text", "row"];
 
 fn families() -> Vec<(&'static str, MetricType)> {
-    catalog::all().map(|family| (family.name, family.kind)).collect()
+    app::families().map(|family| (family.name, family.kind)).collect()
 }
 
 /// The family that a sample's name belongs to.
@@ -238,7 +239,7 @@ fn every_selector_names_a_family_and_keeps_the_variables() {
             continue;
         }
         let (name, _) = family_of(&selector.name).unwrap_or_else(|| panic!("{place}: no family {}", selector.name));
-        let labels = catalog::all().find(|family| family.name == name).map_or(&[][..], |family| family.labels);
+        let labels = app::families().find(|family| family.name == name).map_or(&[][..], |family| family.labels);
         let expected = labels.contains(&"account").then_some("$account");
         assert_eq!(selector.matcher("account"), expected, "{place}: {}", selector.name);
         for (label, _) in &selector.matchers {

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use wallet_exporter::app::{Demo, DemoFlags, Dependencies, ScenarioName};
 use wallet_exporter::clock::{Clock as _, ManualClock};
 use wallet_exporter::config::Flags;
-use wallet_exporter::metrics::Format;
+use wallet_exporter::exposition::Format;
 
 use crate::program::PATIENCE;
 use crate::rig::at;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use wallet_exporter::catalog::{self, FamilySpec};
-use wallet_exporter::config::VARIABLES;
+use wallet_exporter::app::{self, variables};
+use wallet_exporter::catalog::FamilySpec;
 
 const README: &str = include_str!("../../README.md");
 const METRICS: &str = include_str!("../../docs/metrics.md");
@@ -17,13 +17,12 @@ fn table(document: &'static str, begin: &str) -> Vec<&'static str> {
 
 /// Every family that can be served.
 fn families() -> Vec<&'static FamilySpec> {
-    catalog::all().collect()
+    app::families().collect()
 }
 
 #[test]
 fn the_table_of_variables_is_the_codes() {
-    let expected: Vec<String> = VARIABLES
-        .iter()
+    let expected: Vec<String> = variables()
         .map(|variable| {
             let default = if variable.default.is_empty() { "-".to_owned() } else { format!("`{}`", variable.default) };
             format!("| `{}` | {default} | {} |", variable.name, variable.meaning)
@@ -63,7 +62,7 @@ fn families_are_named_as_prometheus_wants() {
 fn the_table_of_reasons_is_the_codes() {
     let section = METRICS.split("## Reasons").nth(1).unwrap();
     let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    let expected: Vec<&str> = wallet_exporter::vendor::Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+    let expected: Vec<&str> = wallet_exporter::upstream::Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     assert_eq!(rows.collect::<Vec<_>>(), expected);
 }
 

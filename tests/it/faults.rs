@@ -11,7 +11,7 @@ use chrono::{TimeDelta, Timelike as _};
 use vendor_simulator::{CsvChange, ErrorBody, Fault, NewRow, Operation};
 use wallet_exporter::clock::Clock as _;
 use wallet_exporter::money::Usd;
-use wallet_exporter::vendor::RequestLimits;
+use wallet_exporter::upstream::RequestLimits;
 
 use crate::rig::Rig;
 
@@ -195,7 +195,7 @@ async fn case(rig: &Rig, source: &str, operation: Operation, name: &str, fault: 
     };
 
     assert_eq!(rig.source("up", source), Some(0.0), "{what}: up");
-    let failing: Vec<&str> = wallet_exporter::vendor::Reason::ALL
+    let failing: Vec<&str> = wallet_exporter::upstream::Reason::ALL
         .into_iter()
         .map(|reason| reason.as_str())
         .filter(|reason| rig.source(&format!("failing={reason}"), source) == Some(1.0))
@@ -229,7 +229,7 @@ async fn case(rig: &Rig, source: &str, operation: Operation, name: &str, fault: 
 
     // Then the gauge vanishes, and recovery is automatic.
     let gone = wallet_exporter::clock::delta(Duration::from_secs(3_601));
-    let last = rig.snapshot().sources.iter().find(|view| view.source.as_str() == source).unwrap().last_success.unwrap();
+    let last = rig.snapshot().sources().find(|view| view.source.name == source).unwrap().last_success.unwrap();
     rig.clock.pass_to(last.wall + gone);
     assert_eq!(rig.value(gauge(source)), None, "{what}: the gauge vanishes at max_age");
     rig.vendors.clear_faults(None);

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use vendor_simulator::{CANARIES, CANARY_CARD_LAST4, CardEvent, Fault, NewRow, Operation};
-use wallet_exporter::catalog;
+use wallet_exporter::app;
 use wallet_exporter::clock::Clock as _;
-use wallet_exporter::metrics::Format;
+use wallet_exporter::exposition::Format;
 use wallet_exporter::money::Usd;
 
 use crate::rig::Rig;
@@ -72,7 +72,7 @@ async fn both_formats_carry_the_same_samples() {
         exposition.to_text(format).lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
     };
     assert_eq!(samples(Format::Text), samples(Format::OpenMetrics));
-    let known = |name: &str| catalog::all().any(|family| name.starts_with(family.name));
+    let known = |name: &str| app::families().any(|family| name.starts_with(family.name));
     for sample in samples(Format::Text) {
         assert!(known(&sample), "{sample} is in no family of the catalog");
     }

@@ -35,8 +35,11 @@ fn order() -> Vec<String> {
     text.lines().filter_map(|line| Some(line.strip_prefix("pub mod ")?.strip_suffix(';')?.to_owned())).collect()
 }
 
+/// The vendors' folders.
+const VENDORS: [&str; 2] = ["batchdata", "rightfoot"];
+
 #[test]
-fn a_module_uses_only_modules_above_it() {
+fn a_module_uses_only_modules_above_it_and_no_vendor_but_its_own() {
     let order = order();
     let place = |module: &str| order.iter().position(|found| found == module);
     let mut uses = 0;
@@ -48,15 +51,32 @@ fn a_module_uses_only_modules_above_it() {
         for rest in code.split("crate::").skip(1) {
             let used: String =
                 rest.chars().take_while(|letter| letter.is_ascii_lowercase() || *letter == '_').collect();
-            if used == module {
+            assert!(!rest.starts_with('{') || module == "app", "{}: write one use for each module", path.display());
+            if used == module || used.is_empty() {
                 continue;
             }
             let Some(other) = place(&used) else { panic!("{}: crate::{used} is no module of lib.rs", path.display()) };
             assert!(other < own, "{}: {module} uses {used}, which stands below it in lib.rs", path.display());
+            let of_vendor = VENDORS.contains(&used.as_str());
+            assert!(!of_vendor || module == "app", "{}: only app names {used}", path.display());
             uses += 1;
         }
     }
     assert!(uses > 50, "the test no longer sees how modules are used");
+}
+
+#[test]
+fn shared_modules_name_no_vendor() {
+    for (module, path, code) in files() {
+        if VENDORS.contains(&module.as_str()) || module == "app" || module == "lib" {
+            continue;
+        }
+        // The program's own description and the files of the product may.
+        let code = code.to_lowercase();
+        for vendor in VENDORS {
+            assert!(!code.contains(vendor), "{} names {vendor}", path.display());
+        }
+    }
 }
 
 #[test]
@@ -68,19 +88,19 @@ fn the_simulator_knows_nothing_of_the_exporter() {
 #[test]
 fn each_crate_has_one_home() {
     let homes: &[(&str, &[&str])] = &[
-        ("reqwest::", &["vendor"]),
-        ("csv_core::", &["vendor"]),
+        ("reqwest::", &["upstream"]),
+        ("csv_core::", &["upstream"]),
         ("rusqlite::", &["store"]),
-        ("moka::", &["http", "poll"]),
+        ("moka::", &["http", "rightfoot"]),
         ("envy::", &["config"]),
-        ("procfs::", &["metrics"]),
-        ("prometheus::", &["instruments", "metrics"]),
+        ("procfs::", &["exposition"]),
+        ("prometheus::", &["instruments", "exposition"]),
         ("axum::", &["http"]),
         ("tower_http::", &["http"]),
         ("bcrypt::", &["http"]),
         ("vendor_simulator::", &["app"]),
         ("clap::", &["config", "app", "main"]),
-        ("hyper::", &["http", "vendor"]),
+        ("hyper::", &["http", "upstream"]),
         ("hyper_util::", &["http"]),
         ("tracing_subscriber::", &["telemetry"]),
     ];

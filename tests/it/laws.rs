@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Days, NaiveDate};
 use proptest::prelude::*;
-use wallet_exporter::domain::consumption::{BaseLine, Ledger, Series};
-use wallet_exporter::domain::periods::Period;
+use wallet_exporter::app::SCHEMA;
+use wallet_exporter::batchdata;
+use wallet_exporter::batchdata::consumption::ledger::{BaseLine, Ledger, Series};
+use wallet_exporter::batchdata::consumption::periods::Period;
+use wallet_exporter::batchdata::consumption::table::ConsumptionCommit;
+use wallet_exporter::batchdata::{ConsumptionReport, DayConsumption, Flow};
 use wallet_exporter::money::Usd;
-use wallet_exporter::store::{ConsumptionCommit, Store, Success};
-use wallet_exporter::vendor::{ConsumptionReport, DayConsumption, Flow, Source, Vendor};
+use wallet_exporter::store::{Store, Success};
 
 const ORIGINS: usize = 130;
 
@@ -71,8 +74,8 @@ impl Truth {
 }
 
 fn run(steps: Vec<Step>, base: BaseLine) -> Result<(), TestCaseError> {
-    let (store, _) = Store::open(None, DateTime::UNIX_EPOCH).unwrap();
-    let account = store.account(Vendor::BatchData, "default").unwrap();
+    let (store, _) = Store::open(None, DateTime::UNIX_EPOCH, SCHEMA).unwrap();
+    let account = store.account(batchdata::VENDOR, "default").unwrap();
     let mut ledger = Ledger::new(base);
     let mut truth = Truth::default();
     let mut today = start();
@@ -104,7 +107,7 @@ fn run(steps: Vec<Step>, base: BaseLine) -> Result<(), TestCaseError> {
                 let changes = ledger.plan(&report);
                 let success = Success {
                     account,
-                    source: Source::Consumption,
+                    source: batchdata::CONSUMPTION,
                     at: None,
                     boot_id: String::new(),
                     count_since: DateTime::UNIX_EPOCH,

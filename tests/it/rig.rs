@@ -14,14 +14,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vendor_simulator::{Options, Simulator};
-use wallet_exporter::app::{AppError, Dependencies, Running, VendorClock, check_online};
+use wallet_exporter::app::{AppError, Config, Dependencies, Running, VendorClock, check_online};
 use wallet_exporter::clock::{BootTime, Clock as _, ManualClock};
-use wallet_exporter::config::{Config, ConfigErrors, Flags};
-use wallet_exporter::metrics::{Exposition, Format};
+use wallet_exporter::config::{ConfigErrors, Flags};
+use wallet_exporter::exposition::{Exposition, Format};
 use wallet_exporter::poll::account_storage::StorageWork;
 use wallet_exporter::snapshot::{Snapshot, SnapshotCell};
 use wallet_exporter::store::Store;
-use wallet_exporter::vendor::RequestLimits;
+use wallet_exporter::upstream::RequestLimits;
 
 /// How long a condition may take to come true before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -94,6 +94,7 @@ impl Rig {
         let secrets = Options::quiet(vendor_clock(&clock));
         let settings = [
             ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"),
+            ("WEBHOOK_LISTEN_ADDRESS", "127.0.0.1:0"),
             ("STORAGE_PATH", "none"),
             ("METRICS_START_AT_ZERO", "0s"),
             ("BATCHDATA_API_TOKEN", &secrets.batchdata_token),
@@ -234,9 +235,8 @@ impl Rig {
             assert!(Instant::now() < deadline, "no further poll of {sources:?}\n{}", self.metrics());
             let due: Vec<BootTime> = self
                 .snapshot()
-                .sources
-                .iter()
-                .filter(|view| sources.contains(&view.source.as_str()))
+                .sources()
+                .filter(|view| sources.contains(&view.source.name))
                 .filter_map(|view| Some(view.next_attempt?.boot))
                 .collect();
             // Only as far as the next attempt: a step beyond it would make values look older than they have to be.
@@ -257,7 +257,7 @@ impl Rig {
     pub async fn rest(&self) {
         self.until("no poll is under way", |rig| {
             let now = rig.clock.boot();
-            rig.snapshot().sources.iter().all(|view| view.next_attempt.is_some_and(|next| next.boot > now))
+            rig.snapshot().sources().all(|view| view.next_attempt.is_some_and(|next| next.boot > now))
         })
         .await;
     }

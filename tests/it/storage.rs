@@ -18,8 +18,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use wallet_exporter::app::SCHEMA;
+use wallet_exporter::batchdata;
 use wallet_exporter::store::{AccountId, FILE_NAME, Store, StoreError, Success};
-use wallet_exporter::vendor::{Source, Vendor};
 
 /// A time after everything in the fixture.
 fn after_fixture() -> DateTime<Utc> {
@@ -40,7 +41,7 @@ fn version_1() -> tempfile::TempDir {
 /// A directory with the same ledger, migrated.
 fn newest_version() -> tempfile::TempDir {
     let directory = version_1();
-    drop(Store::open(Some(directory.path()), after_fixture()).unwrap());
+    drop(Store::open(Some(directory.path()), after_fixture(), SCHEMA).unwrap());
     std::fs::remove_file(directory.path().join("wallet-exporter.db.v1")).unwrap();
     directory
 }
@@ -72,7 +73,7 @@ fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
 fn write(store: &Store, account: AccountId, answer: &str) -> Result<(), StoreError> {
     let success = Success {
         account,
-        source: Source::Balance,
+        source: batchdata::BALANCE,
         at: None,
         boot_id: String::new(),
         count_since: after_fixture(),
@@ -84,9 +85,9 @@ fn write(store: &Store, account: AccountId, answer: &str) -> Result<(), StoreErr
 
 /// What was written last.
 fn answer(store: &Store, account: AccountId) -> Option<String> {
-    store.source(account, Source::Balance).unwrap().and_then(|stored| stored.answer)
+    store.source(account, batchdata::BALANCE).unwrap().and_then(|stored| stored.answer)
 }
 
 fn wallet(store: &Store) -> AccountId {
-    store.account(Vendor::BatchData, "default").unwrap()
+    store.account(batchdata::VENDOR, "default").unwrap()
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use reqwest::{Body, Response};
 use vendor_simulator::{Delivery, Operation, Responded, Simulator};
-use wallet_exporter::vendor::{NoAnswer, Reason};
+use wallet_exporter::upstream::{NoAnswer, Reason};
 
 pub fn no_answer(detail: &str) -> NoAnswer {
     NoAnswer { reason: Reason::Truncated, detail: detail.to_owned() }

@@ -229,7 +229,7 @@ impl World {
             ("check_institution", 80),
             ("probe", 0),
             ("consumption_day", days * 320),
-            ("birth", 700),
+            ("series", 700),
             ("label", 420),
             ("consumption_counter", 320),
             ("source", 4),

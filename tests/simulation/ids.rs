@@ -3,6 +3,7 @@
 //! Invariant: a batch that may settle before its time, or in part, is marked in the oracle.
 
 use std::time::Duration;
+use wallet_exporter::poll::webhook_sink::Received;
 
 use wallet_exporter::store::{StorageFault, StorageFaultKind};
 
@@ -115,7 +116,8 @@ impl World {
             counting && self.plan.has(Trouble::Storage) && self.storage_fault.is_none() && self.rng.u32(..4) == 0;
         let Some(life) = &self.life else { return };
         let inbox = life.inbox();
-        let completed = inbox.completed(event, batch);
+        let body = format!(r#"{{"type":"BALANCE_BATCH_COMPLETED","event_uuid":"{event}","batch_id":"{batch}"}}"#);
+        let completed = inbox.receive(body.as_bytes());
         let outcome = if glitch {
             // The storage fails for just as long as one call takes.
             life.set_fault(Some(StorageFault { skip: 0, kind: StorageFaultKind::Io }));
@@ -131,7 +133,7 @@ impl World {
             self.checks.storage_changed(self.time.ms());
         }
         self.say(|| format!("webhook for {batch}: {outcome:?}"));
-        if outcome.is_err() {
+        if matches!(outcome, Received::Later(text) if text.contains("stored")) {
             self.standing.events.push((event, batch));
         }
     }

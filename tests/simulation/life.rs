@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use wallet_exporter::app::{App, Dependencies};
+use wallet_exporter::app::{App, Config, Dependencies};
 use wallet_exporter::clock::{Clock as _, SharedClock};
-use wallet_exporter::config::{Config, Flags};
-use wallet_exporter::metrics::Format;
+use wallet_exporter::config::Flags;
+use wallet_exporter::exposition::Format;
 use wallet_exporter::poll::account_storage::StorageWork;
 use wallet_exporter::poll::webhook_sink::WebhookSink;
 use wallet_exporter::store::StorageFault;
-use wallet_exporter::vendor::{RequestLimits, Transport};
+use wallet_exporter::upstream::{RequestLimits, Transport};
 
 use crate::clock::MachineClock;
 
@@ -58,7 +58,7 @@ impl Life {
     }
 
     pub fn inbox(&self) -> Arc<dyn WebhookSink> {
-        self.app.webhook_sink().unwrap()
+        Arc::clone(&self.app.webhooks[0].sink)
     }
 
     pub fn read_files(&self) {

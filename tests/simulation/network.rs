@@ -12,7 +12,7 @@ use chrono::{NaiveDate, TimeDelta};
 use reqwest::Response;
 use tokio::sync::Notify;
 use vendor_simulator::{Delivery, Fault, Operation, Responded, Simulator};
-use wallet_exporter::vendor::{NoAnswer, Outgoing, Transport};
+use wallet_exporter::upstream::{NoAnswer, Outgoing, Transport};
 
 use crate::clock::TrueTime;
 use crate::delivery::{answer, no_answer, refused};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
 use vendor_simulator::{Options, Simulator};
-use wallet_exporter::vendor::Transport;
+use wallet_exporter::upstream::Transport;
 
 use crate::actions::Standing;
 use crate::batches::Growing;

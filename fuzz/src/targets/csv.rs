@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use fastrand::Rng;
 use uuid::Uuid;
 use wallet_exporter::money::Usd;
-use wallet_exporter::vendor::intake::{Export, ParseError};
-use wallet_exporter::vendor::{CheckRow, CheckStatus, RowReject, RowSink, SubmittedVia};
+use wallet_exporter::rightfoot::intake::Export;
+use wallet_exporter::rightfoot::{CheckRow, CheckStatus, RowReject, RowSink, SubmittedVia};
+use wallet_exporter::upstream::ParseError;
 
 use super::{SECRET, hold, prints};
 use crate::engine::Verdict;

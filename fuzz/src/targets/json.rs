@@ -5,10 +5,10 @@ use std::fmt::Debug;
 use chrono::{DateTime, NaiveDate};
 use serde::de::IgnoredAny;
 use serde_json::Value;
-use wallet_exporter::http::WebhookEvent;
-use wallet_exporter::vendor::Grain;
-use wallet_exporter::vendor::Reason;
-use wallet_exporter::vendor::intake::{ParseError, read_balance, read_card_page, read_consumption};
+use wallet_exporter::batchdata::Grain;
+use wallet_exporter::batchdata::intake::{read_balance, read_card_page, read_consumption};
+use wallet_exporter::rightfoot::Event as WebhookEvent;
+use wallet_exporter::upstream::{ParseError, Reason};
 
 use super::{SECRET, hold, prints};
 use crate::engine::Verdict;

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
-use wallet_exporter::config::ids_file;
+use wallet_exporter::exposition::Format;
 use wallet_exporter::http::negotiate;
-use wallet_exporter::metrics::Format;
+use wallet_exporter::rightfoot::ids_file;
 
 use super::{SECRET, hold};
 use crate::engine::Verdict;

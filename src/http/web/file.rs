@@ -185,7 +185,9 @@ impl RateFile {
     fn check(self) -> Result<Option<RateLimit>, String> {
         let interval = match self.interval.as_deref() {
             None | Some("" | "0" | "0s") => return Ok(None),
-            Some(text) => crate::config::duration(text).map_err(|remedy| format!("rate_limit.interval: {remedy}"))?,
+            Some(text) => {
+                crate::config::values::duration(text).map_err(|remedy| format!("rate_limit.interval: {remedy}"))?
+            }
         };
         match self.burst.unwrap_or(1) {
             0 => Err("rate_limit.burst: no request would be answered; write at least 1".to_owned()),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use serde::Deserialize;
-use wallet_exporter::catalog;
+use wallet_exporter::app;
 
 use super::tools::{run, versions};
 use super::{read, shipped};
@@ -260,7 +260,7 @@ fn every_expression_parses_and_names_only_what_exists() {
         promql_parser::parser::parse(&rule.expr).unwrap_or_else(|fault| panic!("{}\n{fault}", rule.expr));
     }
     let known = |name: &str| {
-        catalog::all().any(|family| {
+        app::families().any(|family| {
             family.name == name
                 || ["_bucket", "_sum", "_count"].iter().any(|suffix| name.strip_suffix(suffix) == Some(family.name))
         })

@@ -6,10 +6,12 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use uuid::Uuid;
 use vendor_simulator::{CsvChange, Fault, NewRow, Operation};
+use wallet_exporter::app::SCHEMA;
 use wallet_exporter::clock::{Clock as _, Moment};
-use wallet_exporter::domain::batches::{Batch, BatchState};
-use wallet_exporter::store::{BatchesCommit, Noted, Store, Success};
-use wallet_exporter::vendor::{Source, Vendor};
+use wallet_exporter::rightfoot;
+use wallet_exporter::rightfoot::batches::batch::{Batch, BatchState};
+use wallet_exporter::rightfoot::batches::table::{BatchesCommit, Noted};
+use wallet_exporter::store::{Store, Success};
 
 use super::until_up;
 use crate::rig::{Rig, at};
@@ -82,13 +84,13 @@ async fn a_settled_batch_that_is_still_listed_after_400_days_is_not_counted_agai
 
 #[test]
 fn no_write_makes_a_settled_batch_open_again() {
-    let (store, _) = Store::open(None, at("2026-05-19T12:00:00Z")).unwrap();
-    let account = store.account(Vendor::Rightfoot, "default").unwrap();
+    let (store, _) = Store::open(None, at("2026-05-19T12:00:00Z"), SCHEMA).unwrap();
+    let account = store.account(rightfoot::VENDOR, "default").unwrap();
     let now = Moment { wall: at("2026-05-19T12:00:00Z"), boot: wallet_exporter::clock::BootTime::default() };
     let id = Uuid::from_u128(7);
     let success = Success {
         account,
-        source: Source::Batches,
+        source: rightfoot::BATCHES,
         at: None,
         boot_id: String::new(),
         count_since: now.wall,

@@ -263,7 +263,7 @@ async fn after_a_failed_poll_the_new_days_figures_still_come_within_a_minute() {
     while rig.clock.now() < at("2026-05-19T23:58:30Z") {
         rig.clock.advance(Duration::from_secs(30));
         rig.until("what is due was polled", |rig| {
-            let source = rig.snapshot().sources.iter().find(|view| view.source.as_str() == "consumption").cloned();
+            let source = rig.snapshot().sources().find(|view| view.source.name == "consumption").cloned();
             source.unwrap().next_attempt.unwrap().boot > rig.clock.boot()
         })
         .await;

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use vendor_simulator::{ErrorBody, Fault, NewRow, Operation};
 use wallet_exporter::clock::Clock as _;
+use wallet_exporter::rightfoot::RightfootView;
 
 use super::until_up;
 use crate::rig::Rig;
@@ -192,7 +193,8 @@ async fn a_limit_below_the_requests_of_a_pass_slows_it_and_loses_nothing() {
     rig.start().await;
     rig.first_polls().await;
     assert_eq!(rig.source("failing=rate_limited", "batches"), Some(1.0));
-    let answered = rig.snapshot().rightfoots[0].checks.open_rows.values().sum::<u64>();
+    let answered =
+        rig.snapshot().with_facts::<RightfootView>().next().unwrap().1.checks.open_rows.values().sum::<u64>();
     assert_eq!(answered, 100, "what came before the 429 is kept");
     until_up(&rig, "batches", 10).await;
     assert_eq!(rig.value(open), Some(250.0));

@@ -15,7 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vendor_simulator::{Options, Scenario};
 use wallet_exporter::clock::{Clock as _, ManualClock, SystemClock};
-use wallet_exporter::vendor::{Reason, RequestLimits};
+use wallet_exporter::upstream::{Reason, RequestLimits};
 
 use super::families;
 use super::recorder::{Recorder, Target};
@@ -70,11 +70,12 @@ impl Replica {
     async fn settle(&self) {
         let now = self.rig.clock.boot();
         let done = |rig: &Rig| {
-            let sources = &rig.snapshot().sources;
+            let snapshot = rig.snapshot();
+            let sources: Vec<_> = snapshot.sources().collect();
             sources.iter().all(|view| {
                 // After a 429 all sources of the credential wait together.
                 let paused = sources.iter().any(|other| {
-                    other.source.vendor() == view.source.vendor()
+                    other.source.vendor == view.source.vendor
                         && other.up == Some(false)
                         && other.last_failure.as_ref().is_some_and(|failure| failure.reason == Reason::RateLimited)
                         && other.next_attempt.is_some_and(|next| next.boot > now)

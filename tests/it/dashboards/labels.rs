@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vendor_simulator::{CardEvent, NewRow};
 use wallet_exporter::money::Usd;
-use wallet_exporter::vendor::RequestLimits;
+use wallet_exporter::upstream::RequestLimits;
 
 use super::query::{Selector, selectors};
 use super::{every_selector, family_of};
@@ -32,7 +32,7 @@ async fn served() -> Values {
         rig.vendors.card(&card);
     }
     rig.start().await;
-    rig.until("every source is read", |rig| rig.snapshot().sources.iter().all(|view| view.up == Some(true))).await;
+    rig.until("every source is read", |rig| rig.snapshot().sources().all(|view| view.up == Some(true))).await;
     let mut values = Values::new();
     for line in rig.metrics().lines().filter(|line| !line.starts_with('#')) {
         let Some((sample, rest)) = line.split_once('{') else { continue };

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::board::{SnapshotCell, all};
 use super::text;
 
-/// Far more than a scrape, a poll and a birth hold take, also on a busy machine.
+/// Far more than a scrape, a poll and a zero start take, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 const NO_YESTERDAY: &str =

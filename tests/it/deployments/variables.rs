@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use wallet_exporter::config::VARIABLES;
+use wallet_exporter::app::variables;
 
 use super::files::{text, under, yaml};
 
@@ -10,7 +10,7 @@ use super::files::{text, under, yaml};
 const PROXY: [&str; 2] = ["HTTPS_PROXY", "NO_PROXY"];
 
 fn is_known(name: &str) -> bool {
-    VARIABLES.iter().any(|variable| variable.name == name) || PROXY.contains(&name)
+    variables().any(|variable| variable.name == name) || PROXY.contains(&name)
 }
 
 /// The beginnings by which a word is known to be meant for the program.
@@ -34,7 +34,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn the_systemd_environment_file_names_every_variable_once_and_no_other() {
     let file = text("deploy/systemd/wallet-exporter.env");
-    let known: BTreeSet<&str> = VARIABLES.iter().map(|variable| variable.name).chain(PROXY).collect();
+    let known: BTreeSet<&str> = variables().map(|variable| variable.name).chain(PROXY).collect();
     assert_eq!(assigned(&file), known);
     for name in known {
         let lines = file.lines().filter(|line| line.trim_start_matches('#').starts_with(&format!("{name}=")));
@@ -90,8 +90,7 @@ fn the_containers_environment_in_the_deployment_is_known() {
 fn the_systemd_environment_file_shows_the_real_defaults() {
     let file = text("deploy/systemd/wallet-exporter.env");
     // The unit keeps its state elsewhere than a program started by hand.
-    for variable in VARIABLES.iter().filter(|variable| !variable.default.is_empty() && variable.name != "STORAGE_PATH")
-    {
+    for variable in variables().filter(|variable| !variable.default.is_empty() && variable.name != "STORAGE_PATH") {
         let line = format!("#{}={}", variable.name, variable.default);
         assert!(file.lines().any(|found| found == line), "{line}");
     }

@@ -10,9 +10,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
+use wallet_exporter::batchdata::{self, BurnStatus, WalletStatus};
+use wallet_exporter::exposition::{Encoder, FamilySpec, Format, HistogramValue, MetricType, Rendered};
 use wallet_exporter::http::{Options, Server, Site, Web};
 use wallet_exporter::instruments::Account;
-use wallet_exporter::metrics::{Encoder, FamilySpec, Format, HistogramValue, MetricType, Rendered};
+use wallet_exporter::rightfoot::{self, BatchesStatus};
 use wallet_exporter::snapshot::*;
 
 pub static BALANCE: FamilySpec =
@@ -218,6 +220,32 @@ pub fn ago(seconds: i64) -> DateTime<Utc> {
     now() - TimeDelta::seconds(seconds)
 }
 
+/// A healthy wallet.
+pub fn wallet() -> WalletStatus {
+    WalletStatus {
+        balance_usd: Some("142.5000".to_owned()),
+        balance_as_of: Some(ago(50)),
+        warning_balance_usd: Some("100".to_owned()),
+        critical_balance_usd: Some("25".to_owned()),
+        spend_today_usd: Some("31.4".to_owned()),
+        spend_yesterday_usd: None,
+        burn: vec![
+            BurnStatus {
+                window: "1h",
+                usd_per_hour: Some("12.345678".to_owned()),
+                runway_seconds: Some(41_554.0),
+                empty_at: Some(now() + TimeDelta::seconds(41_504)),
+            },
+            BurnStatus { window: "30d", usd_per_hour: None, runway_seconds: None, empty_at: None },
+        ],
+    }
+}
+
+/// Batches that need nothing.
+pub fn batches() -> BatchesStatus {
+    BatchesStatus { open: 2, settled: 17, ..BatchesStatus::default() }
+}
+
 /// A healthy state.
 pub fn status(now: DateTime<Utc>) -> Status {
     let source = |name: &str| SourceStatus {
@@ -242,46 +270,16 @@ pub fn status(now: DateTime<Utc>) -> Status {
         accounts: vec![
             AccountStatus {
                 vendor: "batchdata".to_owned(),
+                title: "BatchData".to_owned(),
                 account: "default".to_owned(),
-                count_since: Some(ago(86_400 * 30)),
-                wallet: Some(WalletStatus {
-                    balance_usd: Some("142.5000".to_owned()),
-                    balance_as_of: Some(ago(50)),
-                    warning_balance_usd: Some("100".to_owned()),
-                    critical_balance_usd: Some("25".to_owned()),
-                    spend_today_usd: Some("31.4".to_owned()),
-                    spend_yesterday_usd: None,
-                    burn: vec![
-                        BurnStatus {
-                            window: "1h".to_owned(),
-                            usd_per_hour: Some("12.345678".to_owned()),
-                            runway_seconds: Some(41_554.0),
-                            empty_at: Some(now + TimeDelta::seconds(41_504)),
-                        },
-                        BurnStatus {
-                            window: "30d".to_owned(),
-                            usd_per_hour: None,
-                            runway_seconds: None,
-                            empty_at: None,
-                        },
-                    ],
-                }),
-                batches: None,
+                details: batchdata::details(&wallet(), Some(ago(86_400 * 30))),
                 sources: vec![source("balance"), source("consumption"), source("card_transactions")],
             },
             AccountStatus {
                 vendor: "rightfoot".to_owned(),
+                title: "Rightfoot".to_owned(),
                 account: "default".to_owned(),
-                count_since: None,
-                wallet: None,
-                batches: Some(BatchesStatus {
-                    open: 2,
-                    failing: 0,
-                    unavailable: 0,
-                    abandoned: 0,
-                    settled: 17,
-                    needing_attention: vec![],
-                }),
+                details: rightfoot::details(batches(), Vec::new(), None),
                 sources: vec![source("batches")],
             },
         ],

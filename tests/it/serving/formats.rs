@@ -4,8 +4,8 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 use proptest::prelude::*;
-use wallet_exporter::metrics::encode::Value;
-use wallet_exporter::metrics::{Encoder, FamilySpec, Format, HistogramValue, MetricType, Rendered, end};
+use wallet_exporter::exposition::encode::Value;
+use wallet_exporter::exposition::{Encoder, FamilySpec, Format, HistogramValue, MetricType, Rendered, end};
 use wallet_exporter::money::Usd;
 
 use super::fixture::{BALANCE, CHECKS, both, large, small};

@@ -1,8 +1,8 @@
 //! Which format, and whether compressed.
 
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use wallet_exporter::exposition::Format::{self, OpenMetrics, Text};
 use wallet_exporter::http::negotiate;
-use wallet_exporter::metrics::Format::{self, OpenMetrics, Text};
 
 use super::fixture::{ask, start};
 

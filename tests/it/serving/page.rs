@@ -1,8 +1,10 @@
 //! The page and the state as JSON; the page in a real browser.
 
+use wallet_exporter::batchdata::{self, WalletStatus};
+use wallet_exporter::rightfoot::{self, BatchesStatus};
 use wallet_exporter::snapshot::*;
 
-use super::fixture::{FakeSite, Running, ago, get, now, options, serve, small, status};
+use super::fixture::{FakeSite, Running, ago, batches, get, now, options, serve, small, status, wallet};
 use super::tools;
 
 async fn showing(status: Status) -> Running {
@@ -16,8 +18,8 @@ fn failing() -> Status {
     let mut status = status(now());
     status.warnings = vec!["No threshold is set: <BATCHDATA_WARNING_BALANCE_USD>".to_owned()];
     status.storage = StorageStatus { durable: true, up: false, last_error: Some("disk & quota".to_owned()) };
-    let wallet = status.accounts[0].wallet.as_mut().unwrap();
-    wallet.balance_usd = Some("12.0000".to_owned());
+    let wallet = WalletStatus { balance_usd: Some("12.0000".to_owned()), ..wallet() };
+    status.accounts[0].details = batchdata::details(&wallet, None);
     let sources = &mut status.accounts[0].sources;
     sources[0].state = SourceState::Failing;
     sources[0].consecutive_failures = 3;
@@ -37,14 +39,15 @@ fn failing() -> Status {
         message: "no answer".to_owned(),
         advice: None,
     });
-    let batches = status.accounts[1].batches.as_mut().unwrap();
-    batches.unavailable = 1;
-    batches.needing_attention = vec![BatchStatus {
-        batch_id: "5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83".to_owned(),
-        state: "unavailable".to_owned(),
+    let unavailable = Attention {
+        kind: "batch",
+        id: "5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83".to_owned(),
+        state: "unavailable",
         first_seen: ago(400_000),
-        advice: "Check that the batch belongs to this team.".to_owned(),
-    }];
+        advice: "Check that the batch belongs to this team.",
+    };
+    let batches = BatchesStatus { unavailable: 1, ..batches() };
+    status.accounts[1].details = rightfoot::details(batches, vec![unavailable], None);
     status
 }
 
@@ -52,19 +55,8 @@ fn just_started() -> Status {
     let mut status = status(now());
     status.ready = false;
     status.started_at = ago(1);
+    status.accounts[0].details = batchdata::details(&WalletStatus::default(), None);
     for account in &mut status.accounts {
-        account.count_since = None;
-        if let Some(wallet) = &mut account.wallet {
-            *wallet = WalletStatus {
-                balance_usd: None,
-                balance_as_of: None,
-                warning_balance_usd: None,
-                critical_balance_usd: None,
-                spend_today_usd: None,
-                spend_yesterday_usd: None,
-                burn: Vec::new(),
-            };
-        }
         for source in &mut account.sources {
             source.state = SourceState::Waiting;
             source.last_success = None;
@@ -147,7 +139,8 @@ async fn money_comes_first_and_what_is_over_needs_no_remedy() {
         ("100", false, "All sources are working"),
     ] {
         let mut status = status(now());
-        status.accounts[0].wallet.as_mut().unwrap().balance_usd = Some(balance.to_owned());
+        let wallet = WalletStatus { balance_usd: Some(balance.to_owned()), ..wallet() };
+        status.accounts[0].details = batchdata::details(&wallet, None);
         let source = &mut status.accounts[0].sources[0];
         source.last_failure = Some(FailureStatus {
             at: ago(30),

@@ -9,8 +9,8 @@ use hyper::header::{ACCEPT, HeaderMap, HeaderName};
 use rcgen::ExtendedKeyUsagePurpose;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wallet_exporter::exposition::Format;
 use wallet_exporter::http::negotiate;
-use wallet_exporter::metrics::Format;
 
 use super::fixture::{FakeSite, LONG, ask, options, serve, small, until};
 use super::negotiation::{PROMETHEUS_2_42, PROMETHEUS_3};

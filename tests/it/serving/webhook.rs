@@ -9,10 +9,12 @@ use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 use wallet_exporter::config::secret::Secret;
 use wallet_exporter::http::{ConnectionLimits, Web, WebhookOptions, WebhookServer};
-use wallet_exporter::poll::webhook_sink::{NotDurable, Received, WebhookSink};
+use wallet_exporter::names::Vendor;
+use wallet_exporter::poll::builder::Webhook;
+use wallet_exporter::poll::webhook_sink::{Received, WebhookSink};
+use wallet_exporter::rightfoot::{self, Event};
 
 use rcgen::ExtendedKeyUsagePurpose;
 
@@ -24,13 +26,16 @@ const SECRET: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
 const EVENT: &str = r#"{"event_uuid":"f47ac10b-58cc-4372-a567-0e02b2c3d479","type":"BALANCE_BATCH_COMPLETED","batch_id":"5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83"}"#;
 const ALERT: &str = r#"{"type":"BALANCE_THRESHOLD_ALERT","batch_id":"5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83","schedule_id":"s","alerts":[],"timestamp":"2026-05-19T00:00:00Z"}"#;
 
-#[derive(Debug)]
 struct FakeInbox {
-    answer: Mutex<Result<Received, NotDurable>>,
+    answer: Mutex<Received>,
     heard: Mutex<Vec<String>>,
 }
 
 impl FakeInbox {
+    fn new() -> Arc<FakeInbox> {
+        Arc::new(FakeInbox { answer: Mutex::new(Received::Done), heard: Mutex::default() })
+    }
+
     fn heard(&self) -> Vec<String> {
         std::mem::take(&mut self.heard.lock().unwrap())
     }
@@ -42,19 +47,41 @@ impl FakeInbox {
 
 #[async_trait]
 impl WebhookSink for FakeInbox {
-    async fn completed(&self, event: Uuid, batch: Uuid) -> Result<Received, NotDurable> {
-        self.hear(format!("completed {event} {batch}"));
-        *self.answer.lock().unwrap()
+    fn vendor(&self) -> Vendor {
+        rightfoot::VENDOR
     }
-    fn ignored(&self) {
-        self.hear("ignored".to_owned());
+
+    async fn receive(&self, body: &[u8]) -> Received {
+        match Event::read(body) {
+            Some(Event::Completed { event, batch }) => {
+                self.hear(format!("completed {event} {batch}"));
+                *self.answer.lock().unwrap()
+            }
+            Some(Event::Other) => {
+                self.hear("ignored".to_owned());
+                Received::Done
+            }
+            None => {
+                self.hear("malformed".to_owned());
+                Received::Malformed
+            }
+        }
     }
-    fn malformed(&self) {
-        self.hear("malformed".to_owned());
-    }
-    fn unmatched(&self) {
-        self.hear("unmatched".to_owned());
-    }
+}
+
+/// Serves one webhook with these secrets.
+async fn serve(options: WebhookOptions, secrets: &[&str]) -> (SocketAddr, Arc<FakeInbox>) {
+    let inbox = FakeInbox::new();
+    let server = WebhookServer::bind(options).await.unwrap();
+    let address = server.local_addr();
+    let secrets = secrets.iter().map(|secret| Secret::fixed(SecretString::from((*secret).to_owned()))).collect();
+    let webhook = Webhook { sink: Arc::clone(&inbox) as Arc<dyn WebhookSink>, secrets };
+    let unmatched = {
+        let inbox = Arc::clone(&inbox);
+        Box::new(move || inbox.hear("unmatched".to_owned()))
+    };
+    tokio::spawn(server.run(vec![webhook], unmatched, Arc::default(), CancellationToken::new()));
+    (address, inbox)
 }
 
 async fn start() -> (SocketAddr, Arc<FakeInbox>) {
@@ -62,14 +89,9 @@ async fn start() -> (SocketAddr, Arc<FakeInbox>) {
 }
 
 async fn start_with(change: impl FnOnce(&mut ConnectionLimits)) -> (SocketAddr, Arc<FakeInbox>) {
-    let inbox = Arc::new(FakeInbox { answer: Mutex::new(Ok(Received::Accepted)), heard: Mutex::default() });
-    let secret = Secret::fixed(SecretString::from(SECRET.to_owned()));
-    let mut options = WebhookOptions::new("127.0.0.1:0".to_owned(), vec![secret]);
+    let mut options = WebhookOptions::new("127.0.0.1:0".to_owned());
     change(&mut options.limits);
-    let server = WebhookServer::bind(options).await.unwrap();
-    let address = server.local_addr();
-    tokio::spawn(server.run(Arc::clone(&inbox) as Arc<dyn WebhookSink>, Arc::default(), CancellationToken::new()));
-    (address, inbox)
+    serve(options, &[SECRET]).await
 }
 
 fn path() -> String {
@@ -79,12 +101,7 @@ fn path() -> String {
 #[tokio::test]
 async fn an_event_is_acknowledged_once_it_is_durable() {
     let (address, inbox) = start().await;
-    for (result, code) in [
-        (Ok(Received::Accepted), 200),
-        (Ok(Received::Duplicate), 200),
-        (Ok(Received::Full), 503),
-        (Err(NotDurable), 503),
-    ] {
+    for (result, code) in [(Received::Done, 200), (Received::Later("The event could not be stored.\n"), 503)] {
         *inbox.answer.lock().unwrap() = result;
         // The content type is the vendor's affair.
         let answer = ask(address, "POST", &path(), &[("Content-Type", "text/html")], EVENT.as_bytes()).await;
@@ -223,23 +240,18 @@ async fn the_secret_is_in_no_answer_and_no_debug_output() {
         let answer = ask(address, method, &path(), &[], b"{").await;
         assert!(!answer.text().contains(SECRET));
     }
-    let options =
-        WebhookOptions::new("127.0.0.1:0".to_owned(), vec![Secret::fixed(SecretString::from(SECRET.to_owned()))]);
-    assert!(!format!("{options:?}").contains(SECRET));
+    let secret = Secret::fixed(SecretString::from(SECRET.to_owned()));
+    assert!(!format!("{secret:?}").contains(SECRET));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_secrets_open_it_during_a_rotation_and_tls_hides_them_on_the_way() {
     let authority = Authority::new();
     authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
-    let inbox = Arc::new(FakeInbox { answer: Mutex::new(Ok(Received::Accepted)), heard: Mutex::default() });
     let old = SECRET.to_uppercase();
-    let secrets = [SECRET, &old].map(|secret| Secret::fixed(SecretString::from(secret.to_owned())));
-    let mut options = WebhookOptions::new("127.0.0.1:0".to_owned(), secrets.to_vec());
+    let mut options = WebhookOptions::new("127.0.0.1:0".to_owned());
     options.web_config = Some(authority.config(TLS));
-    let server = WebhookServer::bind(options).await.unwrap();
-    let address = server.local_addr();
-    tokio::spawn(server.run(Arc::clone(&inbox) as Arc<dyn WebhookSink>, Arc::default(), CancellationToken::new()));
+    let (address, _) = serve(options, &[SECRET, &old]).await;
     let Some(curl) = tools::find("curl") else { return };
     let ca = authority.path("ca.crt");
     for (secret, code) in [(SECRET, "200"), (&old, "200"), (&SECRET[1..], "404")] {
@@ -256,7 +268,7 @@ async fn its_configuration_is_for_tls_alone() {
     let authority = Authority::new();
     authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
     for (more, fits) in [("", true), ("rate_limit: {interval: 1s, burst: 2}\n", false)] {
-        let mut options = WebhookOptions::new("127.0.0.1:0".to_owned(), Vec::new());
+        let mut options = WebhookOptions::new("127.0.0.1:0".to_owned());
         options.web_config = Some(authority.config(&format!("{TLS}{more}")));
         match WebhookServer::bind(options).await {
             Ok(_) => assert!(fits, "{more}"),

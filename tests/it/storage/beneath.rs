@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use vendor_simulator::Simulator;
+use wallet_exporter::app::SCHEMA;
 use wallet_exporter::clock::{Clock as _, SystemClock};
 use wallet_exporter::money::Usd;
 use wallet_exporter::store::FILE_NAME;
@@ -124,7 +125,9 @@ fn to_version_1(path: &Path) {
     std::fs::rename(path, &newest).unwrap();
     let old = sqlite(path);
     old.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).unwrap();
-    old.execute_batch(include_str!("../../../src/store/migrations/1.sql")).unwrap();
+    for part in SCHEMA.0[0] {
+        old.execute_batch(part).unwrap();
+    }
     old.execute_batch("PRAGMA application_id = 0x574c5458; PRAGMA user_version = 1").unwrap();
     old.execute("ATTACH ?1 AS newest", [newest.to_str().unwrap()]).unwrap();
     let list = |query: &str| -> Vec<String> {
@@ -132,10 +135,14 @@ fn to_version_1(path: &Path) {
         statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     };
     for table in list("SELECT name FROM main.sqlite_schema WHERE type = 'table' ORDER BY rowid") {
-        if table != "webhook_event" {
-            let columns = list(&format!("SELECT name FROM pragma_table_info('{table}', 'main')")).join(", ");
-            old.execute(&format!("INSERT INTO main.{table} SELECT {columns} FROM newest.{table}"), []).unwrap();
-        }
+        let columns = list(&format!("SELECT name FROM pragma_table_info('{table}', 'main')")).join(", ");
+        let (columns, newest) = match table.as_str() {
+            "webhook_event" => continue,
+            "birth" => ("account, key, created_at, shown", "series"),
+            "label" => ("account, label, value, allowed_at", "label"),
+            table => (columns.as_str(), table),
+        };
+        old.execute(&format!("INSERT INTO main.{table} SELECT {columns} FROM newest.{newest}"), []).unwrap();
     }
     old.close().unwrap();
     std::fs::remove_file(newest).unwrap();
@@ -253,7 +260,7 @@ impl Sweep {
         }
         exporter.signal("-TERM");
         assert_eq!(exporter.wait(), 0, "{case}");
-        assert_eq!(user_version(&path), 2, "{case}");
+        assert_eq!(user_version(&path), SCHEMA.version(), "{case}");
         let names: Vec<PathBuf> =
             std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(!names.iter().any(|name| name.to_str().unwrap().contains(".damaged-")), "{case}: {names:?}");

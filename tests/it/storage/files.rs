@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use wallet_exporter::app::SCHEMA;
 use wallet_exporter::store::{FILE_NAME, OpenError, Store, StoreError};
 
 use super::{after_fixture, contents, newest_version, sqlite, version_1, wallet, write};
@@ -93,7 +94,7 @@ fn a_file_that_is_deleted_or_replaced_takes_no_writes() {
     for (name, file, harm) in cases {
         let place = tempfile::tempdir().unwrap();
         let directory = place.path().join("data");
-        let (store, _) = Store::open(Some(&directory), after_fixture()).unwrap();
+        let (store, _) = Store::open(Some(&directory), after_fixture(), SCHEMA).unwrap();
         let account = wallet(&store);
         write(&store, account, "before").unwrap();
         store.probe().unwrap();
@@ -129,7 +130,7 @@ fn a_link_a_trigger_or_a_view_in_the_place_of_the_ledger_is_refused_and_left_alo
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(FILE_NAME);
     std::os::unix::fs::symlink(elsewhere.path().join(FILE_NAME), &path).unwrap();
-    let error = Store::open(Some(directory.path()), after_fixture()).map(drop).unwrap_err();
+    let error = Store::open(Some(directory.path()), after_fixture(), SCHEMA).map(drop).unwrap_err();
     assert!(matches!(error, OpenError::Link(_)), "{error}");
     std::fs::remove_file(&path).unwrap();
     for (planted, kind) in [
@@ -139,7 +140,7 @@ fn a_link_a_trigger_or_a_view_in_the_place_of_the_ledger_is_refused_and_left_alo
         for fixture in [version_1(), newest_version()] {
             sqlite(fixture.path().join(FILE_NAME)).execute_batch(planted).unwrap();
             let before = contents(fixture.path());
-            let error = Store::open(Some(fixture.path()), after_fixture()).map(drop).unwrap_err();
+            let error = Store::open(Some(fixture.path()), after_fixture(), SCHEMA).map(drop).unwrap_err();
             assert!(matches!(&error, OpenError::Planted { .. }), "{error}");
             assert!(error.to_string().contains(&format!("a {kind} \"thief\"")), "{error}");
             let mut after = contents(fixture.path());

@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
+use wallet_exporter::app::SCHEMA;
 use wallet_exporter::clock::{BootTime, Clock as _, Moment};
 use wallet_exporter::money::Usd;
 use wallet_exporter::store::{FILE_NAME, OpenError, Store, StoreError};
-use wallet_exporter::vendor::Vendor;
+use wallet_exporter::{batchdata, rightfoot};
 
 use super::shim::Switch;
 use super::{after_fixture, answer, contents, fixture, newest_version, sqlite, user_version, wallet, write};
 use crate::rig::Rig;
 
 fn open(directory: &Path) -> Result<Store, OpenError> {
-    Store::open(Some(directory), after_fixture()).map(|(store, _)| store)
+    Store::open(Some(directory), after_fixture(), SCHEMA).map(|(store, _)| store)
 }
 
 /// What a killed process leaves behind, or a clean end, or a copy of the database and its log alone.
@@ -70,14 +71,14 @@ fn a_ledger_that_cannot_be_written_is_read_and_left_alone_until_it_can() {
             assert!(store.is_frozen() && store.is_durable(), "{case}");
             let account = wallet(&store);
             assert_eq!(answer(&store, account).as_deref(), Some("last"), "{case}");
-            let checks = store.account(Vendor::Rightfoot, "default").unwrap();
+            let checks = store.account(rightfoot::VENDOR, "default").unwrap();
             assert_eq!(
                 store.batches(checks, Moment { wall: after_fixture(), boot: BootTime::default() }).unwrap().settled,
                 2,
                 "{case}"
             );
             // New in this run, before anything is counted.
-            let other = store.account(Vendor::BatchData, "other").unwrap();
+            let other = store.account(batchdata::VENDOR, "other").unwrap();
             store.create_series(other, &[("debit".to_owned(), after_fixture(), true)]).unwrap();
             for outcome in [write(&store, account, "new"), store.probe()] {
                 let error = outcome.unwrap_err();
@@ -95,11 +96,11 @@ fn a_ledger_that_cannot_be_written_is_read_and_left_alone_until_it_can() {
             write(&store, account, "new").unwrap();
             drop(store);
             let path = directory.join(FILE_NAME);
-            assert_eq!(user_version(&path), 2, "{case}");
+            assert_eq!(user_version(&path), SCHEMA.version(), "{case}");
             assert_eq!(directory.join("wallet-exporter.db.v1").exists(), version == 1, "{case}");
             let store = open(directory).unwrap();
             assert_eq!(answer(&store, account).as_deref(), Some("new"), "{case}");
-            assert_eq!(store.account(Vendor::BatchData, "other").unwrap(), other, "{case}");
+            assert_eq!(store.account(batchdata::VENDOR, "other").unwrap(), other, "{case}");
             assert_eq!(store.series(other).unwrap(), [("debit".to_owned(), true)], "{case}");
         }
     }
@@ -123,13 +124,13 @@ fn a_copy_for_which_there_is_no_room_postpones_the_migration() {
     assert!(store.probe().is_err());
     assert!(without_index(directory) == before);
     // Two frozen ones at once would both write later.
-    let second = Store::open(Some(directory), after_fixture()).map(drop).unwrap_err();
+    let second = Store::open(Some(directory), after_fixture(), SCHEMA).map(drop).unwrap_err();
     assert!(matches!(second, OpenError::InUse(_)), "{second}");
     switch.off();
     store.probe().unwrap();
     write(&store, account, "new").unwrap();
     assert_eq!(user_version(directory.join("wallet-exporter.db.v1")), 1);
-    let second = Store::open(Some(directory), after_fixture()).map(drop).unwrap_err();
+    let second = Store::open(Some(directory), after_fixture(), SCHEMA).map(drop).unwrap_err();
     assert!(matches!(second, OpenError::InUse(_)), "{second}");
 }
 
@@ -151,7 +152,7 @@ fn a_disk_with_little_room_is_noticed_before_it_is_relied_on() {
 
     // The room goes while the exporter starts.
     switch.on("ENOSPC");
-    let other = store.account(Vendor::BatchData, "other").unwrap();
+    let other = store.account(batchdata::VENDOR, "other").unwrap();
     store.create_series(other, &[("debit".to_owned(), after_fixture(), true)]).unwrap();
     assert!(store.is_frozen() && write(&store, account, "newer").is_err() && store.probe().is_err());
     assert_eq!(answer(&store, account).as_deref(), Some("new"));
@@ -161,7 +162,7 @@ fn a_disk_with_little_room_is_noticed_before_it_is_relied_on() {
     drop(store);
     let store = open(place.path()).unwrap();
     assert_eq!(answer(&store, account).as_deref(), Some("newer"));
-    assert_eq!(store.account(Vendor::BatchData, "other").unwrap(), other);
+    assert_eq!(store.account(batchdata::VENDOR, "other").unwrap(), other);
     assert_eq!(store.series(other).unwrap(), [("debit".to_owned(), true)]);
 }
 
@@ -199,7 +200,7 @@ fn a_ledger_that_changed_meanwhile_is_not_written_over() {
         }
         assert_eq!(answer(&store, account).as_deref(), Some("last"), "{case}");
         if case == "a changed row" {
-            let second = Store::open(Some(place.path()), after_fixture()).map(drop).unwrap_err();
+            let second = Store::open(Some(place.path()), after_fixture(), SCHEMA).map(drop).unwrap_err();
             assert!(matches!(second, OpenError::InUse(_)), "the file is still held: {second}");
         }
     }

@@ -1,5 +1,6 @@
 //! The hook that lets the store fail in tests.
 
+use wallet_exporter::app::SCHEMA;
 use wallet_exporter::store::{FILE_NAME, StorageFault, StorageFaultKind, Store, StoreError};
 
 use super::{after_fixture, answer, sqlite, wallet, write};
@@ -7,7 +8,7 @@ use super::{after_fixture, answer, sqlite, wallet, write};
 #[test]
 fn a_fault_fails_every_call_from_its_own_on_until_it_is_cleared_and_writes_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(Some(directory.path()), after_fixture()).unwrap();
+    let (store, _) = Store::open(Some(directory.path()), after_fixture(), SCHEMA).unwrap();
     let account = wallet(&store);
     let kinds = [
         (StorageFaultKind::Full, rusqlite::ErrorCode::DiskFull),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use uuid::Uuid;
 use vendor_simulator::{Fault, NewRow, Operation, Options};
+use wallet_exporter::app::SCHEMA;
 use wallet_exporter::clock::ManualClock;
 use wallet_exporter::store::{FILE_NAME, OpenError, Store};
 
@@ -18,7 +19,7 @@ use crate::rig::{Rig, at, vendor_clock};
 const COPY: &str = "wallet-exporter.db.v1";
 
 fn open(directory: &Path) -> Result<Store, OpenError> {
-    Store::open(Some(directory), after_fixture()).map(|(store, _)| store)
+    Store::open(Some(directory), after_fixture(), SCHEMA).map(|(store, _)| store)
 }
 
 fn schema(path: &Path) -> Vec<(String, String, Option<String>)> {
@@ -109,7 +110,7 @@ fn a_fresh_file_and_a_migrated_one_have_the_same_schema() {
     assert_eq!(schema(&fresh), schema(&migrated));
     assert!(schema(&fresh).iter().any(|(_, name, _)| name == "card_base"));
     for path in [fresh, migrated] {
-        assert_eq!(user_version(&path), 2);
+        assert_eq!(user_version(&path), SCHEMA.version());
         let connection = sqlite(path);
         for pragma in ["application_id", "integrity_check"] {
             let value: rusqlite::types::Value = connection.pragma_query_value(None, pragma, |row| row.get(0)).unwrap();
@@ -123,7 +124,7 @@ fn a_fresh_file_and_a_migrated_one_have_the_same_schema() {
 }
 
 #[test]
-fn version_2_keeps_every_row_and_fills_what_is_new() {
+fn migrating_keeps_every_row_and_fills_what_is_new() {
     let directory = version_1();
     let path = directory.path().join(FILE_NAME);
     sqlite(&path)
@@ -157,11 +158,15 @@ fn version_2_keeps_every_row_and_fills_what_is_new() {
     let new = ["card_base", "probe", "webhook_event"];
     let comparable = |rows: Vec<String>| -> Vec<String> {
         rows.into_iter()
-            .filter(|row| !new.iter().chain(&["source", "batch"]).any(|table| row.starts_with(&format!("{table} "))))
+            .filter(|row| {
+                !new.iter()
+                    .chain(&["source", "batch", "birth", "series", "label"])
+                    .any(|table| row.starts_with(&format!("{table} ")))
+            })
             .collect()
     };
     let (before, after) = (comparable(before), comparable(rows(&path)));
-    assert!(before.len() > 100, "{}", before.len());
+    assert!(before.len() > 80, "{}", before.len());
     assert_eq!(before, after);
     let (old, new) = (sqlite(directory.path().join(COPY)), sqlite(&path));
     for query in [
@@ -169,6 +174,20 @@ fn version_2_keeps_every_row_and_fills_what_is_new() {
         "SELECT group_concat(id || state || first_seen || by_webhook || coalesce(completed_at, '') || coalesce(next_look, '') || coalesce(newest_result, '') || coalesce(tally, '')) FROM batch",
     ] {
         assert_eq!(ask(&old, query), ask(&new, query));
+    }
+    // These have other names now.
+    for (before, after) in [
+        (
+            "SELECT group_concat(account || series || born_at || shown) FROM birth",
+            "SELECT group_concat(account || key || created_at || shown) FROM series",
+        ),
+        (
+            "SELECT group_concat(account || label || value || admitted_at) FROM label",
+            "SELECT group_concat(account || label || value || allowed_at) FROM label",
+        ),
+    ] {
+        assert!(ask(&old, before).len() > 100);
+        assert_eq!(ask(&old, before), ask(&new, after));
     }
 }
 
@@ -204,7 +223,7 @@ fn the_copy_beside_is_the_whole_file_of_before_and_goes_in_time() {
     assert_eq!(schema(&path(COPY)), schema(&fixture_copy(&place)));
 
     let kept = |days: i64| {
-        drop(Store::open(Some(directory.path()), after_fixture() + TimeDelta::days(days)).unwrap());
+        drop(Store::open(Some(directory.path()), after_fixture() + TimeDelta::days(days), SCHEMA).unwrap());
         path(COPY).exists()
     };
     assert!(kept(0) && kept(30));
@@ -226,11 +245,11 @@ async fn a_step_that_fails_changes_nothing_and_says_what_to_do() {
     sqlite(&path).execute_batch("UPDATE source SET count_since = 'last Tuesday'").unwrap();
     let before = (schema(&path), rows(&path));
     let error = open(directory.path()).map(drop).unwrap_err();
-    assert!(matches!(error, OpenError::Migration { found: 1, known: 2, .. }), "{error}");
+    assert!(matches!(error, OpenError::Migration { found: 1, known: 3, .. }), "{error}");
     let (_vendors, address) = vendors().await;
     let (code, _, errors) = run(&[], &settings(directory.path(), &address));
     assert_eq!(code, 1);
-    for words in ["--storage.path", FILE_NAME, "version 1 to 2", "nothing was changed", "run the version that wrote it"]
+    for words in ["--storage.path", FILE_NAME, "version 1 to 3", "nothing was changed", "run the version that wrote it"]
     {
         assert!(errors.contains(words), "{words}: {errors}");
     }
@@ -242,14 +261,14 @@ async fn a_step_that_fails_changes_nothing_and_says_what_to_do() {
 async fn a_newer_version_is_refused_untouched_also_if_only_its_log_says_so() {
     let place = newest_version();
     let path = place.path().join(FILE_NAME);
-    let logged = with_log(&path, "PRAGMA user_version = 3");
-    sqlite(&path).execute_batch("PRAGMA user_version = 3").unwrap();
+    let logged = with_log(&path, "PRAGMA user_version = 4");
+    sqlite(&path).execute_batch("PRAGMA user_version = 4").unwrap();
     let (_vendors, address) = vendors().await;
     for directory in [place.path(), logged.path()] {
         let before = contents(directory);
         let (code, _, errors) = run(&[], &settings(directory, &address));
         assert_eq!(code, 64, "{errors}");
-        assert!(errors.contains("schema version 3") && errors.contains("up to 2"), "{errors}");
+        assert!(errors.contains("schema version 4") && errors.contains("up to 3"), "{errors}");
         let mut after = contents(directory);
         after.retain(|name, _| name != "wallet-exporter.lock" || before.contains_key(name));
         assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
@@ -284,7 +303,7 @@ async fn of_two_that_start_at_once_on_an_old_file_one_migrates_it_and_the_other_
             let _ = child.kill();
             child.wait().unwrap();
         }
-        assert_eq!(user_version(directory.path().join(FILE_NAME)), 2);
+        assert_eq!(user_version(directory.path().join(FILE_NAME)), SCHEMA.version());
         assert_eq!(user_version(directory.path().join(COPY)), 1);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 use vendor_simulator::NewRow;
+use wallet_exporter::app::SCHEMA;
 use wallet_exporter::store::FILE_NAME;
 
 use super::migration::rig_on_the_fixture;
@@ -60,7 +61,7 @@ async fn an_old_ledger_on_a_full_disk_takes_no_webhook_and_counts_its_batch_once
         until_settled(&rig, settled.unwrap_or(2.0) + 1.0).await;
         assert_eq!(rig.value(SUCCESS), Some(before + 3.0), "{error}");
         rig.stop().await;
-        assert_eq!(user_version(&file), 2, "{error}: migrated");
+        assert_eq!(user_version(&file), SCHEMA.version(), "{error}: migrated");
         rig.start().await;
         rig.first_polls().await;
         assert_eq!(rig.value(SUCCESS), Some(before + 3.0), "{error}: durable");

@@ -1,17 +1,20 @@
 //! The three JSON endpoints against bodies of every kind: what is harmless is a success with the right values, and
 //! everything else has one reason.
 
-use wallet_exporter::vendor::{Operation, Reason};
+use wallet_exporter::batchdata;
+use wallet_exporter::names::Operation;
+use wallet_exporter::upstream::Reason;
 
 use super::client::{call, card, enveloped, good_body, page, report, settings};
 use super::fake::{Fake, Reply};
 
-const JSON: [Operation; 3] = [Operation::Balance, Operation::ConsumptionReport, Operation::CreditCardTransactions];
+const JSON: [Operation; 3] =
+    [batchdata::BALANCE.operation, batchdata::CONSUMPTION.operation, batchdata::CARD_TRANSACTIONS.operation];
 
 async fn outcome(
     operation: Operation,
     body: impl AsRef<[u8]>,
-) -> Result<String, wallet_exporter::vendor::RequestError> {
+) -> Result<String, wallet_exporter::upstream::RequestError> {
     let fake = Fake::always(Reply::json(body)).await;
     let outcome = call(operation, settings(fake.url())).await;
     assert_eq!(fake.count(), 1);
@@ -96,7 +99,7 @@ async fn balances() {
         ("123456789012.1234", "123456789012.1234"),
         ("0.30000000000000004", "0.300000000000"),
     ] {
-        let told = outcome(Operation::Balance, body(written)).await.unwrap();
+        let told = outcome(batchdata::BALANCE.operation, body(written)).await.unwrap();
         assert_eq!(told, format!("{read} at 2026-05-19T11:43:21Z"), "{written}");
     }
     for (name, amount, reason, detail) in [
@@ -114,9 +117,9 @@ async fn balances() {
         ("huge", "1e999999999", Implausible, "beyond 1e12"),
         ("many digits", "99999999999999999999999999999999999999", Implausible, "beyond 1e12"),
     ] {
-        fails(Operation::Balance, name, body(amount), reason, detail).await;
+        fails(batchdata::BALANCE.operation, name, body(amount), reason, detail).await;
     }
-    let good = good_body(Operation::Balance);
+    let good = good_body(batchdata::BALANCE.operation);
     for (name, from, to, reason, detail) in [
         ("euros", "USD", "EUR", Implausible, "currency is not USD"),
         ("small letters", "USD", "usd", Implausible, "currency is not USD"),
@@ -126,11 +129,11 @@ async fn balances() {
         ("a time without offset", "21+00:00", "21", Decode, "results.asOf is not an RFC 3339 time"),
         ("far ahead", "2026-05-19T11", "2026-05-20T13", Implausible, "results.asOf is more than a day ahead"),
     ] {
-        fails(Operation::Balance, name, good.replace(from, to), reason, detail).await;
+        fails(batchdata::BALANCE.operation, name, good.replace(from, to), reason, detail).await;
     }
     // A little ahead is another time zone's mistake or a clock that is off; old is what the vendor says.
     for time in ["2026-05-20T11:59:00+00:00", "2026-05-20T13:30:00+02:00", "2020-01-01T00:00:00.123456Z"] {
-        outcome(Operation::Balance, good.replace("2026-05-19T11:43:21+00:00", time)).await.unwrap();
+        outcome(batchdata::BALANCE.operation, good.replace("2026-05-19T11:43:21+00:00", time)).await.unwrap();
     }
 }
 
@@ -140,7 +143,7 @@ fn period(name: &str, debit: &str, credit: &str, origins: &str, paths: &str) -> 
 
 #[tokio::test]
 async fn reports() {
-    let operation = Operation::ConsumptionReport;
+    let operation = batchdata::CONSUMPTION.operation;
     let origins =
         r#"{"api_request":{"debit":0.1200},"card":{"credit":"5"},"none":{"debit":null},"odd":[],"new":{"x":1}}"#;
     let paths = r#"{"/api/v1/address/verify":0.0220,"/b\/c":"0.12","/n":null}"#;
@@ -176,7 +179,7 @@ async fn reports() {
 #[tokio::test]
 async fn reports_that_are_not_believed() {
     use Reason::{Decode, Implausible};
-    let operation = Operation::ConsumptionReport;
+    let operation = batchdata::CONSUMPTION.operation;
     let good = period(r#""2026-05-02""#, "1", "0", "{}", "{}");
     for (name, list, reason, detail) in [
         ("a day twice", format!("[{good},{good}]"), Implausible, "there twice"),
@@ -239,7 +242,7 @@ async fn reports_that_are_not_believed() {
 
 #[tokio::test]
 async fn cards() {
-    let operation = Operation::CreditCardTransactions;
+    let operation = batchdata::CARD_TRANSACTIONS.operation;
     let good = card(7);
     let plain = "[CardTransaction { id: 7, credits: Some($50.00), sales_tax: $4.13, processing_fee: $1.50, \
                  card_brand: \"visa\", status: Paid, created_at: 2026-05-15T14:30:21Z }]";
@@ -275,7 +278,7 @@ async fn cards() {
 #[tokio::test]
 async fn cards_that_are_not_believed() {
     use Reason::{Decode, Implausible};
-    let operation = Operation::CreditCardTransactions;
+    let operation = batchdata::CARD_TRANSACTIONS.operation;
     for (name, from, to, reason, detail) in [
         ("no id", r#""id":7,"#, "", Decode, "data[].id is missing"),
         ("a broken id", r#""id":7"#, r#""id":7.5"#, Decode, "data[].id is not a whole number"),
@@ -311,8 +314,8 @@ async fn cards_that_are_not_believed() {
 async fn more_than_is_kept_in_memory_is_too_large() {
     let rows: Vec<String> = (0..1_001).map(card).collect();
     let words = "the page has more than 1000 transactions";
-    fails(Operation::CreditCardTransactions, "rows", page(&rows, 1, 1, 1_001), Reason::TooLarge, words).await;
-    assert!(outcome(Operation::CreditCardTransactions, page(&rows[..1_000], 1, 1, 1_000)).await.is_ok());
+    fails(batchdata::CARD_TRANSACTIONS.operation, "rows", page(&rows, 1, 1, 1_001), Reason::TooLarge, words).await;
+    assert!(outcome(batchdata::CARD_TRANSACTIONS.operation, page(&rows[..1_000], 1, 1, 1_000)).await.is_ok());
 
     let parts =
         |entry: &str| (0..100_001).map(|part| format!(r#""name {part}":{entry}"#)).collect::<Vec<_>>().join(",");
@@ -321,18 +324,18 @@ async fn more_than_is_kept_in_memory_is_too_large() {
     let paths = format!("{{{}}}", parts("0"));
     for (name, origins, paths) in [("origins", origins.as_str(), "{}"), ("paths", "{}", paths.as_str())] {
         let list = format!("[{}]", period(r#""2026-05-02""#, "0", "0", origins, paths));
-        fails(Operation::ConsumptionReport, name, report(&list, 0, 0), Reason::TooLarge, words).await;
+        fails(batchdata::CONSUMPTION.operation, name, report(&list, 0, 0), Reason::TooLarge, words).await;
     }
     let half =
         |parts: &str| parts.split_at(parts.len() / 2 - 10).0.rsplit_once(',').map(|(half, _)| format!("{half}}}"));
     let (origins, paths) = (half(&origins).unwrap(), half(&paths).unwrap());
     let days = [r#""2026-05-01""#, r#""2026-05-02""#].map(|day| period(day, "0", "0", &origins, &paths));
     let list = format!("[{}]", days.join(","));
-    fails(Operation::ConsumptionReport, "all days", report(&list, 0, 0), Reason::TooLarge, words).await;
+    fails(batchdata::CONSUMPTION.operation, "all days", report(&list, 0, 0), Reason::TooLarge, words).await;
     let paths = format!("{{{}}}", parts("0").split_inclusive(',').take(10_000).collect::<String>() + r#""last":0"#);
     let list = format!("[{}]", period(r#""2026-05-02""#, "0", "0", "{}", &paths));
     let words = "the report has more than 10000 different names";
-    fails(Operation::ConsumptionReport, "names", report(&list, 0, 0), Reason::TooLarge, words).await;
+    fails(batchdata::CONSUMPTION.operation, "names", report(&list, 0, 0), Reason::TooLarge, words).await;
     let fewer = report(&list, 0, 0).replacen(r#""name 7":0,"#, "", 1);
-    assert!(outcome(Operation::ConsumptionReport, fewer).await.is_ok());
+    assert!(outcome(batchdata::CONSUMPTION.operation, fewer).await.is_ok());
 }

@@ -7,12 +7,13 @@ use chrono::{DateTime, NaiveDate, Utc};
 use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
+use wallet_exporter::batchdata::Grain;
 use wallet_exporter::clock::ManualClock;
 use wallet_exporter::config::secret::Secret;
-use wallet_exporter::vendor::{
-    BatchData, CheckRow, ClientSettings, Grain, Observe, Operation, RequestError, RequestLimits, Rightfoot, RowReject,
-    RowSink,
-};
+use wallet_exporter::names::Operation;
+use wallet_exporter::rightfoot::{CheckRow, RowReject, RowSink};
+use wallet_exporter::upstream::{ClientSettings, Observe, RequestError, RequestLimits};
+use wallet_exporter::{batchdata, rightfoot};
 
 use super::fake::Reply;
 
@@ -86,25 +87,33 @@ impl RowSink for Rows {
     }
 }
 
+pub const BALANCE: Operation = batchdata::BALANCE.operation;
+pub const CONSUMPTION: Operation = batchdata::CONSUMPTION.operation;
+pub const CARDS: Operation = batchdata::CARD_TRANSACTIONS.operation;
+pub const BATCHES: Operation = rightfoot::BATCHES.operation;
+pub const OPERATIONS: [Operation; 4] = [BALANCE, CONSUMPTION, CARDS, BATCHES];
+
 /// Calls an endpoint; a success is told as text.
 pub async fn call(operation: Operation, settings: ClientSettings) -> Result<String, RequestError> {
     let dates = (day("2026-05-01"), day("2026-05-19"));
     match operation {
-        Operation::Balance => {
-            let balance = BatchData::new(settings, true).unwrap().balance().await?;
+        BALANCE => {
+            let balance = batchdata::Client::new(settings, true).unwrap().balance().await?;
             Ok(format!("{} at {}", balance.amount, balance.as_of.format("%FT%TZ")))
         }
-        Operation::ConsumptionReport => {
-            let report = BatchData::new(settings, true).unwrap().consumption(dates.0, dates.1, Grain::Day).await?;
+        CONSUMPTION => {
+            let report =
+                batchdata::Client::new(settings, true).unwrap().consumption(dates.0, dates.1, Grain::Day).await?;
             Ok(format!("{:?}", report.days))
         }
-        Operation::CreditCardTransactions => {
-            let rows = BatchData::new(settings, true).unwrap().card_transactions(Some(dates.0), Some(dates.1)).await?;
+        CARDS => {
+            let rows =
+                batchdata::Client::new(settings, true).unwrap().card_transactions(Some(dates.0), Some(dates.1)).await?;
             Ok(format!("{rows:?}"))
         }
-        Operation::BalancesCsv => {
+        _ => {
             let mut rows = Rows::default();
-            let summary = Rightfoot::new(settings).unwrap().balances_csv(&[batch()], &mut rows).await?;
+            let summary = rightfoot::Client::new(settings).unwrap().balances_csv(&[batch()], &mut rows).await?;
             assert_eq!((summary.rows, summary.rejected), (rows.taken.len() as u64, rows.rejected.len() as u64));
             Ok(rows.taken.join("; "))
         }
@@ -114,10 +123,10 @@ pub async fn call(operation: Operation, settings: ClientSettings) -> Result<Stri
 /// A good body.
 pub fn good_body(operation: Operation) -> String {
     match operation {
-        Operation::Balance => enveloped(r#"{"balance":42.5000,"currency":"USD","asOf":"2026-05-19T11:43:21+00:00"}"#),
-        Operation::ConsumptionReport => report("[]", 0, 0),
-        Operation::CreditCardTransactions => page(&[], 1, 1, 0),
-        Operation::BalancesCsv => format!("{HEADER}\n{}\n", row("12.50", "SUCCESS")),
+        BALANCE => enveloped(r#"{"balance":42.5000,"currency":"USD","asOf":"2026-05-19T11:43:21+00:00"}"#),
+        CONSUMPTION => report("[]", 0, 0),
+        CARDS => page(&[], 1, 1, 0),
+        _ => format!("{HEADER}\n{}\n", row("12.50", "SUCCESS")),
     }
 }
 
@@ -127,7 +136,7 @@ pub fn good(operation: Operation) -> Reply {
 }
 
 pub fn content_type(operation: Operation) -> &'static str {
-    if operation == Operation::BalancesCsv { "text/csv; charset=utf-8" } else { "application/json" }
+    if operation == rightfoot::BATCHES.operation { "text/csv; charset=utf-8" } else { "application/json" }
 }
 
 pub fn enveloped(results: &str) -> String {

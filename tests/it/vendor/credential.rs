@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use wallet_exporter::clock::{BootTime, Clock, ManualClock, SharedClock, Sleep, delta};
 use wallet_exporter::config::secret::Secret;
-use wallet_exporter::vendor::{BatchData, Operation, Reason, Rightfoot};
+use wallet_exporter::upstream::Reason;
+use wallet_exporter::{batchdata, rightfoot};
 
 use super::client::{Observed, TOKEN, card, good, noon, page, settings, settings_at};
 use super::fake::{Fake, Reply};
@@ -50,7 +51,7 @@ async fn the_budget_holds_in_every_minute() {
     let mut settings = settings_at(fake.url(), &clock);
     settings.clock = Arc::new(Eager(clock)) as SharedClock;
     settings.requests_per_minute = 7;
-    let client = BatchData::new(settings, true).unwrap();
+    let client = batchdata::Client::new(settings, true).unwrap();
     assert_eq!(client.card_transactions(None, None).await.unwrap().len(), 30);
     let times = times.lock().unwrap();
     assert_eq!(times.len(), 30, "paging takes from the budget, too");
@@ -72,17 +73,21 @@ async fn settle() {
 async fn the_sources_of_a_token_share_its_budget_and_its_pause() {
     let clock = ManualClock::new(noon());
     let fake = Fake::script(|seen| {
-        good(if seen.target().contains("balance") { Operation::Balance } else { Operation::CreditCardTransactions })
+        good(if seen.target().contains("balance") {
+            batchdata::BALANCE.operation
+        } else {
+            batchdata::CARD_TRANSACTIONS.operation
+        })
     })
     .await;
     let mut settings = settings_at(fake.url(), &clock);
     settings.requests_per_minute = 2;
-    let client = Arc::new(BatchData::new(settings, true).unwrap());
+    let client = Arc::new(batchdata::Client::new(settings, true).unwrap());
     client.balance().await.unwrap();
     clock.advance(Duration::from_secs(10));
     client.card_transactions(None, None).await.unwrap();
     // The budget is spent: one waits and is dropped, another waits and goes when the first permit is a minute old.
-    let waiting = |client: &Arc<BatchData>| {
+    let waiting = |client: &Arc<batchdata::Client>| {
         let client = Arc::clone(client);
         tokio::spawn(async move { client.balance().await.map(|_| ()) })
     };
@@ -130,10 +135,10 @@ async fn the_sources_of_a_token_share_its_budget_and_its_pause() {
 #[tokio::test]
 async fn a_clock_that_is_set_back_does_not_stop_the_requests() {
     let clock = ManualClock::new(noon());
-    let fake = Fake::always(good(Operation::Balance)).await;
+    let fake = Fake::always(good(batchdata::BALANCE.operation)).await;
     let mut settings = settings_at(fake.url(), &clock);
     settings.requests_per_minute = 1;
-    let client = BatchData::new(settings, true).unwrap();
+    let client = batchdata::Client::new(settings, true).unwrap();
     client.balance().await.unwrap();
     // The balance's time is then a day ahead: only the number of requests matters here.
     clock.step_to(noon() - delta(Duration::from_secs(3_600)));
@@ -163,7 +168,7 @@ async fn the_vendors_clock_is_learnt_from_its_date_headers() {
     // A failed answer's clock is as good as any.
     let replies = dates.iter().map(|(line, _)| Reply::whole("503 Service Unavailable", &[line], "")).collect();
     let fake = Fake::replies(replies).await;
-    let client = BatchData::new(settings_at(fake.url(), &clock), true).unwrap();
+    let client = batchdata::Client::new(settings_at(fake.url(), &clock), true).unwrap();
     assert_eq!(client.credential().now(), noon());
     for (line, expected) in dates {
         let fault = client.balance().await.unwrap_err();
@@ -180,11 +185,11 @@ async fn another_secret_in_the_file_is_used_at_the_next_request() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("token");
     std::fs::write(&path, "first\n").unwrap();
-    let fake = Fake::always(good(Operation::Balance)).await;
+    let fake = Fake::always(good(batchdata::BALANCE.operation)).await;
     let mut settings = settings(fake.url());
     settings.secret = Secret::from_file(&path, |_| Ok(())).unwrap();
     let secret = settings.secret.clone();
-    let client = BatchData::new(settings, true).unwrap();
+    let client = batchdata::Client::new(settings, true).unwrap();
     client.balance().await.unwrap();
     std::fs::write(&path, "second\n").unwrap();
     secret.refresh();
@@ -197,13 +202,13 @@ async fn another_secret_in_the_file_is_used_at_the_next_request() {
 async fn the_token_is_in_no_text() {
     let fake = Fake::always(Reply::whole("401 Unauthorized", &[], format!(r#"{{"message":"bad {TOKEN}"}}"#))).await;
     let settings = settings(fake.url());
-    let wallet = BatchData::new(settings.clone(), true).unwrap();
-    let checks = Rightfoot::new(settings.clone()).unwrap();
+    let wallet = batchdata::Client::new(settings.clone(), true).unwrap();
+    let checks = rightfoot::Client::new(settings.clone()).unwrap();
     let fault = wallet.balance().await.unwrap_err();
     let mut broken = settings.clone();
     broken.secret = Secret::fixed(SecretString::from(format!("{TOKEN}\n")));
     broken.observer = Arc::new(Observed::default());
-    let unsendable = BatchData::new(broken, true).unwrap().balance().await.unwrap_err();
+    let unsendable = batchdata::Client::new(broken, true).unwrap().balance().await.unwrap_err();
     assert_eq!(fake.count(), 1, "a token that cannot stand in a header is not sent");
     let texts = [
         format!("{settings:?} {wallet:?} {checks:?}"),

@@ -1,6 +1,8 @@
 //! The CSV export through the client: what is taken, what is rejected, what fails.
 
-use wallet_exporter::vendor::{Operation, Reason, RequestError, Rightfoot, RowReject};
+use wallet_exporter::rightfoot;
+use wallet_exporter::rightfoot::RowReject;
+use wallet_exporter::upstream::{Reason, RequestError};
 
 use super::client::{BATCH, HEADER, Rows, batch, call, row, settings};
 use super::fake::{Fake, Reply, Step, chunk, head};
@@ -8,7 +10,7 @@ use super::fake::{Fake, Reply, Step, chunk, head};
 async fn export(body: impl AsRef<[u8]>) -> (Result<(u64, u64), RequestError>, Rows) {
     let fake = Fake::always(Reply::csv(body)).await;
     let mut rows = Rows::default();
-    let outcome = Rightfoot::new(settings(fake.url())).unwrap().balances_csv(&[batch()], &mut rows).await;
+    let outcome = rightfoot::Client::new(settings(fake.url())).unwrap().balances_csv(&[batch()], &mut rows).await;
     assert_eq!(fake.count(), 1);
     (outcome.map(|summary| (summary.rows, summary.rejected)), rows)
 }
@@ -141,7 +143,8 @@ async fn the_last_record_needs_no_line_end_where_the_framing_is_complete() {
         for reply in [Reply::csv(&body), chunked] {
             let fake = Fake::always(reply).await;
             let mut rows = Rows::default();
-            let summary = Rightfoot::new(settings(fake.url())).unwrap().balances_csv(&[batch()], &mut rows).await;
+            let summary =
+                rightfoot::Client::new(settings(fake.url())).unwrap().balances_csv(&[batch()], &mut rows).await;
             let summary = summary.unwrap();
             assert_eq!((summary.rows, summary.rejected), (2, 0), "{last:?}");
             assert_eq!(rows.taken, [PLAIN, PLAIN], "{last:?}");
@@ -177,7 +180,7 @@ async fn a_record_without_end_is_not_gathered_up() {
             .then(Step::Send(chunk(format!("{HEADER}\n{start}").as_bytes())))
             .then(Step::Forever(chunk(&[b'y'; 65_536])));
         let fake = Fake::always(body).await;
-        let fault = call(Operation::BalancesCsv, settings(fake.url())).await.unwrap_err();
+        let fault = call(rightfoot::BATCHES.operation, settings(fake.url())).await.unwrap_err();
         assert_eq!(fault.reason, Reason::Decode, "{fault}");
         assert_eq!(fault.detail, "a record is longer than 1048576 bytes");
     }
@@ -186,7 +189,8 @@ async fn a_record_without_end_is_not_gathered_up() {
 #[tokio::test]
 async fn without_ids_nothing_is_asked() {
     let fake = Fake::always(Reply::csv("")).await;
-    let summary = Rightfoot::new(settings(fake.url())).unwrap().balances_csv(&[], &mut Rows::default()).await.unwrap();
+    let summary =
+        rightfoot::Client::new(settings(fake.url())).unwrap().balances_csv(&[], &mut Rows::default()).await.unwrap();
     assert_eq!((summary.rows, summary.rejected, fake.count()), (0, 0, 0));
 }
 
@@ -194,7 +198,7 @@ async fn without_ids_nothing_is_asked() {
 async fn many_ids_are_repeated_pairs() {
     let ids: Vec<uuid::Uuid> = (1..=200).map(uuid::Uuid::from_u128).collect();
     let fake = Fake::always(Reply::csv(format!("{HEADER}\n"))).await;
-    Rightfoot::new(settings(fake.url())).unwrap().balances_csv(&ids, &mut Rows::default()).await.unwrap();
+    rightfoot::Client::new(settings(fake.url())).unwrap().balances_csv(&ids, &mut Rows::default()).await.unwrap();
     let expected: Vec<String> = ids.iter().map(|id| format!("batch_ids={id}")).collect();
     assert_eq!(fake.seen()[0].target(), format!("/v1/balances/csv?{}", expected.join("&")));
 }

@@ -3,9 +3,11 @@
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use uuid::Uuid;
-use wallet_exporter::vendor::Grain;
-use wallet_exporter::vendor::intake::{Export, ParseError, read_balance, read_card_page, read_consumption};
-use wallet_exporter::vendor::{CheckRow, RowReject, RowSink};
+use wallet_exporter::batchdata::Grain;
+use wallet_exporter::batchdata::intake::{read_balance, read_card_page, read_consumption};
+use wallet_exporter::rightfoot::intake::Export;
+use wallet_exporter::rightfoot::{CheckRow, RowReject, RowSink};
+use wallet_exporter::upstream::ParseError;
 
 use super::client::{BATCH, HEADER, batch, card, day, enveloped, noon, page, report, row};
 

@@ -2,7 +2,8 @@
 
 use std::sync::Mutex;
 
-use wallet_exporter::vendor::{Operation, Reason, RequestError, RequestLimits};
+use wallet_exporter::batchdata;
+use wallet_exporter::upstream::{Reason, RequestError, RequestLimits};
 
 use super::client::{call, card, page, settings};
 use super::fake::{Fake, Reply};
@@ -20,7 +21,7 @@ async fn walk(script: &[(&[i64], u32, u64)]) -> (Result<Vec<i64>, RequestError>,
         Reply::json(page(&rows, seen.parameter("page").unwrap().parse().unwrap(), *last, *total))
     })
     .await;
-    let outcome = call(Operation::CreditCardTransactions, settings(fake.url())).await;
+    let outcome = call(batchdata::CARD_TRANSACTIONS.operation, settings(fake.url())).await;
     let pages = fake.seen().iter().map(|seen| seen.parameter("page").unwrap().parse().unwrap()).collect();
     let ids = outcome
         .map(|told| told.split("id: ").skip(1).map(|rest| rest.split(',').next().unwrap().parse().unwrap()).collect());
@@ -61,7 +62,7 @@ async fn the_last_sighting_of_a_row_wins() {
         Reply::json(page(&[row], number, 2, 1))
     })
     .await;
-    let told = call(Operation::CreditCardTransactions, settings(fake.url())).await.unwrap();
+    let told = call(batchdata::CARD_TRANSACTIONS.operation, settings(fake.url())).await.unwrap();
     assert!(told.contains("status: Paid") && !told.contains("Pending"), "{told}");
 }
 
@@ -99,7 +100,7 @@ async fn listing(
         Reply::json(page(&rows, current, last, ids.len() as u64))
     })
     .await;
-    let outcome = call(Operation::CreditCardTransactions, settings(fake.url())).await;
+    let outcome = call(batchdata::CARD_TRANSACTIONS.operation, settings(fake.url())).await;
     let number = |seen: &super::fake::Seen, name: &str| seen.parameter(name).unwrap().parse().unwrap();
     let asked = fake.seen().iter().map(|seen| (number(seen, "page"), number(seen, "per_page"))).collect();
     let ids = outcome
@@ -173,7 +174,7 @@ async fn an_endless_listing_is_given_up() {
     .await;
     let mut settings = settings(fake.url());
     settings.limits = RequestLimits { pages: 8, ..RequestLimits::default() };
-    let fault = call(Operation::CreditCardTransactions, settings).await.unwrap_err();
+    let fault = call(batchdata::CARD_TRANSACTIONS.operation, settings).await.unwrap_err();
     assert_eq!(fault.reason, Reason::TooLarge, "{fault}");
     assert_eq!(fake.count(), 8);
 }
@@ -185,7 +186,7 @@ async fn a_fault_on_a_later_page_is_the_fault_of_all() {
         _ => Reply::whole("429 Too Many Requests", &["Retry-After: 30"], ""),
     })
     .await;
-    let fault = call(Operation::CreditCardTransactions, settings(fake.url())).await.unwrap_err();
+    let fault = call(batchdata::CARD_TRANSACTIONS.operation, settings(fake.url())).await.unwrap_err();
     assert_eq!(fault.reason, Reason::RateLimited);
     assert_eq!(fault.retry_after.unwrap().as_secs(), 30);
     assert_eq!(fake.count(), 2);
@@ -199,7 +200,7 @@ async fn a_listing_is_bounded_over_all_its_pages() {
         Reply::json(page(&rows, number.try_into().unwrap(), 200, 200_000))
     })
     .await;
-    let error = call(Operation::CreditCardTransactions, settings(fake.url())).await.unwrap_err();
+    let error = call(batchdata::CARD_TRANSACTIONS.operation, settings(fake.url())).await.unwrap_err();
     assert_eq!(error.reason, Reason::TooLarge, "{error}");
     assert!(error.to_string().contains("more than 20000 transactions"), "{error}");
     assert_eq!(fake.seen().len(), 21, "no page is read beyond the bound");

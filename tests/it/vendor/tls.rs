@@ -7,9 +7,10 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
-use wallet_exporter::vendor::{BatchData, BuildError, Operation, Reason, RequestLimits, Rightfoot};
+use wallet_exporter::upstream::{BuildError, Reason, RequestLimits};
+use wallet_exporter::{batchdata, rightfoot};
 
-use super::client::{TOKEN, call, good, settings};
+use super::client::{OPERATIONS, TOKEN, call, good, settings};
 use super::fake::Fake;
 
 /// An authority of our own.
@@ -57,7 +58,7 @@ async fn certificates() {
         (trusted.server("127.0.0.1", 2100, 2120), Some("not valid yet")),
         (unknown.server("127.0.0.1", 2020, 2100), Some("issuer is unknown")),
     ] {
-        for operation in Operation::ALL {
+        for operation in OPERATIONS {
             let fake = Fake::tls(acceptor.clone(), good(operation)).await;
             let mut settings = settings(fake.url());
             settings.extra_roots = vec![trusted.root.clone()];
@@ -95,7 +96,7 @@ async fn a_server_that_does_not_speak_tls() {
     });
     let mut settings = settings(url);
     settings.extra_roots = vec![root];
-    let fault = call(Operation::Balance, settings).await.unwrap_err();
+    let fault = call(batchdata::BALANCE.operation, settings).await.unwrap_err();
     assert_eq!(fault.reason, Reason::Connect, "{fault}");
     assert!(fault.detail.contains("does not speak TLS"), "{fault}");
     server.await.unwrap();
@@ -108,7 +109,7 @@ async fn a_server_that_never_shakes_hands() {
     let mut settings = settings(format!("https://{}", listener.local_addr().unwrap()).parse().unwrap());
     settings.extra_roots = vec![Authority::new("trusted").root];
     settings.limits = RequestLimits { connect: Duration::from_millis(200), ..RequestLimits::default() };
-    let fault = call(Operation::Balance, settings).await.unwrap_err();
+    let fault = call(batchdata::BALANCE.operation, settings).await.unwrap_err();
     assert_eq!(fault.reason, Reason::Connect, "{fault}");
     assert!(fault.detail.contains("no connection in time"), "{fault}");
 }
@@ -125,13 +126,13 @@ fn settings_that_cannot_work() {
         ("https://api.example.test#here", BuildError::BaseUrl),
     ] {
         let settings = settings(url.parse().unwrap());
-        assert_eq!(BatchData::new(settings.clone(), true).unwrap_err(), expected, "{url}");
-        assert_eq!(Rightfoot::new(settings).unwrap_err(), expected, "{url}");
+        assert_eq!(batchdata::Client::new(settings.clone(), true).unwrap_err(), expected, "{url}");
+        assert_eq!(rightfoot::Client::new(settings).unwrap_err(), expected, "{url}");
     }
     for url in ["http://127.0.0.1:1", "http://127.8.8.8:1", "http://[::1]:1", "http://localhost:1"] {
-        BatchData::new(settings(url.parse().unwrap()), true).unwrap();
+        batchdata::Client::new(settings(url.parse().unwrap()), true).unwrap();
     }
     let mut broken = settings("https://api.example.test".parse().unwrap());
     broken.extra_roots = vec![CertificateDer::from(vec![1, 2, 3])];
-    assert_eq!(BatchData::new(broken, true).unwrap_err(), BuildError::ExtraRoot);
+    assert_eq!(batchdata::Client::new(broken, true).unwrap_err(), BuildError::ExtraRoot);
 }

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wallet_exporter::vendor::{Operation, Reason, RequestLimits};
+use wallet_exporter::names::Operation;
+use wallet_exporter::upstream::{Reason, RequestLimits};
+use wallet_exporter::{batchdata, rightfoot};
 
-use super::client::{Observed, TOKEN, call, content_type, good, good_body, settings};
+use super::client::{OPERATIONS, Observed, TOKEN, call, content_type, good, good_body, settings};
 use super::fake::{Fake, Reply, Step, chunk, head};
 
 /// What must come of a case.
@@ -38,7 +40,7 @@ async fn judge(name: &str, operation: Operation, reply: Reply, limits: RequestLi
     let mut settings = settings(fake.url());
     settings.limits = limits;
     settings.observer = Arc::clone(&observed) as _;
-    let case = format!("{name}, {}", operation.as_str());
+    let case = format!("{name}, {}", operation.name);
     let fault = call(operation, settings).await.expect_err(&case);
     assert_eq!(fault.reason, expect.reason, "{case}: {fault}");
     assert!(fault.detail.contains(expect.detail), "{case}: {fault}");
@@ -85,7 +87,7 @@ async fn statuses() {
         ("799 Whatever", Decode),
     ] {
         let code: u16 = status[..3].parse().unwrap();
-        for operation in Operation::ALL {
+        for operation in OPERATIONS {
             let reply = Reply::whole(status, &["Content-Type: text/html"], "<h1>oops</h1>");
             judge(status, operation, reply, RequestLimits::default(), &expect(reason, Some(code), &status[..3])).await;
         }
@@ -109,7 +111,7 @@ async fn retry_after_in_all_its_forms() {
         ("a date that has passed", &["Retry-After: Tue, 19 May 2026 11:00:00 GMT"], Some(0)),
         ("a date in the old form", &["Retry-After: Tuesday, 19-May-26 12:00:45 GMT"], Some(45)),
     ] {
-        for operation in Operation::ALL {
+        for operation in OPERATIONS {
             let mut expect = expect(Reason::RateLimited, Some(429), "429");
             expect.retry_after = wait;
             judge(
@@ -125,13 +127,13 @@ async fn retry_after_in_all_its_forms() {
     let mut unavailable = expect(Reason::ServerError, Some(503), "503");
     unavailable.retry_after = Some(7);
     let reply = Reply::whole("503 Service Unavailable", &["Retry-After: 7"], "");
-    judge("503", Operation::Balance, reply, RequestLimits::default(), &unavailable).await;
+    judge("503", batchdata::BALANCE.operation, reply, RequestLimits::default(), &unavailable).await;
 }
 
 #[tokio::test]
 async fn slow_servers_time_out() {
     let pause = Duration::from_millis(20);
-    for operation in Operation::ALL {
+    for operation in OPERATIONS {
         let late = expect(Reason::Timeout, None, "no answer within");
         judge("hang before the head", operation, Reply(vec![Step::Hang]), short(), &late).await;
         let dripped_head = Reply(vec![Step::Drip(pause, opening(operation, "Content-Length: 5"))]);
@@ -149,7 +151,7 @@ async fn slow_servers_time_out() {
 #[tokio::test]
 async fn an_export_that_keeps_going_may_take_longer_than_the_window() {
     let rows = vec![super::client::row("1", "SUCCESS") + "\n"; 8].concat();
-    let mut steps = vec![Step::Send(opening(Operation::BalancesCsv, "Transfer-Encoding: chunked"))];
+    let mut steps = vec![Step::Send(opening(rightfoot::BATCHES.operation, "Transfer-Encoding: chunked"))];
     steps.push(Step::Send(chunk(format!("{}\n", super::client::HEADER).as_bytes())));
     for _ in 0..4 {
         steps.push(Step::Pause(Duration::from_millis(500)));
@@ -160,24 +162,24 @@ async fn an_export_that_keeps_going_may_take_longer_than_the_window() {
     let mut settings = settings(fake.url());
     settings.limits =
         RequestLimits { csv_idle: Duration::from_millis(1_500), csv_progress: 512, ..RequestLimits::default() };
-    let taken = call(Operation::BalancesCsv, settings).await.unwrap();
+    let taken = call(rightfoot::BATCHES.operation, settings).await.unwrap();
     assert_eq!(taken.split("; ").count(), 32);
 }
 
 #[tokio::test]
 async fn an_export_ends_at_its_total_limit_however_fast_it_flows() {
     let line = format!("{}\n", super::client::row("1", "SUCCESS"));
-    let reply = Reply::raw(opening(Operation::BalancesCsv, "Transfer-Encoding: chunked"))
+    let reply = Reply::raw(opening(rightfoot::BATCHES.operation, "Transfer-Encoding: chunked"))
         .then(Step::Send(chunk(format!("{}\n", super::client::HEADER).as_bytes())))
         .then(Step::Forever(chunk(line.as_bytes())));
     let limits = RequestLimits { csv_total: Duration::from_millis(250), ..RequestLimits::default() };
     let late = expect(Reason::Timeout, Some(200), "in time");
-    judge("endless and fast", Operation::BalancesCsv, reply, limits, &late).await;
+    judge("endless and fast", rightfoot::BATCHES.operation, reply, limits, &late).await;
 }
 
 #[tokio::test]
 async fn cut_bodies_are_truncated() {
-    for operation in Operation::ALL {
+    for operation in OPERATIONS {
         let body = good_body(operation).into_bytes();
         let half = &body[..body.len() / 2];
         let cut = expect(Reason::Truncated, Some(200), "");
@@ -209,13 +211,15 @@ async fn cut_bodies_are_truncated() {
 
 #[tokio::test]
 async fn a_connection_close_body_is_whole_only_if_its_own_grammar_says_so() {
-    for operation in [Operation::Balance, Operation::ConsumptionReport, Operation::CreditCardTransactions] {
+    for operation in
+        [batchdata::BALANCE.operation, batchdata::CONSUMPTION.operation, batchdata::CARD_TRANSACTIONS.operation]
+    {
         let reply = Reply::raw([opening(operation, ""), good_body(operation).into_bytes()].concat());
         let fake = Fake::always(reply).await;
         call(operation, settings(fake.url())).await.unwrap();
     }
     // A CSV that was cut at a line end looks whole, so none is believed without framing.
-    let operation = Operation::BalancesCsv;
+    let operation = rightfoot::BATCHES.operation;
     let reply = Reply::raw([opening(operation, ""), good_body(operation).into_bytes()].concat());
     let unframed = expect(Reason::Truncated, Some(200), "no Content-Length and no chunked framing");
     judge("a whole connection-close CSV", operation, reply, RequestLimits::default(), &unframed).await;
@@ -223,8 +227,8 @@ async fn a_connection_close_body_is_whole_only_if_its_own_grammar_says_so() {
 
 #[tokio::test]
 async fn what_is_not_the_type_that_was_asked_for() {
-    for operation in Operation::ALL {
-        let other = if operation == Operation::BalancesCsv { "application/json" } else { "text/csv" };
+    for operation in OPERATIONS {
+        let other = if operation == rightfoot::BATCHES.operation { "application/json" } else { "text/csv" };
         for (name, reply, detail) in [
             ("HTML", Reply::ok("text/html; charset=utf-8", "<h1>oops</h1>"), "an HTML page"),
             ("the other type", Reply::ok(other, good_body(operation)), "another content type"),
@@ -249,15 +253,18 @@ async fn what_is_not_the_type_that_was_asked_for() {
 
 #[tokio::test]
 async fn bodies_beyond_the_limit() {
-    for operation in Operation::ALL {
+    for operation in OPERATIONS {
         let limits = RequestLimits { json_bytes: 100_000, csv_bytes: 100_000, ..RequestLimits::default() };
         let large = expect(Reason::TooLarge, Some(200), "larger than 100000 bytes");
         // A gigabyte, promised: nothing of it is read.
         let promised = Reply::raw(opening(operation, "Content-Length: 1073741824")).then(Step::Hang);
         judge("promised", operation, promised, limits, &large).await;
-        let filler = if operation == Operation::BalancesCsv { "x,\n" } else { "   " }.repeat(1_000);
-        let csv =
-            if operation == Operation::BalancesCsv { super::client::HEADER.to_owned() + "\n" } else { " ".into() };
+        let filler = if operation == rightfoot::BATCHES.operation { "x,\n" } else { "   " }.repeat(1_000);
+        let csv = if operation == rightfoot::BATCHES.operation {
+            super::client::HEADER.to_owned() + "\n"
+        } else {
+            " ".into()
+        };
         let endless = Reply::raw(opening(operation, "Transfer-Encoding: chunked"))
             .then(Step::Send(chunk(csv.as_bytes())))
             .then(Step::Forever(chunk(filler.as_bytes())));
@@ -270,11 +277,11 @@ async fn bodies_beyond_the_limit() {
 
 #[tokio::test]
 async fn a_redirect_is_a_fault_and_the_token_stays_at_home() {
-    let elsewhere = Fake::always(good(Operation::Balance)).await;
+    let elsewhere = Fake::always(good(batchdata::BALANCE.operation)).await;
     for status in
         ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"]
     {
-        for operation in Operation::ALL {
+        for operation in OPERATIONS {
             let location = format!("Location: {}oops", elsewhere.url());
             let code = status[..3].parse().ok();
             let redirect = expect(Reason::Redirect, code, "HTTP 30");
@@ -292,7 +299,7 @@ async fn hosts_that_cannot_be_reached() {
     // A name that the standards keep free: no resolver may know it.
     let unresolvable = "https://vendor.invalid".parse().unwrap();
     for (url, detail) in [(gone, "connection refused"), (unresolvable, "does not resolve")] {
-        for operation in Operation::ALL {
+        for operation in OPERATIONS {
             let observed = Arc::new(Observed::default());
             let mut settings = settings(url.clone());
             settings.observer = Arc::clone(&observed) as _;
@@ -307,16 +314,16 @@ async fn hosts_that_cannot_be_reached() {
 #[tokio::test]
 async fn what_is_asked() {
     for (operation, target) in [
-        (Operation::Balance, "/prefix/api/v1/wallet/balance"),
+        (batchdata::BALANCE.operation, "/prefix/api/v1/wallet/balance"),
         (
-            Operation::ConsumptionReport,
+            batchdata::CONSUMPTION.operation,
             "/prefix/api/v1/wallet/consumption-report?start_date=2026-05-01&end_date=2026-05-19&group_by=day",
         ),
         (
-            Operation::CreditCardTransactions,
+            batchdata::CARD_TRANSACTIONS.operation,
             "/prefix/api/v1/wallet/credit-card-transactions?page=1&per_page=100&start_date=2026-05-01&end_date=2026-05-19",
         ),
-        (Operation::BalancesCsv, "/prefix/v1/balances/csv?batch_ids=8ac1f4a6-1234-4abc-9d3e-001122334455"),
+        (rightfoot::BATCHES.operation, "/prefix/v1/balances/csv?batch_ids=8ac1f4a6-1234-4abc-9d3e-001122334455"),
     ] {
         let fake = Fake::always(good(operation)).await;
         let base = fake.url().join("/prefix/").unwrap();

@@ -1,0 +1,108 @@
+//! BatchData: a prepaid wallet.
+//!
+//! ```text
+//!  config        variables -> a checked account
+//!  client        one token's requests (envelope, scalar: how the vendor writes JSON)
+//!  balance       \
+//!  consumption    } one report each: wire format, meaning, tables, poll, families
+//!  cards         /
+//!  view          what is known of a wallet, for the page
+//! ```
+//!
+//! Invariant: other folders know of this vendor only what [`INTEGRATION`] says.
+
+pub mod balance;
+pub mod cards;
+mod client;
+mod config;
+pub mod consumption;
+mod envelope;
+mod scalar;
+mod start;
+mod view;
+
+use crate::catalog::FamilySpec;
+use crate::clock::Moment;
+use crate::exposition::Encoder;
+use crate::integration::Integration;
+use crate::names::{Operation, Source, Vendor};
+use crate::snapshot::Snapshot;
+
+pub use balance::Balance;
+pub use cards::{CardStatus, CardTransaction};
+pub use client::Client;
+pub use config::Config;
+pub use consumption::grain::Grain;
+pub use consumption::{ConsumptionReport, DayConsumption, Flow, HourlyDebits};
+pub use view::{BurnStatus, BurnView, CardsView, ConsumptionView, Periods, WalletStatus, WalletView, details};
+
+/// The vendor.
+pub const VENDOR: Vendor = Vendor { name: "batchdata", title: "BatchData", secret_variable: "BATCHDATA_API_TOKEN" };
+
+const fn operation(name: &'static str, path: &'static str, if_forbidden: &'static str) -> Operation {
+    Operation { vendor: &VENDOR, name, path, if_forbidden }
+}
+
+/// The wallet's balance.
+pub const BALANCE: Source = Source {
+    vendor: VENDOR,
+    name: "balance",
+    operation: operation(
+        "balance",
+        "/api/v1/wallet/balance",
+        "give the token in BATCHDATA_API_TOKEN the permission wallet-balance",
+    ),
+};
+
+/// The consumption report.
+pub const CONSUMPTION: Source = Source {
+    vendor: VENDOR,
+    name: "consumption",
+    operation: operation(
+        "consumption_report",
+        "/api/v1/wallet/consumption-report",
+        "give the token in BATCHDATA_API_TOKEN the permission wallet-consumption-report",
+    ),
+};
+
+/// The credit-card transactions.
+pub const CARD_TRANSACTIONS: Source = Source {
+    vendor: VENDOR,
+    name: "card_transactions",
+    operation: operation(
+        "credit_card_transactions",
+        "/api/v1/wallet/credit-card-transactions",
+        "give the token in BATCHDATA_API_TOKEN the permission wallet-credit-card-transactions",
+    ),
+};
+
+/// Tables of version 1 of the storage.
+pub const SCHEMA_1: &str = include_str!("batchdata/migrations/1.sql");
+/// Changes of version 2 of the storage.
+pub const SCHEMA_2: &str = include_str!("batchdata/migrations/2.sql");
+
+/// What the rest of the program knows of this vendor.
+pub const INTEGRATION: Integration = Integration {
+    vendor: VENDOR,
+    prefix: config::PREFIX,
+    variables: config::VARIABLES,
+    families: &FAMILIES,
+    write_families,
+    configure: config::configure,
+};
+
+static FAMILIES: [&[&FamilySpec]; 3] =
+    [balance::families::FAMILIES, consumption::families::FAMILIES, cards::families::FAMILIES];
+
+fn write_families(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
+    balance::families::write(out, snapshot, now);
+    consumption::families::write(out, snapshot, now);
+    cards::families::write(out, snapshot, now);
+}
+
+/// The readers of bodies without the transport, for fuzzing and for benches.
+pub mod intake {
+    pub use super::balance::wire::read_balance;
+    pub use super::cards::wire::{CardPage, read_card_page};
+    pub use super::consumption::wire::read_consumption;
+}

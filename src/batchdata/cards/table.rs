@@ -1,0 +1,201 @@
+//! Card transactions on disk.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::CardStatus;
+use super::book::{CardBook, CardChanges, CardKind, Costs, Counted, Known, Pending};
+use crate::store::{AccountId, NewSeries, Row, Store, StoreError, Success, values};
+
+const STATUSES: [CardStatus; 4] = [CardStatus::Pending, CardStatus::Paid, CardStatus::Failed, CardStatus::Unknown];
+
+fn kind(row: &Row<'_>, column: usize) -> Result<CardKind, StoreError> {
+    row.parsed(column, |label| CardKind::ALL.into_iter().find(|kind| kind.as_str() == label))
+}
+
+fn status(row: &Row<'_>, column: usize) -> Result<CardStatus, StoreError> {
+    row.parsed(column, |label| STATUSES.into_iter().find(|status| status.as_str() == label))
+}
+
+fn string(row: &Row<'_>, column: usize) -> Result<String, StoreError> {
+    Ok(row.text(column)?.to_owned())
+}
+
+impl Store {
+    /// The book of the previous run.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn card_book(&self, account: AccountId, since: Option<NaiveDate>) -> Result<CardBook, StoreError> {
+        self.read(|reader| {
+            let listed_from = reader.row(
+                "card_base",
+                "SELECT listed_from FROM card_base WHERE account = ?1",
+                values![account],
+                |row| row.day(0),
+            )?;
+            let counted = reader.rows(
+                "card_counter",
+                "SELECT kind, status, brand, events, credits_usd FROM card_counter WHERE account = ?1",
+                values![account],
+                |row| {
+                    let key = (kind(row, 0)?, status(row, 1)?, string(row, 2)?);
+                    Ok((key, Counted { events: row.count(3)?, credits: row.usd(4)? }))
+                },
+            )?;
+            let costs = reader.rows(
+                "card_cost",
+                "SELECT brand, sales_tax_usd, processing_fees_usd FROM card_cost WHERE account = ?1",
+                values![account],
+                |row| Ok((string(row, 0)?, Costs { sales_tax: row.usd(1)?, processing_fees: row.usd(2)? })),
+            )?;
+            let pending = reader.rows(
+                "card_pending",
+                "SELECT id, kind, brand, created_at FROM card_pending WHERE account = ?1",
+                values![account],
+                |row| {
+                    let pending = Pending { kind: kind(row, 1)?, brand: string(row, 2)?, created_at: row.time(3)? };
+                    Ok((row.integer(0)?, pending))
+                },
+            )?;
+            let latest = reader.rows(
+                "card_latest",
+                "SELECT kind, status, created_at FROM card_latest WHERE account = ?1",
+                values![account],
+                |row| Ok(((kind(row, 0)?, status(row, 1)?), row.time(2)?)),
+            )?;
+            let brands = reader.allowed(account, "card_brand")?;
+            Ok(CardBook::restored(since, listed_from, counted, costs, brands, pending, latest))
+        })
+    }
+
+    /// What is remembered of the given transactions.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn known_cards(
+        &self,
+        account: AccountId,
+        ids: impl IntoIterator<Item = i64>,
+    ) -> Result<HashMap<i64, Known>, StoreError> {
+        self.read(|reader| {
+            let mut found = HashMap::new();
+            for id in ids {
+                let known = reader.row(
+                    "card_transaction",
+                    "SELECT kind, status, brand, credits_usd, sales_tax_usd, processing_fee_usd, created_at,
+                     seen_paid, seen_failed, seen_unknown FROM card_transaction WHERE account = ?1 AND id = ?2",
+                    values![account, id],
+                    known,
+                )?;
+                found.extend(known.map(|known| (id, known)));
+            }
+            Ok(found)
+        })
+    }
+
+    /// How many remembered transactions were made at `from` or later.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn cards_since(&self, account: AccountId, from: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.read(|reader| {
+            let sql = "SELECT count(*) FROM card_transaction WHERE account = ?1 AND created_at >= ?2";
+            let count = reader.row("card_transaction", sql, values![account, from], |row| row.count(0))?;
+            Ok(count.unwrap_or_default())
+        })
+    }
+
+    /// Writes one poll's changes. `before` is the book that they were planned on.
+    ///
+    /// # Errors
+    /// If they cannot be written; then nothing was.
+    pub fn commit_cards(
+        &self,
+        success: &Success,
+        before: &CardBook,
+        changes: &CardChanges,
+        new_series: &[NewSeries],
+    ) -> Result<(), StoreError> {
+        let account = success.account;
+        self.write(|writer| {
+            for (id, row) in &changes.rows {
+                writer.execute(
+                    "INSERT OR REPLACE INTO card_transaction (account, id, kind, status, brand, credits_usd,
+                     sales_tax_usd, processing_fee_usd, created_at, seen_paid, seen_failed, seen_unknown)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                    values![
+                        account,
+                        *id,
+                        row.kind.as_str(),
+                        row.status.as_str(),
+                        &row.brand,
+                        row.credits,
+                        row.sales_tax,
+                        row.processing_fee,
+                        row.created_at,
+                        row.seen.contains(&CardStatus::Paid),
+                        row.seen.contains(&CardStatus::Failed),
+                        row.seen.contains(&CardStatus::Unknown),
+                    ],
+                )?;
+            }
+            for ((kind, status, brand), counted) in &changes.counted {
+                writer.execute(
+                    "INSERT OR REPLACE INTO card_counter (account, kind, status, brand, events, credits_usd)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    values![account, kind.as_str(), status.as_str(), brand, counted.events, counted.credits],
+                )?;
+            }
+            for (brand, costs) in &changes.costs {
+                writer.execute(
+                    "INSERT OR REPLACE INTO card_cost (account, brand, sales_tax_usd, processing_fees_usd)
+                     VALUES (?1, ?2, ?3, ?4)",
+                    values![account, brand, costs.sales_tax, costs.processing_fees],
+                )?;
+            }
+            let (old, new) = (before.pending(None), before.pending(Some(changes)));
+            for id in old.keys().filter(|id| !new.contains_key(id)) {
+                writer.execute("DELETE FROM card_pending WHERE account = ?1 AND id = ?2", values![account, *id])?;
+            }
+            for (id, row) in new.iter().filter(|(id, row)| old.get(id) != Some(row)) {
+                writer.execute(
+                    "INSERT OR REPLACE INTO card_pending (account, id, kind, brand, created_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                    values![account, *id, row.kind.as_str(), &row.brand, row.created_at],
+                )?;
+            }
+            for ((kind, status), time) in before.latest(Some(changes)) {
+                writer.execute(
+                    "INSERT OR REPLACE INTO card_latest (account, kind, status, created_at) VALUES (?1, ?2, ?3, ?4)",
+                    values![account, kind.as_str(), status.as_str(), time],
+                )?;
+            }
+            if let Some(from) = changes.listed_from {
+                writer.execute(
+                    "INSERT INTO card_base (account, listed_from) VALUES (?1, ?2) ON CONFLICT (account) DO NOTHING",
+                    values![account, from],
+                )?;
+            }
+            writer.allow(account, "card_brand", &changes.brands, success.count_since)?;
+            writer.add_series(account, new_series)?;
+            writer.succeed(success)
+        })
+    }
+}
+
+fn known(row: &Row<'_>) -> Result<Known, StoreError> {
+    let seen = [CardStatus::Paid, CardStatus::Failed, CardStatus::Unknown];
+    let flags = [row.flag(7)?, row.flag(8)?, row.flag(9)?];
+    Ok(Known {
+        kind: kind(row, 0)?,
+        status: status(row, 1)?,
+        brand: string(row, 2)?,
+        credits: row.usd(3)?,
+        sales_tax: row.usd(4)?,
+        processing_fee: row.usd(5)?,
+        created_at: row.time(6)?,
+        seen: seen.into_iter().zip(flags).filter(|(_, flag)| *flag).map(|(status, _)| status).collect(),
+    })
+}

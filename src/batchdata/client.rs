@@ -1,0 +1,82 @@
+//! The BatchData wallet.
+//!
+//! Flows in: three GET endpoints. Flows out: balance, consumption by day, card transactions.
+//! Invariant: all requests of one token share one budget, one pause and one idea of the vendor's clock.
+
+use std::fmt;
+
+use chrono::NaiveDate;
+
+use super::balance::wire::read_balance;
+use super::cards::listing;
+use super::consumption::grain::Grain;
+use super::consumption::wire::read_consumption;
+use super::{BALANCE, Balance, CONSUMPTION, CardTransaction, ConsumptionReport};
+use crate::upstream::{BuildError, ClientSettings, CredentialState, HttpClient, RequestError};
+
+/// A client for one wallet token.
+pub struct Client {
+    client: HttpClient,
+}
+
+impl Client {
+    /// A client with these settings. Sends nothing. `asked_for_days` if reports will be asked for, whose days the vendor
+    /// compares with its own clock.
+    ///
+    /// # Errors
+    /// If the settings cannot work at all.
+    pub fn new(settings: ClientSettings, asked_for_days: bool) -> Result<Client, BuildError> {
+        Ok(Client { client: HttpClient::new(settings, asked_for_days)? })
+    }
+
+    /// The wallet's balance.
+    ///
+    /// # Errors
+    /// Everything that is not a believable balance.
+    pub async fn balance(&self) -> Result<Balance, RequestError> {
+        let whole = self.client.json(BALANCE.operation, &[]).await?;
+        read_balance(&whole.body, self.credential().now()).map_err(|error| whole.about.invalid(error))
+    }
+
+    /// What was spent and paid in, by UTC day, both ends included; with [`Grain::Hour`] debits by hour, too.
+    ///
+    /// # Errors
+    /// Everything that is not a believable report of just these days.
+    pub async fn consumption(
+        &self,
+        from: NaiveDate,
+        to: NaiveDate,
+        grain: Grain,
+    ) -> Result<ConsumptionReport, RequestError> {
+        let group_by = grain.as_str().to_owned();
+        let query = [("start_date", from.to_string()), ("end_date", to.to_string()), ("group_by", group_by)];
+        let whole = self.client.json(CONSUMPTION.operation, &query).await?;
+        let report = read_consumption(&whole.body, from, to, grain).map_err(|error| whole.about.invalid(error))?;
+        self.credential().day_accepted(to);
+        Ok(report)
+    }
+
+    /// All card transactions made between two dates, both included; sorted by id, each id once.
+    ///
+    /// # Errors
+    /// Everything that is not a complete listing.
+    pub async fn card_transactions(
+        &self,
+        from: Option<NaiveDate>,
+        to: Option<NaiveDate>,
+    ) -> Result<Vec<CardTransaction>, RequestError> {
+        listing::walk(&self.client, from, to).await
+    }
+
+    /// The vendor's clock and the pause of this token.
+    #[must_use]
+    pub fn credential(&self) -> CredentialState<'_> {
+        self.client.credential()
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Client")
+    }
+}

@@ -1,0 +1,202 @@
+//! The section `BATCHDATA_*`.
+//!
+//! Flows in: raw strings. Flows out: [`Config`], or errors. Invariant: nothing else can construct one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use url::Url;
+
+use super::start::start;
+use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, VENDOR};
+use crate::config::secret::Secret;
+use crate::config::{BaseLine, ConfigErrors, Variable, Variables, section, values, variable};
+use crate::integration::{AccountConfig, Configured};
+use crate::money::Usd;
+use crate::names::Source;
+use crate::poll::builder::{Builder, StartError};
+
+pub(super) const PREFIX: &str = "BATCHDATA_";
+
+/// In the order of the documentation.
+pub(super) const VARIABLES: &[Variable] = &[
+    variable("BATCHDATA_API_TOKEN", "", "bearer token with the three wallet permissions; enables BatchData"),
+    variable("BATCHDATA_API_TOKEN_FILE", "", "file that contains it; read again when it changes"),
+    variable("BATCHDATA_ACCOUNT", "default", "value of the label `account`; 1 to 64 of a-z, 0-9, _ and -"),
+    variable(
+        "BATCHDATA_BASE_URL",
+        "https://api.batchdata.com",
+        "URL of the API; plain `http` only for a loopback address",
+    ),
+    variable("BATCHDATA_SOURCES", "balance,consumption,card_transactions", "reports to poll"),
+    variable("BATCHDATA_BALANCE_INTERVAL", "1m", "how often the balance is polled"),
+    variable("BATCHDATA_CONSUMPTION_INTERVAL", "5m", "how often the consumption report is polled"),
+    variable("BATCHDATA_CARD_INTERVAL", "5m", "how often the card transactions are polled"),
+    variable("BATCHDATA_COUNT_SINCE", "", "UTC date; with a new storage, counters include the history from that day"),
+    variable("BATCHDATA_WARNING_BALANCE_USD", "", "balance below which the warning alert fires"),
+    variable("BATCHDATA_CRITICAL_BALANCE_USD", "", "balance below which the critical alert fires"),
+    variable("BATCHDATA_MAX_AGE", "1h", "how long the last good value is served while polls fail"),
+    variable("BATCHDATA_REQUESTS_PER_MINUTE", "300", "maximum number of requests per minute with the token"),
+];
+
+/// The variables, as envy fills them.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+struct Raw {
+    api_token: Option<String>,
+    api_token_file: Option<String>,
+    account: Option<String>,
+    base_url: Option<String>,
+    sources: Option<String>,
+    balance_interval: Option<String>,
+    consumption_interval: Option<String>,
+    card_interval: Option<String>,
+    count_since: Option<String>,
+    warning_balance_usd: Option<String>,
+    critical_balance_usd: Option<String>,
+    max_age: Option<String>,
+    requests_per_minute: Option<String>,
+}
+
+/// A BatchData wallet.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The bearer token.
+    pub token: Secret,
+    /// The label `account`.
+    pub account: String,
+    /// Where the API is.
+    pub base_url: Url,
+    /// Which reports are polled, and how often.
+    pub sources: Vec<(Source, Duration)>,
+    /// From which UTC day on history is counted, if it was set.
+    pub count_since: Option<NaiveDate>,
+    /// Below this the wallet deserves attention.
+    pub warning_balance: Option<Usd>,
+    /// Below this the wallet is about to run dry.
+    pub critical_balance: Option<Usd>,
+    /// How long a last good value is served.
+    pub max_age: Duration,
+    /// The token's request budget.
+    pub requests_per_minute: u32,
+}
+
+impl Raw {
+    /// The base line, if the wallet is on and its date can be read, whatever else is wrong.
+    fn base_line(&self) -> Option<BaseLine> {
+        self.api_token.as_ref().or(self.api_token_file.as_ref())?;
+        Some(BaseLine {
+            variable: "BATCHDATA_COUNT_SINCE",
+            vendor: VENDOR,
+            account: self.account.as_deref().unwrap_or(values::DEFAULT_ACCOUNT).to_owned(),
+            sources: &[CONSUMPTION, CARD_TRANSACTIONS],
+            since: values::date(self.count_since.as_deref()?).ok()?.to_string(),
+        })
+    }
+}
+
+const SOURCES: &str = "balance,consumption,card_transactions";
+
+fn sources(text: &str) -> Result<Vec<Source>, String> {
+    let wrong = || format!("write some of {SOURCES}, separated by commas");
+    let mut chosen = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let source = match part {
+            "balance" => BALANCE,
+            "consumption" => CONSUMPTION,
+            "card_transactions" => CARD_TRANSACTIONS,
+            _ => return Err(wrong()),
+        };
+        if !chosen.contains(&source) {
+            chosen.push(source);
+        }
+    }
+    if chosen.is_empty() { Err(wrong()) } else { Ok(chosen) }
+}
+
+/// Checks the section; `None` if the vendor is off or faulty.
+fn check(raw: Raw, today: NaiveDate, errors: &mut ConfigErrors) -> Option<Config> {
+    let token = section::secret("BATCHDATA_API_TOKEN", raw.api_token, raw.api_token_file, errors, values::credential);
+    let account = section::value("BATCHDATA_ACCOUNT", raw.account, values::DEFAULT_ACCOUNT, errors, values::account);
+    let base_url =
+        section::value("BATCHDATA_BASE_URL", raw.base_url, "https://api.batchdata.com", errors, values::base_url);
+    let chosen = section::value("BATCHDATA_SOURCES", raw.sources, SOURCES, errors, sources);
+    let mut interval = |name: &str, text, default| section::value(name, text, default, errors, values::interval);
+    let balance = interval("BATCHDATA_BALANCE_INTERVAL", raw.balance_interval, "1m");
+    let consumption = interval("BATCHDATA_CONSUMPTION_INTERVAL", raw.consumption_interval, "5m");
+    let card = interval("BATCHDATA_CARD_INTERVAL", raw.card_interval, "5m");
+    let count_since = section::optional("BATCHDATA_COUNT_SINCE", raw.count_since, errors, values::date);
+    if let Some(day) = count_since.filter(|day| *day > today) {
+        errors.add("BATCHDATA_COUNT_SINCE", format!("{day} is in the future: write a UTC date up to today, {today}"));
+    }
+    let warning =
+        section::optional("BATCHDATA_WARNING_BALANCE_USD", raw.warning_balance_usd, errors, values::threshold);
+    let critical =
+        section::optional("BATCHDATA_CRITICAL_BALANCE_USD", raw.critical_balance_usd, errors, values::threshold);
+    if let (Some(warning), Some(critical)) = (warning, critical)
+        && critical >= warning
+    {
+        errors.add(
+            "BATCHDATA_CRITICAL_BALANCE_USD",
+            "write an amount below BATCHDATA_WARNING_BALANCE_USD, such as 50 for a warning at 200",
+        );
+    }
+    let max_age = section::value("BATCHDATA_MAX_AGE", raw.max_age, "1h", errors, values::duration);
+    if let (Some(max_age), Some(longest)) = (max_age, [balance, consumption, card].into_iter().flatten().max())
+        && max_age < longest * 2
+    {
+        errors.add(
+            "BATCHDATA_MAX_AGE",
+            format!("write at least {}, twice the longest BATCHDATA_*_INTERVAL", values::written(longest * 2)),
+        );
+    }
+    let requests_per_minute =
+        section::value("BATCHDATA_REQUESTS_PER_MINUTE", raw.requests_per_minute, "300", errors, values::per_minute);
+    let every = |source| match source {
+        BALANCE => balance,
+        CONSUMPTION => consumption,
+        _ => card,
+    };
+    Some(Config {
+        token: token?,
+        account: account?,
+        base_url: base_url?,
+        sources: chosen?.into_iter().filter_map(|source| Some((source, every(source)?))).collect(),
+        count_since,
+        warning_balance: warning,
+        critical_balance: critical,
+        max_age: max_age?,
+        requests_per_minute: requests_per_minute?,
+    })
+}
+
+/// Checks the variables.
+pub(super) fn configure(variables: &Variables, now: DateTime<Utc>, errors: &mut ConfigErrors) -> Configured {
+    let raw: Raw = variables.section(PREFIX, errors);
+    let base_line = raw.base_line();
+    let config = check(raw, now.date_naive(), errors);
+    variables.refuse_without(VENDOR.secret_variable, PREFIX, errors);
+    Configured { base_line, account: config.map(|config| Arc::new(config) as _) }
+}
+
+impl AccountConfig for Config {
+    fn secrets(&self) -> Vec<&Secret> {
+        vec![&self.token]
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        if self.warning_balance.is_some() || self.critical_balance.is_some() {
+            return Vec::new();
+        }
+        vec![
+            "no balance threshold is set: the alerts on a low balance stay silent until \
+             BATCHDATA_WARNING_BALANCE_USD or BATCHDATA_CRITICAL_BALANCE_USD is set"
+                .to_owned(),
+        ]
+    }
+
+    fn start(&self, builder: &mut Builder<'_>) -> Result<(), StartError> {
+        start(self, builder)
+    }
+}

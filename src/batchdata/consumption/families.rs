@@ -1,0 +1,148 @@
+//! Spend as counters, sums over periods, burn and runway as gauges.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+
+use super::ledger::{Report, Series};
+use crate::batchdata::{BurnView, CONSUMPTION, ConsumptionView, WalletView};
+use crate::catalog::{ACCOUNT, counter, families, gauge};
+use crate::clock::{BootTime, Moment};
+use crate::counting::zero_start::ZeroStarts;
+use crate::exposition::Encoder;
+use crate::money::Usd;
+use crate::snapshot::{AccountView, Snapshot};
+
+const WINDOW: &[&str] = &["account", "window"];
+
+families! {
+    /// Of the consumption report.
+    FAMILIES:
+    DEBIT = counter("batchdata_wallet_debit_usd_total", ACCOUNT, "Spend in US dollars; the highest total that the vendor has reported since counting began.");
+    CREDIT = counter("batchdata_wallet_credit_usd_total", ACCOUNT, "Credits to the wallet in US dollars; the highest total that the vendor has reported since counting began.");
+    ORIGIN_DEBIT = counter("batchdata_wallet_origin_debit_usd_total", &["account", "origin"], "Spend in US dollars by origin; the parts need not add up to the total.");
+    ORIGIN_CREDIT = counter("batchdata_wallet_origin_credit_usd_total", &["account", "origin"], "Credits in US dollars by origin; the parts need not add up to the total.");
+    PATH_DEBIT = counter("batchdata_wallet_api_path_debit_usd_total", &["account", "api_path"], "Spend in US dollars by API path; the parts need not add up to the total.");
+    UNATTRIBUTED = gauge("batchdata_wallet_unattributed_usd", &["account", "report"], "Counted total minus the sum of its parts in US dollars; may be negative.");
+    REVISED_DOWN = gauge("batchdata_wallet_revised_down_usd", &["account", "report"], "What the counters of a report hold back in US dollars because the vendor restated it downward.");
+    WALLET_COUNT_SINCE = gauge("batchdata_wallet_count_since_timestamp_seconds", ACCOUNT, "From when on the spend counters count.");
+    PERIOD_DEBIT = gauge("batchdata_wallet_period_debit_usd", &["account", "period"], "Spend in US dollars over a period of UTC days, exactly as the vendor reports it now.");
+    PERIOD_CREDIT = gauge("batchdata_wallet_period_credit_usd", &["account", "period"], "Credits in US dollars over a period of UTC days, exactly as the vendor reports them now.");
+    BURN = gauge("batchdata_wallet_burn_usd_per_hour", WINDOW, "Spend in US dollars an hour over the window that ends at the last report, from the vendor's own hours and days.");
+    RUNWAY = gauge("batchdata_wallet_runway_seconds", WINDOW, "Seconds from the poll of the balance until it is used up at the burn of the window; 0 if nothing is left, absent if nothing is spent.");
+    EMPTY = gauge("batchdata_wallet_empty_timestamp_seconds", WINDOW, "When the balance is used up at the burn of the window.");
+}
+
+/// Writes them.
+pub fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
+    counters(out, snapshot);
+    periods(out, snapshot, now.boot);
+    burn(out, snapshot, now);
+}
+
+/// What a counter shows: nothing until its zero start is over.
+fn shown(view: &ConsumptionView, zero_starts: &ZeroStarts) -> BTreeMap<Series, Usd> {
+    let value = |series: &Series, counted| if zero_starts.is_shown(&series.key()) { counted } else { Usd::ZERO };
+    view.counters.iter().map(|(series, counter)| (series.clone(), value(series, counter.counted))).collect()
+}
+
+fn counters(out: &mut Encoder, snapshot: &Snapshot) {
+    let counted = snapshot.with_facts::<WalletView>().filter(|(account, _)| account.is_counted(CONSUMPTION));
+    let views: Vec<(&str, &ConsumptionView, BTreeMap<Series, Usd>)> = counted
+        .filter_map(|(account, wallet)| {
+            let view = wallet.consumption.as_deref()?;
+            Some((account.name(), view, shown(view, &account.zero_starts)))
+        })
+        .collect();
+    for (spec, report) in [
+        (&DEBIT, Report::Debit),
+        (&CREDIT, Report::Credit),
+        (&ORIGIN_DEBIT, Report::OriginDebit),
+        (&ORIGIN_CREDIT, Report::OriginCredit),
+        (&PATH_DEBIT, Report::PathDebit),
+    ] {
+        let mut family = out.family(spec);
+        for (account, _, shown) in &views {
+            for (series, amount) in shown.iter().filter(|(series, _)| series.report() == report) {
+                match series.label() {
+                    "" => family.sample(&[account], *amount),
+                    label => family.sample(&[account, label], *amount),
+                }
+            }
+        }
+    }
+    let sum = |shown: &BTreeMap<Series, Usd>, report| -> Usd {
+        shown.iter().filter(|(series, _)| series.report() == report).map(|(_, amount)| *amount).sum()
+    };
+    // Before the first report nothing is known about either.
+    let answered = || views.iter().filter(|(_, view, _)| view.count_since.is_some());
+    let mut family = out.family(&UNATTRIBUTED);
+    for (account, _, shown) in answered() {
+        for (total, parts) in [
+            (Report::Debit, Report::OriginDebit),
+            (Report::Credit, Report::OriginCredit),
+            (Report::Debit, Report::PathDebit),
+        ] {
+            family.sample(&[account, parts.as_str()], sum(shown, total) - sum(shown, parts));
+        }
+    }
+    let mut family = out.family(&REVISED_DOWN);
+    for (account, view, _) in answered() {
+        for report in Report::ALL {
+            let counters = view.counters.iter().filter(|(series, _)| series.report() == report);
+            let held: Usd = counters.map(|(_, counter)| counter.held_back()).sum();
+            family.sample(&[account, report.as_str()], held);
+        }
+    }
+    let mut family = out.family(&WALLET_COUNT_SINCE);
+    for (account, view, _) in &views {
+        if let Some(since) = view.count_since {
+            family.sample(&[account], since);
+        }
+    }
+}
+
+fn periods(out: &mut Encoder, snapshot: &Snapshot, now: BootTime) {
+    let known = || {
+        let wallets = snapshot.with_facts::<WalletView>();
+        wallets.filter_map(|(account, wallet)| Some((account.name(), wallet.periods(account, now)?)))
+    };
+    let mut family = out.family(&PERIOD_DEBIT);
+    for (account, periods) in known() {
+        for (period, sum) in &periods.sums {
+            family.sample(&[account, period.as_str()], sum.debit);
+        }
+    }
+    let mut family = out.family(&PERIOD_CREDIT);
+    for (account, periods) in known() {
+        for (period, sum) in &periods.sums {
+            family.sample(&[account, period.as_str()], sum.credit);
+        }
+    }
+}
+
+fn burn(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
+    let wallets = snapshot.with_facts::<WalletView>();
+    let known: Vec<(&AccountView, Vec<BurnView>)> =
+        wallets.map(|(account, wallet)| (account, wallet.burn(account, now.boot))).collect();
+    let windows = || known.iter().flat_map(|(account, windows)| windows.iter().map(move |seen| (account.name(), seen)));
+    let mut family = out.family(&BURN);
+    for (account, seen) in windows() {
+        if let Some(burn) = seen.burn {
+            family.sample(&[account, seen.window.as_str()], burn);
+        }
+    }
+    let mut family = out.family(&RUNWAY);
+    for (account, seen) in windows() {
+        if let Some((runway, _)) = seen.runway {
+            family.sample(&[account, seen.window.as_str()], runway);
+        }
+    }
+    let mut family = out.family(&EMPTY);
+    for (account, seen) in windows() {
+        if let Some((runway, polled)) = seen.runway {
+            let polled = Decimal::new(polled.by_clock_of(now).timestamp_millis(), 3);
+            family.sample(&[account, seen.window.as_str()], polled + runway);
+        }
+    }
+}

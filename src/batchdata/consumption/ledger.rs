@@ -1,0 +1,396 @@
+//! The consumption ledger: what was spent, by UTC day and series.
+//!
+//! Flows in: reports by UTC day, which may overlap, repeat, skip and restate. Flows out: counters that rise with the
+//! vendor's true totals, and exact sums over periods. Invariant: a counter is the highest of the totals recomputed from
+//! the vendor's own days, less the base line; applying a report twice changes nothing; one that was missed is made up
+//! for by the next that covers its days.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{Days, NaiveDate};
+
+use super::periods::Period;
+use crate::batchdata::{ConsumptionReport, Flow};
+use crate::counting::counter::HighWater;
+use crate::counting::labels::{LabelLimiter, MOST_NAMES, clean};
+use crate::money::Usd;
+
+/// Days back from the newest known day that are asked for again: the vendor answers at most 366 days at once.
+pub const REACH: u64 = 365;
+
+/// Days that are kept in memory: more than are usually asked for again. The store has all of them.
+const KEPT: u64 = 400;
+
+/// A counter of money.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Series {
+    /// The wallet's debits.
+    Debit,
+    /// The wallet's credits.
+    Credit,
+    /// Debits of an origin.
+    OriginDebit(String),
+    /// Credits of an origin.
+    OriginCredit(String),
+    /// Debits of an API path.
+    PathDebit(String),
+}
+
+/// A family of series; the label `report` of the gauges about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Report {
+    /// [`Series::Debit`]
+    Debit,
+    /// [`Series::Credit`]
+    Credit,
+    /// [`Series::OriginDebit`]
+    OriginDebit,
+    /// [`Series::OriginCredit`]
+    OriginCredit,
+    /// [`Series::PathDebit`]
+    PathDebit,
+}
+
+impl Report {
+    /// All of them.
+    pub const ALL: [Report; 5] =
+        [Report::Debit, Report::Credit, Report::OriginDebit, Report::OriginCredit, Report::PathDebit];
+
+    /// The label value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Report::Debit => "debit",
+            Report::Credit => "credit",
+            Report::OriginDebit => "origin_debit",
+            Report::OriginCredit => "origin_credit",
+            Report::PathDebit => "api_path_debit",
+        }
+    }
+}
+
+impl Series {
+    /// The family it belongs to.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        match self {
+            Series::Debit => Report::Debit,
+            Series::Credit => Report::Credit,
+            Series::OriginDebit(_) => Report::OriginDebit,
+            Series::OriginCredit(_) => Report::OriginCredit,
+            Series::PathDebit(_) => Report::PathDebit,
+        }
+    }
+
+    /// The label value; empty for the totals.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        match self {
+            Series::Debit | Series::Credit => "",
+            Series::OriginDebit(label) | Series::OriginCredit(label) | Series::PathDebit(label) => label,
+        }
+    }
+
+    /// The series of a family with a label.
+    #[must_use]
+    pub fn new(report: Report, label: &str) -> Series {
+        match report {
+            Report::Debit => Series::Debit,
+            Report::Credit => Series::Credit,
+            Report::OriginDebit => Series::OriginDebit(label.to_owned()),
+            Report::OriginCredit => Series::OriginCredit(label.to_owned()),
+            Report::PathDebit => Series::PathDebit(label.to_owned()),
+        }
+    }
+
+    /// Its key as a zero-initialised series.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self.label() {
+            "" => format!("consumption/{}", self.report().as_str()),
+            label => format!("consumption/{}/{label}", self.report().as_str()),
+        }
+    }
+}
+
+/// One day's amounts by series; zeros are left out.
+pub type Day = BTreeMap<Series, Usd>;
+
+/// From when on the counters count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BaseLine {
+    /// What the first report showed is the base line; every later change counts, whatever day it falls on.
+    FirstReport,
+    /// Days from this one on count, whatever was known before.
+    Day(NaiveDate),
+}
+
+/// Everything that is known about a wallet's consumption.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    base: BaseLine,
+    /// First and last day that reports have covered without a gap.
+    covered: Option<(NaiveDate, NaiveDate)>,
+    /// Days from `loaded_from` on; those before are in the store alone.
+    days: BTreeMap<NaiveDate, Day>,
+    loaded_from: NaiveDate,
+    counters: BTreeMap<Series, HighWater>,
+    origins: LabelLimiter,
+    paths: LabelLimiter,
+}
+
+/// What a report changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Days as they are now, whole.
+    pub days: BTreeMap<NaiveDate, Day>,
+    /// Counters as they are now; a new series is here even if it is zero.
+    pub counters: BTreeMap<Series, HighWater>,
+    /// Origins allowed by this report.
+    pub origins: Vec<String>,
+    /// Paths allowed by this report.
+    pub paths: Vec<String>,
+    /// The days covered once this is applied.
+    pub covered: Option<(NaiveDate, NaiveDate)>,
+    overflowing_origins: BTreeSet<String>,
+    overflowing_paths: BTreeSet<String>,
+}
+
+impl Ledger {
+    /// Nothing known yet.
+    #[must_use]
+    pub fn new(base: BaseLine) -> Ledger {
+        let counters = [Series::Debit, Series::Credit].map(|series| (series, HighWater::default()));
+        Ledger {
+            base,
+            covered: None,
+            days: BTreeMap::new(),
+            loaded_from: NaiveDate::MIN,
+            counters: BTreeMap::from(counters),
+            origins: LabelLimiter::new(MOST_NAMES),
+            paths: LabelLimiter::new(MOST_NAMES),
+        }
+    }
+
+    /// The ledger of the previous run, with its days from `loaded_from` on.
+    #[must_use]
+    pub fn restored(
+        base: BaseLine,
+        covered: Option<(NaiveDate, NaiveDate)>,
+        (loaded_from, days): (NaiveDate, BTreeMap<NaiveDate, Day>),
+        counters: BTreeMap<Series, HighWater>,
+        origins: Vec<String>,
+        paths: Vec<String>,
+    ) -> Ledger {
+        let mut ledger = Ledger::new(base);
+        ledger.covered = covered;
+        ledger.days = days;
+        ledger.loaded_from = loaded_from;
+        ledger.counters.extend(counters);
+        ledger.origins = LabelLimiter::restored(MOST_NAMES, origins);
+        ledger.paths = LabelLimiter::restored(MOST_NAMES, paths);
+        ledger
+    }
+
+    /// The earliest day that memory should hold, given the newest.
+    #[must_use]
+    pub fn kept_from(newest: NaiveDate) -> NaiveDate {
+        newest.checked_sub_days(Days::new(KEPT)).unwrap_or(newest)
+    }
+
+    /// The days that a report of `from` and later needs from the store before it can be planned: from the first to before
+    /// the second.
+    #[must_use]
+    pub fn missing(&self, from: NaiveDate) -> Option<(NaiveDate, NaiveDate)> {
+        (from < self.loaded_from).then_some((from, self.loaded_from))
+    }
+
+    /// Days from the store, from `from` on to what was in memory already.
+    pub fn load(&mut self, from: NaiveDate, days: BTreeMap<NaiveDate, Day>) {
+        self.days.extend(days);
+        self.loaded_from = from;
+    }
+
+    /// The days to ask for on `today`: those that can still change, or, if `full`, as far back as the vendor answers, but
+    /// nothing before the base line's first day. Days of a gap are made up for, however long it was.
+    #[must_use]
+    pub fn wanted(&self, today: NaiveDate, full: bool) -> (NaiveDate, NaiveDate) {
+        let back = |day: NaiveDate, days| day.checked_sub_days(Days::new(days)).unwrap_or(day);
+        let reach = back(today, REACH);
+        let Some((first, last)) = self.covered else {
+            return match self.base {
+                BaseLine::Day(day) => (day.min(reach), today),
+                BaseLine::FirstReport => (reach, today),
+            };
+        };
+        // The vendor's clock may have gone back since.
+        let today = today.max(first);
+        let recent = back(last.min(today), 1);
+        let from = match full {
+            // After so long a gap what the vendor still changed before it may be unknown, too.
+            true if recent < reach => back(last, REACH),
+            true => reach,
+            false => recent,
+        };
+        (from.max(first).min(today), today)
+    }
+
+    /// What applying `report` would change; its [`Ledger::missing`] days must have been loaded.
+    #[must_use]
+    pub fn plan(&self, report: &ConsumptionReport) -> Changes {
+        let (origins, paths) = self.new_names(report);
+        let mut changes = Changes { origins, paths, ..Changes::default() };
+        // A last day that the vendor's clock had never reached is taken back: what follows the report is asked for again.
+        changes.covered = Some((self.covered.map_or(report.from, |(first, _)| first.min(report.from)), report.to));
+        let first_report = self.covered.is_none();
+        let mut moved: BTreeMap<Series, Usd> = BTreeMap::new();
+        let mut date = report.from;
+        while date <= report.to {
+            let day = self.limit(date, report, &mut changes);
+            let nothing = Day::new();
+            let before = self.days.get(&date).unwrap_or(&nothing);
+            for series in before.keys().chain(day.keys()) {
+                moved.entry(series.clone()).or_default();
+            }
+            let counts = match self.base {
+                BaseLine::FirstReport => !first_report,
+                BaseLine::Day(since) => date >= since,
+            };
+            if counts {
+                for (series, amount) in &day {
+                    *moved.entry(series.clone()).or_default() += *amount;
+                }
+                for (series, amount) in before {
+                    *moved.entry(series.clone()).or_default() -= *amount;
+                }
+            }
+            if day != *before {
+                changes.days.insert(date, day);
+            }
+            let Some(next) = date.succ_opt() else { break };
+            date = next;
+        }
+        for (series, change) in moved {
+            let before = self.counters.get(&series).copied();
+            let after = before.unwrap_or_default().moved(change);
+            if before != Some(after) {
+                changes.counters.insert(series, after);
+            }
+        }
+        changes
+    }
+
+    /// Applies changes for good.
+    pub fn commit(&mut self, changes: Changes) {
+        self.note_overflow(&changes);
+        self.origins.allow(changes.origins);
+        self.paths.allow(changes.paths);
+        self.counters.extend(changes.counters);
+        self.days.extend(changes.days);
+        self.covered = changes.covered;
+        if let Some((_, last)) = self.covered {
+            let oldest = Ledger::kept_from(last);
+            if oldest > self.loaded_from {
+                self.days = self.days.split_off(&oldest);
+                self.loaded_from = oldest;
+            }
+        }
+    }
+
+    /// Remembers overflowing names although the changes could not be written.
+    pub fn note_overflow(&mut self, changes: &Changes) {
+        changes.overflowing_origins.iter().for_each(|name| self.origins.note_overflow(name));
+        changes.overflowing_paths.iter().for_each(|name| self.paths.note_overflow(name));
+    }
+
+    /// Debit and credit of a day, as if `pending` were applied; `None` if it is not known or not in memory.
+    #[must_use]
+    pub fn flow(&self, date: NaiveDate, pending: Option<&Changes>) -> Option<Flow> {
+        let (first, last) = pending.and_then(|changes| changes.covered).or(self.covered)?;
+        if date < first.max(self.loaded_from) || date > last {
+            return None;
+        }
+        let day = pending.and_then(|changes| changes.days.get(&date)).or_else(|| self.days.get(&date));
+        let amount = |series| day.and_then(|day| day.get(&series)).copied().unwrap_or_default();
+        Some(Flow { debit: amount(Series::Debit), credit: amount(Series::Credit) })
+    }
+
+    /// Debit and credit of a period, as if `pending` were applied; `None` if not all of its days are known and in memory.
+    #[must_use]
+    pub fn period(&self, period: Period, today: NaiveDate, pending: Option<&Changes>) -> Option<Flow> {
+        let (first, last) = period.days(today);
+        let mut sum = Flow::default();
+        for date in first.iter_days().take_while(|date| *date <= last) {
+            let flow = self.flow(date, pending)?;
+            sum.debit += flow.debit;
+            sum.credit += flow.credit;
+        }
+        Some(sum)
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn counters(&self) -> &BTreeMap<Series, HighWater> {
+        &self.counters
+    }
+
+    /// From when on it counts.
+    #[must_use]
+    pub fn base(&self) -> BaseLine {
+        self.base
+    }
+
+    /// First and last day that is known.
+    #[must_use]
+    pub fn covered(&self) -> Option<(NaiveDate, NaiveDate)> {
+        self.covered
+    }
+
+    /// Distinct origins and paths that were counted under `other` since the process started.
+    #[must_use]
+    pub fn overflow(&self) -> (u64, u64) {
+        (self.origins.overflow(), self.paths.overflow())
+    }
+
+    fn new_names(&self, report: &ConsumptionReport) -> (Vec<String>, Vec<String>) {
+        let mut origins: BTreeMap<&str, NaiveDate> = BTreeMap::new();
+        let mut paths: BTreeMap<&str, NaiveDate> = BTreeMap::new();
+        for (date, day) in &report.days {
+            for name in day.by_origin.keys() {
+                origins.entry(clean(name)).or_insert(*date);
+            }
+            for name in day.by_path.keys() {
+                paths.entry(clean(name)).or_insert(*date);
+            }
+        }
+        (self.origins.new_names(&origins), self.paths.new_names(&paths))
+    }
+
+    fn limit(&self, date: NaiveDate, report: &ConsumptionReport, changes: &mut Changes) -> Day {
+        let mut day = Day::new();
+        let Some(reported) = report.days.get(&date) else { return day };
+        let mut add = |series, amount: Usd| *day.entry(series).or_default() += amount;
+        add(Series::Debit, reported.total.debit);
+        add(Series::Credit, reported.total.credit);
+        for (name, flow) in &reported.by_origin {
+            let name = clean(name);
+            let label = self.origins.limit(name, &changes.origins);
+            if label != name {
+                changes.overflowing_origins.insert(name.to_owned());
+            }
+            add(Series::OriginDebit(label.to_owned()), flow.debit);
+            add(Series::OriginCredit(label.to_owned()), flow.credit);
+        }
+        for (name, amount) in &reported.by_path {
+            let name = clean(name);
+            let label = self.paths.limit(name, &changes.paths);
+            if label != name {
+                changes.overflowing_paths.insert(name.to_owned());
+            }
+            add(Series::PathDebit(label.to_owned()), *amount);
+        }
+        // An origin that only spends has no series of credits, and the other way round.
+        day.retain(|_, amount| !amount.is_zero());
+        day
+    }
+}

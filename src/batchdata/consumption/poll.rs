@@ -1,0 +1,330 @@
+//! The consumption report.
+//!
+//! Flows in: the days that can still change, once a day all days in reach. Flows out: counters, once they are durable,
+//! and sums over periods. Invariant: a steady pass is one short request; what a gap missed is asked for by the next.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
+
+use super::burn::Reported;
+use super::ledger::{BaseLine, Changes, Ledger, REACH, Series};
+use super::periods::Period;
+use super::table::ConsumptionCommit;
+use crate::batchdata::{CONSUMPTION, Client, ConsumptionReport, ConsumptionView, Grain, Periods, WalletView};
+use crate::clock::BootTime;
+use crate::names::Source;
+use crate::poll::account_storage::{AccountStorage, midnight_after};
+use crate::poll::schedule::asked_pause;
+use crate::poll::source::Poller;
+use crate::store::StoreError;
+use crate::upstream::{CredentialState, Reason, RequestError};
+
+/// A long read that failed is tried again this much later; short reads go on meanwhile.
+const FULL_RETRY: Duration = Duration::from_secs(3_600);
+/// Days before yesterday that are asked for by hour as well: the first pass of a day begins with the day before that.
+const MOST_BY_HOUR: i64 = 1;
+/// After midnight the sums are gone until the first success: the pass for it comes this soon.
+const AFTER_MIDNIGHT: Duration = Duration::from_secs(2);
+
+/// Where the vendor still shows the old day after its midnight, the next pass comes this soon.
+const OLD_DAY_RETRY: Duration = Duration::from_secs(20);
+
+/// A second answer that agrees on the vendor's time counts this much after the first.
+const CLEARER: Duration = Duration::from_secs(60);
+
+/// Polls the consumption report.
+pub struct ConsumptionPoller {
+    client: Arc<Client>,
+    storage: Arc<AccountStorage>,
+    ledger: Ledger,
+    configured_since: Option<NaiveDate>,
+    count_since: Option<DateTime<Utc>>,
+    full_read_on: Option<NaiveDate>,
+    full_not_before: BootTime,
+    /// The stored ledger may be an older copy of one whose counters were served already: the first report restores them.
+    stale: bool,
+    last_day: Option<NaiveDate>,
+    /// What the last report said, if the vendor's time was known then.
+    reported: Option<Reported>,
+    /// The vendor's midnight, or when another answer may show which day it is.
+    look_again: Option<BootTime>,
+}
+
+impl ConsumptionPoller {
+    /// Restores the ledger of the previous run; `stale` if its last success is long ago.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn restore(
+        client: Arc<Client>,
+        storage: Arc<AccountStorage>,
+        configured_since: Option<NaiveDate>,
+        stale: bool,
+    ) -> Result<ConsumptionPoller, StoreError> {
+        let stored = storage.store().source(storage.account, CONSUMPTION)?;
+        let since = match &stored {
+            Some(stored) => stored.configured_since.as_deref().and_then(|day| day.parse().ok()),
+            None => configured_since,
+        };
+        let base = since.map_or(BaseLine::FirstReport, BaseLine::Day);
+        let restored = if stored.is_some() { storage.store().ledger(storage.account, base)? } else { None };
+        let (ledger, full_read_on) = restored.unwrap_or_else(|| (Ledger::new(base), None));
+        let now = storage.clock.boot();
+        Ok(ConsumptionPoller {
+            client,
+            ledger,
+            configured_since: since,
+            count_since: stored.as_ref().map(|stored| stored.count_since),
+            reported: stored.and_then(|stored| Reported::restored(stored.answer.as_deref()?)),
+            full_read_on,
+            full_not_before: now,
+            stale,
+            last_day: None,
+            look_again: None,
+            storage,
+        })
+    }
+
+    /// What is known before the first pass of this run.
+    #[must_use]
+    pub fn view(&self) -> ConsumptionView {
+        let today = self.ledger.covered().map(|(_, last)| last);
+        let now = self.storage.clock.moment();
+        // Without an answer yet, the vendor's clock is taken to be ours.
+        let periods = today.and_then(|day| self.periods(day, midnight_after(day, now.wall, now.boot)?, None));
+        self.view_with(periods, None)
+    }
+
+    /// The series that exist from the start.
+    #[must_use]
+    pub fn known_series() -> [String; 2] {
+        [Series::Debit.key(), Series::Credit.key()]
+    }
+
+    fn view_with(&self, periods: Option<Periods>, changes: Option<&Changes>) -> ConsumptionView {
+        let (overflowing_origins, overflowing_paths) = self.ledger.overflow();
+        let debit = |day| Some(self.ledger.flow(day, changes)?.debit);
+        ConsumptionView {
+            counters: self.ledger.counters().clone(),
+            count_since: self.count_since,
+            periods,
+            burn: self.reported.as_ref().map(|reported| reported.burn(debit)).unwrap_or_default(),
+            overflowing_origins,
+            overflowing_paths,
+        }
+    }
+
+    fn periods(&self, day: NaiveDate, valid_until: BootTime, changes: Option<&Changes>) -> Option<Periods> {
+        let sums =
+            Period::ALL.into_iter().filter_map(|period| Some((period, self.ledger.period(period, day, changes)?)));
+        let sums: Vec<_> = sums.collect();
+        (!sums.is_empty()).then_some(Periods { day, valid_until, sums })
+    }
+
+    /// The report up to the vendor's day, and that day.
+    async fn read(&self, full: bool) -> Result<ConsumptionReport, RequestError> {
+        let credential = self.client.credential();
+        let today = credential.now().date_naive();
+        // A vendor that takes a day to come has reached it. That is asked for first, because one that answers only one
+        // request a minute would never answer the second; a day that is past any vendor takes, whatever its clock shows.
+        let ahead = credential.candidate_day().filter(|day| *day > today);
+        if let Some(day) = ahead {
+            match self.read_to(day, full).await {
+                Err(error) if error.status == Some(422) => credential.day_refused(),
+                Err(error) if error.reason != Reason::RateLimited => {}
+                read => return read,
+            }
+        }
+        let mut outcome = self.read_to(today, full).await;
+        // The vendor compares dates with its own clock, which its answer has just shown.
+        let shown = credential.now().date_naive();
+        let refused = outcome.as_ref().is_err_and(|error| error.status == Some(422));
+        // A base line must not end on the day before.
+        let first = outcome.is_ok() && self.ledger.covered().is_none();
+        if (refused || first) && shown != today {
+            outcome = self.read_to(shown, full).await;
+        }
+        // A clock that has moved far is believed once the vendor takes its day, too.
+        let candidate = credential.candidate_day().filter(|day| *day != shown && ahead != Some(*day));
+        let Some(day) = candidate else { return outcome };
+        match self.read_to(day, full).await {
+            Ok(report) => Ok(report),
+            Err(error) => {
+                if error.status == Some(422) {
+                    credential.day_refused();
+                }
+                outcome
+            }
+        }
+    }
+
+    /// A short range by hour. A longer one by day, and its last two days by hour instead, if the vendor answers that, too.
+    async fn read_to(&self, day: NaiveDate, full: bool) -> Result<ConsumptionReport, RequestError> {
+        let (from, to) = self.ledger.wanted(day, full);
+        let recent = from.max(to.pred_opt().unwrap_or(to));
+        if (recent - from).num_days() <= MOST_BY_HOUR {
+            match self.client.consumption(from, to, Grain::Hour).await {
+                Err(error) if error.reason == Reason::TooLarge => return self.by_day(from, to).await,
+                read => return read,
+            }
+        }
+        let mut report = self.by_day(from, to).await?;
+        let asked_with = self.client.credential().secret_version();
+        match self.client.consumption(recent, to, Grain::Hour).await {
+            Ok(hourly) => {
+                report.days.split_off(&recent);
+                report.days.extend(hourly.days);
+                report.hourly = hourly.hourly;
+            }
+            // The pass succeeds without it, and still the vendor is left alone for as long as it asks.
+            Err(error) => {
+                if let Some(asked) = asked_pause(&error) {
+                    self.client.credential().pause(self.storage.clock.boot() + asked, &asked_with);
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    /// Asks for a range in as few requests as the vendor's 366 days allow.
+    async fn by_day(&self, from: NaiveDate, to: NaiveDate) -> Result<ConsumptionReport, RequestError> {
+        let mut whole = ConsumptionReport { from, to, days: BTreeMap::new(), hourly: None };
+        let mut start = from;
+        loop {
+            let end = start.checked_add_days(Days::new(REACH)).unwrap_or(to).min(to);
+            whole.days.extend(self.client.consumption(start, end, Grain::Day).await?.days);
+            match end.succ_opt() {
+                Some(next) if next <= to => start = next,
+                _ => return Ok(whole),
+            }
+        }
+    }
+
+    /// Loads the days that the report covers and memory does not hold.
+    async fn load(&mut self, report: &ConsumptionReport) -> Option<()> {
+        if let Some((from, to)) = self.ledger.missing(report.from) {
+            let account = self.storage.account;
+            let days = self.storage.work("consumption days", move |store| store.days(account, from, to)).await?;
+            self.ledger.load(from, days);
+        }
+        Some(())
+    }
+
+    /// `restored` if what counters may have shown before is among the changes, or was before.
+    async fn keep(&mut self, changes: Changes, full_read_on: Option<NaiveDate>, restored: bool) -> Option<Changes> {
+        let count_since = self.count_since.unwrap_or_else(|| match self.configured_since {
+            Some(day) => day.and_time(NaiveTime::MIN).and_utc(),
+            None => self.client.credential().now(),
+        });
+        let mut success = self.storage.success(CONSUMPTION);
+        success.count_since = count_since;
+        success.configured_since = self.configured_since.map(|day| day.to_string());
+        success.answer = self.reported.as_ref().map(Reported::written);
+        if !restored {
+            // The next start must not take the ledger for a young one.
+            success.at = None;
+        }
+        let keys = ConsumptionPoller::known_series().into_iter().chain(changes.counters.keys().map(Series::key));
+        let new_series = self.storage.new_series(keys, self.stale);
+        let (written, rows) = (changes.clone(), new_series.clone());
+        let kept = self.storage.work("consumption", move |store| {
+            store.commit_consumption(&ConsumptionCommit {
+                success: &success,
+                changes: &written,
+                new_series: &rows,
+                full_read_on,
+            })
+        });
+        if kept.await.is_none() {
+            self.ledger.note_overflow(&changes);
+            return Some(changes);
+        }
+        self.ledger.commit(changes);
+        self.storage.created(&new_series);
+        self.count_since = Some(count_since);
+        self.full_read_on = full_read_on;
+        None
+    }
+}
+
+#[async_trait]
+impl Poller for ConsumptionPoller {
+    fn source(&self) -> Source {
+        CONSUMPTION
+    }
+
+    fn storage(&self) -> &AccountStorage {
+        &self.storage
+    }
+
+    fn credential(&self) -> CredentialState<'_> {
+        self.client.credential()
+    }
+
+    async fn pass(&mut self) -> Result<(), RequestError> {
+        let today = self.client.credential().now().date_naive();
+        let first = self.ledger.covered().is_none();
+        // The day's first pass is a short one: it brings the sums back soon after midnight.
+        let due = self.full_read_on != Some(today) && self.last_day == Some(today);
+        let long = self.stale || (due && self.storage.clock.boot() >= self.full_not_before);
+        // What cannot be kept is not worth a long read.
+        let full = first || (long && self.storage.is_up());
+        let report = match self.read(full).await {
+            Ok(report) => report,
+            Err(error) => {
+                // A short report would not restore what an older copy of the storage lacks.
+                if full && !first && !self.stale {
+                    self.full_not_before = self.storage.clock.boot() + FULL_RETRY;
+                }
+                // It will not get smaller: a short one has to do.
+                self.stale &= error.reason != Reason::TooLarge;
+                return Err(error);
+            }
+        };
+        let unclear = self.client.credential().is_unclear();
+        if (first || self.stale) && unclear {
+            let words = "the vendor's clock and this machine's disagree by more than an hour: counting begins once a \
+                         second answer agrees";
+            return Err(RequestError::new(CONSUMPTION.operation, Reason::Implausible, words));
+        }
+        let day = report.to;
+        if self.load(&report).await.is_none() {
+            // Without what was known of these days nothing can be counted; the next pass tries again.
+            return Ok(());
+        }
+        if self.stale {
+            self.storage.show_now("consumption/").await;
+        }
+        let changes = self.ledger.plan(&report);
+        let vendor_now = self.client.credential().now();
+        self.reported = (!unclear).then(|| Reported::new(day, vendor_now, report.hourly));
+        let full_read_on = if full { Some(day) } else { self.full_read_on };
+        let unkept = self.keep(changes, full_read_on, full || !self.stale).await;
+        self.stale &= !full || unkept.is_some();
+        self.last_day = Some(day);
+        let now = self.storage.clock.boot();
+        let midnight = midnight_after(day, self.client.credential().now(), now).filter(|_| !unclear);
+        let periods = midnight.and_then(|midnight| self.periods(day, midnight, unkept.as_ref()));
+        self.look_again = Some(midnight.unwrap_or(now + CLEARER));
+        let view = Arc::new(self.view_with(periods, unkept.as_ref()));
+        self.storage.update(|account| account.update_facts::<WalletView>(|wallet| wallet.consumption = Some(view)));
+        Ok(())
+    }
+
+    fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    fn poll_by(&self, failed: bool) -> Option<BootTime> {
+        let (look_again, now) = (self.look_again?, self.storage.clock.boot());
+        match look_again > now {
+            true => Some(look_again + AFTER_MIDNIGHT),
+            // A vendor whose clock still shows the old day is asked again soon, not at once.
+            false => (!failed).then(|| now + OLD_DAY_RETRY),
+        }
+    }
+}

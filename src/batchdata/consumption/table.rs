@@ -1,0 +1,143 @@
+//! The consumption ledger on disk.
+
+use std::collections::BTreeMap;
+
+use chrono::{Datelike as _, NaiveDate};
+
+use super::ledger::{BaseLine, Changes, Day, Ledger, Report, Series};
+use crate::counting::counter::HighWater;
+use crate::store::{AccountId, NewSeries, Reader, Row, Store, StoreError, Success, values};
+
+/// One poll's worth.
+#[derive(Debug)]
+pub struct ConsumptionCommit<'a> {
+    /// The success that goes with it.
+    pub success: &'a Success,
+    /// What the report changed.
+    pub changes: &'a Changes,
+    /// Series that are new.
+    pub new_series: &'a [NewSeries],
+    /// The day on which all days in reach were last read again.
+    pub full_read_on: Option<NaiveDate>,
+}
+
+fn series(row: &Row<'_>, report: usize, label: usize) -> Result<Series, StoreError> {
+    let report = row.parsed(report, |name| Report::ALL.into_iter().find(|report| report.as_str() == name))?;
+    Ok(Series::new(report, row.text(label)?))
+}
+
+fn read_days(
+    reader: &Reader<'_>,
+    account: AccountId,
+    from: NaiveDate,
+    to: NaiveDate,
+) -> Result<BTreeMap<NaiveDate, Day>, StoreError> {
+    let mut days: BTreeMap<NaiveDate, Day> = BTreeMap::new();
+    reader.rows::<(), _>(
+        "consumption_day",
+        "SELECT day, report, label, amount_usd FROM consumption_day WHERE account = ?1 AND day >= ?2 AND day < ?3",
+        values![account, day_text(from), day_text(to)],
+        |row| {
+            days.entry(row.day(0)?).or_default().insert(series(row, 1, 2)?, row.usd(3)?);
+            Ok(())
+        },
+    )?;
+    Ok(days)
+}
+
+/// Days sort as text only with four digits of the year.
+fn day_text(day: NaiveDate) -> String {
+    match day.year() {
+        ..0 => String::new(),
+        0..=9999 => day.to_string(),
+        _ => "9999-12-32".to_owned(),
+    }
+}
+
+impl Store {
+    /// The ledger of the previous run, and when all days in reach were last read again.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn ledger(
+        &self,
+        account: AccountId,
+        base: BaseLine,
+    ) -> Result<Option<(Ledger, Option<NaiveDate>)>, StoreError> {
+        self.read(|reader| {
+            let covered = reader.row(
+                "consumption_covered",
+                "SELECT first_day, last_day, full_read_on FROM consumption_covered WHERE account = ?1",
+                values![account],
+                |row| Ok(((row.day(0)?, row.day(1)?), row.optional(2, |day| day.parse().ok())?)),
+            )?;
+            let Some((covered, full)) = covered else { return Ok(None) };
+            let kept = Ledger::kept_from(covered.1);
+            let days = read_days(reader, account, kept, NaiveDate::MAX)?;
+            let counters = reader.rows(
+                "consumption_counter",
+                "SELECT report, label, reported_usd, counted_usd FROM consumption_counter WHERE account = ?1",
+                values![account],
+                |row| Ok((series(row, 0, 1)?, HighWater { reported: row.usd(2)?, counted: row.usd(3)? })),
+            )?;
+            let (origins, paths) = (reader.allowed(account, "origin")?, reader.allowed(account, "api_path")?);
+            Ok(Some((Ledger::restored(base, Some(covered), (kept, days), counters, origins, paths), full)))
+        })
+    }
+
+    /// The days from `from` to before `to`.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn days(
+        &self,
+        account: AccountId,
+        from: NaiveDate,
+        to: NaiveDate,
+    ) -> Result<BTreeMap<NaiveDate, Day>, StoreError> {
+        self.read(|reader| read_days(reader, account, from, to))
+    }
+
+    /// Writes one poll's changes.
+    ///
+    /// # Errors
+    /// If they cannot be written; then nothing was.
+    pub fn commit_consumption(&self, commit: &ConsumptionCommit<'_>) -> Result<(), StoreError> {
+        let account = commit.success.account;
+        self.write(|writer| {
+            for (date, day) in &commit.changes.days {
+                let delete = "DELETE FROM consumption_day WHERE account = ?1 AND day = ?2";
+                writer.execute(delete, values![account, *date])?;
+                for (series, amount) in day {
+                    writer.execute(
+                        "INSERT INTO consumption_day (account, day, report, label, amount_usd)
+                         VALUES (?1, ?2, ?3, ?4, ?5)",
+                        values![account, *date, series.report().as_str(), series.label(), *amount],
+                    )?;
+                }
+            }
+            for (series, value) in &commit.changes.counters {
+                writer.execute(
+                    "INSERT INTO consumption_counter (account, report, label, reported_usd, counted_usd)
+                     VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT (account, report, label)
+                     DO UPDATE SET reported_usd = excluded.reported_usd, counted_usd = excluded.counted_usd",
+                    values![account, series.report().as_str(), series.label(), value.reported, value.counted],
+                )?;
+            }
+            writer.allow(account, "origin", &commit.changes.origins, commit.success.count_since)?;
+            writer.allow(account, "api_path", &commit.changes.paths, commit.success.count_since)?;
+            if let Some((first, last)) = commit.changes.covered {
+                writer.execute(
+                    "INSERT INTO consumption_covered (account, first_day, last_day, full_read_on)
+                     VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (account) DO UPDATE SET first_day = excluded.first_day, last_day = excluded.last_day,
+                     full_read_on = excluded.full_read_on",
+                    values![account, first, last, commit.full_read_on],
+                )?;
+            }
+            writer.add_series(account, commit.new_series)?;
+            writer.succeed(commit.success)
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! A wallet becomes a client, a storage and polls.
+
+use std::sync::Arc;
+
+use super::balance::poll::{self, BalancePoller};
+use super::cards::poll::CardsPoller;
+use super::consumption::poll::ConsumptionPoller;
+use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, Config, VENDOR, WalletView};
+use crate::names::Source;
+use crate::poll::builder::{Builder, SourceSettings, StartError};
+use crate::poll::file_watcher::WatchedSecret;
+use crate::poll::source::{Poller, Wake};
+use crate::store::StoredSource;
+
+pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), StartError> {
+    let storage = builder.storage(VENDOR, &config.account, config.sources.iter().map(|(source, _)| *source))?;
+    let enabled = |source| config.sources.iter().any(|(enabled, _)| *enabled == source);
+    let mut stored = |source: Source| -> Result<Option<StoredSource>, StartError> {
+        let stored = builder.store.source(storage.account, source)?;
+        if source != BALANCE {
+            let configured = config.count_since.map(|day| day.to_string());
+            let kept = stored.as_ref().map(|stored| stored.configured_since.as_deref());
+            builder.errors.check_since("BATCHDATA_COUNT_SINCE", configured.as_deref(), kept);
+        }
+        Ok(stored)
+    };
+    let (balance, consumption, cards) = (stored(BALANCE)?, stored(CONSUMPTION)?, stored(CARD_TRANSACTIONS)?);
+    let settings = builder.client_settings(&config.base_url, &config.token, config.requests_per_minute, &storage);
+    let client = Client::new(settings, enabled(CONSUMPTION));
+    let client = Arc::new(client.map_err(|source| StartError::Client { variable: "BATCHDATA_BASE_URL", source })?);
+    if enabled(CONSUMPTION) {
+        builder.create_series(&storage, ConsumptionPoller::known_series())?;
+    }
+    let mut wallet = WalletView {
+        warning_balance: config.warning_balance,
+        critical_balance: config.critical_balance,
+        balance: balance.as_ref().and_then(|stored| poll::restored(stored.answer.as_deref()?)),
+        ..WalletView::default()
+    };
+    let mut sources = Vec::new();
+    for (source, interval) in &config.sources {
+        let (client, storage, since) = (Arc::clone(&client), Arc::clone(&storage), config.count_since);
+        let (poller, stored): (Box<dyn Poller>, _) = match *source {
+            CONSUMPTION => {
+                let stale = builder.is_stale(consumption.as_ref(), config.max_age);
+                let poller = ConsumptionPoller::restore(client, storage, since, stale)?;
+                wallet.consumption = Some(Arc::new(poller.view()));
+                (Box::new(poller), consumption.clone())
+            }
+            CARD_TRANSACTIONS => {
+                let stale = builder.is_stale(cards.as_ref(), config.max_age);
+                let poller = CardsPoller::restore(client, storage, since, stale)?;
+                wallet.cards = Some(Arc::new(poller.view()));
+                (Box::new(poller), cards.clone())
+            }
+            _ => (Box::new(BalancePoller::new(client, storage)), balance.clone()),
+        };
+        let settings = SourceSettings { interval: *interval, max_age: config.max_age };
+        sources.push((poller, settings, stored, Wake::default()));
+    }
+    builder.show(&storage, wallet);
+    let wakes = sources.iter().map(|(.., wake)| Arc::clone(wake)).collect();
+    for (poller, settings, stored, wake) in sources {
+        builder.source(poller, settings, stored, wake);
+    }
+    builder.secrets.push(WatchedSecret {
+        variable: "BATCHDATA_API_TOKEN_FILE".to_owned(),
+        secret: config.token.clone(),
+        wakes,
+        on_change: Box::new(move || client.credential().resume()),
+    });
+    Ok(())
+}

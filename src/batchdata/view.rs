@@ -1,0 +1,309 @@
+//! What is known of a wallet.
+//!
+//! Flows in: what the polls learnt. Flows out: the facts of its account in the snapshot, and what the page and
+//! `/api/v1/status` show of them. Invariant: a part that was never answered is `None`; amounts are decimal text in JSON,
+//! exact.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive as _;
+use serde::Serialize;
+
+use super::cards::book::{CardKey, CardKind, Costs, Counted, Pending};
+use super::cards::families::CARD_TRANSACTIONS as CARD_FAMILY;
+use super::consumption::burn::{Burn, Window, runway_seconds};
+use super::consumption::families::{ORIGIN_CREDIT, ORIGIN_DEBIT, PATH_DEBIT};
+use super::consumption::ledger::Series;
+use super::consumption::periods::Period;
+use super::{BALANCE, Balance, CONSUMPTION, CardStatus, Flow};
+use crate::clock::{BootTime, Moment};
+use crate::counting::counter::HighWater;
+use crate::money::{Usd, dollars};
+use crate::snapshot::{AccountView, DetailRow, Details, Facts, Headline, Piece, Severity};
+
+/// A wallet.
+#[derive(Clone, Debug, Default)]
+pub struct WalletView {
+    /// Threshold of the warning.
+    pub warning_balance: Option<Usd>,
+    /// Threshold of the critical alert.
+    pub critical_balance: Option<Usd>,
+    /// The last good balance.
+    pub balance: Option<Balance>,
+    /// The consumption, if that source is enabled.
+    pub consumption: Option<Arc<ConsumptionView>>,
+    /// The card transactions, if that source is enabled.
+    pub cards: Option<Arc<CardsView>>,
+}
+
+/// What is known of a wallet's consumption.
+#[derive(Clone, Debug, Default)]
+pub struct ConsumptionView {
+    /// The counters, durable.
+    pub counters: BTreeMap<Series, HighWater>,
+    /// From when on they count.
+    pub count_since: Option<DateTime<Utc>>,
+    /// Sums over named periods.
+    pub periods: Option<Periods>,
+    /// Dollars an hour at the last report.
+    pub burn: Burn,
+    /// Distinct origins that were counted under `other`.
+    pub overflowing_origins: u64,
+    /// Distinct paths that were counted under `other`.
+    pub overflowing_paths: u64,
+}
+
+/// How fast a wallet is spent by one window, and how long it lasts.
+#[derive(Clone, Copy, Debug)]
+pub struct BurnView {
+    /// The window.
+    pub window: Window,
+    /// Dollars an hour.
+    pub burn: Option<Decimal>,
+    /// Seconds from the poll of the balance until it is used up, and when that poll was.
+    pub runway: Option<(Decimal, Moment)>,
+}
+
+/// Sums over named periods. They hold for one UTC day.
+#[derive(Clone, Debug)]
+pub struct Periods {
+    /// The vendor's day that they were made on.
+    pub day: NaiveDate,
+    /// Until the vendor's midnight.
+    pub valid_until: BootTime,
+    /// The sums that are known.
+    pub sums: Vec<(Period, Flow)>,
+}
+
+/// What is known of a wallet's card transactions.
+#[derive(Clone, Debug, Default)]
+pub struct CardsView {
+    /// Whether a listing has been taken.
+    pub listed: bool,
+    /// Events and credits, durable.
+    pub counted: BTreeMap<CardKey, Counted>,
+    /// Costs by brand, durable.
+    pub costs: BTreeMap<String, Costs>,
+    /// What is pending.
+    pub pending: Vec<Pending>,
+    /// The newest transactions.
+    pub latest: BTreeMap<(CardKind, CardStatus), DateTime<Utc>>,
+    /// From when on they are counted.
+    pub count_since: Option<DateTime<Utc>>,
+    /// Distinct brands that were counted under `other`.
+    pub overflowing_brands: u64,
+}
+
+impl WalletView {
+    /// Burn, if the last report is young enough, and runway in seconds from the balance's poll.
+    #[must_use]
+    pub fn burn(&self, account: &AccountView, now: BootTime) -> Vec<BurnView> {
+        let consumption = self.consumption.as_deref().filter(|_| account.fresh(CONSUMPTION, now).is_some());
+        let polled = account.fresh(BALANCE, now).and_then(|source| source.last_success);
+        let balance = self.balance.zip(polled);
+        let view = |window| {
+            let burn = consumption.and_then(|view| view.burn.get(&window)).copied();
+            let runway = balance.and_then(|(balance, polled)| Some((runway_seconds(balance.amount, burn)?, polled)));
+            BurnView { window, burn, runway }
+        };
+        Window::ALL.into_iter().map(view).collect()
+    }
+
+    /// Sums over periods, if the last report is young enough and of this day.
+    #[must_use]
+    pub fn periods(&self, account: &AccountView, now: BootTime) -> Option<&Periods> {
+        account.fresh(CONSUMPTION, now)?;
+        self.consumption.as_ref()?.periods.as_ref().filter(|periods| now < periods.valid_until)
+    }
+
+    fn status(&self, account: &AccountView, now: Moment) -> WalletStatus {
+        let balance = self.balance.filter(|_| account.fresh(BALANCE, now.boot).is_some());
+        let periods = self.periods(account, now.boot);
+        let spend = |period| {
+            let (_, sum) = periods?.sums.iter().find(|(found, _)| *found == period)?;
+            Some(sum.debit.to_string())
+        };
+        WalletStatus {
+            balance_usd: balance.map(|balance| balance.amount.to_string()),
+            balance_as_of: balance.map(|balance| balance.as_of),
+            warning_balance_usd: self.warning_balance.map(|amount| amount.to_string()),
+            critical_balance_usd: self.critical_balance.map(|amount| amount.to_string()),
+            spend_today_usd: spend(Period::Today),
+            spend_yesterday_usd: spend(Period::Yesterday),
+            burn: self.burn(account, now.boot).iter().map(|view| view.status(now)).collect(),
+        }
+    }
+}
+
+impl BurnView {
+    fn status(&self, now: Moment) -> BurnStatus {
+        let empty_at = self.runway.and_then(|(runway, polled)| {
+            let runway = TimeDelta::try_milliseconds((runway * Decimal::ONE_THOUSAND).to_i64()?)?;
+            polled.by_clock_of(now).checked_add_signed(runway)
+        });
+        BurnStatus {
+            window: self.window.as_str(),
+            usd_per_hour: self.burn.map(|burn| burn.normalize().to_string()),
+            runway_seconds: self.runway.and_then(|(runway, _)| runway.to_f64()),
+            empty_at,
+        }
+    }
+}
+
+impl Facts for WalletView {
+    fn details(&self, account: &AccountView, now: Moment) -> Details {
+        details(&self.status(account, now), self.consumption.as_ref().and_then(|view| view.count_since))
+    }
+
+    fn overflow(&self) -> Vec<(&'static str, u64)> {
+        let mut overflow = Vec::new();
+        if let Some(view) = &self.consumption {
+            overflow.push((ORIGIN_DEBIT.name, view.overflowing_origins));
+            overflow.push((ORIGIN_CREDIT.name, view.overflowing_origins));
+            overflow.push((PATH_DEBIT.name, view.overflowing_paths));
+        }
+        overflow.extend(self.cards.as_ref().map(|view| (CARD_FAMILY.name, view.overflowing_brands)));
+        overflow
+    }
+
+    fn expires(&self) -> Option<BootTime> {
+        Some(self.consumption.as_ref()?.periods.as_ref()?.valid_until)
+    }
+}
+
+/// The wallet in `/api/v1/status`. Amounts are decimal text, exact.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct WalletStatus {
+    /// The last good balance, absent if it is unknown or too old.
+    pub balance_usd: Option<String>,
+    /// When the vendor computed it.
+    pub balance_as_of: Option<DateTime<Utc>>,
+    /// The warning threshold, if one is set.
+    pub warning_balance_usd: Option<String>,
+    /// The critical threshold, if one is set.
+    pub critical_balance_usd: Option<String>,
+    /// Spend of the vendor's day so far; absent if unknown.
+    pub spend_today_usd: Option<String>,
+    /// Spend of the day before; absent if unknown.
+    pub spend_yesterday_usd: Option<String>,
+    /// Burn and runway by window.
+    pub burn: Vec<BurnStatus>,
+}
+
+/// How fast the wallet is spent over a window that ends at the last report, and how long the balance lasts at that.
+#[derive(Clone, Debug, Serialize)]
+pub struct BurnStatus {
+    /// The label `window`.
+    pub window: &'static str,
+    /// Dollars an hour, decimal text; absent if unknown.
+    pub usd_per_hour: Option<String>,
+    /// Seconds from the poll of the balance until it is used up; absent if unknown, or nothing is spent.
+    pub runway_seconds: Option<f64>,
+    /// When the balance is used up.
+    pub empty_at: Option<DateTime<Utc>>,
+}
+
+/// The same for the page and for JSON.
+#[must_use]
+pub fn details(wallet: &WalletStatus, count_since: Option<DateTime<Utc>>) -> Details {
+    let mut fields = serde_json::Map::new();
+    fields.insert("wallet".to_owned(), serde_json::to_value(wallet).unwrap_or_default());
+    Details { count_since, fields, rows: rows(wallet), headline: headline(wallet), attention: Vec::new() }
+}
+
+fn decimal(text: Option<&String>) -> Option<Decimal> {
+    Decimal::from_str_exact(text?).ok()
+}
+
+/// How the balance stands, if it is known and not above all thresholds.
+fn headline(wallet: &WalletStatus) -> Option<Headline> {
+    let amount = decimal(wallet.balance_usd.as_ref())?;
+    let below = |threshold: &Option<String>| decimal(threshold.as_ref()).is_some_and(|least| amount < least);
+    let (severity, rank, text) = if amount <= Decimal::ZERO {
+        (Severity::Critical, 1, "A wallet is empty")
+    } else if below(&wallet.critical_balance_usd) {
+        (Severity::Critical, 0, "A balance is below its critical threshold")
+    } else if below(&wallet.warning_balance_usd) {
+        (Severity::Warning, 0, "A balance is below its warning threshold")
+    } else {
+        return None;
+    };
+    Some(Headline { severity, rank, text })
+}
+
+fn rows(wallet: &WalletStatus) -> Vec<DetailRow> {
+    let known = |amount: &Option<String>, otherwise: &str| {
+        decimal(amount.as_ref()).map_or_else(|| otherwise.to_owned(), dollars)
+    };
+    let mut balance = vec![Piece::Text(known(&wallet.balance_usd, "unknown"))];
+    if let Some(headline) = headline(wallet) {
+        let words = match (headline.severity, headline.rank) {
+            (Severity::Critical, 1) => "nothing is left",
+            (Severity::Critical, _) => "below the critical threshold",
+            (Severity::Warning, _) => "below the warning threshold",
+        };
+        balance.extend([Piece::Text(" ".to_owned()), Piece::Marked(headline.severity, words.to_owned())]);
+    }
+    if let Some(at) = wallet.balance_as_of {
+        balance.extend([Piece::Text(", computed ".to_owned()), Piece::Time(at)]);
+    }
+    let text = |text: String| vec![vec![Piece::Text(text)]];
+    vec![
+        DetailRow { term: "Balance", lines: vec![balance] },
+        DetailRow { term: "Burn and runway", lines: wallet.burn.iter().map(window).collect() },
+        DetailRow {
+            term: "Spend",
+            lines: text(format!(
+                "today {}, yesterday {}",
+                known(&wallet.spend_today_usd, "unknown"),
+                known(&wallet.spend_yesterday_usd, "unknown")
+            )),
+        },
+        DetailRow {
+            term: "Thresholds",
+            lines: text(format!(
+                "warning {}, critical {}",
+                known(&wallet.warning_balance_usd, "not set"),
+                known(&wallet.critical_balance_usd, "not set")
+            )),
+        },
+    ]
+}
+
+/// One window: dollars an hour, and when the balance is used up.
+fn window(burn: &BurnStatus) -> Vec<Piece> {
+    let rate = decimal(burn.usd_per_hour.as_ref()).map(|rate| dollars(rate.round_dp(2)));
+    let rate = rate.map_or_else(|| "unknown".to_owned(), |rate| format!("{rate} an hour"));
+    let mut pieces = vec![Piece::Text(format!("last {}: {rate}", burn.window))];
+    if let Some(at) = burn.empty_at {
+        pieces.extend([Piece::Text(", empty ".to_owned()), Piece::Time(at)]);
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_balance_is_compared_with_its_thresholds() {
+        for (balance, text) in [
+            ("0", Some("A wallet is empty")),
+            ("24.9999", Some("A balance is below its critical threshold")),
+            ("25", Some("A balance is below its warning threshold")),
+            ("100", None),
+        ] {
+            let wallet = WalletStatus {
+                balance_usd: Some(balance.to_owned()),
+                warning_balance_usd: Some("100".to_owned()),
+                critical_balance_usd: Some("25".to_owned()),
+                ..WalletStatus::default()
+            };
+            assert_eq!(headline(&wallet).map(|headline| headline.text), text, "{balance}");
+        }
+        assert_eq!(headline(&WalletStatus::default()), None);
+    }
+}

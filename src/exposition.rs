@@ -1,0 +1,19 @@
+//! Snapshots and registries in, exposition text out.
+//!
+//! Flows in: snapshots, registries, the time. Flows out: text, rendered when scraped. Invariant: facts about the vendors
+//! are built as families from a snapshot, never kept in long-lived gauges that would have to be cleaned of vanished
+//! labels; what this process did comes from registries.
+
+pub mod encode;
+mod cache;
+mod families;
+mod instruments;
+pub mod process;
+mod rendered;
+
+pub use crate::catalog::{FamilySpec, MetricType};
+pub use cache::Exposition;
+pub use encode::{Encoder, Format, HistogramValue, end};
+pub use families::WriteFamilies;
+pub use instruments::write_instruments;
+pub use rendered::Rendered;

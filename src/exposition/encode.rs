@@ -1,0 +1,247 @@
+//! Samples to exposition text.
+//!
+//! Flows in: families and their samples, pushed one by one. Flows out: text 0.0.4 or OpenMetrics 1.0.0. Invariants: a
+//! sample's line is the same bytes in both formats; HELP and TYPE are written only before a sample; a value that is not
+//! finite is dropped (unknown is absent); a family, and a label set within it, is written once.
+
+#[cfg(debug_assertions)]
+use std::collections::HashSet;
+use std::io::Write as _;
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+
+use crate::catalog::{FamilySpec, MetricType};
+use crate::money::Usd;
+
+/// An exposition format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus text, version 0.0.4.
+    Text,
+    /// OpenMetrics text, version 1.0.0.
+    OpenMetrics,
+}
+
+/// The end of an exposition.
+#[must_use]
+pub const fn end(format: Format) -> &'static str {
+    match format {
+        Format::Text => "",
+        Format::OpenMetrics => "# EOF\n",
+    }
+}
+
+/// What a sample can be.
+pub trait Value: Copy {
+    /// Whether it is written at all.
+    fn is_known(self) -> bool {
+        true
+    }
+    /// Writes its shortest decimal form that reads back as the same value.
+    fn write(self, out: &mut Vec<u8>);
+}
+
+// Writing to a vector cannot fail, so the results below are dropped.
+impl Value for f64 {
+    fn is_known(self) -> bool {
+        self.is_finite()
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        let plain = self == 0.0 || (1e-7..1e17).contains(&self.abs());
+        let _ = if plain { write!(out, "{self}") } else { write!(out, "{self:e}") };
+    }
+}
+
+impl Value for u64 {
+    fn write(self, out: &mut Vec<u8>) {
+        let _ = write!(out, "{self}");
+    }
+}
+
+impl Value for Decimal {
+    fn write(self, out: &mut Vec<u8>) {
+        let _ = write!(out, "{}", self.normalize());
+    }
+}
+
+/// Seconds since the epoch, as Prometheus wants a time.
+impl Value for DateTime<Utc> {
+    fn write(self, out: &mut Vec<u8>) {
+        Decimal::new(self.timestamp_micros(), 6).write(out);
+    }
+}
+
+impl Value for Usd {
+    fn write(self, out: &mut Vec<u8>) {
+        self.decimal().write(out);
+    }
+}
+
+/// A histogram's buckets without the last, and its totals.
+#[derive(Clone, Copy, Debug)]
+pub struct HistogramValue<'a, S> {
+    /// Upper bound and observations up to it, ascending; `+Inf` is implied.
+    pub buckets: &'a [(f64, u64)],
+    /// All observations.
+    pub count: u64,
+    /// Sum of the observations.
+    pub sum: S,
+}
+
+/// Takes samples, gives text.
+#[derive(Debug)]
+pub struct Encoder {
+    format: Format,
+    out: Vec<u8>,
+    #[cfg(debug_assertions)]
+    names: HashSet<&'static str>,
+}
+
+impl Encoder {
+    /// An empty exposition.
+    #[must_use]
+    pub fn new(format: Format) -> Encoder {
+        Encoder {
+            format,
+            out: Vec::new(),
+            #[cfg(debug_assertions)]
+            names: HashSet::new(),
+        }
+    }
+
+    /// Begins a family. Each family is begun once.
+    pub fn family(&mut self, spec: &'static FamilySpec) -> Family<'_> {
+        #[cfg(debug_assertions)]
+        {
+            assert!(self.names.insert(spec.name), "family {} is written twice", spec.name);
+            let total = spec.name.ends_with("_total");
+            assert_eq!(
+                spec.kind == MetricType::Counter,
+                total,
+                "{}: counters, and only counters, end in _total",
+                spec.name
+            );
+        }
+        Family {
+            encoder: self,
+            spec,
+            begun: false,
+            #[cfg(debug_assertions)]
+            seen: HashSet::new(),
+        }
+    }
+
+    /// The text so far, without the end that [`end`] gives.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.out
+    }
+
+    fn put(&mut self, parts: &[&str]) {
+        for part in parts {
+            self.out.extend_from_slice(part.as_bytes());
+        }
+    }
+
+    fn header(&mut self, spec: &FamilySpec) {
+        let help = spec.help.replace('\\', "\\\\").replace('\n', "\\n");
+        let (name, help) = match self.format {
+            Format::Text => (spec.name, help),
+            Format::OpenMetrics => (spec.openmetrics_name(), help.replace('"', "\\\"")),
+        };
+        self.put(&["# HELP ", name, " ", &help, "\n# TYPE ", name, " ", spec.kind.word(), "\n"]);
+    }
+
+    /// `name{label="value",...} `, with `le` as the last label if there is one.
+    fn labels(&mut self, name: [&str; 2], labels: &[&str], values: &[&str], le: Option<&str>) {
+        self.put(&name);
+        let mut opening = "{";
+        for (label, value) in labels.iter().zip(values) {
+            self.put(&[opening, label, "=\""]);
+            write_escaped(&mut self.out, value);
+            opening = "\",";
+        }
+        if let Some(le) = le {
+            self.put(&[opening, "le=\"", le]);
+            opening = "\",";
+        }
+        self.put(&[if opening == "{" { " " } else { "\"} " }]);
+    }
+
+    fn value(&mut self, value: impl Value) {
+        value.write(&mut self.out);
+        self.out.push(b'\n');
+    }
+}
+
+/// Takes the samples of one family.
+#[derive(Debug)]
+pub struct Family<'a> {
+    encoder: &'a mut Encoder,
+    spec: &'static FamilySpec,
+    begun: bool,
+    #[cfg(debug_assertions)]
+    seen: HashSet<Vec<String>>,
+}
+
+impl Family<'_> {
+    /// One sample. `values` are the label values in the family's order. A value that is not finite is dropped, because
+    /// unknown is absent.
+    pub fn sample(&mut self, values: &[&str], value: impl Value) {
+        if self.begin(values, self.spec.kind != MetricType::Histogram && value.is_known()) {
+            self.encoder.labels([self.spec.name, ""], self.spec.labels, values, None);
+            self.encoder.value(value);
+        }
+    }
+
+    /// One histogram. Dropped if its sum is not finite.
+    pub fn histogram(&mut self, values: &[&str], value: &HistogramValue<'_, impl Value>) {
+        if !self.begin(values, self.spec.kind == MetricType::Histogram && value.sum.is_known()) {
+            return;
+        }
+        let (name, labels) = (self.spec.name, self.spec.labels);
+        for (bound, count) in value.buckets {
+            // Always as a float (`100.0`), in both formats, so that both make the same series.
+            self.encoder.labels([name, "_bucket"], labels, values, Some(&format!("{bound:?}")));
+            self.encoder.value(*count);
+        }
+        self.encoder.labels([name, "_bucket"], labels, values, Some("+Inf"));
+        self.encoder.value(value.count);
+        self.encoder.labels([name, "_sum"], labels, values, None);
+        self.encoder.value(value.sum);
+        self.encoder.labels([name, "_count"], labels, values, None);
+        self.encoder.value(value.count);
+    }
+
+    /// Whether a sample with these label values is to be written; before the first, HELP and TYPE are.
+    fn begin(&mut self, values: &[&str], known: bool) -> bool {
+        debug_assert_eq!(values.len(), self.spec.labels.len(), "{}: {values:?}", self.spec.name);
+        if !known || values.len() != self.spec.labels.len() {
+            return false;
+        }
+        #[cfg(debug_assertions)]
+        {
+            let labels: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+            assert!(self.seen.insert(labels), "written twice: {}{values:?}", self.spec.name);
+        }
+        if !std::mem::replace(&mut self.begun, true) {
+            self.encoder.header(self.spec);
+        }
+        true
+    }
+}
+
+/// A label value: `\`, `"` and line feed are escaped, alike in both formats.
+fn write_escaped(out: &mut Vec<u8>, value: &str) {
+    let mut rest = value.as_bytes();
+    while let Some(at) = memchr::memchr3(b'\\', b'"', b'\n', rest) {
+        let (plain, from) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        let Some((special, after)) = from.split_first() else { return };
+        out.extend_from_slice(&[b'\\', if *special == b'\n' { b'n' } else { *special }]);
+        rest = after;
+    }
+    out.extend_from_slice(rest);
+}

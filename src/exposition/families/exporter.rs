@@ -1,0 +1,31 @@
+//! The exporter itself: clock skew, label overflow, webhook, storage, reloads, build.
+
+use crate::catalog as c;
+use crate::clock::Moment;
+use crate::exposition::encode::Encoder;
+use crate::snapshot::Snapshot;
+
+pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
+    let mut family = out.family(&c::CLOCK_SKEW);
+    for account in &snapshot.accounts {
+        if let Some(skew) = account.clock_skew(now) {
+            // A `Date` is cut to the second.
+            family.sample(&[account.name(), account.vendor().name], skew.num_seconds() as f64);
+        }
+    }
+    let mut family = out.family(&c::SERIES_OVERFLOW);
+    for account in &snapshot.accounts {
+        for (metric, overflowing) in account.overflow() {
+            family.sample(&[account.name(), metric], overflowing);
+        }
+    }
+    let mut family = out.family(&c::WEBHOOK_UNMATCHED);
+    if let Some(requests) = snapshot.webhook_unmatched {
+        family.sample(&[], requests);
+    }
+    out.family(&c::STORAGE_UP).sample(&[], f64::from(u8::from(snapshot.storage.up())));
+    out.family(&c::RELOAD_SUCCESSFUL).sample(&[], f64::from(u8::from(snapshot.reload.successful)));
+    out.family(&c::RELOAD_TIME).sample(&[], snapshot.reload.last_success.by_clock_of(now));
+    let build = [env!("CARGO_PKG_VERSION"), env!("GIT_REVISION"), env!("RUSTC_VERSION")];
+    out.family(&c::BUILD_INFO).sample(&build, 1.0);
+}

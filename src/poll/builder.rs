@@ -1,0 +1,253 @@
+//! From configured accounts to polls that can run.
+//!
+//! Flows in: what a vendor wires for each account. Flows out: tasks, watched files, webhooks, and a first snapshot.
+//! Invariant: nothing is fetched here; what the previous run knew is in the snapshot before anybody can ask.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls_pki_types::CertificateDer;
+use url::Url;
+
+use super::account_storage::{AccountStorage, StorageWork};
+use super::file_watcher::{WatchedFile, WatchedSecret};
+use super::schedule::Schedule;
+use super::source::{Poller, Runner, Wake};
+use super::webhook_sink::WebhookSink;
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::ConfigErrors;
+use crate::config::secret::Secret;
+use crate::instruments::{Account, Process};
+use crate::names::{Source, Vendor};
+use crate::snapshot::{AccountView, Facts, SnapshotCell, SourceView};
+use crate::store::{Store, StoreError, StoredSource};
+use crate::upstream::{BuildError, ClientSettings, Observe, RequestLimits, Transport};
+
+/// What the application depends on; tests put other things in.
+#[derive(Clone)]
+pub struct Dependencies {
+    /// Time.
+    pub clock: SharedClock,
+    /// Sizes and durations that requests to the vendors may have.
+    pub limits: RequestLimits,
+    /// What sends the requests to the vendors; the network if absent.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// Where work on the storage is done.
+    pub storage_work: StorageWork,
+    /// Certificates to trust beside the system's.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// Makes chance repeat, where it is set.
+    pub seed: Option<u64>,
+    /// How long open scrapes may go on at the end.
+    pub drain: Duration,
+}
+
+impl Default for Dependencies {
+    fn default() -> Dependencies {
+        Dependencies {
+            clock: SystemClock::shared(),
+            limits: RequestLimits::default(),
+            transport: None,
+            storage_work: StorageWork::Threads,
+            extra_roots: Vec::new(),
+            seed: None,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why an account cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The storage cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The vendor's client cannot be built.
+    #[error("{variable}: {source}")]
+    Client {
+        /// The variable to look at.
+        variable: &'static str,
+        /// What is wrong.
+        source: BuildError,
+    },
+}
+
+/// A source, ready to run.
+pub struct Task {
+    /// What it does.
+    pub poller: Box<dyn Poller>,
+    /// Runs its attempts.
+    pub runner: Runner,
+    /// Asks it to look at once.
+    pub wake: Wake,
+}
+
+/// A webhook: where its events go, and the secrets that open it.
+#[derive(Clone)]
+pub struct Webhook {
+    /// Takes the events.
+    pub sink: Arc<dyn WebhookSink>,
+    /// More than one while the secret is being replaced.
+    pub secrets: Vec<Secret>,
+}
+
+/// A source as it is configured.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceSettings {
+    /// How often it is polled.
+    pub interval: Duration,
+    /// How long its last good values are served while it fails.
+    pub max_age: Duration,
+}
+
+/// Collects what accounts wire.
+pub struct Builder<'a> {
+    dependencies: &'a Dependencies,
+    start_at_zero: Duration,
+    /// Where snapshots hang.
+    pub cell: Arc<SnapshotCell>,
+    /// The store.
+    pub store: Arc<Store>,
+    /// What the process did.
+    pub process: Arc<Process>,
+    /// Sources.
+    pub tasks: Vec<Task>,
+    /// Storages of accounts.
+    pub storages: Vec<Arc<AccountStorage>>,
+    /// Files of secrets.
+    pub secrets: Vec<WatchedSecret>,
+    /// Other files.
+    pub files: Vec<WatchedFile>,
+    /// Webhooks.
+    pub webhooks: Vec<Webhook>,
+    /// Base lines that the storage contradicts.
+    pub errors: ConfigErrors,
+}
+
+impl<'a> Builder<'a> {
+    /// Nothing wired yet.
+    #[must_use]
+    pub fn new(
+        dependencies: &'a Dependencies,
+        start_at_zero: Duration,
+        cell: Arc<SnapshotCell>,
+        store: Arc<Store>,
+    ) -> Builder<'a> {
+        Builder {
+            dependencies,
+            start_at_zero,
+            cell,
+            store,
+            process: Arc::default(),
+            tasks: Vec::new(),
+            storages: Vec::new(),
+            secrets: Vec::new(),
+            files: Vec::new(),
+            webhooks: Vec::new(),
+            errors: ConfigErrors::default(),
+        }
+    }
+
+    /// The storage of an account, with its instruments.
+    ///
+    /// # Errors
+    /// If the store cannot be read or the account cannot be written.
+    pub fn storage(
+        &mut self,
+        vendor: Vendor,
+        account: &str,
+        sources: impl IntoIterator<Item = Source>,
+    ) -> Result<Arc<AccountStorage>, StartError> {
+        let instruments = Arc::new(Account::new(account, vendor, sources));
+        let storage = Arc::new(AccountStorage::new(
+            Arc::clone(&self.dependencies.clock),
+            Arc::clone(&self.cell),
+            Arc::clone(&self.store),
+            (Arc::clone(&self.process), instruments),
+            self.start_at_zero,
+            self.dependencies.storage_work,
+        )?);
+        self.storages.push(Arc::clone(&storage));
+        if let Some(error) = self.store.frozen_because() {
+            self.cell.update(|snapshot| {
+                snapshot.storage.failing.insert((storage.account, "start"));
+                snapshot.storage.last_error = Some(error);
+            });
+        }
+        Ok(storage)
+    }
+
+    /// The settings of an account's client.
+    #[must_use]
+    pub fn client_settings(
+        &self,
+        base_url: &Url,
+        secret: &Secret,
+        requests_per_minute: u32,
+        storage: &AccountStorage,
+    ) -> ClientSettings {
+        ClientSettings {
+            base_url: base_url.clone(),
+            secret: secret.clone(),
+            requests_per_minute,
+            clock: Arc::clone(&self.dependencies.clock),
+            limits: self.dependencies.limits,
+            observer: Arc::clone(&storage.instruments) as Arc<dyn Observe>,
+            extra_roots: self.dependencies.extra_roots.clone(),
+            transport: self.dependencies.transport.clone(),
+        }
+    }
+
+    /// Creates series that exist before anything is counted.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn create_series(
+        &self,
+        storage: &AccountStorage,
+        keys: impl IntoIterator<Item = String>,
+    ) -> Result<(), StartError> {
+        let rows = storage.new_series(keys, false);
+        self.store.create_series(storage.account, &rows)?;
+        storage.created(&rows);
+        Ok(())
+    }
+
+    /// Whether what is stored of a source is too old, or of an age that cannot be told.
+    #[must_use]
+    pub fn is_stale(&self, stored: Option<&StoredSource>, max_age: Duration) -> bool {
+        let (now, boot_id) = (self.dependencies.clock.moment(), self.dependencies.clock.boot_id());
+        let last = stored.map(|stored| stored.last_success(now, &boot_id));
+        last.is_some_and(|last| last.is_none_or(|last| now.boot.since(last.boot) > max_age))
+    }
+
+    /// Shows an account, whose sources follow.
+    pub fn show(&self, storage: &AccountStorage, facts: impl Facts) {
+        let zero_starts = Arc::new(storage.zero_starts());
+        let view = AccountView::new(Arc::clone(&storage.instruments), zero_starts, facts);
+        self.cell.update(|snapshot| snapshot.accounts.push(Arc::new(view)));
+    }
+
+    /// A source of an account that is shown. `wake` asks it to look at once.
+    pub fn source(
+        &mut self,
+        poller: Box<dyn Poller>,
+        settings: SourceSettings,
+        stored: Option<StoredSource>,
+        wake: Wake,
+    ) {
+        let (now, boot_id) = (self.dependencies.clock.moment(), self.dependencies.clock.boot_id());
+        let known = stored.as_ref().is_some_and(|stored| stored.last_success.is_some());
+        let last_success = stored.and_then(|stored| stored.last_success(now, &boot_id));
+        let view = SourceView::new(poller.source(), settings.interval, settings.max_age, known, last_success, now.boot);
+        poller.storage().update(|account| account.sources.push(view));
+        let random = match self.dependencies.seed {
+            // Each source needs chances of its own even where they are to repeat.
+            Some(seed) => fastrand::Rng::with_seed(seed.wrapping_add(self.tasks.len() as u64)),
+            None => fastrand::Rng::new(),
+        };
+        let schedule = Schedule::new(settings.interval, random);
+        let runner = Runner { clock: Arc::clone(&self.dependencies.clock), cell: Arc::clone(&self.cell), schedule };
+        self.tasks.push(Task { poller, runner, wake });
+    }
+}

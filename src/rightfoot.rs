@@ -1,0 +1,66 @@
+//! Rightfoot: balance checks in batches.
+//!
+//! ```text
+//!  config        variables -> a checked account (ids_file: more batch ids)
+//!  client        one key's requests
+//!  batch_list    which batches exist: variables, file, webhook
+//!  webhook       what the vendor's events say
+//!  batches       wire format, meaning, tables, poll, families
+//!  view          what is known of an account, for the page
+//! ```
+//!
+//! Invariant: other folders know of this vendor only what [`INTEGRATION`] says.
+
+pub mod batch_list;
+pub mod batches;
+mod client;
+mod config;
+pub mod ids_file;
+mod start;
+mod view;
+mod webhook;
+
+use crate::integration::Integration;
+use crate::names::{Operation, Source, Vendor};
+
+pub use batches::wire::ExportSummary;
+pub use batches::{CheckRow, CheckStatus, RowReject, RowSink, SubmittedVia};
+pub use client::Client;
+pub use config::Config;
+pub use view::{BatchStatus, BatchesStatus, ChecksView, NewestBatch, RightfootView, WebhookView, details};
+pub use webhook::Event;
+
+/// The vendor.
+pub const VENDOR: Vendor = Vendor { name: "rightfoot", title: "Rightfoot", secret_variable: "RIGHTFOOT_API_KEY" };
+
+/// The balance-check batches.
+pub const BATCHES: Source = Source {
+    vendor: VENDOR,
+    name: "batches",
+    operation: Operation {
+        vendor: &VENDOR,
+        name: "balances_csv",
+        path: "/v1/balances/csv",
+        if_forbidden: "check that the batch ids belong to the owner of the key",
+    },
+};
+
+/// Tables of version 1 of the storage.
+pub const SCHEMA_1: &str = include_str!("rightfoot/migrations/1.sql");
+/// Changes of version 2 of the storage.
+pub const SCHEMA_2: &str = include_str!("rightfoot/migrations/2.sql");
+
+/// What the rest of the program knows of this vendor.
+pub const INTEGRATION: Integration = Integration {
+    vendor: VENDOR,
+    prefix: config::PREFIX,
+    variables: config::VARIABLES,
+    families: &[batches::families::FAMILIES],
+    write_families: batches::families::write,
+    configure: config::configure,
+};
+
+/// The readers of bodies without the transport, for fuzzing and for benches.
+pub mod intake {
+    pub use super::batches::wire::Export;
+}

@@ -1,0 +1,146 @@
+//! The balance-check batches: from the export to counters of settled batches.
+//!
+//! Invariant: only what is counted has a field; phone, zip, creator, authorizer and metadata have none.
+
+pub mod batch;
+pub mod export;
+pub mod families;
+pub mod poll;
+pub mod table;
+pub mod tally;
+mod tally_text;
+mod timestamp;
+pub mod totals;
+pub(super) mod wire;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::money::Usd;
+
+/// Result of one balance check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CheckStatus {
+    /// A balance was found (or should have been: it may still be empty).
+    Success,
+    /// `NO_MATCH`
+    NoMatch,
+    /// `ACCOUNT_CLOSED`
+    AccountClosed,
+    /// `BANK_UNSUPPORTED`
+    BankUnsupported,
+    /// `RETRIEVAL_FAILED`
+    RetrievalFailed,
+    /// `RETRY_LIMIT`
+    RetryLimit,
+    /// `PROCESSING_ERROR`
+    ProcessingError,
+    /// Anything else.
+    Unknown,
+}
+
+impl CheckStatus {
+    /// Every status.
+    pub const ALL: [CheckStatus; 8] = [
+        CheckStatus::Success,
+        CheckStatus::NoMatch,
+        CheckStatus::AccountClosed,
+        CheckStatus::BankUnsupported,
+        CheckStatus::RetrievalFailed,
+        CheckStatus::RetryLimit,
+        CheckStatus::ProcessingError,
+        CheckStatus::Unknown,
+    ];
+
+    /// The label value: the vendor's own word in lower case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CheckStatus::Success => "success",
+            CheckStatus::NoMatch => "no_match",
+            CheckStatus::AccountClosed => "account_closed",
+            CheckStatus::BankUnsupported => "bank_unsupported",
+            CheckStatus::RetrievalFailed => "retrieval_failed",
+            CheckStatus::RetryLimit => "retry_limit",
+            CheckStatus::ProcessingError => "processing_error",
+            CheckStatus::Unknown => "unknown",
+        }
+    }
+}
+
+/// How a balance check was submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SubmittedVia {
+    /// `Creator` is empty.
+    Api,
+    /// `Creator` names a person, who is not kept.
+    Dashboard,
+}
+
+impl SubmittedVia {
+    /// Both ways.
+    pub const ALL: [SubmittedVia; 2] = [SubmittedVia::Api, SubmittedVia::Dashboard];
+
+    /// The label value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SubmittedVia::Api => "api",
+            SubmittedVia::Dashboard => "dashboard",
+        }
+    }
+}
+
+/// One row of the balance-check export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckRow<'a> {
+    /// The batch that the row itself names; always one that was asked for.
+    pub batch_id: Uuid,
+    /// The institution's name as the vendor wrote it (invalid UTF-8 replaced).
+    pub institution: &'a str,
+    /// The balance, if there is one.
+    pub balance: Option<Usd>,
+    /// The result.
+    pub status: CheckStatus,
+    /// How it was submitted.
+    pub via: SubmittedVia,
+    /// When the result was recorded.
+    pub timestamp: DateTime<Utc>,
+}
+
+/// Why a row of the export was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RowReject {
+    /// More or fewer columns than the header, or not UTF-8 where text is needed.
+    Columns,
+    /// The balance is not an amount.
+    Balance,
+    /// The timestamp is not a time.
+    Timestamp,
+    /// The batch id is not a UUID, or of a batch that was not asked for.
+    BatchId,
+}
+
+impl RowReject {
+    /// Every reason.
+    pub const ALL: [RowReject; 4] = [RowReject::Columns, RowReject::Balance, RowReject::Timestamp, RowReject::BatchId];
+
+    /// The label value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RowReject::Columns => "columns",
+            RowReject::Balance => "balance",
+            RowReject::Timestamp => "timestamp",
+            RowReject::BatchId => "batch_id",
+        }
+    }
+}
+
+/// Takes the rows of an export as they stream by.
+pub trait RowSink: Send {
+    /// A row that parsed.
+    fn row(&mut self, row: &CheckRow<'_>);
+    /// A row that did not; `batch_id` where it could be told (a batch that was asked for).
+    fn rejected(&mut self, reason: RowReject, batch_id: Option<Uuid>);
+}

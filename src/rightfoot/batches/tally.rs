@@ -1,0 +1,202 @@
+//! What one batch's results add up to.
+//!
+//! Flows in: rows as they stream by. Flows out: counts and exact sums, bounded in size. Invariant: the order of the rows
+//! does not matter, and nothing of a row but these counts is kept.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::counting::labels::{OTHER, clean};
+use crate::money::Usd;
+use crate::rightfoot::{CheckRow, CheckStatus, RowReject, RowSink, SubmittedVia};
+
+/// Upper bounds of the balance histogram, in dollars; the last bucket is unbounded.
+pub const BOUNDS: [i64; 15] = [0, 1, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000];
+
+/// Buckets, the unbounded one included.
+pub const BUCKETS: usize = BOUNDS.len() + 1;
+
+/// Names of institutions that one batch may tell apart. A batch has at most 5,000 rows by the vendor's own limit; beyond
+/// this many names the rest is one, so that no answer can fill the memory.
+const MOST_INSTITUTIONS: usize = 1_000;
+
+/// Rows by status and way of submission.
+pub type StatusCounts = BTreeMap<(CheckStatus, SubmittedVia), u64>;
+
+/// Counts of one institution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Institution {
+    /// Its earliest row.
+    pub first: DateTime<Utc>,
+    /// Rows by status.
+    pub by_status: BTreeMap<CheckStatus, u64>,
+}
+
+/// A histogram of balances.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// Per bucket, not cumulative.
+    pub counts: [u64; BUCKETS],
+    /// Sum of the balances that are not negative, in text: exact.
+    #[serde(with = "usd_text")]
+    pub sum: Usd,
+}
+
+mod usd_text {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::money::Usd;
+
+    pub(super) fn serialize<S: Serializer>(amount: &Usd, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(amount)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Usd, D::Error> {
+        Usd::stored(&String::deserialize(deserializer)?).ok_or_else(|| serde::de::Error::custom("not an amount"))
+    }
+}
+
+impl Histogram {
+    /// A balance; a negative one falls in the first bucket and adds nothing to the sum.
+    pub fn observe(&mut self, balance: Usd) {
+        let bucket = BOUNDS.iter().position(|bound| balance <= Usd::from_cents(bound * 100)).unwrap_or(BUCKETS - 1);
+        if let Some(count) = self.counts.get_mut(bucket) {
+            *count += 1;
+        }
+        if !balance.is_negative() {
+            self.sum += balance;
+        }
+    }
+
+    /// Adds another's counts.
+    pub fn add(&mut self, other: &Histogram) {
+        for (mine, theirs) in self.counts.iter_mut().zip(other.counts) {
+            *mine += theirs;
+        }
+        self.sum += other.sum;
+    }
+}
+
+/// What a batch's rows add up to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Every row that parsed.
+    pub all: StatusCounts,
+    /// The rows that the counters will count.
+    pub counted: StatusCounts,
+    /// Of those, by institution.
+    pub institutions: BTreeMap<String, Institution>,
+    /// Of those, the balances.
+    pub histogram: Histogram,
+    /// The newest row, of those whose time is believed.
+    pub newest: Option<DateTime<Utc>>,
+    /// Rows that did not parse.
+    pub rejected: BTreeMap<RowReject, u64>,
+    /// Whether the export, of several batches, held rejected rows that name none of them: some may be this one's.
+    pub incomplete: bool,
+}
+
+impl Tally {
+    /// Rows that parsed.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.all.values().sum()
+    }
+
+    /// Whether rows were rejected that name no batch, so that only an export of one batch can tell whose they are.
+    #[must_use]
+    pub fn has_unattributed_rows(&self) -> bool {
+        self.incomplete
+            || [RowReject::Columns, RowReject::BatchId].iter().any(|reason| self.rejected.contains_key(reason))
+    }
+
+    fn add(&mut self, row: &CheckRow<'_>, since: DateTime<Utc>, until: DateTime<Utc>) {
+        *self.all.entry((row.status, row.via)).or_default() += 1;
+        if row.timestamp <= until {
+            self.newest = self.newest.max(Some(row.timestamp));
+        }
+        if row.timestamp < since {
+            return;
+        }
+        *self.counted.entry((row.status, row.via)).or_default() += 1;
+        if row.status == CheckStatus::Success
+            && let Some(balance) = row.balance
+        {
+            self.histogram.observe(balance);
+        }
+        let name = clean(row.institution);
+        let name = if self.institutions.contains_key(name) || self.institutions.len() < MOST_INSTITUTIONS {
+            name
+        } else {
+            OTHER
+        };
+        // The lookup comes first so that a known name costs no allocation.
+        match self.institutions.get_mut(name) {
+            Some(institution) => {
+                institution.first = institution.first.min(row.timestamp);
+                *institution.by_status.entry(row.status).or_default() += 1;
+            }
+            None => {
+                let by_status = BTreeMap::from([(row.status, 1)]);
+                self.institutions.insert(name.to_owned(), Institution { first: row.timestamp, by_status });
+            }
+        }
+    }
+}
+
+/// The tallies of one export.
+#[derive(Debug)]
+pub struct Export {
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+    /// By batch; one that was asked for and has no row has an empty tally.
+    pub tallies: BTreeMap<Uuid, Tally>,
+    /// Rejected rows that name no batch that was asked for.
+    pub stray: BTreeMap<RowReject, u64>,
+}
+
+impl Export {
+    /// Ready for the rows of `batches`; rows before `since` are not counted, and the time of those that lie after `until`
+    /// is not believed.
+    #[must_use]
+    pub fn new(batches: &[Uuid], since: DateTime<Utc>, until: DateTime<Utc>) -> Export {
+        Export {
+            since,
+            until,
+            tallies: batches.iter().map(|batch| (*batch, Tally::default())).collect(),
+            stray: BTreeMap::new(),
+        }
+    }
+}
+
+impl RowSink for Export {
+    fn row(&mut self, row: &CheckRow<'_>) {
+        if let Some(tally) = self.tallies.get_mut(&row.batch_id) {
+            tally.add(row, self.since, self.until);
+        }
+    }
+
+    fn rejected(&mut self, reason: RowReject, batch_id: Option<Uuid>) {
+        let tally = batch_id.and_then(|batch| self.tallies.get_mut(&batch));
+        let counts = tally.map_or(&mut self.stray, |tally| &mut tally.rejected);
+        *counts.entry(reason).or_default() += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_inclusive_and_negatives_add_nothing_to_the_sum() {
+        let mut histogram = Histogram::default();
+        for cents in [-500, 0, 1, 100, 101, 10_000_000, 10_000_001] {
+            histogram.observe(Usd::from_cents(cents));
+        }
+        assert_eq!(histogram.counts, [2, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
+        assert_eq!(histogram.sum, Usd::from_cents(1 + 100 + 101 + 10_000_000 + 10_000_001));
+    }
+}

@@ -1,0 +1,86 @@
+//! A batch's tally as it lies in a column.
+//!
+//! Invariant: what is written reads back as the same tally, whatever later versions add to the names.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::tally::{Histogram, Institution, StatusCounts, Tally};
+use crate::rightfoot::{CheckStatus, RowReject, SubmittedVia};
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    all: Vec<(String, String, u64)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    counted: Vec<(String, String, u64)>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    institutions: BTreeMap<String, (DateTime<Utc>, BTreeMap<String, u64>)>,
+    #[serde(default)]
+    histogram: Histogram,
+    newest: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    rejected: BTreeMap<String, u64>,
+}
+
+fn status(label: &str) -> CheckStatus {
+    CheckStatus::ALL.into_iter().find(|status| status.as_str() == label).unwrap_or(CheckStatus::Unknown)
+}
+
+fn via(label: &str) -> SubmittedVia {
+    SubmittedVia::ALL.into_iter().find(|via| via.as_str() == label).unwrap_or(SubmittedVia::Api)
+}
+
+fn counts(counts: &StatusCounts) -> Vec<(String, String, u64)> {
+    counts.iter().map(|((status, via), rows)| (status.as_str().into(), via.as_str().into(), *rows)).collect()
+}
+
+fn read_counts(counts: &[(String, String, u64)]) -> StatusCounts {
+    counts.iter().map(|(name, way, rows)| ((status(name), via(way)), *rows)).collect()
+}
+
+/// The tally as text. Of a settled batch only what is still shown is kept: the rest is in the totals.
+pub(super) fn write(tally: &Tally, settled: bool) -> Option<String> {
+    let mut stored = Stored {
+        all: counts(&tally.all),
+        counted: Vec::new(),
+        institutions: BTreeMap::new(),
+        histogram: Histogram::default(),
+        newest: tally.newest,
+        rejected: BTreeMap::new(),
+    };
+    if !settled {
+        stored.counted = counts(&tally.counted);
+        stored.histogram = tally.histogram;
+        stored.institutions = tally
+            .institutions
+            .iter()
+            .map(|(name, institution)| {
+                let by_status = institution.by_status.iter().map(|(status, rows)| (status.as_str().into(), *rows));
+                (name.clone(), (institution.first, by_status.collect()))
+            })
+            .collect();
+        stored.rejected = tally.rejected.iter().map(|(reason, rows)| (reason.as_str().into(), *rows)).collect();
+    }
+    serde_json::to_string(&stored).ok()
+}
+
+pub(super) fn read(text: &str) -> Option<Tally> {
+    let stored: Stored = serde_json::from_str(text).ok()?;
+    let institutions = stored.institutions.into_iter().map(|(name, (first, by_status))| {
+        let by_status = by_status.iter().map(|(name, rows)| (status(name), *rows)).collect();
+        (name, Institution { first, by_status })
+    });
+    let rejected =
+        RowReject::ALL.into_iter().filter_map(|reason| Some((reason, *stored.rejected.get(reason.as_str())?)));
+    Some(Tally {
+        all: read_counts(&stored.all),
+        counted: read_counts(&stored.counted),
+        institutions: institutions.collect(),
+        histogram: stored.histogram,
+        newest: stored.newest,
+        rejected: rejected.collect(),
+        incomplete: false,
+    })
+}

@@ -1,0 +1,96 @@
+//! The balance-check counters of an account: the sums over settled batches.
+//!
+//! Flows in: tallies of batches, each once. Flows out: totals. Invariant: sums are conserved; an institution beyond the
+//! bound is counted under `other`.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::tally::{Histogram, StatusCounts, Tally};
+use crate::counting::labels::{LabelLimiter, MOST_NAMES};
+use crate::rightfoot::{CheckStatus, RowReject};
+
+/// The key of the series that exist from the start.
+pub const SERIES_KEY: &str = "checks";
+
+/// The key of an institution's series.
+#[must_use]
+pub fn series_key(institution: &str) -> String {
+    format!("checks/{institution}")
+}
+
+/// Totals over settled batches.
+#[derive(Clone, Debug)]
+pub struct CheckTotals {
+    /// Rows by status and way of submission.
+    pub by_status: StatusCounts,
+    /// Rows by institution and status.
+    pub by_institution: BTreeMap<String, BTreeMap<CheckStatus, u64>>,
+    /// Balances.
+    pub histogram: Histogram,
+    /// Rejected rows, counted as they are first met.
+    pub rejected: BTreeMap<RowReject, u64>,
+    institutions: LabelLimiter,
+}
+
+impl Default for CheckTotals {
+    fn default() -> CheckTotals {
+        CheckTotals {
+            by_status: StatusCounts::new(),
+            by_institution: BTreeMap::new(),
+            histogram: Histogram::default(),
+            rejected: BTreeMap::new(),
+            institutions: LabelLimiter::new(MOST_NAMES),
+        }
+    }
+}
+
+impl CheckTotals {
+    /// The totals of the previous run.
+    #[must_use]
+    pub fn restored(
+        by_status: StatusCounts,
+        by_institution: BTreeMap<String, BTreeMap<CheckStatus, u64>>,
+        histogram: Histogram,
+        rejected: BTreeMap<RowReject, u64>,
+        institutions: Vec<String>,
+    ) -> CheckTotals {
+        let institutions = LabelLimiter::restored(MOST_NAMES, institutions);
+        CheckTotals { by_status, by_institution, histogram, rejected, institutions }
+    }
+
+    /// Adds batches that settle together; returns the institutions that were allowed.
+    pub fn settle<'a>(&mut self, tallies: impl IntoIterator<Item = &'a Tally> + Clone) -> Vec<String> {
+        let mut first: BTreeMap<&str, DateTime<Utc>> = BTreeMap::new();
+        for (name, institution) in tallies.clone().into_iter().flat_map(|tally| &tally.institutions) {
+            let time = first.entry(name).or_insert(institution.first);
+            *time = (*time).min(institution.first);
+        }
+        let new_names = self.institutions.new_names(&first);
+        self.institutions.allow(new_names.clone());
+        for tally in tallies {
+            for (key, rows) in &tally.counted {
+                *self.by_status.entry(*key).or_default() += rows;
+            }
+            self.histogram.add(&tally.histogram);
+            for (name, institution) in &tally.institutions {
+                let label = self.institutions.limit(name, &[]);
+                if label != name {
+                    self.institutions.note_overflow(name);
+                }
+                let totals = self.by_institution.entry(label.to_owned()).or_default();
+                for (status, rows) in &institution.by_status {
+                    *totals.entry(*status).or_default() += rows;
+                }
+            }
+        }
+        new_names
+    }
+
+    /// Distinct institutions that were counted under `other` since the process started.
+    #[must_use]
+    pub fn overflow(&self) -> u64 {
+        self.institutions.overflow()
+    }
+}

@@ -1,0 +1,59 @@
+//! An account becomes a client, a storage, a batch list and a poll.
+
+use std::sync::Arc;
+
+use super::batch_list::BatchList;
+use super::batches::batch::BatchTiming;
+use super::batches::poll::{BatchesPoller, BatchesSettings};
+use super::{BATCHES, Client, Config, RightfootView, VENDOR, WebhookView};
+use crate::poll::builder::{Builder, SourceSettings, StartError, Webhook};
+use crate::poll::file_watcher::{WatchedFile, WatchedSecret};
+use crate::poll::source::Wake;
+
+pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), StartError> {
+    let storage = builder.storage(VENDOR, &config.account, [BATCHES])?;
+    let stored = builder.store.source(storage.account, BATCHES)?;
+    let configured = config.count_since.map(|since| since.to_rfc3339());
+    let kept = stored.as_ref().map(|stored| stored.configured_since.as_deref());
+    builder.errors.check_since("RIGHTFOOT_COUNT_SINCE", configured.as_deref(), kept);
+    let settings = builder.client_settings(&config.base_url, &config.key, config.requests_per_minute, &storage);
+    let client = Client::new(settings);
+    let client = Arc::new(client.map_err(|source| StartError::Client { variable: "RIGHTFOOT_BASE_URL", source })?);
+    builder.create_series(&storage, BatchesPoller::known_series())?;
+    let wake = Wake::default();
+    let (ids, file) = (config.batch_ids.clone(), config.batch_ids_file.clone());
+    let batch_list = Arc::new(BatchList::new(Arc::clone(&storage), Arc::clone(&wake), ids, file));
+    let timing = BatchTiming { interval: config.interval, settle_after: config.settle_after };
+    let settings = BatchesSettings { timing, count_since: config.count_since };
+    let poller = BatchesPoller::restore(Arc::clone(&client), Arc::clone(&storage), Arc::clone(&batch_list), settings)?;
+    let webhook = config.webhook_secret.as_ref().map(|_| WebhookView::default());
+    builder.show(&storage, RightfootView { checks: Arc::new(poller.view()), webhook });
+    let settings = SourceSettings { interval: config.interval, max_age: config.max_age };
+    builder.source(Box::new(poller), settings, stored, Arc::clone(&wake));
+    builder.secrets.push(WatchedSecret {
+        variable: "RIGHTFOOT_API_KEY_FILE".to_owned(),
+        secret: config.key.clone(),
+        wakes: vec![wake],
+        on_change: Box::new(move || client.credential().resume()),
+    });
+    let mut secrets = Vec::new();
+    for (variable, secret) in [
+        ("RIGHTFOOT_WEBHOOK_SECRET_FILE", &config.webhook_secret),
+        ("RIGHTFOOT_WEBHOOK_OLD_SECRET_FILE", &config.old_webhook_secret),
+    ] {
+        let Some(secret) = secret else { continue };
+        secrets.push(secret.clone());
+        builder.secrets.push(WatchedSecret {
+            variable: variable.to_owned(),
+            secret: secret.clone(),
+            wakes: Vec::new(),
+            on_change: Box::new(|| {}),
+        });
+    }
+    if !secrets.is_empty() {
+        builder.webhooks.push(Webhook { sink: Arc::clone(&batch_list) as _, secrets });
+    }
+    let read = Box::new(move || batch_list.read_file());
+    builder.files.push(WatchedFile { variable: "RIGHTFOOT_BATCH_IDS_FILE", read });
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Everything that is known at one moment.
+//!
+//! Flows in: updates from the polls. Flows out: one immutable [`Snapshot`] after the other.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use super::account::{AccountView, Facts};
+use super::source::SourceView;
+use super::status::{Status, StorageStatus};
+use crate::clock::{BootTime, Moment};
+use crate::names::{Source, Vendor};
+use crate::store::AccountId;
+
+/// A smaller difference between clocks is not worth a warning.
+const NOTABLE_SKEW: TimeDelta = TimeDelta::minutes(1);
+
+/// Everything that is known.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When the process started.
+    pub started_at: Moment,
+    /// Every account.
+    pub accounts: Vec<Arc<AccountView>>,
+    /// The ledger on disk.
+    pub storage: StorageView,
+    /// The last reload.
+    pub reload: ReloadView,
+    /// Requests to the webhook with a wrong secret; `None` while it is closed.
+    pub webhook_unmatched: Option<u64>,
+    /// Things that a person should look at.
+    pub warnings: Vec<String>,
+    /// A shutdown is under way.
+    pub stopping: bool,
+}
+
+/// The storage.
+#[derive(Clone, Debug)]
+pub struct StorageView {
+    /// Whether anything is kept on disk.
+    pub durable: bool,
+    /// The kinds of work of which the last failed, by account.
+    pub failing: BTreeSet<(AccountId, &'static str)>,
+    /// What the last failed write said.
+    pub last_error: Option<String>,
+}
+
+impl StorageView {
+    /// Whether the last work of each kind succeeded.
+    #[must_use]
+    pub fn up(&self) -> bool {
+        self.failing.is_empty()
+    }
+}
+
+/// The last reload.
+#[derive(Clone, Copy, Debug)]
+pub struct ReloadView {
+    /// Whether it succeeded.
+    pub successful: bool,
+    /// When one last succeeded; the start counts as one.
+    pub last_success: Moment,
+}
+
+impl Snapshot {
+    /// A snapshot with nothing enabled.
+    #[must_use]
+    pub fn new(started_at: Moment, durable: bool) -> Snapshot {
+        Snapshot {
+            started_at,
+            accounts: Vec::new(),
+            storage: StorageView { durable, failing: BTreeSet::new(), last_error: None },
+            reload: ReloadView { successful: true, last_success: started_at },
+            webhook_unmatched: None,
+            warnings: Vec::new(),
+            stopping: false,
+        }
+    }
+
+    /// An account, if it is there.
+    #[must_use]
+    pub fn account(&self, vendor: Vendor, name: &str) -> Option<&AccountView> {
+        self.accounts.iter().map(Arc::as_ref).find(|view| view.vendor() == vendor && view.name() == name)
+    }
+
+    /// The same, to change it.
+    pub fn account_mut(&mut self, vendor: Vendor, name: &str) -> Option<&mut AccountView> {
+        let mut accounts = self.accounts.iter_mut();
+        accounts.find(|view| view.vendor() == vendor && view.name() == name).map(Arc::make_mut)
+    }
+
+    /// The accounts whose facts are of this type.
+    pub fn with_facts<F: Facts>(&self) -> impl Iterator<Item = (&AccountView, &F)> + Clone {
+        self.accounts.iter().filter_map(|view| Some((view.as_ref(), view.facts::<F>()?)))
+    }
+
+    /// The source of an account, if it is enabled.
+    #[must_use]
+    pub fn source(&self, account: &str, source: Source) -> Option<&SourceView> {
+        self.account(source.vendor, account)?.source(source)
+    }
+
+    /// Every source of every account.
+    pub fn sources(&self) -> impl Iterator<Item = &SourceView> {
+        self.accounts.iter().flat_map(|view| &view.sources)
+    }
+
+    /// Whether every enabled source has finished one attempt or was restored, and no shutdown is under way.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.stopping && self.sources().all(SourceView::is_settled)
+    }
+
+    /// The next moment after `now` at which something in it ends.
+    #[must_use]
+    pub fn expires(&self, now: BootTime) -> Option<BootTime> {
+        self.accounts.iter().filter_map(|view| view.expires(now)).min()
+    }
+
+    /// What the page and `/api/v1/status` show.
+    #[must_use]
+    pub fn status(&self, now: Moment) -> Status {
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: env!("GIT_REVISION").to_owned(),
+            started_at: self.started_at.by_clock_of(now),
+            now: now.wall,
+            ready: self.is_ready(),
+            storage: StorageStatus {
+                durable: self.storage.durable,
+                up: self.storage.up(),
+                last_error: self.storage.last_error.clone(),
+            },
+            accounts: self.accounts.iter().map(|view| view.status(now)).collect(),
+            warnings: self.warnings.iter().cloned().chain(self.clock_warnings(now)).collect(),
+        }
+    }
+
+    /// What is to be said about the clocks, once for each credential.
+    fn clock_warnings(&self, now: Moment) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for view in &self.accounts {
+            let Some(skew) = view.clock_skew(now).map(|skew| skew.num_seconds()) else { continue };
+            if skew.abs() > NOTABLE_SKEW.num_seconds() {
+                let direction = if skew > 0 { "ahead of" } else { "behind" };
+                let (seconds, title, name) = (skew.abs(), view.vendor().title, view.name());
+                warnings.push(format!(
+                    "the clock of {title} (account {name}) is {seconds} s {direction} this machine's: days follow the \
+                     vendor's; check this machine's clock"
+                ));
+            }
+        }
+        for account in &self.accounts {
+            let answered = |view: &&SourceView| view.up == Some(true) && view.vendor_clock.is_none();
+            // A pass with nothing to ask for has seen no header.
+            let asked = |view: &&SourceView| account.instruments.requests(view.source.operation) > 0;
+            for view in account.sources.iter().filter(answered).filter(asked) {
+                warnings.push(format!(
+                    "{} {} (account {}) is answered without a Date header: days follow this machine's clock",
+                    account.vendor().title,
+                    view.source.name,
+                    account.name()
+                ));
+            }
+        }
+        warnings
+    }
+}

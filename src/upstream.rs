@@ -1,0 +1,33 @@
+//! Requests to vendors.
+//!
+//! Flows in: HTTP answers. Flows out: bodies for the vendors' own readers, or one [`RequestError`] with exactly one
+//! [`Reason`]. Invariant: what leaves this module carries no body in an error, no query string and no secret; every answer
+//! is checked in one place, `http`. This is the only home of reqwest and csv-core.
+//!
+//! ```text
+//!  http (head)    waits for a permit (credential, date), sends (transport), checks status and headers
+//!  csv            splits a stream into records
+//!  state          what a credential's requests have shown: the vendor's clock, and until when nothing may be asked
+//! ```
+
+mod credential;
+pub(crate) mod csv;
+mod date;
+pub(crate) mod dates;
+mod error;
+mod head;
+mod http;
+mod parse_error;
+mod settings;
+mod state;
+mod tls;
+mod transport;
+mod transport_error;
+
+pub use credential::Pause;
+pub use error::{Reason, RequestError};
+pub(crate) use http::HttpClient;
+pub use parse_error::ParseError;
+pub use settings::{BuildError, ClientSettings, Observe, RequestLimits, Unobserved};
+pub use state::CredentialState;
+pub use transport::{NoAnswer, Outgoing, Transport};
