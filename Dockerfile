@@ -19,6 +19,7 @@ RUN mkdir -p src tests/it simulator/src fuzz/src \
 
 COPY README.md build.rs ./
 COPY deploy/prometheus/runbooks.md deploy/prometheus/
+COPY docs docs
 COPY simulator simulator
 COPY src src
 ARG GIT_REVISION=""

@@ -29,12 +29,12 @@ pub use build::App;
 pub use check::check;
 pub use config::{Config, Draft, variables};
 #[cfg(feature = "demo")]
-pub use demo::{Demo, demo};
+pub use demo::{Demo, DemoFlags, demo};
 pub use once::{check_online, dump};
 pub use output::print;
 pub use serve::{Addresses, Running, serve};
 #[cfg(feature = "demo")]
-pub use simulate::{SimulateFlags, VendorClock, simulate};
+pub use simulate::{ScenarioName, SimulateFlags, VendorClock, simulate};
 
 /// Every vendor. A new one is added here, and to [`SCHEMA`] if it has tables.
 pub const INTEGRATIONS: [Integration; 2] = [batchdata::INTEGRATION, rightfoot::INTEGRATION];

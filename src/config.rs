@@ -1,7 +1,7 @@
 //! Configuration: the process's own settings, and what the vendors' sections are read with.
 //!
 //! Flows in: flags and the environment, as text. Flows out: checked values, or every error at once.
-//! Invariant: only this module reads the environment, and no message holds a value. This is the only home of envy, which
+//! Invariant: only this module reads the environment, and no message holds a secret. This is the only home of envy, which
 //! merely fills flat structs of strings: judging them is done by whoever knows what they mean.
 
 pub mod accounts;
@@ -73,17 +73,25 @@ impl Process {
 
 /// The variables of the environment that are ours and not empty.
 #[derive(Clone, Debug, Default)]
-pub struct Variables(BTreeMap<String, String>);
+pub struct Variables {
+    known: BTreeMap<String, String>,
+    /// What to say of names that are not ours and look as if they were meant to be.
+    lookalikes: Vec<String>,
+}
+
+/// So many slips of the pen make a name that resembles ours.
+const SLIPS: usize = 2;
 
 impl Variables {
     /// Keeps what is ours: the process's variables and those of the vendors, by prefix. A name that has a vendor's prefix
-    /// and is none of its variables is an error.
+    /// and is none of its variables is an error; another that only resembles ours may be another program's, so it is a
+    /// warning.
     pub fn read(
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         vendors: &[(&str, &[Variable])],
         errors: &mut ConfigErrors,
     ) -> Variables {
-        let mut known = BTreeMap::new();
+        let (mut known, mut lookalikes) = (BTreeMap::new(), Vec::new());
         for (name, value) in environment {
             let Some(name) = name.to_str() else { continue };
             if proxy::VARIABLES.iter().any(|known| name.eq_ignore_ascii_case(known)) {
@@ -92,11 +100,24 @@ impl Variables {
                 }
                 continue;
             }
-            let mut all = VARIABLES.iter().chain(vendors.iter().flat_map(|(_, variables)| *variables));
-            if !all.any(|variable| variable.name == name) {
-                let prefixed = vendors.iter().find_map(|(prefix, _)| name.strip_prefix(prefix));
-                if prefixed.is_some_and(|rest| !is_service_link(rest)) {
-                    errors.add(name, "is not a variable of this program: check its spelling, or unset it");
+            let all = || VARIABLES.iter().chain(vendors.iter().flat_map(|(_, variables)| *variables));
+            if !all().any(|variable| variable.name == name) {
+                let nearest = |most| variables::nearest(name, most, all().map(|variable| variable.name));
+                match vendors.iter().find_map(|(prefix, _)| name.strip_prefix(prefix)) {
+                    Some(rest) if is_service_link(rest) => {}
+                    Some(_) => {
+                        // Longer names leave room for more.
+                        let remedy = match nearest(name.len() / 3) {
+                            Some(nearest) => format!("is not a variable of this program: did you mean {nearest}?"),
+                            None => {
+                                "is not a variable of this program: see --help for their names, or unset it".to_owned()
+                            }
+                        };
+                        errors.add(name, remedy);
+                    }
+                    None => lookalikes.extend(nearest(SLIPS).map(|nearest| {
+                        format!("{name} is not a variable of this program and has no effect: did you mean {nearest}?")
+                    })),
                 }
                 continue;
             }
@@ -108,23 +129,29 @@ impl Variables {
                 None => errors.add(name, "is not UTF-8: write plain text"),
             }
         }
-        Variables(known)
+        Variables { known, lookalikes }
+    }
+
+    /// What to say of names that only resemble ours.
+    #[must_use]
+    pub fn lookalikes(&self) -> &[String] {
+        &self.lookalikes
     }
 
     /// Sets a variable.
     pub fn set(&mut self, name: String, value: String) {
-        self.0.insert(name, value);
+        self.known.insert(name, value);
     }
 
     /// The names that begin with `prefix`.
     pub fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
-        let variables = self.0.iter().filter(move |(name, _)| name.starts_with(prefix));
+        let variables = self.known.iter().filter(move |(name, _)| name.starts_with(prefix));
         variables.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Fills a flat struct of strings. It cannot fail on strings; if it does, the name of the section says where.
     pub fn section<T: serde::de::DeserializeOwned + Default>(&self, prefix: &str, errors: &mut ConfigErrors) -> T {
-        envy::prefixed(prefix).from_iter(self.0.clone()).unwrap_or_else(|_| {
+        envy::prefixed(prefix).from_iter(self.known.clone()).unwrap_or_else(|_| {
             errors.add(format!("{prefix}*"), "cannot be read");
             T::default()
         })
@@ -132,10 +159,10 @@ impl Variables {
 
     /// Finds variables of a section whose secret is missing: they would be ignored silently.
     pub fn refuse_without(&self, secret: &str, prefix: &str, errors: &mut ConfigErrors) {
-        if self.0.contains_key(secret) || self.0.contains_key(&format!("{secret}_FILE")) {
+        if self.known.contains_key(secret) || self.known.contains_key(&format!("{secret}_FILE")) {
             return;
         }
-        for name in self.0.keys().filter(|name| name.starts_with(prefix)) {
+        for name in self.known.keys().filter(|name| name.starts_with(prefix)) {
             let remedy = format!("{WITHOUT_SECRET} {secret} or {secret}_FILE: set one, or unset it");
             errors.add(name.as_str(), remedy);
         }

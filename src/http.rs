@@ -17,7 +17,7 @@ mod web;
 mod webhook;
 
 pub use guard::ConnectionLimits;
-pub use listener::BindError;
+pub use listener::{BindError, bind};
 pub use server::{Options, ServeError, Server};
 pub use site::Site;
 pub use web::{Web, WebConfigError};

@@ -52,6 +52,14 @@ pub trait AccountConfig: Any + fmt::Debug + Send + Sync {
     fn credential(&self) -> &Secret;
     /// All its secrets.
     fn secrets(&self) -> Vec<&Secret>;
+    /// Whether it opens the webhook.
+    fn opens_webhook(&self) -> bool {
+        false
+    }
+    /// The same account for a check that looks twice, if it would wait between two looks.
+    fn without_waiting(&self) -> Option<Arc<dyn AccountConfig>> {
+        None
+    }
     /// What deserves a word although it is no error.
     fn warnings(&self) -> Vec<String>;
     /// Wires its client, storage and polls. Nothing is fetched yet; what the previous run knew is in the snapshot after it.

@@ -25,21 +25,24 @@ struct Arguments {
 enum Command {
     /// Poll the vendors in the background and serve the metrics (the default)
     Serve,
-    /// Try it out: exporter and vendor simulator in one process, no credentials
+    /// Run the exporter with simulated vendors, without credentials
+    ///
+    /// Variables that begin with BATCHDATA_ or RIGHTFOOT_ have no effect, and neither has STORAGE_PATH: nothing is stored
+    /// unless --storage.path names a directory.
     #[cfg(feature = "demo")]
-    Demo,
-    /// Validate the configuration; all errors are listed at once
+    Demo(app::DemoFlags),
+    /// Validate the configuration and list all errors at once
     Check {
-        /// Also call every endpoint once and say what to fix; nothing is written
+        /// Also call every endpoint once and say what to fix. Nothing is written
         #[arg(long)]
         online: bool,
         /// Print the accounts file (--config.file) that means the same as the variables; nothing is validated
         #[arg(long, conflicts_with = "online")]
         print_config: bool,
     },
-    /// Poll every source once and print the exposition; nothing is written
+    /// Poll every source once and print the metrics. Nothing is written
     Dump,
-    /// Ask the exporter that runs here whether it is healthy, for container engines
+    /// Ask the exporter on this machine whether it is healthy
     Healthcheck,
     /// Run the vendor simulator alone
     #[cfg(feature = "demo")]
@@ -108,16 +111,18 @@ async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
             app::serve(&config, &dependencies).await?;
         }
         #[cfg(feature = "demo")]
-        Some(Command::Demo) => app::demo(&arguments.flags, config::environment(), &dependencies).await?,
+        Some(Command::Demo(flags)) => {
+            app::demo(&arguments.flags, flags, config::environment(), &dependencies).await?;
+        }
         Some(Command::Check { print_config: true, .. }) => app::print(&app::accounts_file(config::environment())?)?,
         Some(Command::Check { online, .. }) => {
-            let (config, warnings) = app::check(&arguments.flags, config::environment(), &dependencies)?;
+            let (config, warnings) = app::check(&arguments.flags, config::environment(), &dependencies).await?;
             for warning in warnings {
                 complain(&printable(&format!("warning: {warning}")));
             }
             app::print("the configuration is valid\n")?;
             if online {
-                let (table, fine) = app::check_online(&config, &dependencies).await?;
+                let (table, fine) = app::check_online(&config, &dependencies, complain).await?;
                 app::print(&table)?;
                 return Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }

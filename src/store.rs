@@ -31,7 +31,7 @@ use open::OpenFile;
 pub use fault::{StorageFault, StorageFaultKind};
 pub use migrations::{SCHEMA_1, SCHEMA_2, SCHEMA_3, Schema};
 pub use open::{FILE_NAME, OpenError, Renamed};
-pub use peek::{StoredSince, configured_since};
+pub use peek::{StoredSince, configured_since, has_file, writable};
 pub use sources::StoredSource;
 pub(crate) use sql::values;
 pub use sql::{Reader, Row, Value, Writer};

@@ -164,6 +164,47 @@ pub enum Fault {
     EndlessPages,
 }
 
+/// How an answer goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// As it should.
+    Whole,
+    /// Not at all, and the connection stays open.
+    Never,
+    /// Not at all: the connection is closed.
+    Closed,
+    /// Not at all: the connection is reset.
+    Reset,
+    /// One byte each time this many milliseconds have passed.
+    Drip(u64),
+    /// Half of the body, although the framing promises more.
+    Half(Break),
+    /// Without any framing, up to the cut.
+    Unframed(Cut),
+}
+
+/// How a body breaks off in the middle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Break {
+    /// By a reset.
+    Reset,
+    /// `Content-Length` promised more.
+    Length,
+    /// The last chunk is missing.
+    Chunk,
+}
+
+/// Where a body without framing ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// At its end.
+    Nowhere,
+    /// Inside a record.
+    InRecord,
+    /// After a line.
+    AtLineEnd,
+}
+
 impl Fault {
     /// HTTP status `code` with a JSON body.
     #[must_use]
@@ -207,9 +248,41 @@ impl Fault {
         Fault::Csv { changes: vec![change] }
     }
 
+    /// How the answer goes out. The only list of what is wrong in the sending, for both who send.
+    pub(crate) fn wire(&self) -> Wire {
+        match self {
+            Fault::Hang => Wire::Never,
+            Fault::NoReply => Wire::Closed,
+            Fault::ResetAtOnce => Wire::Reset,
+            Fault::Drip { every_ms } => Wire::Drip(*every_ms),
+            Fault::ResetMidBody => Wire::Half(Break::Reset),
+            Fault::ShortContentLength => Wire::Half(Break::Length),
+            Fault::AbortedChunk => Wire::Half(Break::Chunk),
+            Fault::CutInRecord => Wire::Unframed(Cut::InRecord),
+            Fault::CutAtLineEnd => Wire::Unframed(Cut::AtLineEnd),
+            Fault::Unframed => Wire::Unframed(Cut::Nowhere),
+            Fault::Status { .. }
+            | Fault::Redirect { .. }
+            | Fault::Envelope { .. }
+            | Fault::Html
+            | Fault::EmptyBody
+            | Fault::Body { .. }
+            | Fault::ContentType { .. }
+            | Fault::MalformedJson
+            | Fault::Edit { .. }
+            | Fault::AmountsAsStrings
+            | Fault::Amounts { .. }
+            | Fault::Csv { .. }
+            | Fault::Flood { .. }
+            | Fault::Repeat { .. }
+            | Fault::PageDrift { .. }
+            | Fault::EndlessPages => Wire::Whole,
+        }
+    }
+
     /// Whether a status goes out at all.
     pub(crate) fn answers(&self) -> bool {
-        !matches!(self, Fault::Hang | Fault::NoReply | Fault::ResetAtOnce)
+        !matches!(self.wire(), Wire::Never | Wire::Closed | Wire::Reset)
     }
 
     /// The name that the control interface gives it.

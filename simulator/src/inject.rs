@@ -46,7 +46,25 @@ pub(crate) fn apply(
     right: impl FnOnce(&mut State) -> Reply,
 ) -> Reply {
     let Some(fault) = fault else { return right(state) };
-    match fault {
+    applied(state, operation, request, fault, now, right).unwrap_or_else(|refusal| refusal)
+}
+
+/// The only list of what is wrong in the content. An error is a refusal that the fault has nothing to change in.
+fn applied(
+    state: &mut State,
+    operation: Operation,
+    request: &Request,
+    fault: &Fault,
+    now: DateTime<Utc>,
+    right: impl FnOnce(&mut State) -> Reply,
+) -> Result<Reply, Reply> {
+    let csv = operation == Operation::BalancesCsv;
+    let table = |state: &State| balances_csv::table(&state.world, request);
+    let right_if_ok = |state: &mut State| {
+        let reply = right(state);
+        if reply.status == 200 { Ok(reply) } else { Err(reply) }
+    };
+    Ok(match fault {
         Fault::Status { code, body, retry_after } => {
             let mut reply = status(operation, *code, *body);
             if let Some(value) = retry_after {
@@ -69,7 +87,47 @@ pub(crate) fn apply(
         Fault::Body { content_type, text } => Reply::new(200, content_type, text.clone()),
         Fault::PageDrift { remove } => {
             drift(state, *remove, now);
-            right(state)
+            right_if_ok(state)?
+        }
+        Fault::ContentType { content_type } => {
+            let mut reply = right_if_ok(state)?;
+            reply.headers.retain(|(name, _)| *name != "Content-Type");
+            reply.headers.push(("Content-Type", content_type.clone()));
+            reply
+        }
+        Fault::MalformedJson => {
+            let reply = right_if_ok(state)?;
+            let body = reply.body.whole();
+            let half = body.slice(..body.len() / 2);
+            Reply { body: Body::Whole(half), ..reply }
+        }
+        Fault::Edit { members } => {
+            edited(right_if_ok(state)?, &|path, _| match members.iter().find(|(pattern, _)| matches(pattern, path)) {
+                None => Change::Keep,
+                Some((_, None)) => Change::Remove,
+                Some((_, Some(text))) => Change::Replace(text.clone()),
+            })
+        }
+        Fault::AmountsAsStrings => edited(right_if_ok(state)?, &|path, raw| amount(path, || format!("\"{raw}\""))),
+        Fault::Amounts { json } => edited(right_if_ok(state)?, &|path, _| amount(path, || json.clone())),
+        Fault::EndlessPages => {
+            let reply = right_if_ok(state)?;
+            if operation == Operation::CreditCardTransactions { endless_page(request, now) } else { reply }
+        }
+        Fault::Flood { bytes } => right_if_ok(state).map(|_| flood(operation, *bytes, now))?,
+        Fault::Csv { changes } => {
+            let reply = right_if_ok(state)?;
+            match table(state) {
+                Ok(table) if csv => inject_csv::changed(table, changes, now.timestamp()),
+                _ => reply,
+            }
+        }
+        Fault::Repeat { bytes } => {
+            let reply = right_if_ok(state)?;
+            match table(state) {
+                Ok(table) if csv => inject_csv::repeated(table, *bytes, now.timestamp()),
+                _ => reply,
+            }
         }
         // How an answer is delivered is no matter of its content.
         Fault::Hang
@@ -81,83 +139,8 @@ pub(crate) fn apply(
         | Fault::AbortedChunk
         | Fault::CutInRecord
         | Fault::CutAtLineEnd
-        | Fault::Unframed => right(state),
-        Fault::ContentType { .. }
-        | Fault::MalformedJson
-        | Fault::Edit { .. }
-        | Fault::AmountsAsStrings
-        | Fault::Amounts { .. }
-        | Fault::Csv { .. }
-        | Fault::Flood { .. }
-        | Fault::Repeat { .. }
-        | Fault::EndlessPages => {
-            let reply = right(state);
-            if reply.status == 200 { changed(state, operation, request, fault, now, reply) } else { reply }
-        }
-    }
-}
-
-/// A right answer, changed.
-fn changed(
-    state: &State,
-    operation: Operation,
-    request: &Request,
-    fault: &Fault,
-    now: DateTime<Utc>,
-    reply: Reply,
-) -> Reply {
-    match fault {
-        Fault::ContentType { content_type } => {
-            let mut reply = reply;
-            reply.headers.retain(|(name, _)| *name != "Content-Type");
-            reply.headers.push(("Content-Type", content_type.clone()));
-            reply
-        }
-        Fault::MalformedJson => {
-            let body = reply.body.whole();
-            let half = body.slice(..body.len() / 2);
-            Reply { body: Body::Whole(half), ..reply }
-        }
-        Fault::Edit { members } => {
-            edited(reply, &|path, _| match members.iter().find(|(pattern, _)| matches(pattern, path)) {
-                None => Change::Keep,
-                Some((_, None)) => Change::Remove,
-                Some((_, Some(text))) => Change::Replace(text.clone()),
-            })
-        }
-        Fault::AmountsAsStrings => edited(reply, &|path, raw| amount(path, || format!("\"{raw}\""))),
-        Fault::Amounts { json } => edited(reply, &|path, _| amount(path, || json.clone())),
-        Fault::EndlessPages if operation == Operation::CreditCardTransactions => endless_page(request, now),
-        Fault::Flood { bytes } => flood(operation, *bytes, now),
-        Fault::Csv { changes } if operation == Operation::BalancesCsv => {
-            let table = balances_csv::table(&state.world, request);
-            table.map_or(reply, |table| inject_csv::changed(table, changes, now.timestamp()))
-        }
-        Fault::Repeat { bytes } if operation == Operation::BalancesCsv => {
-            let table = balances_csv::table(&state.world, request);
-            table.map_or(reply, |table| inject_csv::repeated(table, *bytes, now.timestamp()))
-        }
-        // Of another endpoint.
-        Fault::EndlessPages | Fault::Csv { .. } | Fault::Repeat { .. } => reply,
-        // Not of the content.
-        Fault::Status { .. }
-        | Fault::Redirect { .. }
-        | Fault::Envelope { .. }
-        | Fault::Html
-        | Fault::EmptyBody
-        | Fault::Body { .. }
-        | Fault::PageDrift { .. }
-        | Fault::Hang
-        | Fault::NoReply
-        | Fault::ResetAtOnce
-        | Fault::Drip { .. }
-        | Fault::ResetMidBody
-        | Fault::ShortContentLength
-        | Fault::AbortedChunk
-        | Fault::CutInRecord
-        | Fault::CutAtLineEnd
-        | Fault::Unframed => reply,
-    }
+        | Fault::Unframed => right_if_ok(state)?,
+    })
 }
 
 fn content_type(operation: Operation) -> &'static str {

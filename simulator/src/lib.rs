@@ -20,6 +20,7 @@ mod scenario;
 mod listener;
 mod log;
 mod respond;
+mod story;
 mod transmit;
 mod expected;
 mod wallet;
@@ -48,16 +49,23 @@ pub use wire::Operation;
 
 use fault::Queue;
 use log::Log;
+use story::{Story, Trouble};
 use wire::{Reply, Request};
 use world::World;
 
-/// Whether anything happens by itself.
+/// What happens by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
     /// Nothing happens unless a driver orders it.
     Quiet,
     /// Spend every few seconds, card events every few minutes, a batch every three minutes.
+    Calm,
+    /// As [`Scenario::Calm`]. Within three minutes the balance runs low, a card fails, a batch settles, a vendor throttles.
     Demo,
+    /// As [`Scenario::Calm`]. The balance runs low and stays low for ten minutes.
+    LowBalance,
+    /// As [`Scenario::Calm`]. Both vendors are down for two minutes.
+    Outage,
     /// The same spend; a card payment takes minutes, a batch begins every seven hours and fills for two and a half.
     Everyday,
 }
@@ -65,7 +73,7 @@ pub enum Scenario {
 /// How a simulator is made.
 #[derive(Clone)]
 pub struct Options {
-    /// What chance depends on.
+    /// Seed of the random numbers.
     pub seed: u64,
     /// The only clock that it looks at.
     pub clock: SharedClock,
@@ -75,6 +83,8 @@ pub struct Options {
     pub rightfoot_key: String,
     /// When things begin to happen by themselves; now if absent, and never later. The same moment gives the same world.
     pub began: Option<DateTime<Utc>>,
+    /// When the scenario's story begins; with the rest if absent.
+    pub story_began: Option<DateTime<Utc>>,
     /// How many days before the beginning the wallet's history begins; 0 for an empty wallet.
     pub history_days: u32,
     /// Whether anything happens by itself.
@@ -101,6 +111,7 @@ impl Options {
             batchdata_token: "sim-batchdata-token".to_owned(),
             rightfoot_key: "rf_live_simulator".to_owned(),
             began: None,
+            story_began: None,
             history_days: 0,
             scenario: Scenario::Quiet,
             webhook: None,
@@ -152,18 +163,17 @@ impl Simulator {
     #[must_use]
     pub fn new(options: Options) -> Simulator {
         let now = options.clock.now().timestamp();
-        let profile = match options.scenario {
-            Scenario::Quiet => None,
-            Scenario::Demo => Some(scenario::DEMO),
-            Scenario::Everyday => Some(scenario::EVERYDAY),
+        let (profile, steps) = match options.scenario {
+            Scenario::Quiet => (None, &[][..]),
+            Scenario::Calm => (Some(scenario::DEMO), &[][..]),
+            Scenario::Demo => (Some(scenario::DEMO), story::EVERYTHING),
+            Scenario::LowBalance => (Some(scenario::DEMO), story::LOW_BALANCE),
+            Scenario::Outage => (Some(scenario::DEMO), story::OUTAGE),
+            Scenario::Everyday => (Some(scenario::EVERYDAY), &[][..]),
         };
-        let world = World::new(
-            options.seed,
-            options.began.map_or(now, |began| began.timestamp()),
-            now,
-            options.history_days,
-            profile,
-        );
+        let began = options.began.map_or(now, |began| began.timestamp());
+        let story = Story::new(options.story_began.map_or(began, |began| began.timestamp()), steps);
+        let world = World::new(options.seed, began, now, options.history_days, profile, story);
         let webhook_host = options.webhook.as_deref().and_then(drive::host_of);
         let state = State {
             world,
@@ -187,6 +197,16 @@ impl Simulator {
         };
         simulator.locked(|_, _| ());
         simulator
+    }
+
+    /// What the scenario brings, in the order of time: when, and what to say of it.
+    #[must_use]
+    pub fn programme(&self) -> Vec<(DateTime<Utc>, &'static str)> {
+        self.locked(|state, _| {
+            let story = &state.world.story;
+            let moment = |at| DateTime::from_timestamp(at, 0).unwrap_or_default();
+            story.steps.iter().map(|step| (moment(story.at(step)), step.text)).collect()
+        })
     }
 
     /// Serves both vendors, and the control interface below `/_simulator/`, until `shutdown`; then ends all connections.
@@ -308,6 +328,15 @@ impl State {
         }
         if wallet && self.over_limit(now, limit) {
             return Reply::json(429, r#"{"message":"Too Many Attempts."}"#);
+        }
+        match self.world.story.trouble {
+            Some(Trouble::Down) => return refused(503, "Service Unavailable"),
+            Some(Trouble::Throttled) if wallet => {
+                let mut reply = Reply::json(429, r#"{"message":"Too Many Attempts."}"#);
+                reply.headers.push(("Retry-After", "5".to_owned()));
+                return reply;
+            }
+            _ => {}
         }
         if operation.permission().is_some_and(|permission| self.world.revoked.contains(permission)) {
             return refused(403, "The token lacks the permission for this endpoint.");

@@ -6,8 +6,8 @@
 use bytes::Bytes;
 
 use super::Simulator;
-use super::fault::Fault;
-use super::transmit::{cut_at_line_end, cut_in_record, half};
+use super::fault::{Fault, Wire};
+use super::transmit::{half, up_to};
 use super::wire::{Operation, Request};
 
 /// What arrives of an answer's body.
@@ -62,36 +62,13 @@ impl Simulator {
         };
         let answer = self.answer(&request);
         let body = answer.reply.body.whole();
-        let up_to = |end: usize| body.get(..end).map(Bytes::copy_from_slice).unwrap_or_default();
-        let delivery = match &answer.fault {
-            Some(Fault::Hang) => Delivery::Never,
-            Some(Fault::NoReply | Fault::ResetAtOnce) => Delivery::Nothing,
-            Some(Fault::Drip { every_ms }) => Delivery::Drip { body, every_ms: *every_ms },
-            Some(Fault::ResetMidBody | Fault::ShortContentLength | Fault::AbortedChunk) => {
-                Delivery::Broken(Bytes::copy_from_slice(half(&body)))
-            }
-            Some(Fault::CutInRecord) => Delivery::Unframed(up_to(cut_in_record(&body))),
-            Some(Fault::CutAtLineEnd) => Delivery::Unframed(up_to(cut_at_line_end(&body))),
-            Some(Fault::Unframed) => Delivery::Unframed(body),
-            None
-            | Some(
-                Fault::Status { .. }
-                | Fault::Redirect { .. }
-                | Fault::Envelope { .. }
-                | Fault::Html
-                | Fault::EmptyBody
-                | Fault::Body { .. }
-                | Fault::ContentType { .. }
-                | Fault::MalformedJson
-                | Fault::Edit { .. }
-                | Fault::AmountsAsStrings
-                | Fault::Amounts { .. }
-                | Fault::Csv { .. }
-                | Fault::Flood { .. }
-                | Fault::Repeat { .. }
-                | Fault::PageDrift { .. }
-                | Fault::EndlessPages,
-            ) => Delivery::Whole(body),
+        let delivery = match answer.fault.as_ref().map_or(Wire::Whole, Fault::wire) {
+            Wire::Whole => Delivery::Whole(body),
+            Wire::Never => Delivery::Never,
+            Wire::Closed | Wire::Reset => Delivery::Nothing,
+            Wire::Drip(every_ms) => Delivery::Drip { body, every_ms },
+            Wire::Half(_) => Delivery::Broken(Bytes::copy_from_slice(half(&body))),
+            Wire::Unframed(cut) => Delivery::Unframed(Bytes::copy_from_slice(up_to(&body, cut))),
         };
         Responded {
             operation: Operation::at(path),

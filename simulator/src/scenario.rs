@@ -8,6 +8,7 @@ use super::amount::{DOLLAR, Units};
 use super::batches::{Batch, believable};
 use super::cards::{Card, FAILED, PAID, PENDING, processing_fee, sales_tax};
 use super::chance::Chance;
+use super::story;
 use super::world::World;
 
 /// Something may happen each time this many seconds have passed.
@@ -134,6 +135,16 @@ pub(crate) fn slot(world: &mut World, profile: &Profile, at: i64) {
             world.wallet.spend(at, origin, path, *price * i64::from(chance.between(1, 2)));
         }
     }
+    story::slot(world, at);
+    if !world.story.low {
+        use_card(world, profile, at);
+    }
+    grow_batches(world, profile, at);
+}
+
+/// Top-ups by themselves and by hand.
+fn use_card(world: &mut World, profile: &Profile, at: i64) {
+    let seed = world.seed;
     settle_pending(world, at - profile.settles_after, at);
     refill(world, at, PENDING);
     if at.rem_euclid(profile.card_every) == 0 {
@@ -148,7 +159,6 @@ pub(crate) fn slot(world: &mut World, profile: &Profile, at: i64) {
             card(world, at, -10 * DOLLAR, PAID);
         }
     }
-    grow_batches(world, profile, at);
 }
 
 /// A pending top-up of `made_by` or before is paid; one in ten fails.
@@ -175,7 +185,7 @@ fn refill(world: &mut World, at: i64, status: i64) {
     }
 }
 
-fn card(world: &mut World, at: i64, credits: Units, status: i64) {
+pub(crate) fn card(world: &mut World, at: i64, credits: Units, status: i64) {
     let mut chance = Chance::at(world.seed, CARD, at + 1);
     let brand = chance.weighted(&[("visa", 60), ("mastercard", 30), ("amex", 10)]).copied().unwrap_or("visa");
     let refund = credits < 0;
@@ -207,7 +217,7 @@ fn grow_batches(world: &mut World, profile: &Profile, at: i64) {
     }
 }
 
-fn open_batch(world: &mut World, at: i64, planned: u32) -> String {
+pub(crate) fn open_batch(world: &mut World, at: i64, planned: u32) -> String {
     let mut chance = Chance::at(world.seed, BATCH, at + 1);
     let id = chance.uuid().to_string();
     let meta_key = ["customer_ref", "campaign", ""].get(usize::try_from(chance.below(3)).unwrap_or(0)).copied();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Answer;
-use super::fault::Fault;
+use super::fault::{Break, Cut, Fault, Wire as Sending};
 use super::listener::Wire;
 use super::wire::{Body, Reply, Request, reason};
 
@@ -35,68 +35,50 @@ struct Sender<'a, S> {
 
 impl<S: Wire> Sender<'_, S> {
     async fn answer(&mut self, reply: Reply, fault: Option<&Fault>, request: &Request) -> io::Result<bool> {
-        match fault {
-            Some(Fault::Hang) => {
+        match fault.map_or(Sending::Whole, Fault::wire) {
+            Sending::Whole => self.whole(reply, request).await,
+            Sending::Never => {
                 self.until_closed().await?;
                 Ok(false)
             }
-            Some(Fault::NoReply) => Ok(false),
-            Some(Fault::ResetAtOnce) => {
+            Sending::Closed => Ok(false),
+            Sending::Reset => {
                 self.stream.reset_on_close();
                 Ok(false)
             }
-            Some(Fault::Drip { every_ms }) => {
+            Sending::Drip(every_ms) => {
                 let body = reply.body.whole();
                 self.head(reply.status, &reply.headers, &Framing::Length(body.len()), false).await?;
                 for byte in body.chunks(1) {
                     self.body(byte).await?;
                     self.stream.flush().await?;
-                    tokio::time::sleep(Duration::from_millis(*every_ms)).await;
+                    tokio::time::sleep(Duration::from_millis(every_ms)).await;
                 }
                 Ok(false)
             }
-            Some(Fault::ResetMidBody) => {
-                let body = reply.body.whole();
-                self.head(reply.status, &reply.headers, &Framing::Length(body.len()), false).await?;
-                self.body(half(&body)).await?;
-                self.stream.flush().await?;
-                self.stream.reset_on_close();
-                Ok(false)
-            }
-            Some(Fault::ShortContentLength) => {
-                let body = reply.body.whole();
-                self.head(reply.status, &reply.headers, &Framing::Length(body.len()), false).await?;
-                self.body(half(&body)).await?;
-                self.close().await
-            }
-            Some(Fault::AbortedChunk) => {
+            Sending::Half(Break::Chunk) => {
                 let body = reply.body.whole();
                 self.head(reply.status, &reply.headers, &Framing::Chunked, false).await?;
                 self.chunk(half(&body)).await?;
                 self.close().await
             }
-            Some(Fault::CutInRecord) => self.unframed(reply, cut_in_record).await,
-            Some(Fault::CutAtLineEnd) => self.unframed(reply, cut_at_line_end).await,
-            Some(Fault::Unframed) => self.unframed(reply, |body| body.len()).await,
-            None
-            | Some(
-                Fault::Status { .. }
-                | Fault::Redirect { .. }
-                | Fault::Envelope { .. }
-                | Fault::Html
-                | Fault::EmptyBody
-                | Fault::Body { .. }
-                | Fault::ContentType { .. }
-                | Fault::MalformedJson
-                | Fault::Edit { .. }
-                | Fault::AmountsAsStrings
-                | Fault::Amounts { .. }
-                | Fault::Csv { .. }
-                | Fault::Flood { .. }
-                | Fault::Repeat { .. }
-                | Fault::PageDrift { .. }
-                | Fault::EndlessPages,
-            ) => self.whole(reply, request).await,
+            Sending::Half(end) => {
+                let body = reply.body.whole();
+                self.head(reply.status, &reply.headers, &Framing::Length(body.len()), false).await?;
+                self.body(half(&body)).await?;
+                if end == Break::Reset {
+                    self.stream.flush().await?;
+                    self.stream.reset_on_close();
+                    return Ok(false);
+                }
+                self.close().await
+            }
+            Sending::Unframed(cut) => {
+                let body = reply.body.whole();
+                self.head(reply.status, &reply.headers, &Framing::Close, false).await?;
+                self.body(up_to(&body, cut)).await?;
+                self.close().await
+            }
         }
     }
 
@@ -120,14 +102,6 @@ impl<S: Wire> Sender<'_, S> {
         }
         self.stream.flush().await?;
         if keep { Ok(true) } else { self.close().await }
-    }
-
-    async fn unframed(&mut self, reply: Reply, cut: impl Fn(&[u8]) -> usize) -> io::Result<bool> {
-        let body = reply.body.whole();
-        self.head(reply.status, &reply.headers, &Framing::Close, false).await?;
-        let (sent, _) = body.split_at_checked(cut(&body)).unwrap_or((&body, &[]));
-        self.body(sent).await?;
-        self.close().await
     }
 
     async fn head(
@@ -186,18 +160,19 @@ pub(crate) fn half(body: &[u8]) -> &[u8] {
     body.get(..body.len() / 2).unwrap_or_default()
 }
 
-/// Inside the last line: behind its first half, where a number may be cut in two and look like another.
-pub(crate) fn cut_in_record(body: &[u8]) -> usize {
+/// What goes out of a body that is cut there.
+pub(crate) fn up_to(body: &[u8], cut: Cut) -> &[u8] {
     let start = last_line(body);
-    start + (body.len() - start) / 2
-}
-
-/// Before the last line; inside the only one, if there is no other.
-pub(crate) fn cut_at_line_end(body: &[u8]) -> usize {
-    match last_line(body) {
-        0 => cut_in_record(body),
-        start => start,
-    }
+    // Behind the first half of the last line, a number may be cut in two and look like another.
+    let in_record = start + (body.len() - start) / 2;
+    let end = match cut {
+        Cut::Nowhere => body.len(),
+        Cut::InRecord => in_record,
+        // Inside the only line, if there is no other.
+        Cut::AtLineEnd if start == 0 => in_record,
+        Cut::AtLineEnd => start,
+    };
+    body.get(..end).unwrap_or_default()
 }
 
 /// Where the last line begins.

@@ -11,6 +11,7 @@ use super::batches::{Batch, Batches};
 use super::cards::{Card, Cards, PAID};
 use super::chance::Chance;
 use super::scenario::{self, Profile};
+use super::story::Story;
 use super::wallet::Wallet;
 
 /// A batch's completion that its webhook has to tell.
@@ -37,6 +38,8 @@ pub(crate) struct World {
     pub(crate) broken_rows: BTreeSet<(String, usize)>,
     /// Permissions that were taken away.
     pub(crate) revoked: BTreeSet<String>,
+    /// What the scenario brings.
+    pub(crate) story: Story,
     /// Up to when everything has happened.
     reached: i64,
     /// How things happen by themselves, if they do.
@@ -45,7 +48,14 @@ pub(crate) struct World {
 
 impl World {
     /// A world as it is at `now`; with profile, things have happened in it by themselves since `began`.
-    pub(crate) fn new(seed: u64, began: i64, now: i64, history_days: u32, profile: Option<Profile>) -> World {
+    pub(crate) fn new(
+        seed: u64,
+        began: i64,
+        now: i64,
+        history_days: u32,
+        profile: Option<Profile>,
+        story: Story,
+    ) -> World {
         let began = began.min(now);
         let mut world = World {
             seed,
@@ -58,6 +68,7 @@ impl World {
             refused: BTreeMap::new(),
             broken_rows: BTreeSet::new(),
             revoked: BTreeSet::new(),
+            story,
             reached: began,
             profile,
         };

@@ -1,20 +1,28 @@
 //! What `check` says: the errors that `serve` would find in one step after the other, at once.
 //!
-//! Flows in: flags and variables, the files that they name, the storage. Flows out: a configuration and warnings, or all
-//! errors. Invariant: nothing is written.
+//! Flows in: flags and variables, the files that they name, the storage, the ports. Flows out: a configuration and
+//! warnings, or all errors. Invariant: nothing is written, and a port is given back at once.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 
 use super::{Config, Dependencies, Draft, SCHEMA};
 use crate::config::{ConfigErrors, Flags};
-use crate::http::Web;
-use crate::store::{OpenError, configured_since};
+use crate::healthcheck;
+use crate::http::{Web, bind};
+use crate::store::{OpenError, configured_since, has_file, writable};
 
-/// Checks the configuration, the web configuration, and the base lines against those of the storage.
+/// Who has to be changed: the flag if it was given, else its variable.
+fn named(flag: &Option<String>, name: &str) -> String {
+    if flag.is_some() { format!("--{name}") } else { name.to_uppercase().replace(['.', '-'], "_") }
+}
+
+/// Checks the configuration, the web configuration, the addresses, and the storage: whether it can be written, and its
+/// base lines.
 ///
 /// # Errors
 /// All errors together.
-pub fn check(
+pub async fn check(
     flags: &Flags,
     environment: Vec<(OsString, OsString)>,
     dependencies: &Dependencies,
@@ -27,11 +35,20 @@ pub fn check(
     ] {
         match load(file.as_deref()) {
             Ok(web) => warnings.extend(web.warnings()),
-            Err(error) if flag.is_some() => draft.errors.add(format!("--{name}"), error.to_string()),
-            Err(error) => draft.errors.add(name.to_uppercase().replace('.', "_"), error.to_string()),
+            Err(error) => draft.errors.add(named(flag, name), error.to_string()),
         }
     }
+    addresses(flags, &mut draft, &mut warnings).await;
     if let Some(directory) = &draft.process.storage {
+        if let Err(error) = writable(directory) {
+            let text = error.to_string();
+            let text = text.trim_start_matches("--storage.path: ");
+            match has_file(directory) {
+                // The exporter starts with what it can read, and writes once it can.
+                true => warnings.push(format!("--storage.path: {text}; until then counters stand still")),
+                false => draft.errors.add("--storage.path", text),
+            }
+        }
         match configured_since(directory, SCHEMA) {
             Ok(stored) => {
                 for source in &stored {
@@ -67,4 +84,34 @@ pub fn check(
     let config = draft.finish()?;
     warnings.extend(config.warnings());
     Ok((config, warnings))
+}
+
+/// Tries the addresses that `serve` would listen on. One that the exporter itself holds already is a warning.
+async fn addresses(flags: &Flags, draft: &mut Draft, warnings: &mut Vec<String>) {
+    let process = draft.process.clone();
+    let mut addresses = vec![(named(&flags.web_listen_address, "web.listen-address"), &process.listen)];
+    if draft.opens_webhook() {
+        addresses.push((named(&flags.webhook_listen_address, "webhook.listen-address"), &process.webhook_listen));
+    }
+    // Kept until the end: the two must not be the same.
+    let mut listening = Vec::new();
+    for (name, address) in addresses {
+        if draft.errors.names().any(|found| found == name) {
+            continue;
+        }
+        match bind(address).await {
+            Ok(listener) => listening.push(listener),
+            Err(error) if error.source.kind() == ErrorKind::AddrInUse && healthcheck::ask(&process).is_ok() => {
+                warnings.push(format!("{name}: {address} is in use, and an exporter runs here already"));
+            }
+            Err(error) => {
+                let remedy = match error.source.kind() {
+                    ErrorKind::AddrInUse => "another program listens there: stop it, or choose another port",
+                    ErrorKind::AddrNotAvailable => "this machine has no such address: use 127.0.0.1 or one of its own",
+                    _ => "choose another address",
+                };
+                draft.errors.add(name, format!("{error}; {remedy}"));
+            }
+        }
+    }
 }

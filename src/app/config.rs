@@ -25,6 +25,8 @@ pub struct Config {
     pub process: Process,
     /// Accounts of vendors, at least one.
     pub accounts: Vec<ConfiguredAccount>,
+    /// What to say of variables that only resemble ours.
+    lookalikes: Vec<String>,
 }
 
 /// An account, and the labels that its operator gives it.
@@ -46,6 +48,7 @@ pub struct Draft {
     /// What is wrong with it.
     pub errors: ConfigErrors,
     accounts: Vec<ConfiguredAccount>,
+    lookalikes: Vec<String>,
 }
 
 /// Every variable, in the order of the documentation.
@@ -65,8 +68,13 @@ impl Draft {
         let vendors = INTEGRATIONS.map(|vendor| (vendor.prefix, vendor.variables));
         let variables = Variables::read(environment, &vendors, &mut errors);
         let process = Process::read(flags, &variables, &mut errors);
-        let mut draft =
-            Draft { process, base_lines: Vec::new(), errors: ConfigErrors::default(), accounts: Vec::new() };
+        let mut draft = Draft {
+            process,
+            base_lines: Vec::new(),
+            errors: ConfigErrors::default(),
+            accounts: Vec::new(),
+            lookalikes: Vec::new(),
+        };
         match draft.process.config_file.clone() {
             Some(file) => {
                 draft.read_file(&file, &variables, now, &mut errors);
@@ -82,10 +90,10 @@ impl Draft {
         if errors.is_empty() && accounts.is_empty() {
             errors.add(
                 INTEGRATIONS.map(|vendor| vendor.vendor.secret_variable).join(", "),
-                "set at least one of them (or its _FILE), or try `wallet-exporter demo`, which needs none",
+                "set at least one of them or its _FILE; to try the program without credentials, run `wallet-exporter demo`",
             );
         }
-        Draft { process, base_lines, errors, accounts }
+        Draft { process, base_lines, errors, accounts, lookalikes: variables.lookalikes().to_vec() }
     }
 
     fn take(&mut self, configured: Configured, labels: BTreeMap<String, String>) {
@@ -160,8 +168,14 @@ impl Draft {
     /// # Errors
     /// All errors together.
     pub fn finish(self) -> Result<Config, ConfigErrors> {
-        let Draft { process, errors, accounts, .. } = self;
-        if errors.is_empty() { Ok(Config { process, accounts }) } else { Err(errors) }
+        let Draft { process, errors, accounts, lookalikes, .. } = self;
+        if errors.is_empty() { Ok(Config { process, accounts, lookalikes }) } else { Err(errors) }
+    }
+
+    /// Whether the webhook is opened, as far as the configuration could be read.
+    #[must_use]
+    pub fn opens_webhook(&self) -> bool {
+        self.accounts.iter().any(|account| account.config.opens_webhook())
     }
 }
 
@@ -195,7 +209,8 @@ impl Config {
     /// What deserves a word although it is no error.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings: Vec<String> = self.accounts.iter().flat_map(|account| account.config.warnings()).collect();
+        let mut warnings = self.lookalikes.clone();
+        warnings.extend(self.accounts.iter().flat_map(|account| account.config.warnings()));
         let secrets = self.accounts.iter().flat_map(|account| account.config.secrets());
         let private = secrets.filter_map(|secret| secret.file()).chain(self.process.storage.as_deref());
         warnings.extend(private.filter_map(file::exposure));

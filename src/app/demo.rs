@@ -1,20 +1,22 @@
 //! Exporter and simulator in one process, without credentials.
 //!
-//! Flows in: the process flags. Flows out: a lively exporter and a few lines that say where to look. Invariant: nothing
-//! of the user's own vendor settings is used, and nothing leaves the machine.
+//! Flows in: the process flags and a scenario. Flows out: a running exporter, lines that say where to look and what will
+//! happen when, and a line for each event. Invariant: nothing of the user's own vendor settings is used, and nothing
+//! leaves the machine.
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
-use chrono::{DateTime, DurationRound as _, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, SubsecRound as _, TimeDelta, Utc};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::serve::Running;
 use super::signals::Signals;
-use super::simulate::VendorClock;
+use super::simulate::{Programme, ScenarioName, VendorClock};
 use super::{AppError, Config, Dependencies, SCHEMA};
+use crate::clock::SharedClock;
 use crate::config::Flags;
 use crate::store;
 use vendor_simulator::{Options, Simulator};
@@ -27,12 +29,24 @@ const COUNTED: TimeDelta = TimeDelta::days(30);
 /// How far back a later start goes through the simulator's life again, second by second. What is older is its history.
 const LIVED: TimeDelta = TimeDelta::days(3);
 
+/// The id of a batch that belongs to another customer.
+const FOREIGN_BATCH: &str = "0badc0de-0000-4000-8000-000000000000";
+
+/// Flags of `demo`.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct DemoFlags {
+    /// What happens at the simulated vendors
+    #[arg(long, value_enum, default_value_t = ScenarioName::Story)]
+    pub scenario: ScenarioName,
+}
+
 /// A demo that runs.
 pub struct Demo {
     /// The exporter.
     pub running: Running,
     vendors: JoinHandle<()>,
     greeting: String,
+    programme: Programme,
 }
 
 /// Runs the demo until a signal. `environment` is the process's own.
@@ -41,18 +55,19 @@ pub struct Demo {
 /// See [`AppError`].
 pub async fn demo(
     flags: &Flags,
+    demo_flags: DemoFlags,
     environment: Vec<(OsString, OsString)>,
     dependencies: &Dependencies,
 ) -> Result<(), AppError> {
     let signals = Signals::listen()?;
-    let demo = Demo::start(flags, environment, dependencies).await?;
+    let demo = Demo::start(flags, demo_flags, environment, dependencies).await?;
     super::print(&demo.greeting)?;
     let site = Arc::clone(&demo.running.site);
     let listening = signals.handle(demo.running.stop_token(), move || {
         let site = Arc::clone(&site);
         tokio::task::spawn_blocking(move || site.reload());
     });
-    let outcome = demo.run().await;
+    let outcome = demo.run(Arc::clone(&dependencies.clock)).await;
     listening.abort();
     outcome
 }
@@ -64,6 +79,7 @@ impl Demo {
     /// See [`AppError`].
     pub async fn start(
         flags: &Flags,
+        demo_flags: DemoFlags,
         environment: Vec<(OsString, OsString)>,
         dependencies: &Dependencies,
     ) -> Result<Demo, AppError> {
@@ -74,11 +90,18 @@ impl Demo {
         let now = dependencies.clock.now();
         let first_start = first_start(flags.storage_path.as_deref(), now);
         let since = first_start - COUNTED;
-        let options = options(Options::demo(Arc::new(VendorClock(Arc::clone(&dependencies.clock)))), first_start, now);
+        let scenario = demo_flags.scenario;
+        let calm = Options::demo(Arc::new(VendorClock(Arc::clone(&dependencies.clock))));
+        let options = options(Options { scenario: scenario.into(), ..calm }, first_start, now);
         let (token, key) = (options.batchdata_token.clone(), options.rightfoot_key.clone());
         let simulator = Simulator::new(options);
-        // One batch is on its way from the first moment; the simulator's own begin every few minutes.
-        simulator.fill(&simulator.batch(Vec::new()), 40);
+        if scenario == ScenarioName::Story {
+            simulator.new_batch(Some(FOREIGN_BATCH), true, "", Vec::new());
+        }
+        let batch_ids = match scenario {
+            ScenarioName::Story => [simulator.batch_ids(), vec![FOREIGN_BATCH.to_owned()]].concat(),
+            _ => simulator.batch_ids(),
+        };
 
         let secret = uuid::Uuid::new_v4().simple().to_string();
         let mut variables: Vec<(OsString, OsString)> = environment
@@ -101,10 +124,10 @@ impl Demo {
         set("RIGHTFOOT_API_KEY", key);
         set("RIGHTFOOT_ACCOUNT", ACCOUNT.to_owned());
         set("RIGHTFOOT_BASE_URL", address.clone());
-        set("RIGHTFOOT_BATCH_IDS", simulator.batch_ids().join(","));
+        set("RIGHTFOOT_BATCH_IDS", batch_ids.join(","));
         set("RIGHTFOOT_COUNT_SINCE", since.to_rfc3339());
         set("RIGHTFOOT_INTERVAL", "1s".to_owned());
-        set("RIGHTFOOT_SETTLE_AFTER", "4s".to_owned());
+        set("RIGHTFOOT_SETTLE_AFTER", "20s".to_owned());
         set("RIGHTFOOT_WEBHOOK_SECRET", secret.clone());
         // What a demo wants, unless the user says otherwise: nothing on disk, and values that show at once. Only the flag
         // can name a directory: the variable may be the real exporter's, whose ledger is none of the demo's business.
@@ -121,24 +144,39 @@ impl Demo {
         if let Some(webhook) = running.addresses.webhook {
             simulator.set_webhook(Some(&format!("http://{webhook}/webhooks/rightfoot/{secret}")));
         }
+        let programme = Programme::new(&simulator, now);
         let vendors = tokio::spawn(simulator.serve(listener, running.stop_token().cancelled_owned()));
         let web = running.addresses.web;
+        let metrics = &config.process.telemetry_path;
+        let none = match scenario {
+            ScenarioName::Calm | ScenarioName::Month => "",
+            _ => {
+                "\nThe events of this scenario were at the first start with this --storage.path. Name a new one to see them.\n"
+            }
+        };
         let greeting = format!(
-            "wallet-exporter demo, started {}\n\n  page      http://{web}/\n  metrics   http://{web}{}\n  vendors   {address}/_simulator/expected\n\nTry, in another shell:\n\n  curl -s http://{web}{} | grep ^batchdata_wallet_balance\n  watch -n 2 \"curl -s http://{web}{} | grep -E '^(batchdata_wallet_(balance|debit)_usd|rightfoot_batches|batchdata_card_transactions_total)'\"\n\nCtrl-C ends it; nothing is kept unless --storage.path names a directory.\n",
+            "wallet-exporter demo, started {}\n\n  page      http://{web}/\n  metrics   http://{web}{metrics}\n  \
+             vendors   {address}/_simulator/expected\n{}\nTry in another shell:\n\n  \
+             curl -s http://{web}{metrics} | grep ^batchdata_wallet_balance\n\n\
+             Press Ctrl-C to stop. {}\n\n",
             now.to_rfc3339_opts(SecondsFormat::Secs, true),
-            config.process.telemetry_path,
-            config.process.telemetry_path,
-            config.process.telemetry_path,
+            programme.ahead(none),
+            match &config.process.storage {
+                None => "Nothing is stored on disk.",
+                Some(_) => "The state is kept in --storage.path.",
+            },
         );
-        Ok(Demo { running, vendors, greeting })
+        Ok(Demo { running, vendors, greeting, programme })
     }
 
-    /// Runs until it is told to stop.
+    /// Runs until it is told to stop, and announces each event.
     ///
     /// # Errors
     /// If a part ended unexpectedly.
-    pub async fn run(self) -> Result<(), AppError> {
+    pub async fn run(self, clock: SharedClock) -> Result<(), AppError> {
+        let told = tokio::spawn(self.programme.tell(clock));
         let outcome = self.running.run().await;
+        told.abort();
         let _ = self.vendors.await;
         outcome
     }
@@ -156,8 +194,8 @@ fn first_start(storage: Option<&str>, now: DateTime<Utc>) -> DateTime<Utc> {
         let ours = stored.iter().filter(|stored| stored.account == ACCOUNT);
         ours.filter_map(|stored| moment(stored.configured.as_deref()?)).max()
     });
-    let this_hour = now.duration_trunc(TimeDelta::hours(1)).unwrap_or(now);
-    since.map_or(this_hour, |since| since + COUNTED)
+    // The storage keeps whole seconds.
+    since.map_or(now.trunc_subsecs(0), |since| since + COUNTED)
 }
 
 /// A simulator that was there at the first start and has lived on: the storage knows what it told then.
@@ -165,5 +203,5 @@ fn options(demo: Options, first_start: DateTime<Utc>, now: DateTime<Utc>) -> Opt
     let began = first_start.max(now - LIVED);
     let more = (began.date_naive() - first_start.date_naive()).num_days();
     let history_days = demo.history_days.saturating_add(u32::try_from(more).unwrap_or(0));
-    Options { began: Some(began), history_days, ..demo }
+    Options { began: Some(began), story_began: Some(first_start), history_days, ..demo }
 }

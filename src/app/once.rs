@@ -3,6 +3,8 @@
 //! Flows in: a configuration. Flows out: text on standard output. Invariant: nothing is written; the storage is in
 //! memory, whatever is configured.
 
+use std::time::Duration;
+
 use super::build::App;
 use super::{AppError, Config, Dependencies};
 use crate::exposition::Format;
@@ -13,7 +15,7 @@ use crate::upstream::RequestError;
 fn in_memory(config: &Config) -> Config {
     let mut config = config.clone();
     config.process.storage = None;
-    config.process.start_at_zero = std::time::Duration::ZERO;
+    config.process.start_at_zero = Duration::ZERO;
     config
 }
 
@@ -25,10 +27,11 @@ struct Outcome {
     result: Result<(), RequestError>,
 }
 
-async fn poll_all(app: &mut App) -> Vec<Outcome> {
+async fn poll_all(app: &mut App, begins: impl Fn(Operation)) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     for task in &mut app.tasks {
         let operation = task.poller.source().operation;
+        begins(operation);
         let (_, result) = task.runner.attempt(task.poller.as_mut()).await;
         let asked = task.poller.storage().instruments.requests(operation) > 0;
         outcomes.push(Outcome { operation, asked, result });
@@ -42,38 +45,62 @@ async fn poll_all(app: &mut App) -> Vec<Outcome> {
 /// If it cannot be set up.
 pub async fn dump(config: &Config, dependencies: &Dependencies) -> Result<(String, bool), AppError> {
     let mut app = App::build(&in_memory(config), dependencies)?;
-    let outcomes = poll_all(&mut app).await;
+    let outcomes = poll_all(&mut app, |_| ()).await;
     Ok((app.exposition.to_text(Format::Text), outcomes.iter().all(|outcome| outcome.result.is_ok())))
 }
 
-/// Calls every endpoint once. Returns a table, and whether all succeeded.
+/// The same configuration with nothing that waits between two looks.
+fn impatient(mut config: Config) -> Config {
+    for account in &mut config.accounts {
+        if let Some(found) = account.config.without_waiting() {
+            account.config = found;
+        }
+    }
+    config
+}
+
+/// Calls every endpoint once, and says so before each. Returns a table, and whether nothing in it needs care.
 ///
 /// # Errors
 /// If it cannot be set up.
-pub async fn check_online(config: &Config, dependencies: &Dependencies) -> Result<(String, bool), AppError> {
-    let mut app = App::build(&in_memory(config), dependencies)?;
-    let outcomes = poll_all(&mut app).await;
+pub async fn check_online(
+    config: &Config,
+    dependencies: &Dependencies,
+    progress: impl Fn(&str),
+) -> Result<(String, bool), AppError> {
+    let mut app = App::build(&impatient(in_memory(config)), dependencies)?;
+    let begins = |operation: Operation| progress(&format!("calling {} {} ...", operation.vendor.name, operation.name));
+    let outcomes = poll_all(&mut app, begins).await;
+    // What was refused is looked at twice before it is reported.
+    for (task, outcome) in app.tasks.iter_mut().zip(&outcomes) {
+        let due = task.poller.poll_by(false).is_some_and(|due| due <= app.clock.boot());
+        if due && outcome.result.is_ok() {
+            let _ = task.runner.attempt(task.poller.as_mut()).await;
+        }
+    }
     let mut table = format!("{:<36} {:<14} {}\n", "ENDPOINT", "RESULT", "WHAT TO FIX");
     for Outcome { operation, asked, result } in &outcomes {
         let (result, remedy) = match result {
             Ok(()) if !asked => {
-                let remedy = "nothing to ask for is known yet: see the variables that name it".to_owned();
+                let remedy = "no id is known yet that could be asked for: see the variables that name them".to_owned();
                 ("not asked", remedy)
             }
             Ok(()) => ("ok", "-".to_owned()),
             Err(error) => {
-                let remedy = error.advice().unwrap_or_else(|| "nothing here: try again later".to_owned());
+                let remedy = error.advice().unwrap_or_else(|| "try again later".to_owned());
                 (error.reason.as_str(), format!("{}; {remedy}", error.detail))
             }
         };
         let name = format!("{} {}", operation.vendor.name, operation.name);
         table.push_str(&format!("{name:<36} {result:<14} {remedy}\n"));
     }
+    let mut fine = outcomes.iter().all(|outcome| outcome.result.is_ok());
     for account in app.cell.current().status(app.clock.moment()).accounts {
         for item in account.details.attention {
             let name = format!("{} {}", account.vendor, item.kind);
             table.push_str(&format!("{name:<36} {:<14} {}: {}\n", item.state, item.id, item.advice));
+            fine = false;
         }
     }
-    Ok((table, outcomes.iter().all(|outcome| outcome.result.is_ok())))
+    Ok((table, fine))
 }

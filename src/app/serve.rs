@@ -172,8 +172,9 @@ impl Running {
             version = env!("CARGO_PKG_VERSION"),
             revision = env!("GIT_REVISION"),
             address = %addresses.web,
+            webhook = addresses.webhook.map_or_else(|| "off".to_owned(), |address| address.to_string()),
+            storage = config.process.storage.as_deref().map_or_else(|| "none".to_owned(), |path| path.display().to_string()),
             sources = app.tasks.len(),
-            durable = app.store.is_durable(),
             "listening"
         );
 

@@ -21,19 +21,23 @@ pub(super) const PREFIX: &str = "BATCHDATA_";
 
 /// In the order of the documentation.
 pub(super) const VARIABLES: &[Variable] = &[
-    variable("BATCHDATA_API_TOKEN", "", "bearer token with the three wallet permissions; turns BatchData on"),
-    variable("BATCHDATA_API_TOKEN_FILE", "", "file that holds it; read again when it changes"),
-    variable("BATCHDATA_ACCOUNT", "default", "label `account` and key in the storage; 1 to 64 of a-z, 0-9, _ and -"),
-    variable("BATCHDATA_BASE_URL", "https://api.batchdata.com", "plain `http` to a loopback address only"),
-    variable("BATCHDATA_SOURCES", "balance,consumption,card_transactions", "reports that are polled"),
+    variable("BATCHDATA_API_TOKEN", "", "bearer token with the three wallet permissions; enables BatchData"),
+    variable("BATCHDATA_API_TOKEN_FILE", "", "file that contains it; read again when it changes"),
+    variable("BATCHDATA_ACCOUNT", "default", "value of the label `account`; 1 to 64 of a-z, 0-9, _ and -"),
+    variable(
+        "BATCHDATA_BASE_URL",
+        "https://api.batchdata.com",
+        "URL of the API; plain `http` only for a loopback address",
+    ),
+    variable("BATCHDATA_SOURCES", "balance,consumption,card_transactions", "reports to poll"),
     variable("BATCHDATA_BALANCE_INTERVAL", "1m", "how often the balance is polled"),
     variable("BATCHDATA_CONSUMPTION_INTERVAL", "5m", "how often the consumption report is polled"),
     variable("BATCHDATA_CARD_INTERVAL", "5m", "how often the card transactions are polled"),
-    variable("BATCHDATA_COUNT_SINCE", "", "UTC date; a fresh storage counts the vendor's history from that day on"),
-    variable("BATCHDATA_WARNING_BALANCE_USD", "", "threshold of the warning alert"),
-    variable("BATCHDATA_CRITICAL_BALANCE_USD", "", "threshold of the critical alert"),
-    variable("BATCHDATA_MAX_AGE", "1h", "how long a last good value is served while polls fail"),
-    variable("BATCHDATA_REQUESTS_PER_MINUTE", "300", "request budget of the token, paging included"),
+    variable("BATCHDATA_COUNT_SINCE", "", "UTC date; with a new storage, counters include the history from that day"),
+    variable("BATCHDATA_WARNING_BALANCE_USD", "", "balance below which the warning alert fires"),
+    variable("BATCHDATA_CRITICAL_BALANCE_USD", "", "balance below which the critical alert fires"),
+    variable("BATCHDATA_MAX_AGE", "1h", "how long the last good value is served while polls fail"),
+    variable("BATCHDATA_REQUESTS_PER_MINUTE", "300", "maximum number of requests per minute with the token"),
 ];
 
 /// The variables, as envy fills them.
@@ -123,8 +127,8 @@ fn check(raw: Raw, today: NaiveDate, errors: &mut ConfigErrors) -> Option<Config
     let consumption = interval("BATCHDATA_CONSUMPTION_INTERVAL", raw.consumption_interval, "5m");
     let card = interval("BATCHDATA_CARD_INTERVAL", raw.card_interval, "5m");
     let count_since = section::optional("BATCHDATA_COUNT_SINCE", raw.count_since, errors, values::date);
-    if count_since.is_some_and(|day| day > today) {
-        errors.add("BATCHDATA_COUNT_SINCE", "write a UTC date that is not in the future");
+    if let Some(day) = count_since.filter(|day| *day > today) {
+        errors.add("BATCHDATA_COUNT_SINCE", format!("{day} is in the future: write a UTC date up to today, {today}"));
     }
     let warning =
         section::optional("BATCHDATA_WARNING_BALANCE_USD", raw.warning_balance_usd, errors, values::threshold);
@@ -133,7 +137,10 @@ fn check(raw: Raw, today: NaiveDate, errors: &mut ConfigErrors) -> Option<Config
     if let (Some(warning), Some(critical)) = (warning, critical)
         && critical >= warning
     {
-        errors.add("BATCHDATA_CRITICAL_BALANCE_USD", "write an amount below BATCHDATA_WARNING_BALANCE_USD");
+        errors.add(
+            "BATCHDATA_CRITICAL_BALANCE_USD",
+            "write an amount below BATCHDATA_WARNING_BALANCE_USD, such as 50 for a warning at 200",
+        );
     }
     let max_age = section::value("BATCHDATA_MAX_AGE", raw.max_age, "1h", errors, values::duration);
     if let (Some(max_age), Some(longest)) = (max_age, [balance, consumption, card].into_iter().flatten().max())

@@ -1,7 +1,7 @@
 //! Everything that is wrong with a configuration, collected.
 //!
 //! Flows in: one finding at a time. Flows out: all of them at once. Invariant: a finding names the variable or flag and
-//! what to write instead; it never repeats a value, because any value may be a secret put in the wrong place.
+//! what to write instead. It repeats a refused value only if that cannot be a secret: see [`quoted`].
 
 use std::fmt;
 
@@ -31,8 +31,9 @@ impl ConfigErrors {
             Some(kept) => format!("set it back to {kept}, or unset it"),
             None => "unset it".to_owned(),
         };
-        let remedy =
-            format!("the storage counts from another time on: {kept}; to count anew, name a fresh --storage.path");
+        let remedy = format!(
+            "the storage counts from another time: {kept}; to count again from the start, use a new --storage.path"
+        );
         self.add(name, remedy);
     }
 
@@ -72,3 +73,25 @@ impl fmt::Display for ConfigErrors {
 }
 
 impl std::error::Error for ConfigErrors {}
+
+/// Shorter than the vendors' credentials and than a webhook's secret.
+const SHORT: usize = 24;
+
+/// Longer than any address that is configured here.
+const LONGEST_URL: usize = 100;
+
+/// A refused value in quotes. `None` if it may be a secret that was put into the wrong variable: if it is long, unless it
+/// is a URL without credentials, or if it begins as Rightfoot's keys do.
+pub(super) fn quoted(value: &str) -> Option<String> {
+    let is_plain_url = value.contains("://") && !value.contains(['@', '?', '#']) && value.len() <= LONGEST_URL;
+    let may_be_secret = value.starts_with("rf_") || value.len() > SHORT && !is_plain_url;
+    (!may_be_secret).then(|| format!("{value:?}"))
+}
+
+/// What to say of a refused value.
+pub(super) fn refused(value: &str, remedy: &str) -> String {
+    match quoted(value) {
+        Some(value) => format!("{value} is not valid: {remedy}"),
+        None => remedy.to_owned(),
+    }
+}

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
     /// Opening or reading failed.
-    #[error("cannot read {path}: {kind}")]
+    #[error("cannot read {path}: {}", said(*kind))]
     Read {
         /// The file.
         path: PathBuf,
@@ -30,6 +30,14 @@ pub enum FileError {
         /// The most that is accepted.
         kib: u64,
     },
+}
+
+/// The system's word, where the standard library's is no help: it calls a missing file an entity.
+pub(crate) fn said(kind: std::io::ErrorKind) -> String {
+    match kind {
+        std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// What to say about a file or directory that other users of the machine can read, if they can.

@@ -6,34 +6,34 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::errors::ConfigErrors;
+use super::errors::{ConfigErrors, refused};
 use super::values;
 
 /// The flags as they were typed; nothing is checked yet. The help texts name the environment twins.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Flags {
-    /// Address of the metrics and the page [env: WEB_LISTEN_ADDRESS] [default: 127.0.0.1:10700]
+    /// Address of the metrics and the status page; :10700 listens on all interfaces [env: WEB_LISTEN_ADDRESS] [default: 127.0.0.1:10700]
     #[arg(long = "web.listen-address", value_name = "ADDRESS", global = true)]
     pub web_listen_address: Option<String>,
     /// Path of the metrics [env: WEB_TELEMETRY_PATH] [default: /metrics]
     #[arg(long = "web.telemetry-path", value_name = "PATH", global = true)]
     pub web_telemetry_path: Option<String>,
-    /// TLS and passwords, a file in the format of the Prometheus exporter-toolkit [env: WEB_CONFIG_FILE]
+    /// File with TLS and passwords, in the format of the Prometheus exporter-toolkit [env: WEB_CONFIG_FILE]
     #[arg(long = "web.config.file", value_name = "FILE", global = true)]
     pub web_config_file: Option<String>,
     /// Allow POST /-/reload [env: WEB_ENABLE_LIFECYCLE=true]
     #[arg(long = "web.enable-lifecycle", global = true)]
     pub web_enable_lifecycle: bool,
-    /// Address of the webhook, opened only with a webhook secret [env: WEBHOOK_LISTEN_ADDRESS] [default: 127.0.0.1:10701]
+    /// Address of the webhook; used only if a webhook secret is set [env: WEBHOOK_LISTEN_ADDRESS] [default: 127.0.0.1:10701]
     #[arg(long = "webhook.listen-address", value_name = "ADDRESS", global = true)]
     pub webhook_listen_address: Option<String>,
-    /// TLS of the webhook's address, a file in the same format as --web.config.file [env: WEBHOOK_CONFIG_FILE]
+    /// File with TLS for the webhook, in the same format as --web.config.file [env: WEBHOOK_CONFIG_FILE]
     #[arg(long = "webhook.config.file", value_name = "FILE", global = true)]
     pub webhook_config_file: Option<String>,
-    /// Directory of the ledger; none keeps nothing on disk [env: STORAGE_PATH] [default: ./data]
+    /// Directory of the storage; none keeps nothing on disk [env: STORAGE_PATH] [default: ./data]
     #[arg(long = "storage.path", value_name = "DIRECTORY", global = true)]
     pub storage_path: Option<String>,
-    /// How long a new counter series shows 0, at least twice the scrape interval [env: METRICS_START_AT_ZERO] [default: 2m]
+    /// How long a new counter series shows 0; at least twice the scrape interval [env: METRICS_START_AT_ZERO] [default: 2m]
     #[arg(long = "metrics.start-at-zero", value_name = "DURATION", global = true)]
     pub metrics_start_at_zero: Option<String>,
     /// Accounts, a YAML file or a directory of them, instead of the vendors' variables [env: CONFIG_FILE]
@@ -42,10 +42,10 @@ pub struct Flags {
     /// The only directory whose secrets the accounts file may name; by default its own [env: SECRETS_DIRECTORY]
     #[arg(long = "secrets.directory", value_name = "DIRECTORY", global = true)]
     pub secrets_directory: Option<String>,
-    /// error, warn, info, debug or trace [env: LOG_LEVEL] [default: info]
+    /// Log level: error, warn, info, debug or trace [env: LOG_LEVEL] [default: info]
     #[arg(long = "log.level", value_name = "LEVEL", global = true)]
     pub log_level: Option<String>,
-    /// text or json [env: LOG_FORMAT] [default: text]
+    /// Log format: text or json [env: LOG_FORMAT] [default: text]
     #[arg(long = "log.format", value_name = "FORMAT", global = true)]
     pub log_format: Option<String>,
 }
@@ -133,7 +133,7 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -
 
     let mut address = |(name, value): (String, String)| {
         if let Err(remedy) = values::listen_address(&value) {
-            errors.add(name, remedy);
+            errors.add(name, refused(&value, &remedy));
         }
         value
     };
@@ -141,12 +141,13 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -
     let webhook_listen = address(webhook);
     let (name, telemetry_path) = path;
     if !is_telemetry_path(&telemetry_path) {
-        errors.add(name, "write a path such as /metrics, not one that the page or the health checks use");
+        let remedy = "write a path such as /metrics that no other address of the exporter uses";
+        errors.add(name, refused(&telemetry_path, remedy));
     }
     let (name, hold) = hold;
     let start_at_zero =
         values::duration_within(&hold, Duration::ZERO, Duration::from_secs(3_600)).unwrap_or_else(|remedy| {
-            errors.add(name, remedy);
+            errors.add(name, refused(&hold, &remedy));
             Duration::ZERO
         });
     let (name, level) = level;
@@ -155,7 +156,7 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -
         _ => None,
     };
     let log_level = log_level.unwrap_or_else(|| {
-        errors.add(name, "write error, warn, info, debug or trace");
+        errors.add(name, refused(&level, "write error, warn, info, debug or trace"));
         tracing::level_filters::LevelFilter::INFO
     });
     let (name, format) = format;
@@ -163,28 +164,44 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -
         "text" => LogFormat::Text,
         "json" => LogFormat::Json,
         _ => {
-            errors.add(name, "write text or json");
+            errors.add(name, refused(&format, "write text or json"));
             LogFormat::Text
         }
     };
     let lifecycle = match raw.web_enable_lifecycle.as_deref() {
         None | Some("false") => false,
         Some("true") => true,
-        Some(_) => {
-            errors.add("WEB_ENABLE_LIFECYCLE", "write true or false");
+        Some(other) => {
+            errors.add("WEB_ENABLE_LIFECYCLE", refused(other, "write true or false"));
             false
+        }
+    };
+    let mut path = |name: &'static str, flag: &Option<String>, twin: Option<String>| {
+        let set = flag.is_some() || twin.is_some();
+        let (name, value) = set.then(|| pick(name, flag, twin, ""))?;
+        values::path(&value).map_err(|remedy| errors.add(name, refused(&value, &remedy))).ok()
+    };
+    let web_config = path("web.config.file", &flags.web_config_file, raw.web_config_file);
+    let webhook_config = path("webhook.config.file", &flags.webhook_config_file, raw.webhook_config_file);
+    let (name, directory) = storage;
+    let storage = match values::path(&directory) {
+        _ if directory == "none" => None,
+        Ok(directory) => Some(directory),
+        Err(remedy) => {
+            errors.add(name, refused(&directory, &remedy));
+            None
         }
     };
     Process {
         listen,
         telemetry_path,
-        web_config: flags.web_config_file.clone().or(raw.web_config_file).map(PathBuf::from),
+        web_config,
         enable_lifecycle: flags.web_enable_lifecycle || lifecycle,
         webhook_listen,
-        webhook_config: flags.webhook_config_file.clone().or(raw.webhook_config_file).map(PathBuf::from),
+        webhook_config,
         config_file: flags.config_file.clone().or(raw.config_file).map(PathBuf::from),
         secrets_directory: flags.secrets_directory.clone().or(raw.secrets_directory).map(PathBuf::from),
-        storage: (storage.1 != "none").then(|| PathBuf::from(storage.1)),
+        storage,
         start_at_zero,
         log_level,
         log_format,

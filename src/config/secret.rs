@@ -57,10 +57,10 @@ pub enum SecretError {
     #[error("{0} is empty")]
     Empty(PathBuf),
     /// Not text that can stand in a header.
-    #[error("{0} does not hold one line of printable ASCII")]
+    #[error("{0} does not contain exactly one line of printable ASCII without spaces")]
     NotOneLine(PathBuf),
     /// Against the secret's rule.
-    #[error("{path} does not hold such a secret: {remedy}")]
+    #[error("{path} does not contain a valid secret: {remedy}")]
     Unfit {
         /// The file.
         path: PathBuf,
@@ -129,6 +129,12 @@ pub fn is_sendable(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| (0x21..=0x7e).contains(&byte))
 }
 
+/// What to do about a value that was copied with the word before it, as it stands in a request's header.
+pub(super) fn scheme(value: &str) -> Option<&'static str> {
+    let word = value.split(' ').next().unwrap_or_default();
+    word.eq_ignore_ascii_case("bearer").then_some("write the token alone, without the word Bearer before it")
+}
+
 fn read(path: &Path, rule: Rule) -> Result<SecretString, SecretError> {
     let bytes = file::read(path, LARGEST_KIB)?;
     let text = String::from_utf8(bytes).map_err(|_| SecretError::NotOneLine(path.to_owned()))?;
@@ -136,6 +142,9 @@ fn read(path: &Path, rule: Rule) -> Result<SecretString, SecretError> {
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
         return Err(SecretError::Empty(path.to_owned()));
+    }
+    if let Some(remedy) = scheme(line) {
+        return Err(SecretError::Unfit { path: path.to_owned(), remedy });
     }
     if !is_sendable(line) {
         return Err(SecretError::NotOneLine(path.to_owned()));

@@ -3,12 +3,11 @@
 //! Flows in: a section's raw variables. Flows out: checked values; errors are collected. Invariant: each value is read
 //! through one of these, so no error can forget its variable's name.
 
-use std::path::Path;
-
 use secrecy::SecretString;
 
-use super::errors::ConfigErrors;
-use super::secret::{Rule, Secret, SecretError, is_sendable};
+use super::errors::{ConfigErrors, refused};
+use super::secret::{Rule, Secret, SecretError, is_sendable, scheme};
+use super::values;
 
 /// Reads `X` or `X_FILE`.
 pub fn secret(
@@ -28,7 +27,7 @@ pub fn secret(
             let line = value.strip_suffix('\n').unwrap_or(&value);
             let line = line.strip_suffix('\r').unwrap_or(line);
             if !is_sendable(line) {
-                errors.add(name, "write one line of printable ASCII without spaces");
+                errors.add(name, scheme(line).unwrap_or("write one line of printable ASCII without spaces"));
                 return None;
             }
             if let Err(remedy) = rule(line) {
@@ -37,17 +36,15 @@ pub fn secret(
             }
             Some(Secret::fixed(SecretString::from(line.to_owned())))
         }
-        (None, Some(file)) => match Secret::from_file(Path::new(&file), rule) {
-            Ok(secret) => Some(secret),
-            Err(error) => {
-                let remedy = match error {
+        (None, Some(file)) => {
+            let secret = values::path(&file).and_then(|file| {
+                Secret::from_file(&file, rule).map_err(|error| match error {
                     SecretError::Unfit { .. } => error.to_string(),
-                    _ => format!("{error}: name a readable file that holds the secret alone"),
-                };
-                errors.add(format!("{name}_FILE"), remedy);
-                None
-            }
-        },
+                    _ => format!("{error}: name a readable file that contains only the secret"),
+                })
+            });
+            secret.map_err(|remedy| errors.add(format!("{name}_FILE"), remedy)).ok()
+        }
     }
 }
 
@@ -59,13 +56,8 @@ pub fn value<T>(
     errors: &mut ConfigErrors,
     read: impl Fn(&str) -> Result<T, String>,
 ) -> Option<T> {
-    match read(text.as_deref().unwrap_or(default)) {
-        Ok(value) => Some(value),
-        Err(remedy) => {
-            errors.add(name, remedy);
-            None
-        }
-    }
+    let text = text.as_deref().unwrap_or(default);
+    read(text).map_err(|remedy| errors.add(name, refused(text, &remedy))).ok()
 }
 
 /// Reads a value that may be absent.

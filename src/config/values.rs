@@ -1,8 +1,10 @@
 //! The kinds of value that variables and flags have.
 //!
-//! Flows in: text. Flows out: a checked value, or what to write instead. Invariant: no message repeats the text.
+//! Flows in: text. Flows out: a checked value, or what to write instead. Invariant: no message repeats the text: the
+//! caller does, where it cannot be a secret.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
@@ -65,6 +67,20 @@ pub fn duration_within(text: &str, least: Duration, most: Duration) -> Result<Du
     Ok(value)
 }
 
+/// A path. `~` would be a directory of that name: only a shell expands it.
+///
+/// # Errors
+/// What to write instead.
+pub fn path(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "~" => Err("only a shell expands ~: write the whole path, such as /home/me".to_owned()),
+        _ if text.starts_with("~/") => {
+            Err("only a shell expands ~: write the whole path, such as /home/me/wallet-exporter".to_owned())
+        }
+        _ => Ok(PathBuf::from(text)),
+    }
+}
+
 /// A polling interval.
 pub fn interval(text: &str) -> Result<Duration, String> {
     duration_within(text, Duration::from_secs(1), Duration::from_secs(24 * 3_600))
@@ -77,7 +93,11 @@ pub const DEFAULT_ACCOUNT: &str = "default";
 pub fn account(text: &str) -> Result<String, String> {
     let fits = (1..=64).contains(&text.len())
         && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
-    if fits { Ok(text.to_owned()) } else { Err("write 1 to 64 of a-z, 0-9, _ and -".to_owned()) }
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("write 1 to 64 lower-case letters, digits, _ and -, such as growth-team".to_owned())
+    }
 }
 
 /// A vendor's base URL: TLS, or a loopback address.

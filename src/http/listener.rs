@@ -33,7 +33,10 @@ pub struct BindError {
 }
 
 /// Listens on `address`. `:10700` means every address of the machine, IPv4 and IPv6.
-pub(super) async fn bind(address: &str) -> Result<TcpListener, BindError> {
+///
+/// # Errors
+/// What the system says.
+pub async fn bind(address: &str) -> Result<TcpListener, BindError> {
     let named = |source| BindError { address: address.to_owned(), source };
     let Some(port) = address.strip_prefix(':') else {
         return TcpListener::bind(address).await.map_err(named);

@@ -80,7 +80,7 @@ pub(super) fn routes(
         .route(PAGE, get(page))
         .route(STATUS, get(async |State(shared): State<Shared>| Json(shared.site.status())))
         .route(TARGETS, get(targets))
-        .route(DOCUMENTATION, get(async || document::answer("Documentation", document::README)))
+        .route(DOCUMENTATION, get(async || document::answer("Documentation", document::DOCUMENTATION)))
         .route(RUNBOOKS, get(async || document::answer("Runbooks", document::RUNBOOKS)))
         .layer(CompressionLayer::new())
         .route(&telemetry_path, get(metrics))

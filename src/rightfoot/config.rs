@@ -21,25 +21,33 @@ pub(super) const PREFIX: &str = "RIGHTFOOT_";
 
 /// In the order of the documentation.
 pub(super) const VARIABLES: &[Variable] = &[
-    variable("RIGHTFOOT_API_KEY", "", "bearer key; turns Rightfoot on"),
-    variable("RIGHTFOOT_API_KEY_FILE", "", "file that holds it; read again when it changes"),
-    variable("RIGHTFOOT_ACCOUNT", "default", "label `account` and key in the storage; 1 to 64 of a-z, 0-9, _ and -"),
-    variable("RIGHTFOOT_BASE_URL", "https://api.rightfoot.com", "plain `http` to a loopback address only"),
+    variable("RIGHTFOOT_API_KEY", "", "bearer key; enables Rightfoot"),
+    variable("RIGHTFOOT_API_KEY_FILE", "", "file that contains it; read again when it changes"),
+    variable("RIGHTFOOT_ACCOUNT", "default", "value of the label `account`; 1 to 64 of a-z, 0-9, _ and -"),
+    variable(
+        "RIGHTFOOT_BASE_URL",
+        "https://api.rightfoot.com",
+        "URL of the API; plain `http` only for a loopback address",
+    ),
     variable("RIGHTFOOT_BATCH_IDS", "", "batch ids, separated by commas"),
-    variable("RIGHTFOOT_BATCH_IDS_FILE", "", "file of batch ids, one a line, `#` comments; read again when it changes"),
-    variable("RIGHTFOOT_COUNT_SINCE", "", "UTC date or time; earlier rows are shown and not counted"),
+    variable(
+        "RIGHTFOOT_BATCH_IDS_FILE",
+        "",
+        "file with one batch id per line and `#` comments; read again when it changes",
+    ),
+    variable("RIGHTFOOT_COUNT_SINCE", "", "UTC date or time; earlier results are shown but not counted"),
     variable(
         "RIGHTFOOT_INTERVAL",
         "1m",
-        "how often open batches are polled; unchanged ones ever less often, up to 30m",
+        "how often open batches are polled; unchanged ones less often, down to every 30m",
     ),
-    variable("RIGHTFOOT_SETTLE_AFTER", "6h", "how old the newest row must be before a batch counts as complete"),
-    variable("RIGHTFOOT_MAX_AGE", "1h", "how long a last good value is served while polls fail"),
-    variable("RIGHTFOOT_REQUESTS_PER_MINUTE", "300", "request budget of the key"),
-    variable("RIGHTFOOT_WEBHOOK_SECRET", "", "32 to 128 of A-Z, a-z, 0-9, _ and -; opens the webhook"),
-    variable("RIGHTFOOT_WEBHOOK_SECRET_FILE", "", "file that holds it; read again when it changes"),
-    variable("RIGHTFOOT_WEBHOOK_OLD_SECRET", "", "opens the webhook as well, while the secret is being replaced"),
-    variable("RIGHTFOOT_WEBHOOK_OLD_SECRET_FILE", "", "file that holds it; read again when it changes"),
+    variable("RIGHTFOOT_SETTLE_AFTER", "6h", "age of the newest result at which a batch counts as complete"),
+    variable("RIGHTFOOT_MAX_AGE", "1h", "how long the last good value is served while polls fail"),
+    variable("RIGHTFOOT_REQUESTS_PER_MINUTE", "300", "maximum number of requests per minute with the key"),
+    variable("RIGHTFOOT_WEBHOOK_SECRET", "", "32 to 128 of A-Z, a-z, 0-9, _ and -; enables the webhook"),
+    variable("RIGHTFOOT_WEBHOOK_SECRET_FILE", "", "file that contains it; read again when it changes"),
+    variable("RIGHTFOOT_WEBHOOK_OLD_SECRET", "", "second secret that is accepted while you replace the first"),
+    variable("RIGHTFOOT_WEBHOOK_OLD_SECRET_FILE", "", "file that contains it; read again when it changes"),
 ];
 
 /// The variables, as envy fills them.
@@ -115,7 +123,7 @@ fn check(raw: Raw, now: DateTime<Utc>, errors: &mut ConfigErrors) -> Option<Conf
     let base_url =
         section::value("RIGHTFOOT_BASE_URL", raw.base_url, "https://api.rightfoot.com", errors, values::base_url);
     let batch_ids = section::value("RIGHTFOOT_BATCH_IDS", raw.batch_ids, "", errors, values::uuids);
-    let batch_ids_file = raw.batch_ids_file.map(PathBuf::from);
+    let batch_ids_file = section::optional("RIGHTFOOT_BATCH_IDS_FILE", raw.batch_ids_file, errors, values::path);
     let batch_ids_warning = match batch_ids_file.as_deref().map(ids_file::read) {
         None => None,
         Some(Ok(found)) => found.warning(),
@@ -125,8 +133,11 @@ fn check(raw: Raw, now: DateTime<Utc>, errors: &mut ConfigErrors) -> Option<Conf
         }
     };
     let count_since = section::optional("RIGHTFOOT_COUNT_SINCE", raw.count_since, errors, values::date_or_time);
-    if count_since.is_some_and(|since| since > now) {
-        errors.add("RIGHTFOOT_COUNT_SINCE", "write a UTC date or time that is not in the future");
+    if let Some(since) = count_since.filter(|since| *since > now) {
+        let since = since.format("%Y-%m-%dT%H:%M:%SZ");
+        let remedy =
+            format!("{since} is in the future: write a UTC date or time up to now, such as {}", now.date_naive());
+        errors.add("RIGHTFOOT_COUNT_SINCE", remedy);
     }
     let interval = section::value("RIGHTFOOT_INTERVAL", raw.interval, "1m", errors, values::interval);
     let settle_after = section::value("RIGHTFOOT_SETTLE_AFTER", raw.settle_after, "6h", errors, |text| {
@@ -203,6 +214,14 @@ impl AccountConfig for Config {
             .into_iter()
             .flatten()
             .collect()
+    }
+
+    fn opens_webhook(&self) -> bool {
+        self.webhook_secret.is_some()
+    }
+
+    fn without_waiting(&self) -> Option<Arc<dyn AccountConfig>> {
+        Some(Arc::new(Config { interval: Duration::ZERO, ..self.clone() }))
     }
 
     fn warnings(&self) -> Vec<String> {

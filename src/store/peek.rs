@@ -1,6 +1,6 @@
 //! A look at the storage of an exporter that may be running, or may not start.
 //!
-//! Flows in: a directory. Flows out: from when on each source there counts. Invariant: nothing is written, neither the
+//! Flows in: a directory. Flows out: from when on each source there counts, and whether it can be written. Invariant: nothing is written, neither the
 //! file nor SQLite's two beside it, and nobody is waited for.
 
 use std::path::{Path, PathBuf};
@@ -37,6 +37,27 @@ pub fn configured_since(directory: &Path, schema: Schema) -> Result<Vec<StoredSi
     let connection = connect(&path).map_err(wrap)?;
     refuse_planted(&connection, &path)?;
     read(&connection).map_err(wrap)
+}
+
+/// Whether a storage has its file already.
+#[must_use]
+pub fn has_file(directory: &Path) -> bool {
+    directory.join(FILE_NAME).exists()
+}
+
+/// Asks the system whether this user may write there, or make the directory.
+///
+/// # Errors
+/// [`OpenError::Directory`], as opening would say.
+pub fn writable(directory: &Path) -> Result<(), OpenError> {
+    let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    let nearest = absolute.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let wrap = |kind| OpenError::Directory { path: nearest.to_owned(), kind };
+    if !nearest.is_dir() {
+        return Err(wrap(std::io::ErrorKind::NotADirectory));
+    }
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    rustix::fs::access(nearest, access).map_err(|error| wrap(std::io::Error::from(error).kind()))
 }
 
 fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {

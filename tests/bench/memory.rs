@@ -143,7 +143,11 @@ async fn measure(vendors: SocketAddr, sources: &[&str]) {
     let url = format!("http://{vendors}");
     let mut command = Command::new(PROGRAM);
     command.env_clear().env("WEB_LISTEN_ADDRESS", &free).env("STORAGE_PATH", storage.path()).env("LOG_LEVEL", "error");
-    command.env("MALLOC_ARENA_MAX", "2").env("MALLOC_MMAP_THRESHOLD_", "65536").env("MALLOC_TRIM_THRESHOLD_", "131072").stdout(Stdio::null());
+    command
+        .env("MALLOC_ARENA_MAX", "2")
+        .env("MALLOC_MMAP_THRESHOLD_", "65536")
+        .env("MALLOC_TRIM_THRESHOLD_", "131072")
+        .stdout(Stdio::null());
     let wallet: Vec<&str> = sources.iter().copied().filter(|source| *source != "batches").collect();
     if !wallet.is_empty() || sources.is_empty() {
         command.env("BATCHDATA_API_TOKEN", "bench").env("BATCHDATA_BASE_URL", &url);

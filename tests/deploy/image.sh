@@ -182,7 +182,9 @@ vendor_outer=$outer vendor_pid=$pid
 until grep -q BATCHDATA_API_TOKEN= "$work/vendor.out"; do kill -0 "$vendor_outer" || fail 'the simulator ended'; sleep 0.1; done
 token=$(sed -n 's/.*BATCHDATA_API_TOKEN=\([^ ]*\).*/\1/p' "$work/vendor.out")
 new_data state
-settings=("WEB_LISTEN_ADDRESS=0.0.0.0:$port" METRICS_START_AT_ZERO=1s "BATCHDATA_API_TOKEN=$token"
+# As deploy/README.md says: only the image's user can read it. It lies in /data because that is what is mounted here.
+install -m 0400 -o 65532 -g 65532 /dev/stdin "$work/state/token" <<< "$token"
+settings=("WEB_LISTEN_ADDRESS=0.0.0.0:$port" METRICS_START_AT_ZERO=1s BATCHDATA_API_TOKEN_FILE=/data/token
     "BATCHDATA_BASE_URL=http://localhost:$vendor" "BATCHDATA_COUNT_SINCE=$(date -u -d '10 days ago' +%F)")
 start first "$root" "$work/state" "${settings[@]}" --
 wait_for first "http://127.0.0.1:$port/metrics" '^batchdata_wallet_debit_usd_total\{.*\} [0-9.]*[1-9]'

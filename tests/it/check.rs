@@ -144,6 +144,79 @@ fn check_judges_a_storage_that_it_cannot_read_by_a_warning() {
     );
 }
 
+#[test]
+fn check_finds_what_would_stop_the_exporter() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let below_a_file = file.join("data");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let (good, bad) = (directory.path().to_str().unwrap(), below_a_file.to_str().unwrap());
+    let secret = "0123456789abcdef0123456789abcdef";
+    let with = |listen, webhook, storage| {
+        [
+            ("BATCHDATA_API_TOKEN", "token"),
+            ("RIGHTFOOT_API_KEY", "key"),
+            ("RIGHTFOOT_WEBHOOK_SECRET", secret),
+            ("WEB_LISTEN_ADDRESS", listen),
+            ("WEBHOOK_LISTEN_ADDRESS", webhook),
+            ("STORAGE_PATH", storage),
+        ]
+    };
+    let any = "127.0.0.1:0";
+    let (code, out, errors) = run(&["check"], &with(any, any, good));
+    assert_eq!((code, out.as_str()), (0, "the configuration is valid\n"), "{errors}");
+    for (settings, name, words) in [
+        (with(&taken, any, good), "WEB_LISTEN_ADDRESS", "another program listens there"),
+        (with(any, &taken, good), "WEBHOOK_LISTEN_ADDRESS", "another program listens there"),
+        (with("192.0.2.1:10700", any, good), "WEB_LISTEN_ADDRESS", "this machine has no such address"),
+        (with(any, any, bad), "--storage.path", "not a directory"),
+    ] {
+        let (code, _, errors) = run(&["check"], &settings);
+        assert_eq!((code, named(&errors)), (64, vec![name]), "{errors}");
+        assert!(errors.contains(words), "{errors}");
+        // It is so: the exporter does not start.
+        let (code, _, errors) = run(&[], &settings);
+        assert_eq!(code, 1, "{errors}");
+    }
+}
+
+#[test]
+fn check_takes_the_running_exporter_for_no_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = settings(directory.path(), "http://127.0.0.1:9");
+    let exporter = Exporter::start(&settings);
+    let address = exporter.address.to_string();
+    settings.retain(|(name, _)| *name != "WEB_LISTEN_ADDRESS");
+    settings.push(("WEB_LISTEN_ADDRESS", &address));
+    let (code, _, errors) = run(&["check"], &settings);
+    assert_eq!(code, 0, "{errors}");
+    assert!(
+        errors.contains(&format!("warning: WEB_LISTEN_ADDRESS: {address} is in use, and an exporter runs")),
+        "{errors}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_online_says_what_it_calls_and_fails_for_an_unavailable_batch() {
+    let (vendors, address) = vendors().await;
+    let batch = vendors.batch(vec![vendor_simulator::NewRow::success("Chase", 100)]);
+    let ids = format!("{batch},{}", vendors.foreign_batch());
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = settings(directory.path(), &address);
+    settings.extend([("RIGHTFOOT_API_KEY", "rf_live_simulator"), ("RIGHTFOOT_BASE_URL", &address)]);
+    for (ids, expected) in [(batch.as_str(), 0), (ids.as_str(), 1)] {
+        let settings = [&settings[..], &[("RIGHTFOOT_BATCH_IDS", ids)]].concat();
+        let (code, out, errors) = run(&["check", "--online"], &settings);
+        assert_eq!(code, expected, "{out}{errors}");
+        assert_eq!(out.contains("unavailable"), expected == 1, "{out}");
+        let called = errors.lines().filter(|line| line.starts_with("calling "));
+        assert_eq!(called.count(), 4, "{errors}");
+        assert!(errors.contains("calling batchdata balance ...\n"), "{errors}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn malformed_lines_in_the_file_of_batch_ids_are_warned_of_by_their_numbers() {
     let directory = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use wallet_exporter::app::{Demo, Dependencies};
+use wallet_exporter::app::{Demo, DemoFlags, Dependencies, ScenarioName};
 use wallet_exporter::clock::{Clock as _, ManualClock};
 use wallet_exporter::config::Flags;
 use wallet_exporter::exposition::Format;
@@ -24,6 +24,10 @@ struct Running {
 
 impl Running {
     async fn start(clock: &ManualClock, storage: &Path) -> Running {
+        Running::of(ScenarioName::Story, clock, storage).await
+    }
+
+    async fn of(scenario: ScenarioName, clock: &ManualClock, storage: &Path) -> Running {
         let local = Some("127.0.0.1:0".to_owned());
         let flags = Flags {
             storage_path: Some(storage.to_str().unwrap().to_owned()),
@@ -33,7 +37,7 @@ impl Running {
             ..Flags::default()
         };
         let around = Dependencies { clock: Arc::new(clock.clone()), ..Dependencies::default() };
-        let demo = Demo::start(&flags, Vec::new(), &around).await.unwrap();
+        let demo = Demo::start(&flags, DemoFlags { scenario }, Vec::new(), &around).await.unwrap();
         let running = Running { clock: clock.clone(), demo };
         running.until("every source is up", |running| running.metrics().matches("source_up{").count() == 4).await;
         running
@@ -90,7 +94,7 @@ impl Running {
     async fn stop(self) {
         let store = Arc::clone(&self.demo.running.store);
         self.demo.running.stop_token().cancel();
-        self.demo.run().await.unwrap();
+        self.demo.run(Arc::new(self.clock.clone())).await.unwrap();
         let deadline = Instant::now() + PATIENCE;
         while Arc::strong_count(&store) > 1 {
             assert!(Instant::now() < deadline, "somebody still holds the store");
@@ -128,4 +132,147 @@ async fn the_demo_starts_again_on_another_day_with_its_ledger() {
         before = demo.counters();
         demo.stop().await;
     }
+}
+
+const BALANCE: &str = r#"batchdata_wallet_balance_usd{account="demo"}"#;
+
+impl Running {
+    /// The sum of the series that begin so and have all of these labels.
+    fn sum(&self, name: &str, labels: &[&str]) -> f64 {
+        let metrics = self.metrics();
+        let lines = metrics.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+        let chosen = lines.filter(|line| labels.iter().all(|label| line.contains(label)));
+        chosen.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
+    }
+
+    /// How many sources fail for this reason.
+    fn failing(&self, reason: &str) -> f64 {
+        self.sum("wallet_exporter_source_failing", &[&format!("reason=\"{reason}\"")])
+    }
+
+    /// A second goes by, and the exporter has a while to poll in it.
+    async fn second(&self) {
+        const LAST: &str = r#"wallet_exporter_source_last_attempt_timestamp_seconds{account="demo",vendor="batchdata",source="balance"}"#;
+        self.clock.advance(Duration::from_secs(1));
+        let now = self.clock.now().timestamp();
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(4)).await;
+            if self.value(LAST) as i64 >= now - 2 {
+                break;
+            }
+        }
+    }
+
+    /// Lets time go by until the condition holds; the seconds since the start.
+    async fn when(
+        &self,
+        began: chrono::DateTime<chrono::Utc>,
+        what: &str,
+        condition: impl Fn(&Running) -> bool,
+    ) -> i64 {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition(self) {
+            assert!(Instant::now() < deadline, "in vain: {what}\n{}", self.metrics());
+            self.second().await;
+        }
+        (self.clock.now() - began).num_seconds()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demo_shows_everything_within_three_minutes() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(at("2026-05-19T14:20:00Z"));
+    let began = clock.now();
+    let demo = Running::of(ScenarioName::Story, &clock, directory.path()).await;
+    assert!(demo.value(BALANCE) > 150.0, "it begins well");
+    assert_eq!(demo.failing("rate_limited"), 0.0);
+    let failed =
+        |demo: &Running| demo.sum("batchdata_card_transactions_total", &["kind=\"top_up\"", "status=\"failed\""]);
+    let failed_before = failed(&demo);
+
+    let unavailable = demo.when(began, "an id is wrong", |demo| {
+        demo.value(r#"rightfoot_batches{account="demo",state="unavailable"}"#) == 1.0
+    });
+    assert!(unavailable.await < 20);
+    let open = demo.when(began, "a batch is open", |demo| demo.sum("rightfoot_open_balance_checks", &[]) > 5.0).await;
+    assert!(open < 45, "{open}");
+    let critical = demo.when(began, "the balance is critical", |demo| demo.value(BALANCE) < 50.0).await;
+    assert!((40..70).contains(&critical), "{critical}");
+    // What was under way at the start has settled by now.
+    let settled_before = demo.value(SETTLED);
+    let declined = demo.when(began, "a card is declined", |demo| failed(demo) > failed_before).await;
+    assert!((70..105).contains(&declined), "{declined}");
+    assert!(demo.value(BALANCE) < 50.0, "it is low for long enough to be seen");
+    let topped_up = demo.when(began, "the balance recovers", |demo| demo.value(BALANCE) > 2_000.0).await;
+    assert!((110..130).contains(&topped_up), "{topped_up}");
+    let settled = demo.when(began, "a batch settles", |demo| demo.value(SETTLED) > settled_before).await;
+    assert!((100..160).contains(&settled), "{settled}");
+    let throttled = demo.when(began, "the vendor throttles", |demo| demo.failing("rate_limited") > 0.0).await;
+    assert!((130..160).contains(&throttled), "{throttled}");
+    let well = demo.when(began, "the vendor answers again", |demo| demo.failing("rate_limited") == 0.0).await;
+    assert!((160..200).contains(&well), "{well}");
+    demo.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_scenario_brings_what_it_says() {
+    for (scenario, seconds, low, down) in [
+        (ScenarioName::Calm, 60, false, false),
+        (ScenarioName::LowBalance, 180, true, false),
+        (ScenarioName::Outage, 120, false, true),
+        (ScenarioName::Month, 60, false, false),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new(at("2026-05-19T14:20:00Z"));
+        let began = clock.now();
+        let demo = Running::of(scenario, &clock, directory.path()).await;
+        let (mut was_low, mut was_down) = (0, 0);
+        while (clock.now() - began).num_seconds() < seconds {
+            demo.second().await;
+            was_low += u32::from(demo.sum("batchdata_wallet_balance_usd", &[]) < 50.0);
+            was_down += u32::from(demo.failing("server_error") > 0.0);
+        }
+        assert_eq!(was_low > 120, low, "{scenario:?}: low for {was_low} s");
+        assert_eq!(was_down > 60, down, "{scenario:?}: down for {was_down} s");
+        assert!(low || was_low == 0, "{scenario:?}: low for {was_low} s");
+        demo.stop().await;
+    }
+}
+
+/// The lines that a program prints, up to the first that begins so.
+fn printed(arguments: &[&str], last: &str) -> Vec<String> {
+    use std::io::BufRead as _;
+    let settings = [("WEB_LISTEN_ADDRESS", "127.0.0.1:0"), ("WEBHOOK_LISTEN_ADDRESS", "127.0.0.1:0")];
+    let mut command = crate::program::command(&settings);
+    let mut child = command.args(arguments).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let out = std::io::BufReader::new(child.stdout.take().unwrap());
+    let (send, lines) = std::sync::mpsc::channel();
+    std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+    let mut found: Vec<String> = Vec::new();
+    while !found.last().is_some_and(|line| line.starts_with(last)) {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) => found.push(line),
+            Err(error) => panic!("no line begins with {last:?}: {error}: {found:#?}"),
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    found
+}
+
+#[test]
+fn what_will_happen_is_printed_before_and_when_it_does_and_plainly_without_a_terminal() {
+    let lines = printed(&["demo"], "  now ");
+    let heading = lines.iter().position(|line| line == "What will happen, in minutes from now:").unwrap();
+    let ahead: Vec<&String> = lines[heading + 2..].iter().take_while(|line| !line.is_empty()).collect();
+    assert_eq!(ahead.len(), 9, "{lines:#?}");
+    assert!(ahead[0].starts_with("      0:0") && ahead[8].starts_with("      2:"), "{ahead:#?}");
+    let now = lines.iter().find(|line| line.starts_with("  now 0:0")).expect("the first event");
+    assert!(ahead[0].ends_with(now.split_once("  ").unwrap().1.split_once("  ").unwrap().1), "{now}");
+    assert!(!lines.concat().contains('\u{1b}'), "{lines:#?}");
+    assert!(!printed(&["demo", "--scenario", "calm"], "Press Ctrl-C").concat().contains("What will happen"));
+    let simulated =
+        printed(&["simulate", "--simulator.listen-address=127.0.0.1:0", "--simulator.scenario=outage"], "      3:");
+    assert!(simulated.concat().contains("Both vendors are down"), "{simulated:#?}");
 }

@@ -10,6 +10,7 @@ mod files;
 mod health;
 mod image;
 mod kubernetes;
+mod readme;
 mod systemd;
 mod tools;
 mod variables;

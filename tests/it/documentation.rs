@@ -1,4 +1,4 @@
-//! The README's tables against the code.
+//! The README and the documents against the code and the repository.
 
 use std::collections::BTreeSet;
 
@@ -6,9 +6,12 @@ use wallet_exporter::app::{self, variables};
 use wallet_exporter::catalog::FamilySpec;
 
 const README: &str = include_str!("../../README.md");
+const METRICS: &str = include_str!("../../docs/metrics.md");
+const CONFIGURATION: &str = include_str!("../../docs/configuration.md");
+const COUNTERS: &str = include_str!("../../docs/counters.md");
 
-fn table(begin: &str) -> Vec<&'static str> {
-    let after = README.split(begin).nth(1).unwrap_or_else(|| panic!("README has no {begin}"));
+fn table(document: &'static str, begin: &str) -> Vec<&'static str> {
+    let after = document.split(begin).nth(1).unwrap_or_else(|| panic!("there is no {begin}"));
     after.lines().skip(1).take_while(|line| !line.starts_with("<!--")).filter(|line| line.starts_with("| `")).collect()
 }
 
@@ -25,7 +28,7 @@ fn the_table_of_variables_is_the_codes() {
             format!("| `{}` | {default} | {} |", variable.name, variable.meaning)
         })
         .collect();
-    assert_eq!(table("<!-- variables -->"), expected, "\n\n{}\n", expected.join("\n"));
+    assert_eq!(table(CONFIGURATION, "<!-- variables -->"), expected, "\n\n{}\n", expected.join("\n"));
 }
 
 #[test]
@@ -38,7 +41,7 @@ fn the_table_of_metrics_is_the_codes() {
             format!("| `{}` | {} | {labels} | {} |", family.name, family.kind.word(), family.help)
         })
         .collect();
-    assert_eq!(table("<!-- metrics -->"), expected, "\n\n{}\n", expected.join("\n"));
+    assert_eq!(table(METRICS, "<!-- metrics -->"), expected, "\n\n{}\n", expected.join("\n"));
 }
 
 #[test]
@@ -54,18 +57,64 @@ fn families_are_named_as_prometheus_wants() {
     }
 }
 
+/// The reasons in the code, by the name that the metrics use.
 #[test]
-fn the_readmes_links_lead_somewhere() {
+fn the_table_of_reasons_is_the_codes() {
+    let section = METRICS.split("## Reasons").nth(1).unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let expected: Vec<&str> = wallet_exporter::upstream::Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+    assert_eq!(rows.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn every_link_of_a_document_leads_to_a_file_and_to_a_heading_in_it() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned(), "deploy/README.md".to_owned()];
+    for entry in std::fs::read_dir(root.join("docs")).unwrap() {
+        pages.push(format!("docs/{}", entry.unwrap().file_name().into_string().unwrap()));
+    }
+    assert!(pages.len() >= 10, "{pages:?}");
     let mut links = 0;
-    for link in README.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-        let path = link.split('#').next().unwrap_or_default();
-        if !path.is_empty() && !path.starts_with("http") {
-            assert!(root.join(path).exists(), "the README links {path}, which is not there");
+    for page in &pages {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.starts_with("http") {
+                continue;
+            }
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let file = if path.is_empty() { root.join(page) } else { root.join(page).parent().unwrap().join(path) };
+            assert!(file.exists(), "{page} links {link}, which is not there");
+            if !heading.is_empty() {
+                let target = std::fs::read_to_string(&file).unwrap();
+                let mut headings = target.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(' '));
+                let is_it = |found: &str| found.to_lowercase().replace(' ', "-") == heading;
+                assert!(headings.any(is_it), "{page} links {link}, and there is no such heading");
+            }
             links += 1;
         }
     }
-    assert!(links > 0);
+    assert!(links > 30, "{links}");
+}
+
+#[test]
+fn the_readme_stays_short() {
+    let lines = README.lines().count();
+    assert!(lines <= 175, "the README has {lines} lines: move details to docs/");
+}
+
+#[test]
+fn the_readme_lists_every_command() {
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_wallet-exporter")).arg("-h").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let section = README.split("## Commands\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut seen = 0;
+    for command in commands.lines().filter_map(|line| line.split_whitespace().next()) {
+        let listed = section.contains(&format!("`{command}`")) || section.contains(&format!("| `{command} "));
+        assert!(listed, "the README does not list {command}");
+        seen += 1;
+    }
+    assert!(seen >= 6, "{help}");
 }
 
 #[test]
@@ -99,10 +148,10 @@ fn the_files_in_the_readmes_commands_are_there() {
 }
 
 #[test]
-fn the_readmes_queries_parse_and_name_what_exists() {
-    let block = README.split("```promql\n").nth(1).unwrap().split("```").next().unwrap();
+fn the_documented_queries_parse_and_name_what_exists() {
+    let block = COUNTERS.split("```promql\n").nth(1).unwrap().split("```").next().unwrap();
     let queries: Vec<&str> = block.split("\n\n").collect();
-    assert_eq!(queries.len(), 3);
+    assert_eq!(queries.len(), 4);
     for query in queries {
         promql_parser::parser::parse(query).unwrap_or_else(|fault| panic!("{query}: {fault}"));
         let words = query

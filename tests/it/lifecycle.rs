@@ -277,14 +277,14 @@ async fn the_demo_shows_every_family_that_its_data_can_produce() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_readmes_queries_work_on_the_file() {
+async fn the_documented_queries_work_on_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let (vendors, address) = vendors().await;
     vendors.spend(SystemClock.now(), "api_request", "/x", Usd::from_cents(125));
     let exporter = Exporter::start(&settings(directory.path(), &address));
     exporter.until_ready();
-    let readme = include_str!("../../README.md");
-    let queries: Vec<String> = readme
+    let document = include_str!("../../docs/storage.md");
+    let queries: Vec<String> = document
         .split("sqlite3 -readonly data/wallet-exporter.db \"")
         .skip(1)
         .map(|rest| rest.split('"').next().unwrap().split_whitespace().collect::<Vec<_>>().join(" "))

@@ -143,7 +143,7 @@ impl Rig {
 
     /// What `check --online` prints, and whether all is well.
     pub async fn check_online(&self) -> (String, bool) {
-        check_online(&self.config().unwrap(), &self.dependencies()).await.unwrap()
+        check_online(&self.config().unwrap(), &self.dependencies(), |_| ()).await.unwrap()
     }
 
     pub async fn try_start(&mut self) -> Result<(), AppError> {

@@ -41,9 +41,9 @@ async fn paths_and_methods() {
 }
 
 #[tokio::test]
-async fn every_address_of_the_readme_answers() {
-    let readme = include_str!("../../../README.md");
-    let section = readme.split("## Addresses\n").nth(1).unwrap().split("\n## ").next().unwrap();
+async fn every_documented_address_answers() {
+    let document = include_str!("../../../docs/http-api.md");
+    let section = document.split("<!-- addresses -->\n").nth(1).unwrap().split("<!-- end -->").next().unwrap();
     let running = serve(Options { enable_lifecycle: true, ..options() }, FakeSite::new(small)).await;
     let mut asked = 0;
     for line in section.lines() {
@@ -58,7 +58,11 @@ async fn every_address_of_the_readme_answers() {
 #[tokio::test]
 async fn the_documents_of_this_version_are_pages_with_an_anchor_for_each_heading() {
     let running = start().await;
-    for (path, file) in [("/documentation", "README.md"), ("/runbooks", "deploy/prometheus/runbooks.md")] {
+    let documents = ["README.md", "docs/metrics.md", "docs/configuration.md", "docs/counters.md", "docs/storage.md"];
+    let documents =
+        documents.iter().chain(&["docs/http-api.md", "docs/security.md"]).map(|file| ("/documentation", *file));
+    let mut headings = 0;
+    for (path, file) in documents.chain([("/runbooks", "deploy/prometheus/runbooks.md")]) {
         let answer = get(running.address, path).await;
         assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
         assert!(answer.header("content-security-policy").starts_with("default-src 'none'"));
@@ -66,17 +70,40 @@ async fn the_documents_of_this_version_are_pages_with_an_anchor_for_each_heading
         assert!(!html.contains("<script") && !html.contains("<!--"));
         let text = std::fs::read_to_string(format!("{}/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         let mut fenced = false;
-        let mut headings = 0;
         for line in text.lines() {
             fenced ^= line.starts_with("```");
             let Some(heading) = line.strip_prefix("## ").filter(|_| !fenced) else { continue };
             let words = heading.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
             let anchor = words.map(str::to_lowercase).collect::<Vec<_>>().join("-");
-            assert!(html.contains(&format!("<h2 id=\"{anchor}\">")), "{path} has no {anchor}");
+            assert_eq!(html.matches(&format!("<h2 id=\"{anchor}\">")).count(), 1, "{path}: {anchor} of {file}");
             headings += 1;
         }
-        assert!(headings > 5, "{path}");
     }
+    assert!(headings > 30, "{headings}");
+}
+
+#[tokio::test]
+async fn a_link_of_a_document_leads_to_the_web_or_to_an_anchor_that_is_there() {
+    let running = start().await;
+    let pages = [("/documentation", get(running.address, "/documentation").await.text())]
+        .into_iter()
+        .chain([("/runbooks", get(running.address, "/runbooks").await.text())])
+        .collect::<std::collections::BTreeMap<_, _>>();
+    let mut within = 0;
+    for (page, html) in &pages {
+        assert!(!html.contains("<img"), "pictures are not served");
+        for link in html.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            if link.starts_with("https://") || link.starts_with("http://") || link.starts_with("data:") || link == "/" {
+                continue;
+            }
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let path = if path.is_empty() { page } else { path };
+            let html = pages.get(path).unwrap_or_else(|| panic!("{page} links {link}"));
+            assert!(anchor.is_empty() || html.contains(&format!("id=\"{anchor}\"")), "{page} links {link}");
+            within += 1;
+        }
+    }
+    assert!(within > 10, "{within}");
 }
 
 #[tokio::test]
