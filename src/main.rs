@@ -6,56 +6,19 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
 use wallet_exporter::app::{self, AppError, Dependencies};
-use wallet_exporter::config::{self, Config, Flags, Process, VARIABLES};
+use wallet_exporter::config::{self, Config, Process};
 use wallet_exporter::printable::printable;
 
-/// Prometheus exporter for prepaid data-API wallets: when does the money run out, and where does it go?
-#[derive(Debug, Parser)]
-#[command(name = "wallet-exporter", version = VERSION, disable_help_subcommand = true)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    flags: Flags,
-}
+// Not beside this file: there it would be a module of the library's list.
+#[path = "main/arguments.rs"]
+mod arguments;
+use arguments::{Arguments, Command};
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Poll the vendors in the background and serve the metrics (the default)
-    Serve,
-    /// Try it out: exporter and vendor simulator in one process, no credentials
-    #[cfg(feature = "demo")]
-    Demo,
-    /// Validate the configuration; all errors are listed at once
-    Check {
-        /// Also call every endpoint once and say what to fix; nothing is written
-        #[arg(long)]
-        online: bool,
-    },
-    /// Poll every source once and print the exposition; nothing is written
-    Dump,
-    /// Ask the exporter that runs here whether it is healthy, for container engines
-    Healthcheck,
-    /// Run the vendor simulator alone
-    #[cfg(feature = "demo")]
-    Simulate(app::SimulateFlags),
-}
-
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("GIT_REVISION"), ")");
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    let listed: Vec<String> = VARIABLES
-        .iter()
-        .map(|variable| match variable.default {
-            "" => format!("  {}: {}", variable.name, variable.meaning),
-            default => format!("  {}: {} [default: {default}]", variable.name, variable.meaning),
-        })
-        .collect();
-    let help = format!("Environment:\n{}", listed.join("\n").replace('`', ""));
-    let matches = Arguments::command().after_long_help(help).try_get_matches();
+    let matches = arguments::command().try_get_matches();
     let arguments = matches.and_then(|matches| {
         use clap::FromArgMatches as _;
         Arguments::from_arg_matches(&matches)
