@@ -15,5 +15,5 @@ rpmbuild -bb --quiet --target "$machine-linux" --define "_topdir $work/rpm" --de
     --define 'debug_package %{nil}' --define '_build_id_links none' --define '_buildhost localhost' \
     --define 'source_date_epoch_from_changelog 0' --define 'use_source_date_epoch_as_buildtime 1' \
     --define 'build_mtime_policy clamp_to_source_date_epoch' --define 'clamp_mtime_to_source_date_epoch 1' \
-    --define '_binary_payload w19.xzdio' --buildroot "$work/root" "$here/wallet-exporter.spec"
+    --define '_rpmformat 4' --define '_binary_payload w19.xzdio' --buildroot "$work/root" "$here/wallet-exporter.spec"
 cp "$work"/rpm/RPMS/*/*.rpm "$directory/wallet-exporter-$version-1.$machine.rpm"
