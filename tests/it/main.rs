@@ -18,6 +18,7 @@ mod ledger;
 mod lifecycle;
 mod output;
 mod program;
+mod release;
 mod rig;
 mod serving;
 mod simulator;
