@@ -11,7 +11,7 @@ install -D -m 0644 "$tree/LICENSE" "$work/files/usr/share/licenses/wallet-export
 find "$work/files" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 # The files are ready: nothing is stripped, compressed or looked into.
 rpmbuild -bb --quiet --target "$machine-linux" --define "_topdir $work/rpm" --define "package_version $version" \
-    --define "files $work/files" --define '_unitdir /usr/lib/systemd/system' --define '__os_install_post %{nil}' \
+    --define "release_files $work/files" --define '_unitdir /usr/lib/systemd/system' --define '__os_install_post %{nil}' \
     --define 'debug_package %{nil}' --define '_build_id_links none' --define '_buildhost localhost' \
     --define 'source_date_epoch_from_changelog 0' --define 'use_source_date_epoch_as_buildtime 1' \
     --define 'build_mtime_policy clamp_to_source_date_epoch' --define 'clamp_mtime_to_source_date_epoch 1' \

@@ -4,6 +4,7 @@
 # of a lower version: what a package does at an upgrade is its scripts'.
 #   packages.sh DIRECTORY
 set -euo pipefail
+shopt -s nullglob
 cd "$(dirname "$0")/../.."
 if [ "${PACKAGES_ARE_SEPARATE:-}" != yes ]; then
     export PACKAGES_ARE_SEPARATE=yes
@@ -19,7 +20,7 @@ trap 'kill $(jobs -p) 2> /dev/null || true; umount "$work"/*/proc 2> /dev/null |
 fresh=$target/release-tools/debian.tar
 if [ ! -e "$fresh" ]; then
     valid=$(apt-config shell value Acquire::Check-Valid-Until)
-    mmdebstrap --quiet --variant=minbase ${valid:+--aptopt="Acquire::Check-Valid-Until \"$(eval "$valid"; echo "$value")\""} \
+    mmdebstrap --quiet --format=tar --variant=minbase ${valid:+--aptopt="Acquire::Check-Valid-Until \"$(eval "$valid"; echo "$value")\""} \
         bookworm "$fresh.part"
     mv "$fresh.part" "$fresh"
 fi
