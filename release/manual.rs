@@ -15,10 +15,31 @@ mod arguments;
 fn write(directory: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(directory)?;
     clap_mangen::generate_to(arguments::command(), directory)?;
-    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+    for shell in [Shell::Bash, Shell::Zsh] {
         clap_complete::generate_to(shell, &mut arguments::command(), "wallet-exporter", directory)?;
     }
-    Ok(())
+    std::fs::write(directory.join("wallet-exporter.fish"), fish()?)
+}
+
+/// fish's completions. clap's ask `argparse` where the command stands, which refuses flags with a dot and so completes
+/// nothing; here it is the first word that is a command.
+fn fish() -> std::io::Result<String> {
+    let mut command = arguments::command();
+    let mut bytes = Vec::new();
+    clap_complete::generate(Shell::Fish, &mut command, "wallet-exporter", &mut bytes);
+    let text = String::from_utf8(bytes).map_err(std::io::Error::other)?;
+    let commands: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    let search = format!(
+        "    for word in $cmd\n        if contains -- $word {}\n            echo $word\n            return 1\n        end\n    end\n",
+        commands.join(" ")
+    );
+    let place = text.find("    argparse -s ").and_then(|begin| {
+        let length = text.get(begin..)?.find("    return 0\n")?;
+        Some((begin, begin + length))
+    });
+    let (begin, end) =
+        place.ok_or_else(|| std::io::Error::other("clap writes fish's completions in another way now"))?;
+    Ok([&text[..begin], &search, &text[end..]].concat())
 }
 
 fn main() -> ExitCode {

@@ -46,7 +46,7 @@ start() {
     done
     mapfile -t environment < <(sed -n 's/^Environment=//p' "$unit" | sed 's|%S|/var/lib|'; grep -E '^[A-Z_]+=' "$root/etc/wallet-exporter/wallet-exporter.env")
     # shellcheck disable=SC2086
-    env -i "${environment[@]}" setpriv --no-new-privs chroot --userspec="$uid:$uid" --groups= "$root" $command > "$work/log" 2>&1 &
+    env -i "${environment[@]}" /usr/bin/setpriv --no-new-privs /usr/sbin/chroot --userspec="$uid:$uid" --groups= "$root" $command > "$work/log" 2>&1 &
     service=$!
 }
 stop() { kill -TERM "$service"; wait "$service" || { cat "$work/log"; fail "it ended with $?"; }; }
