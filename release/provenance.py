@@ -43,7 +43,10 @@ def main(revision, version, *files):
                     "architectures": os.environ["ARCHITECTURES"].split(),
                     "imageRepository": os.environ["IMAGE_REPOSITORY"],
                 },
-                "internalParameters": {"sourceDateEpoch": int(os.environ["SOURCE_DATE_EPOCH"])},
+                "internalParameters": {
+                    "sourceDateEpoch": int(os.environ["SOURCE_DATE_EPOCH"]),
+                    "optimised": os.environ["QUICK"] != "yes",
+                },
                 "resolvedDependencies": [
                     {"name": "source", "digest": {"gitCommit": revision}},
                     {"name": "Cargo.lock", "digest": {"sha256": digest("/src/Cargo.lock")}},
