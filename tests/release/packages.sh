@@ -136,7 +136,7 @@ for file in usr/share/man/man1/wallet-exporter.1.gz usr/share/bash-completion/co
 "${apt[@]}" --remove wallet-exporter > /dev/null 2>&1 || fail 'dpkg --remove'
 only_the_program_is_gone
 "${apt[@]}" --purge wallet-exporter > /dev/null 2>&1 || fail 'dpkg --purge'
-left=$(find "$root" -xdev -path '*wallet-exporter*' ! -path "$root/tmp/*")
+left=$(find "$root" -xdev -path '*wallet-exporter*' ! -path "$root/tmp/*" ! -path "$root/run/*")
 [ -z "$left" ] || fail "purging left $left"
 dpkg-deb --info "$files/wallet-exporter_${version}_arm64.deb" | grep -q '^ Architecture: arm64$' || fail 'the arm64 package'
 dpkg-deb --fsys-tarfile "$files/wallet-exporter_${version}_arm64.deb" | tar -xO ./usr/bin/wallet-exporter | file - | grep -q aarch64 || fail 'the arm64 package holds another program'
