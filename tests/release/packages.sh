@@ -139,7 +139,8 @@ only_the_program_is_gone
 left=$(find "$root" -xdev -path '*wallet-exporter*' ! -path "$root/tmp/*" ! -path "$root/run/*")
 [ -z "$left" ] || fail "purging left $left"
 dpkg-deb --info "$files/wallet-exporter_${version}_arm64.deb" | grep -q '^ Architecture: arm64$' || fail 'the arm64 package'
-dpkg-deb --fsys-tarfile "$files/wallet-exporter_${version}_arm64.deb" | tar -xO ./usr/bin/wallet-exporter | file - | grep -q aarch64 || fail 'the arm64 package holds another program'
+dpkg-deb --fsys-tarfile "$files/wallet-exporter_${version}_arm64.deb" | tar -xO ./usr/bin/wallet-exporter > "$work/arm64"
+readelf -h "$work/arm64" | grep -q AArch64 || fail 'the arm64 package holds another program'
 
 # --- RPM -----------------------------------------------------------------------------------------------------------------
 new_root rpm
