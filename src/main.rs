@@ -6,61 +6,19 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
 use wallet_exporter::app::{self, AppError, Config, Dependencies};
-use wallet_exporter::config::{self, Flags, Process};
+use wallet_exporter::config::{self, Process};
 use wallet_exporter::printable::printable;
 
-/// Prometheus exporter for prepaid data-API wallets: when does the money run out, and where does it go?
-#[derive(Debug, Parser)]
-#[command(name = "wallet-exporter", version = VERSION, disable_help_subcommand = true)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    flags: Flags,
-}
+// Not beside this file: there it would be a module of the library's list.
+#[path = "main/arguments.rs"]
+mod arguments;
+use arguments::{Arguments, Command};
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Poll the vendors in the background and serve the metrics (the default)
-    Serve,
-    /// Run the exporter with simulated vendors, without credentials
-    ///
-    /// Variables that begin with BATCHDATA_ or RIGHTFOOT_ have no effect, and neither has STORAGE_PATH: nothing is stored
-    /// unless --storage.path names a directory.
-    #[cfg(feature = "demo")]
-    Demo(app::DemoFlags),
-    /// Validate the configuration and list all errors at once
-    Check {
-        /// Also call every endpoint once and say what to fix. Nothing is written
-        #[arg(long)]
-        online: bool,
-        /// Print the accounts file (--config.file) that means the same as the variables; nothing is validated
-        #[arg(long, conflicts_with = "online")]
-        print_config: bool,
-    },
-    /// Poll every source once and print the metrics. Nothing is written
-    Dump,
-    /// Ask the exporter on this machine whether it is healthy
-    Healthcheck,
-    /// Run the vendor simulator alone
-    #[cfg(feature = "demo")]
-    Simulate(app::SimulateFlags),
-}
-
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("GIT_REVISION"), ")");
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    let listed: Vec<String> = app::variables()
-        .map(|variable| match variable.default {
-            "" => format!("  {}: {}", variable.name, variable.meaning),
-            default => format!("  {}: {} [default: {default}]", variable.name, variable.meaning),
-        })
-        .collect();
-    let help = format!("Environment:\n{}", listed.join("\n").replace('`', ""));
-    let matches = Arguments::command().after_long_help(help).try_get_matches();
+    let matches = arguments::command().try_get_matches();
     let arguments = matches.and_then(|matches| {
         use clap::FromArgMatches as _;
         Arguments::from_arg_matches(&matches)

@@ -5,13 +5,13 @@ import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
 const [modules, ...files] = process.argv.slice(2);
-const kinds = await import(
-  pathToFileURL(`${modules}/@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/index.js`)
-);
 for (const file of files) {
   const object = JSON.parse(readFileSync(file, "utf8"));
   const name = `${object.kind} ${object.metadata?.name}`;
   try {
+    const kinds = await import(
+      pathToFileURL(`${modules}/@kubernetes-models/prometheus-operator/${object.apiVersion}/index.js`)
+    );
     new kinds[object.kind](object).validate();
     console.log(`${name}: valid`);
   } catch (error) {

@@ -1,4 +1,4 @@
-//! What people deploy: the image's recipe, compose, Kubernetes, systemd.
+//! What people deploy: the image's recipe, compose, Kubernetes, Helm, systemd.
 //!
 //! Flows in: the files of `Dockerfile`, `deploy` and `grafana`. Flows out: a failure for each of them that names what the
 //! program does not know, mounts what does not exist, differs from its original, or is refused by the tool that people
@@ -8,6 +8,7 @@
 mod compose;
 mod files;
 mod health;
+mod helm;
 mod image;
 mod kubernetes;
 mod readme;

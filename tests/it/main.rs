@@ -19,6 +19,7 @@ mod ledger;
 mod lifecycle;
 mod output;
 mod program;
+mod release;
 mod rig;
 mod serving;
 mod simulator;

@@ -7,9 +7,10 @@ use wallet_exporter::app::variables;
 use super::files::{text, under, yaml};
 
 /// Read by the HTTP client that the program uses, and documented with its own.
-const PROXY: [&str; 2] = ["HTTPS_PROXY", "NO_PROXY"];
+pub const PROXY: [&str; 2] = ["HTTPS_PROXY", "NO_PROXY"];
 
-fn is_known(name: &str) -> bool {
+/// Whether the program, or its HTTP client, reads this variable.
+pub fn is_known(name: &str) -> bool {
     variables().any(|variable| variable.name == name) || PROXY.contains(&name)
 }
 
@@ -29,6 +30,11 @@ pub fn assigned(environment_file: &str) -> BTreeSet<&str> {
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|character: char| !character.is_ascii_uppercase() && !character.is_ascii_digit() && character != '_')
+}
+
+/// The words that are meant for the program.
+pub fn words_of(text: &str) -> Vec<String> {
+    words(text).filter(|word| PREFIXES.iter().any(|prefix| word.starts_with(prefix))).map(str::to_owned).collect()
 }
 
 #[test]
@@ -69,8 +75,8 @@ fn no_file_names_a_variable_that_the_program_does_not_know() {
     files.extend(["Dockerfile", "deploy/compose.yaml", "deploy/.env.example", "deploy/README.md"].map(str::to_owned));
     let mut seen = 0;
     for file in &files {
-        for word in words(&text(file)).filter(|word| PREFIXES.iter().any(|prefix| word.starts_with(prefix))) {
-            assert!(is_known(word), "{file} names {word}");
+        for word in words_of(&text(file)) {
+            assert!(is_known(&word), "{file} names {word}");
             seen += 1;
         }
     }

@@ -1,0 +1,58 @@
+//! The command line: the commands and flags, with their help. Also read by the generator of the manual page and of the
+//! shell completions.
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use wallet_exporter::app::variables;
+use wallet_exporter::config::Flags;
+
+/// Prometheus exporter for prepaid data-API wallets: when does the money run out, and where does it go?
+#[derive(Debug, Parser)]
+#[command(name = "wallet-exporter", version = VERSION, disable_help_subcommand = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Poll the vendors in the background and serve the metrics (the default)
+    Serve,
+    /// Run the exporter with simulated vendors, without credentials
+    ///
+    /// Variables that begin with BATCHDATA_ or RIGHTFOOT_ have no effect, and neither has STORAGE_PATH: nothing is stored
+    /// unless --storage.path names a directory.
+    #[cfg(feature = "demo")]
+    Demo(wallet_exporter::app::DemoFlags),
+    /// Validate the configuration and list all errors at once
+    Check {
+        /// Also call every endpoint once and say what to fix. Nothing is written
+        #[arg(long)]
+        online: bool,
+        /// Print the accounts file (--config.file) that means the same as the variables; nothing is validated
+        #[arg(long, conflicts_with = "online")]
+        print_config: bool,
+    },
+    /// Poll every source once and print the metrics. Nothing is written
+    Dump,
+    /// Ask the exporter on this machine whether it is healthy
+    Healthcheck,
+    /// Run the vendor simulator alone
+    #[cfg(feature = "demo")]
+    Simulate(wallet_exporter::app::SimulateFlags),
+}
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("GIT_REVISION"), ")");
+
+/// The command line, with the environment variables in the long help.
+pub fn command() -> clap::Command {
+    let listed: Vec<String> = variables()
+        .map(|variable| match variable.default {
+            "" => format!("  {}: {}", variable.name, variable.meaning),
+            default => format!("  {}: {} [default: {default}]", variable.name, variable.meaning),
+        })
+        .collect();
+    let help = format!("Environment:\n{}", listed.join("\n").replace('`', ""));
+    Arguments::command().after_long_help(help)
+}
