@@ -40,12 +40,14 @@ RUN install -D target/release/wallet-exporter /image/usr/local/bin/wallet-export
 FROM scratch
 COPY --from=build /image /
 # SQLITE_TMPDIR: a large sort may want a temporary file, and the root is meant to be mounted read-only.
-# MALLOC_ARENA_MAX is glibc's: two heaps do for six threads that hardly allocate, and save up to a megabyte.
+# MALLOC_* are glibc's: two heaps do for six threads that hardly allocate, and large blocks are given back after use.
 ENV WEB_LISTEN_ADDRESS=:10700 \
     WEBHOOK_LISTEN_ADDRESS=:10701 \
     STORAGE_PATH=/data \
     SQLITE_TMPDIR=/data \
-    MALLOC_ARENA_MAX=2
+    MALLOC_ARENA_MAX=2 \
+    MALLOC_MMAP_THRESHOLD_=65536 \
+    MALLOC_TRIM_THRESHOLD_=131072
 USER 65532:65532
 VOLUME ["/data"]
 EXPOSE 10700 10701

@@ -210,7 +210,19 @@ impl Config {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.lookalikes.clone();
-        warnings.extend(self.accounts.iter().flat_map(|account| account.config.warnings()));
+        // What holds for many accounts is said once.
+        let mut by_text: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for account in &self.accounts {
+            for warning in account.config.warnings() {
+                by_text.entry(warning).or_default().push(account.config.name());
+            }
+        }
+        warnings.extend(by_text.into_iter().map(|(warning, accounts)| match accounts.as_slice() {
+            _ if self.accounts.len() <= INTEGRATIONS.len() => warning,
+            [account] => format!("account {account}: {warning}"),
+            [first, more @ ..] => format!("account {first} and {} more: {warning}", more.len()),
+            [] => warning,
+        }));
         let secrets = self.accounts.iter().flat_map(|account| account.config.secrets());
         let private = secrets.filter_map(|secret| secret.file()).chain(self.process.storage.as_deref());
         warnings.extend(private.filter_map(file::exposure));

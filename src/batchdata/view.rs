@@ -211,7 +211,8 @@ pub struct BurnStatus {
 pub fn details(wallet: &WalletStatus, count_since: Option<DateTime<Utc>>) -> Details {
     let mut fields = serde_json::Map::new();
     fields.insert("wallet".to_owned(), serde_json::to_value(wallet).unwrap_or_default());
-    Details { count_since, fields, rows: rows(wallet), headline: headline(wallet), attention: Vec::new() }
+    let runs_out = wallet.burn.iter().filter_map(|burn| burn.empty_at).min();
+    Details { count_since, fields, rows: rows(wallet), headline: headline(wallet), runs_out, attention: Vec::new() }
 }
 
 fn decimal(text: Option<&String>) -> Option<Decimal> {

@@ -8,6 +8,7 @@ mod text;
 use std::fmt::Write;
 use std::sync::LazyLock;
 
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, X_FRAME_OPTIONS};
 use axum::response::{Html, IntoResponse as _, Response};
 use base64::Engine as _;
@@ -23,7 +24,7 @@ const STYLE: &str = include_str!("page/style.css");
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let digest = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'; \
+        "default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'self'; \
          frame-ancestors 'none'"
     );
     HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
@@ -32,9 +33,18 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 /// How often the page loads itself again.
 const REFRESH_SECONDS: u32 = 15;
 
-/// The page as an answer. `still` leaves out the refresh.
-pub(super) fn answer(status: &Status, telemetry_path: &str, still: bool) -> Response {
-    respond(render(status, telemetry_path, still))
+/// With more accounts than this the page lists them, and shows one at a time.
+const MOST_SECTIONS: usize = 10;
+
+/// The page as an answer, the worst account first. `still` leaves out the refresh; `account` asks for one account name.
+pub(super) fn answer(mut status: Status, telemetry_path: &str, still: bool, account: Option<&str>) -> Response {
+    // A stable sort: equals stay in the order of the configuration.
+    status.accounts.sort_by_cached_key(AccountStatus::order);
+    let code = match account {
+        Some(name) if status.accounts.iter().all(|found| found.account != name) => StatusCode::NOT_FOUND,
+        _ => StatusCode::OK,
+    };
+    (code, respond(render(&status, telemetry_path, still, account))).into_response()
 }
 
 /// HTML as an answer.
@@ -54,7 +64,7 @@ pub(super) fn head(title: &str, meta: &str) -> String {
 }
 
 // Writing to a string cannot fail, so the results below are dropped.
-fn render(status: &Status, telemetry_path: &str, still: bool) -> String {
+fn render(status: &Status, telemetry_path: &str, still: bool, account: Option<&str>) -> String {
     let (word, class) = overall(status);
     let refresh = format!("<meta http-equiv=\"refresh\" content=\"{REFRESH_SECONDS}\">\n");
     let mut out = head(word, if still { "" } else { &refresh });
@@ -68,8 +78,19 @@ fn render(status: &Status, telemetry_path: &str, still: bool) -> String {
         escape(telemetry_path)
     );
     warnings(&mut out, status);
-    for account in &status.accounts {
-        section(&mut out, status, account);
+    let asked = |found: &&AccountStatus| account.is_none_or(|name| found.account == name);
+    if account.is_none() && status.accounts.len() > MOST_SECTIONS {
+        overview(&mut out, status);
+    } else {
+        if let Some(name) = account {
+            let _ = writeln!(out, "<p><a href=\"/\">All accounts</a></p>");
+            if !status.accounts.iter().any(|found| found.account == name) {
+                let _ = writeln!(out, "<section><p>No account is named {}.</p></section>", escape(name));
+            }
+        }
+        for account in status.accounts.iter().filter(asked) {
+            section(&mut out, status, account);
+        }
     }
     if status.accounts.is_empty() {
         out.push_str("<section><h2>Accounts</h2><p>No vendor account is configured.</p></section>\n");
@@ -132,6 +153,57 @@ fn warnings(out: &mut String, status: &Status) {
     out.push_str("</ul>\n</section>\n");
 }
 
+/// A row for each account.
+fn overview(out: &mut String, status: &Status) {
+    let standings: Vec<_> = status.accounts.iter().map(AccountStatus::standing).collect();
+    let count = |severity| standings.iter().filter(|(found, _)| *found == severity).count();
+    let _ = writeln!(
+        out,
+        "<section aria-labelledby=\"accounts\">\n<h2 id=\"accounts\">{} accounts</h2>\n\
+         <p>{} critical, {} with a warning, {} working. The worst are first.</p>\n\
+         <form action=\"/\"><label>Account <input name=\"account\"></label> <button>Show</button></form>\n\
+         <table><thead><tr><th scope=\"col\">Account</th><th scope=\"col\">State</th><th scope=\"col\"></th>\
+         <th scope=\"col\">Empty</th></tr></thead><tbody>",
+        status.accounts.len(),
+        count(Some(Severity::Critical)),
+        count(Some(Severity::Warning)),
+        count(None)
+    );
+    for (account, (severity, words)) in status.accounts.iter().zip(standings) {
+        let name = escape(&account.account);
+        let row = account.details.rows.first();
+        let first = row.and_then(|row| Some((row.term, row.lines.first()?.first()?)));
+        let first = first.map(|(term, piece)| format!("{term} {}", show(status, piece))).unwrap_or_default();
+        let empty = account.details.runs_out.map(|at| time(status.now, at)).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "<tr><td><a href=\"/?account={name}\">{name}</a> <span class=\"quiet\">{}</span><td class=\"{}\">{words}\
+             <td>{first}<td>{empty}",
+            escape(&account.title),
+            class(severity)
+        );
+    }
+    out.push_str("</tbody></table>\n</section>\n");
+}
+
+fn class(severity: Option<Severity>) -> &'static str {
+    match severity {
+        None => "good",
+        Some(Severity::Warning) => "wait",
+        Some(Severity::Critical) => "bad",
+    }
+}
+
+fn show(status: &Status, piece: &Piece) -> String {
+    match piece {
+        Piece::Text(text) => escape(text).into_owned(),
+        Piece::Time(at) => time(status.now, *at),
+        Piece::Marked(severity, text) => {
+            format!("<span class=\"{}\">{}</span>", class(Some(*severity)), escape(text))
+        }
+    }
+}
+
 fn section(out: &mut String, status: &Status, account: &AccountStatus) {
     let id = format!("{}-{}", escape(&account.vendor), escape(&account.account));
     let _ = writeln!(
@@ -152,18 +224,7 @@ fn section(out: &mut String, status: &Status, account: &AccountStatus) {
 }
 
 fn lines(status: &Status, row: &DetailRow) -> String {
-    let piece = |piece: &Piece| match piece {
-        Piece::Text(text) => escape(text).into_owned(),
-        Piece::Time(at) => time(status.now, *at),
-        Piece::Marked(severity, text) => {
-            let class = match severity {
-                Severity::Warning => "wait",
-                Severity::Critical => "bad",
-            };
-            format!("<span class=\"{class}\">{}</span>", escape(text))
-        }
-    };
-    let lines = row.lines.iter().map(|pieces| pieces.iter().map(piece).collect());
+    let lines = row.lines.iter().map(|pieces| pieces.iter().map(|piece| show(status, piece)).collect());
     lines.collect::<Vec<String>>().join("<br>")
 }
 

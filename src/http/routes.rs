@@ -182,8 +182,15 @@ async fn targets(State(shared): State<Shared>, headers: HeaderMap) -> Response {
 }
 
 async fn page(State(shared): State<Shared>, uri: Uri) -> Response {
-    let still = uri.query() == Some("refresh=off");
-    page::answer(&shared.site.status(), &shared.options.telemetry_path, still)
+    let (mut still, mut account) = (false, None);
+    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        match &*name {
+            "refresh" => still = value == "off",
+            "account" if !value.is_empty() => account = Some(value.into_owned()),
+            _ => {}
+        }
+    }
+    page::answer(shared.site.status(), &shared.options.telemetry_path, still, account.as_deref())
 }
 
 async fn ready(State(shared): State<Shared>) -> (StatusCode, &'static str) {

@@ -54,6 +54,37 @@ pub struct AccountStatus {
     pub sources: Vec<SourceStatus>,
 }
 
+impl AccountStatus {
+    /// Whether a source of it is failing.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.sources.iter().any(|source| matches!(source.state, SourceState::Failing | SourceState::Stale))
+    }
+
+    /// The state of the account in a few words, and how bad it is; `None` if nothing is bad.
+    #[must_use]
+    pub fn standing(&self) -> (Option<Severity>, &'static str) {
+        let headline = self.details.headline.as_ref();
+        match headline {
+            Some(headline) if headline.severity == Severity::Critical || !self.is_failing() => {
+                (Some(headline.severity), headline.text)
+            }
+            _ if self.is_failing() => (Some(Severity::Critical), "Some sources are failing"),
+            _ if self.sources.iter().any(|source| source.state == SourceState::Waiting) => {
+                (Some(Severity::Warning), "Waiting for first answers")
+            }
+            _ => (None, "Working"),
+        }
+    }
+
+    /// Sorts the worst first: what is said of the account, then what runs out soonest.
+    #[must_use]
+    pub fn order(&self) -> impl Ord + use<> {
+        let worst = std::cmp::Reverse((self.standing().0, self.details.headline.clone()));
+        (worst, self.details.runs_out.map_or(i64::MAX, |at| at.timestamp()))
+    }
+}
+
 /// What is to be shown of an account beside its sources.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Details {
@@ -68,6 +99,9 @@ pub struct Details {
     /// The worst that can be said of it; the headline of the page.
     #[serde(skip)]
     pub headline: Option<Headline>,
+    /// When the account runs out of what it is for, at the worst of the known rates.
+    #[serde(skip)]
+    pub runs_out: Option<DateTime<Utc>>,
     /// What a person should look at, such as single batches.
     #[serde(skip)]
     pub attention: Vec<Attention>,

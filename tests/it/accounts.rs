@@ -10,7 +10,8 @@ use wallet_exporter::config::Flags;
 use wallet_exporter::{batchdata, rightfoot};
 
 use crate::rig::{Rig, at, vendor_clock};
-use crate::serving::fixture::get;
+use crate::serving::fixture::{get, until};
+use crate::serving::prometheus::{binaries, run};
 
 const FILE: &str = r#"
 defaults:
@@ -357,4 +358,47 @@ fn the_documented_file_is_one() {
     let path = directory.path().join("accounts.yml");
     std::fs::write(&path, example).unwrap();
     assert_eq!(load(&path, &[]).unwrap().accounts.len(), 3);
+}
+
+/// The values of a query, by instance; empty while Prometheus does not answer.
+async fn by_instance(prometheus: std::net::SocketAddr, query: &str) -> std::collections::BTreeMap<String, String> {
+    let mut found = std::collections::BTreeMap::new();
+    if tokio::net::TcpStream::connect(prometheus).await.is_err() {
+        return found;
+    }
+    let query: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
+    let text = get(prometheus, &format!("/api/v1/query?query={query}")).await.text();
+    let (Some(from), Some(to)) = (text.find('{'), text.rfind('}')) else { return found };
+    let Ok(json) = serde_json::from_str::<Value>(&text[from..=to]) else { return found };
+    for result in json["data"]["result"].as_array().into_iter().flatten() {
+        let instance = result["metric"]["instance"].as_str().unwrap_or_default().to_owned();
+        found.insert(instance, result["value"][1].as_str().unwrap_or_default().to_owned());
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_prometheus_finds_and_scrapes_each_account() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = three_accounts(directory.path()).await;
+    let web = rig.web().unwrap();
+    for binary in binaries() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = format!(
+            "scrape_configs:\n- job_name: wallet\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  http_sd_configs:\n  \
+             - {{url: 'http://{web}/api/v1/targets', refresh_interval: 1s}}\n  relabel_configs:\n  \
+             - {{action: labelmap, regex: __meta_wallet_exporter_label_(.+)}}\n"
+        );
+        let (_running, prometheus) = run(&binary, folder.path(), &config);
+        let targets = ["", "/007", "/checks", "/growth"].map(|name| format!("{web}{name}"));
+        until("all targets are up", async || {
+            let up = by_instance(prometheus, "up == 1").await;
+            targets.iter().all(|target| up.contains_key(target))
+        })
+        .await;
+        let balance = by_instance(prometheus, r#"batchdata_wallet_balance_usd{team="growth"}"#).await;
+        assert_eq!(balance.keys().collect::<Vec<_>>(), [&targets[3]], "{}", binary.display());
+        let own = by_instance(prometheus, "wallet_exporter_build_info").await;
+        assert_eq!(own.keys().collect::<Vec<_>>(), [&targets[0]]);
+    }
 }

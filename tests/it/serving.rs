@@ -5,7 +5,7 @@ mod formats;
 mod hostile;
 mod negotiation;
 mod page;
-mod prometheus;
+pub mod prometheus;
 mod routes;
 mod shutdown;
 mod tools;

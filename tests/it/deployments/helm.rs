@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use wallet_exporter::config::VARIABLES;
+use wallet_exporter::app::variables;
 
 use super::files::{text, top, under, yaml};
 use super::variables::{PROXY, is_known, words_of};
@@ -46,8 +46,7 @@ fn the_schema_takes_every_variable_that_the_chart_does_not_set() {
     let schema = schema();
     let names = schema["properties"]["config"]["propertyNames"]["enum"].as_array().unwrap();
     let listed: BTreeSet<&str> = names.iter().map(|name| name.as_str().unwrap()).collect();
-    let expected: BTreeSet<&str> = VARIABLES
-        .iter()
+    let expected: BTreeSet<&str> = variables()
         .map(|variable| variable.name)
         .filter(|name| !SET_BY_THE_CHART.contains(name))
         .chain(PROXY)

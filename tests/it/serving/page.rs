@@ -180,6 +180,38 @@ async fn the_same_as_json() {
     assert_eq!(json["storage"]["up"], false);
 }
 
+#[tokio::test]
+async fn a_thousand_accounts_are_a_list_with_the_worst_first() {
+    let mut status = status(now());
+    let healthy = status.accounts[0].clone();
+    status.accounts = (0..1_000)
+        .map(|number| {
+            let mut account = AccountStatus { account: format!("account-{number}"), ..healthy.clone() };
+            let balance = |amount: &str| WalletStatus { balance_usd: Some(amount.to_owned()), ..wallet() };
+            match number {
+                500 => account.details = batchdata::details(&balance("0"), None),
+                600 => account.sources[0].state = SourceState::Failing,
+                700 => account.details = batchdata::details(&balance("99"), None),
+                800 => account.details.runs_out = Some(now()),
+                _ => {}
+            }
+            account
+        })
+        .collect();
+    let running = showing(status).await;
+    let html = get(running.address, "/").await.text();
+    assert!(html.len() < 300_000, "{} bytes", html.len());
+    let place = |name: &str| html.find(&format!("account={name}\"")).unwrap_or_else(|| panic!("{name} is not there"));
+    let order = ["account-500", "account-600", "account-700", "account-800", "account-0"].map(place);
+    assert!(order.is_sorted(), "{order:?}");
+    assert!(html.contains("<title>A wallet is empty") && html.contains("2 critical, 1 with a warning, 997 working"));
+    let one = get(running.address, "/?account=account-600").await;
+    assert!(one.text().contains("Failing, last good values are shown") && !one.text().contains("account-601"));
+    let nobody = get(running.address, "/?account=%3Cscript%3E").await;
+    assert_eq!(nobody.code, 404);
+    assert!(nobody.text().contains("No account is named &lt;script&gt;"));
+}
+
 /// Draws the page, returns the picture's bytes. `PAGE_PICTURES` names a folder that keeps them for people.
 #[expect(clippy::disallowed_methods, reason = "the ban is for the program, not for its tests")]
 fn draw(browser: &std::path::Path, running: &Running, name: &str, more: &[&str]) -> Vec<u8> {
@@ -206,7 +238,11 @@ fn draw(browser: &std::path::Path, running: &Running, name: &str, more: &[&str])
 async fn a_browser_draws_it() {
     let Some(browser) = tools::find("chromium") else { return };
     let mut pictures = Vec::new();
-    for (name, status) in [("healthy", status(now())), ("failing", failing()), ("just-started", just_started())] {
+    let mut many = status(now());
+    many.accounts = many.accounts.into_iter().cycle().take(50).collect();
+    for (name, status) in
+        [("healthy", status(now())), ("failing", failing()), ("just-started", just_started()), ("many", many)]
+    {
         let running = showing(status).await;
         let picture = draw(&browser, &running, name, &["--window-size=1000,1100"]);
         assert!(picture.starts_with(b"\x89PNG") && picture.len() > 10_000, "{name}: {} bytes", picture.len());

@@ -19,7 +19,7 @@ use super::web_config::{Authority, TLS, hash, serve_with};
 
 /// The Prometheus on the path, and a further one where the environment names it.
 #[expect(clippy::disallowed_methods, reason = "the ban is for the program, not for its tests")]
-fn binaries() -> Vec<PathBuf> {
+pub fn binaries() -> Vec<PathBuf> {
     let further = std::env::var("PROMETHEUS_NEWEST").ok().filter(|path| !path.is_empty()).map(PathBuf::from);
     tools::find("prometheus").into_iter().chain(further).collect()
 }
@@ -28,7 +28,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn run(binary: &Path, folder: &Path, config: &str) -> (Background, SocketAddr) {
+pub fn run(binary: &Path, folder: &Path, config: &str) -> (Background, SocketAddr) {
     let file = folder.join("prometheus.yml");
     std::fs::write(&file, config).unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));

@@ -52,13 +52,20 @@ async fn every_documented_address_answers() {
         assert_eq!(ask(running.address, method, path, &[], b"").await.code, 200, "{cell}");
         asked += 1;
     }
-    assert_eq!(asked, 8);
+    assert_eq!(asked, 10);
 }
 
 #[tokio::test]
 async fn the_documents_of_this_version_are_pages_with_an_anchor_for_each_heading() {
     let running = start().await;
-    let documents = ["README.md", "docs/metrics.md", "docs/configuration.md", "docs/counters.md", "docs/storage.md"];
+    let documents = [
+        "README.md",
+        "docs/metrics.md",
+        "docs/configuration.md",
+        "docs/counters.md",
+        "docs/storage.md",
+        "docs/accounts.md",
+    ];
     let documents =
         documents.iter().chain(&["docs/http-api.md", "docs/security.md"]).map(|file| ("/documentation", *file));
     let mut headings = 0;
