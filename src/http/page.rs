@@ -146,7 +146,7 @@ fn warnings(out: &mut String, status: &Status) {
     if status.warnings.is_empty() {
         return;
     }
-    out.push_str("<section class=\"care\" aria-labelledby=\"warnings\">\n<h2 id=\"warnings\">To look at</h2>\n<ul>\n");
+    out.push_str("<section class=\"care\" aria-labelledby=\"warnings\">\n<h2 id=\"warnings\">Warnings</h2>\n<ul>\n");
     for warning in &status.warnings {
         let _ = writeln!(out, "<li>{}</li>", escape(warning));
     }
