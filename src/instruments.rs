@@ -5,7 +5,9 @@
 //! fixed lists, whatever a client or a vendor sends, and expected ones exist from the start, so that the first failure
 //! is seen as an increase.
 
+use crate::names::Label as _;
 use std::time::Duration;
+use strum::VariantArray as _;
 
 use prometheus::core::Collector;
 use prometheus::proto::{Metric, MetricFamily};
@@ -181,7 +183,7 @@ impl Account {
             }
             instruments.durations.with_label_values(&[account, vendor.name, operation]);
             instruments.polls.with_label_values(&[account, vendor.name, source.name]);
-            for reason in Reason::ALL {
+            for reason in Reason::VARIANTS.iter().copied() {
                 instruments.failure(source, reason);
             }
         }

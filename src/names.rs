@@ -36,3 +36,13 @@ pub struct Operation {
     /// What a person should do if the vendor forbids it.
     pub if_forbidden: &'static str,
 }
+
+/// A value of a label: an enum whose names come from `strum`.
+pub trait Label: Copy + Into<&'static str> {
+    /// The label value.
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl<T: Copy + Into<&'static str>> Label for T {}

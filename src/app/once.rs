@@ -3,6 +3,7 @@
 //! Flows in: a configuration. Flows out: text on standard output. Invariant: nothing is written; the storage is in
 //! memory, whatever is configured.
 
+use crate::names::Label as _;
 use std::time::Duration;
 
 use super::build::App;

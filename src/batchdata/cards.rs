@@ -10,11 +10,13 @@ pub mod table;
 pub(super) mod wire;
 
 use chrono::{DateTime, Utc};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use crate::money::Usd;
 
 /// State of a card transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum CardStatus {
     /// 0: not ended yet.
     Pending,
@@ -24,19 +26,6 @@ pub enum CardStatus {
     Failed,
     /// A number that is not documented, or none.
     Unknown,
-}
-
-impl CardStatus {
-    /// The label value.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            CardStatus::Pending => "pending",
-            CardStatus::Paid => "paid",
-            CardStatus::Failed => "failed",
-            CardStatus::Unknown => "unknown",
-        }
-    }
 }
 
 /// One credit-card transaction on the wallet.

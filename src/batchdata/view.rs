@@ -4,8 +4,10 @@
 //! `/api/v1/status` show of them. Invariant: a part that was never answered is `None`; amounts are decimal text in JSON,
 //! exact.
 
+use crate::names::Label as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use strum::VariantArray as _;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use rust_decimal::Decimal;
@@ -109,7 +111,7 @@ impl WalletView {
             let runway = balance.and_then(|(balance, polled)| Some((runway_seconds(balance.amount, burn)?, polled)));
             BurnView { window, burn, runway }
         };
-        Window::ALL.into_iter().map(view).collect()
+        Window::VARIANTS.iter().copied().map(view).collect()
     }
 
     /// Sums over periods, if the last report is young enough and of this day.

@@ -4,6 +4,7 @@
 //! in the snapshot. Invariant: a source waits for no other; the next attempt that is shown is the one that will be made,
 //! also while the credential is paused; its state is logged when it changes, not at every failure.
 
+use crate::names::Label as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;

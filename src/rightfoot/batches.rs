@@ -14,12 +14,14 @@ pub mod totals;
 pub(super) mod wire;
 
 use chrono::{DateTime, Utc};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 use uuid::Uuid;
 
 use crate::money::Usd;
 
 /// Result of one balance check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum CheckStatus {
     /// A balance was found (or should have been: it may still be empty).
     Success,
@@ -39,56 +41,14 @@ pub enum CheckStatus {
     Unknown,
 }
 
-impl CheckStatus {
-    /// Every status.
-    pub const ALL: [CheckStatus; 8] = [
-        CheckStatus::Success,
-        CheckStatus::NoMatch,
-        CheckStatus::AccountClosed,
-        CheckStatus::BankUnsupported,
-        CheckStatus::RetrievalFailed,
-        CheckStatus::RetryLimit,
-        CheckStatus::ProcessingError,
-        CheckStatus::Unknown,
-    ];
-
-    /// The label value: the vendor's own word in lower case.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            CheckStatus::Success => "success",
-            CheckStatus::NoMatch => "no_match",
-            CheckStatus::AccountClosed => "account_closed",
-            CheckStatus::BankUnsupported => "bank_unsupported",
-            CheckStatus::RetrievalFailed => "retrieval_failed",
-            CheckStatus::RetryLimit => "retry_limit",
-            CheckStatus::ProcessingError => "processing_error",
-            CheckStatus::Unknown => "unknown",
-        }
-    }
-}
-
 /// How a balance check was submitted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum SubmittedVia {
     /// `Creator` is empty.
     Api,
     /// `Creator` names a person, who is not kept.
     Dashboard,
-}
-
-impl SubmittedVia {
-    /// Both ways.
-    pub const ALL: [SubmittedVia; 2] = [SubmittedVia::Api, SubmittedVia::Dashboard];
-
-    /// The label value.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            SubmittedVia::Api => "api",
-            SubmittedVia::Dashboard => "dashboard",
-        }
-    }
 }
 
 /// One row of the balance-check export.
@@ -109,7 +69,8 @@ pub struct CheckRow<'a> {
 }
 
 /// Why a row of the export was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum RowReject {
     /// More or fewer columns than the header, or not UTF-8 where text is needed.
     Columns,
@@ -119,22 +80,6 @@ pub enum RowReject {
     Timestamp,
     /// The batch id is not a UUID, or of a batch that was not asked for.
     BatchId,
-}
-
-impl RowReject {
-    /// Every reason.
-    pub const ALL: [RowReject; 4] = [RowReject::Columns, RowReject::Balance, RowReject::Timestamp, RowReject::BatchId];
-
-    /// The label value.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RowReject::Columns => "columns",
-            RowReject::Balance => "balance",
-            RowReject::Timestamp => "timestamp",
-            RowReject::BatchId => "batch_id",
-        }
-    }
 }
 
 /// Takes the rows of an export as they stream by.

@@ -3,6 +3,7 @@
 //! Flows in: what the polls and the webhook learnt. Flows out: the facts of its account in the snapshot, and what the page
 //! and `/api/v1/status` show of them. Invariant: bounded, however many batches there have been.
 
+use crate::names::Label as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 //! Flows in: the ends of its attempts. Flows out: what its own metrics and the page show. Invariant: `last_success`
 //! never moves on a failure.
 
+use crate::names::Label as _;
 use std::time::Duration;
 
 use super::status::{FailureStatus, SourceState, SourceStatus};

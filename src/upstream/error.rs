@@ -3,15 +3,18 @@
 //! Flows in: failed requests and bodies that cannot be parsed. Flows out: one [`RequestError`] that labels, logs and people can use.
 //! Invariant: an error holds no body, no query string, no header value and no secret, so it may be shown anywhere.
 
+use crate::names::Label as _;
 use std::fmt;
 use std::time::Duration;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use chrono::{DateTime, Utc};
 
 use crate::names::Operation;
 
 /// The class of a failure: the label `reason`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Reason {
     /// 401.
     Unauthorized,
@@ -42,49 +45,6 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Every reason.
-    pub const ALL: [Reason; 13] = [
-        Reason::Unauthorized,
-        Reason::Forbidden,
-        Reason::RateLimited,
-        Reason::ServerError,
-        Reason::ClientError,
-        Reason::Redirect,
-        Reason::Timeout,
-        Reason::Connect,
-        Reason::Refused,
-        Reason::Decode,
-        Reason::Truncated,
-        Reason::TooLarge,
-        Reason::Implausible,
-    ];
-
-    /// The label value.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Reason::Unauthorized => "unauthorized",
-            Reason::Forbidden => "forbidden",
-            Reason::RateLimited => "rate_limited",
-            Reason::ServerError => "server_error",
-            Reason::ClientError => "client_error",
-            Reason::Redirect => "redirect",
-            Reason::Timeout => "timeout",
-            Reason::Connect => "connect",
-            Reason::Refused => "refused",
-            Reason::Decode => "decode",
-            Reason::Truncated => "truncated",
-            Reason::TooLarge => "too_large",
-            Reason::Implausible => "implausible",
-        }
-    }
-
-    /// The label value back to the reason.
-    #[must_use]
-    pub fn from_label(label: &str) -> Option<Reason> {
-        Reason::ALL.into_iter().find(|reason| reason.as_str() == label)
-    }
-
     fn is_permanent(self) -> bool {
         matches!(self, Reason::Unauthorized | Reason::Forbidden | Reason::ClientError | Reason::Redirect)
     }

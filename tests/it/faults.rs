@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use strum::VariantArray as _;
+use wallet_exporter::names::Label as _;
 
 use chrono::{TimeDelta, Timelike as _};
 use vendor_simulator::{CsvChange, ErrorBody, Fault, NewRow, Operation};
@@ -195,8 +197,8 @@ async fn case(rig: &Rig, source: &str, operation: Operation, name: &str, fault: 
     };
 
     assert_eq!(rig.source("up", source), Some(0.0), "{what}: up");
-    let failing: Vec<&str> = wallet_exporter::upstream::Reason::ALL
-        .into_iter()
+    let failing: Vec<&str> = wallet_exporter::upstream::Reason::VARIANTS
+        .iter()
         .map(|reason| reason.as_str())
         .filter(|reason| rig.source(&format!("failing={reason}"), source) == Some(1.0))
         .collect();

@@ -7,6 +7,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use wallet_exporter::batchdata::Grain;
 use wallet_exporter::batchdata::intake::{read_balance, read_card_page, read_consumption};
+use wallet_exporter::names::Label as _;
 use wallet_exporter::rightfoot::Event as WebhookEvent;
 use wallet_exporter::upstream::{ParseError, Reason};
 

@@ -5,6 +5,7 @@
 //! uncounts nothing; what the first listing showed as ended is the base line.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
@@ -13,7 +14,8 @@ use crate::counting::labels::{LabelLimiter, MOST_BRANDS, clean};
 use crate::money::Usd;
 
 /// Money in or money back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum CardKind {
     /// Credits were bought.
     TopUp,
@@ -22,18 +24,6 @@ pub enum CardKind {
 }
 
 impl CardKind {
-    /// Both kinds.
-    pub const ALL: [CardKind; 2] = [CardKind::TopUp, CardKind::Refund];
-
-    /// The label value.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            CardKind::TopUp => "top_up",
-            CardKind::Refund => "refund",
-        }
-    }
-
     fn of(transaction: &CardTransaction) -> CardKind {
         if transaction.credits.unwrap_or_default().is_negative() { CardKind::Refund } else { CardKind::TopUp }
     }
@@ -222,7 +212,7 @@ impl CardBook {
             created_at: transaction.created_at,
             seen: known.map(|row| row.seen.clone()).unwrap_or_default(),
         };
-        for kind in CardKind::ALL {
+        for kind in CardKind::VARIANTS.iter().copied() {
             for status in COUNTED {
                 let key = (kind, status, row.brand.clone());
                 if !self.counted.contains_key(&key) {

@@ -1,6 +1,8 @@
 //! Card transactions as counters by state, and what is pending as gauges.
 
+use crate::names::Label as _;
 use std::collections::BTreeMap;
+use strum::VariantArray as _;
 
 use super::book::{CardKind, series_key};
 use crate::batchdata::{CARD_TRANSACTIONS as SOURCE, CardsView, WalletView};
@@ -73,7 +75,7 @@ fn gauges(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     for (account, view) in known() {
         let mut pending: BTreeMap<(CardKind, &str), u64> = BTreeMap::new();
         for brand in view.costs.keys() {
-            pending.extend(CardKind::ALL.map(|kind| ((kind, brand.as_str()), 0)));
+            pending.extend(CardKind::VARIANTS.iter().copied().map(|kind| ((kind, brand.as_str()), 0)));
         }
         for row in &view.pending {
             *pending.entry((row.kind, &row.brand)).or_default() += 1;

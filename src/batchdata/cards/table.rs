@@ -1,5 +1,6 @@
 //! Card transactions on disk.
 
+use crate::names::Label as _;
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -11,7 +12,7 @@ use crate::store::{AccountId, NewSeries, Row, Store, StoreError, Success, values
 const STATUSES: [CardStatus; 4] = [CardStatus::Pending, CardStatus::Paid, CardStatus::Failed, CardStatus::Unknown];
 
 fn kind(row: &Row<'_>, column: usize) -> Result<CardKind, StoreError> {
-    row.parsed(column, |label| CardKind::ALL.into_iter().find(|kind| kind.as_str() == label))
+    row.parsed(column, |label| label.parse().ok())
 }
 
 fn status(row: &Row<'_>, column: usize) -> Result<CardStatus, StoreError> {

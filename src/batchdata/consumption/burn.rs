@@ -5,6 +5,7 @@
 //! lies inside the window; a window of which a period is not covered has no rate.
 
 use std::collections::BTreeMap;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use rust_decimal::Decimal;
@@ -13,17 +14,23 @@ use crate::batchdata::HourlyDebits;
 use crate::money::Usd;
 
 /// A window that ends at the report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Window {
     /// One hour.
+    #[strum(serialize = "1h")]
     Hour,
     /// Six hours.
+    #[strum(serialize = "6h")]
     SixHours,
     /// 24 hours.
+    #[strum(serialize = "24h")]
     Day,
     /// Seven days.
+    #[strum(serialize = "7d")]
     Week,
     /// 30 days.
+    #[strum(serialize = "30d")]
     Month,
 }
 
@@ -31,21 +38,6 @@ const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
 impl Window {
-    /// All of them, the shortest first.
-    pub const ALL: [Window; 5] = [Window::Hour, Window::SixHours, Window::Day, Window::Week, Window::Month];
-
-    /// The label value.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Window::Hour => "1h",
-            Window::SixHours => "6h",
-            Window::Day => "24h",
-            Window::Week => "7d",
-            Window::Month => "30d",
-        }
-    }
-
     /// How many periods it is long, and how many seconds a period is.
     fn periods(self) -> (i64, i64) {
         match self {
@@ -93,7 +85,7 @@ impl Reported {
             let sum = if length == HOUR { self.sum(count, length, hour) } else { self.sum(count, length, day) }?;
             Some((sum / Decimal::from(count * length / HOUR)).round_dp(RATE_SCALE))
         };
-        Window::ALL.into_iter().filter_map(|window| Some((window, rate(window)?))).collect()
+        Window::VARIANTS.iter().copied().filter_map(|window| Some((window, rate(window)?))).collect()
     }
 
     /// What was spent in the last `count` times `length` seconds.
@@ -162,6 +154,7 @@ pub fn runway_seconds(balance: Usd, burn: Option<Decimal>) -> Option<Decimal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::Label;
     use proptest::prelude::*;
 
     fn at(text: &str) -> DateTime<Utc> {
@@ -248,7 +241,7 @@ mod tests {
         let known = |first: NaiveDate| move |date: NaiveDate| (date >= first).then_some(Usd::ZERO);
         let windows = |hourly: Option<&HourlyDebits>, first: &str| {
             let reported = Reported::new(day("2026-05-02"), at("2026-05-02T12:00:01Z"), hourly.cloned());
-            reported.burn(known(day(first))).into_keys().map(Window::as_str).collect::<Vec<_>>()
+            reported.burn(known(day(first))).into_keys().map(Label::as_str).collect::<Vec<_>>()
         };
         assert_eq!(windows(Some(&hourly), "2026-04-02"), ["1h", "6h", "7d", "30d"]);
         assert_eq!(windows(Some(&hourly), "2026-04-03"), ["1h", "6h", "7d"]);

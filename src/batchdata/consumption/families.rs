@@ -1,6 +1,8 @@
 //! Spend as counters, sums over periods, burn and runway as gauges.
 
+use crate::names::Label as _;
 use std::collections::BTreeMap;
+use strum::VariantArray as _;
 
 use rust_decimal::Decimal;
 
@@ -88,7 +90,7 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot) {
     }
     let mut family = out.family(&REVISED_DOWN);
     for (account, view, _) in answered() {
-        for report in Report::ALL {
+        for &report in Report::VARIANTS {
             let counters = view.counters.iter().filter(|(series, _)| series.report() == report);
             let held: Usd = counters.map(|(_, counter)| counter.held_back()).sum();
             family.sample(&[account, report.as_str()], held);

@@ -5,7 +5,9 @@
 //! the vendor's own days, less the base line; applying a report twice changes nothing; one that was missed is made up
 //! for by the next that covers its days.
 
+use crate::names::Label as _;
 use std::collections::{BTreeMap, BTreeSet};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use chrono::{Days, NaiveDate};
 
@@ -37,7 +39,8 @@ pub enum Series {
 }
 
 /// A family of series; the label `report` of the gauges about them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Report {
     /// [`Series::Debit`]
     Debit,
@@ -48,25 +51,8 @@ pub enum Report {
     /// [`Series::OriginCredit`]
     OriginCredit,
     /// [`Series::PathDebit`]
+    #[strum(serialize = "api_path_debit")]
     PathDebit,
-}
-
-impl Report {
-    /// All of them.
-    pub const ALL: [Report; 5] =
-        [Report::Debit, Report::Credit, Report::OriginDebit, Report::OriginCredit, Report::PathDebit];
-
-    /// The label value.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Report::Debit => "debit",
-            Report::Credit => "credit",
-            Report::OriginDebit => "origin_debit",
-            Report::OriginCredit => "origin_credit",
-            Report::PathDebit => "api_path_debit",
-        }
-    }
 }
 
 impl Series {

@@ -4,17 +4,21 @@
 //! period of complete days never holds today.
 
 use chrono::{Datelike as _, Days, Months, NaiveDate};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// A named period.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Period {
     /// The running day.
     Today,
     /// The day before.
     Yesterday,
     /// The seven complete days before today.
+    #[strum(serialize = "last_7_days")]
     Last7Days,
     /// The thirty complete days before today.
+    #[strum(serialize = "last_30_days")]
     Last30Days,
     /// From the first of the month to now.
     MonthToDate,
@@ -25,31 +29,6 @@ pub enum Period {
 }
 
 impl Period {
-    /// All of them.
-    pub const ALL: [Period; 7] = [
-        Period::Today,
-        Period::Yesterday,
-        Period::Last7Days,
-        Period::Last30Days,
-        Period::MonthToDate,
-        Period::PreviousMonth,
-        Period::YearToDate,
-    ];
-
-    /// The label value.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Period::Today => "today",
-            Period::Yesterday => "yesterday",
-            Period::Last7Days => "last_7_days",
-            Period::Last30Days => "last_30_days",
-            Period::MonthToDate => "month_to_date",
-            Period::PreviousMonth => "previous_month",
-            Period::YearToDate => "year_to_date",
-        }
-    }
-
     /// First and last day, inclusive.
     #[must_use]
     pub fn days(self, today: NaiveDate) -> (NaiveDate, NaiveDate) {
@@ -71,6 +50,8 @@ impl Period {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray as _;
+
     use super::*;
 
     fn day(text: &str) -> NaiveDate {
@@ -100,7 +81,7 @@ mod tests {
     fn no_period_reaches_further_back_than_the_vendors_366_days() {
         let mut today = day("2026-01-01");
         for _ in 0..1_500 {
-            for period in Period::ALL {
+            for period in Period::VARIANTS.iter().copied() {
                 let (first, last) = period.days(today);
                 assert!((today - first).num_days() <= 365 && first <= last && last <= today);
             }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use strum::VariantArray as _;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
@@ -118,8 +119,10 @@ impl ConsumptionPoller {
     }
 
     fn periods(&self, day: NaiveDate, valid_until: BootTime, changes: Option<&Changes>) -> Option<Periods> {
-        let sums =
-            Period::ALL.into_iter().filter_map(|period| Some((period, self.ledger.period(period, day, changes)?)));
+        let sums = Period::VARIANTS
+            .iter()
+            .copied()
+            .filter_map(|period| Some((period, self.ledger.period(period, day, changes)?)));
         let sums: Vec<_> = sums.collect();
         (!sums.is_empty()).then_some(Periods { day, valid_until, sums })
     }

@@ -1,6 +1,8 @@
 //! The consumption ledger on disk.
 
+use crate::names::Label as _;
 use std::collections::BTreeMap;
+use strum::VariantArray as _;
 
 use chrono::{Datelike as _, NaiveDate};
 
@@ -22,7 +24,7 @@ pub struct ConsumptionCommit<'a> {
 }
 
 fn series(row: &Row<'_>, report: usize, label: usize) -> Result<Series, StoreError> {
-    let report = row.parsed(report, |name| Report::ALL.into_iter().find(|report| report.as_str() == name))?;
+    let report = row.parsed(report, |name| Report::VARIANTS.iter().copied().find(|report| report.as_str() == name))?;
     Ok(Series::new(report, row.text(label)?))
 }
 

@@ -3,8 +3,10 @@
 use crate::catalog::{self as c, FamilySpec};
 use crate::clock::Moment;
 use crate::exposition::encode::{Encoder, Value};
+use crate::names::Label as _;
 use crate::snapshot::{AccountView, Snapshot, SourceView};
 use crate::upstream::Reason;
+use strum::VariantArray as _;
 
 pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     each(out, &c::SOURCE_UP, snapshot, |view| view.up.map(|up| f64::from(u8::from(up))));
@@ -18,7 +20,7 @@ pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     let mut family = out.family(&c::SOURCE_FAILING);
     for (account, view) in sources(snapshot) {
         let failing = view.last_failure.as_ref().filter(|_| view.up == Some(false)).map(|failure| failure.reason);
-        for reason in Reason::ALL {
+        for reason in Reason::VARIANTS.iter().copied() {
             let [account, vendor, source] = labels(account, view);
             let value = f64::from(u8::from(failing == Some(reason)));
             family.sample(&[account, vendor, source, reason.as_str()], value);

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -32,7 +33,8 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 pub const REMEMBERED: Duration = Duration::from_secs(400 * 24 * 3_600);
 
 /// How a batch stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum BatchState {
     /// Results may still come or change.
     Open,
@@ -47,22 +49,6 @@ pub enum BatchState {
 }
 
 impl BatchState {
-    /// All of them.
-    pub const ALL: [BatchState; 5] =
-        [BatchState::Open, BatchState::Failing, BatchState::Unavailable, BatchState::Abandoned, BatchState::Settled];
-
-    /// The label value.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            BatchState::Open => "open",
-            BatchState::Failing => "failing",
-            BatchState::Unavailable => "unavailable",
-            BatchState::Abandoned => "abandoned",
-            BatchState::Settled => "settled",
-        }
-    }
-
     /// What a person should do about a batch in this state.
     #[must_use]
     pub fn advice(self) -> &'static str {
@@ -74,12 +60,6 @@ impl BatchState {
             BatchState::Abandoned => "no result came within 7 days: check that the batch was really submitted",
             BatchState::Open | BatchState::Settled => "nothing to do",
         }
-    }
-
-    /// The label value back to the state.
-    #[must_use]
-    pub fn from_label(label: &str) -> Option<BatchState> {
-        BatchState::ALL.into_iter().find(|state| state.as_str() == label)
     }
 }
 

@@ -143,6 +143,7 @@ mod tests {
     use crate::rightfoot::BATCHES;
     use std::collections::BTreeSet;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use strum::VariantArray as _;
 
     #[derive(Default)]
     struct Vendor {
@@ -197,7 +198,7 @@ mod tests {
     #[tokio::test]
     async fn a_vendor_that_is_down_costs_few_requests() {
         for reason in
-            Reason::ALL.into_iter().filter(|reason| !matches!(reason, Reason::Forbidden | Reason::ClientError))
+            Reason::VARIANTS.iter().copied().filter(|reason| !matches!(reason, Reason::Forbidden | Reason::ClientError))
         {
             let vendor = Vendor { down: Some(reason), ..Vendor::default() };
             let findings = ask(&vendor, groups(1_000), SPAN, &Arc::default(), true).await;

@@ -7,8 +7,10 @@ use crate::catalog::{ACCOUNT, counter, families, gauge, histogram};
 use crate::clock::Moment;
 use crate::exposition::{Encoder, HistogramValue};
 use crate::money::Usd;
+use crate::names::Label as _;
 use crate::rightfoot::{BATCHES as SOURCE, RightfootView};
 use crate::snapshot::{AccountView, Snapshot};
+use strum::VariantArray as _;
 
 families! {
     /// Of the batches.
@@ -38,8 +40,8 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot) {
     let mut family = out.family(&CHECKS);
     for (account, view) in counted() {
         let is_shown = account.zero_starts.is_shown(SERIES_KEY);
-        for status in CheckStatus::ALL {
-            for via in SubmittedVia::ALL {
+        for &status in CheckStatus::VARIANTS {
+            for &via in SubmittedVia::VARIANTS {
                 let checks = view.checks.totals.by_status.get(&(status, via)).copied().filter(|_| is_shown);
                 let labels = [account.name(), status.as_str(), via.as_str()];
                 family.sample(&labels, checks.unwrap_or_default());
@@ -50,7 +52,7 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot) {
     for (account, view) in counted() {
         for (institution, by_status) in &view.checks.totals.by_institution {
             let is_shown = account.zero_starts.is_shown(&series_key(institution));
-            for status in CheckStatus::ALL {
+            for &status in CheckStatus::VARIANTS {
                 let checks = by_status.get(&status).copied().filter(|_| is_shown).unwrap_or_default();
                 family.sample(&[account.name(), institution, status.as_str()], checks);
             }
@@ -73,7 +75,7 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot) {
     let mut family = out.family(&ROWS_REJECTED);
     for (account, view) in counted() {
         let is_shown = account.zero_starts.is_shown(SERIES_KEY);
-        for reason in RowReject::ALL {
+        for &reason in RowReject::VARIANTS {
             let rows = view.checks.totals.rejected.get(&reason).copied().filter(|_| is_shown);
             family.sample(&[account.name(), reason.as_str()], rows.unwrap_or_default());
         }
@@ -91,8 +93,8 @@ fn gauges(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     let known = || snapshot.with_facts::<RightfootView>().filter(fresh);
     let mut family = out.family(&OPEN_CHECKS);
     for (account, view) in known() {
-        for status in CheckStatus::ALL {
-            for via in SubmittedVia::ALL {
+        for &status in CheckStatus::VARIANTS {
+            for &via in SubmittedVia::VARIANTS {
                 let rows = view.checks.open_rows.get(&(status, via)).copied().unwrap_or_default();
                 family.sample(&[account.name(), status.as_str(), via.as_str()], rows);
             }
@@ -108,7 +110,7 @@ fn gauges(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     for (account, view) in known() {
         for (id, results, _) in &view.checks.newest {
             let id = id.to_string();
-            for status in CheckStatus::ALL {
+            for &status in CheckStatus::VARIANTS {
                 let of_status = results.iter().filter(|((found, _), _)| *found == status);
                 let rows: u64 = of_status.map(|(_, rows)| *rows).sum();
                 family.sample(&[account.name(), &id, status.as_str()], rows);

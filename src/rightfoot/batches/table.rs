@@ -1,5 +1,6 @@
 //! Batches of balance checks on disk.
 
+use crate::names::Label as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -61,7 +62,7 @@ const COLUMNS: &str = "id, state, first_seen, by_webhook, completed_at, confirme
 fn read_batch(row: &Row<'_>, now: Moment) -> Result<Batch, StoreError> {
     let moment = |column| Ok::<_, StoreError>(row.optional_time(column)?.map(|wall| now.at_wall(wall)));
     let mut batch = Batch::new(row.uuid(0)?, now.at_wall(row.time(2)?));
-    batch.state = row.parsed(1, BatchState::from_label)?;
+    batch.state = row.parsed(1, |label| label.parse().ok())?;
     batch.by_webhook = row.flag(3)?;
     batch.completed_at = moment(4)?;
     batch.confirmed = row.flag(5)?;
@@ -243,12 +244,12 @@ impl Store {
 }
 
 fn status(row: &Row<'_>, column: usize) -> Result<CheckStatus, StoreError> {
-    row.parsed(column, |label| CheckStatus::ALL.into_iter().find(|status| status.as_str() == label))
+    row.parsed(column, |label| label.parse().ok())
 }
 
 fn totals(reader: &Reader<'_>, account: AccountId) -> Result<CheckTotals, StoreError> {
-    let via = |label: &str| SubmittedVia::ALL.into_iter().find(|via| via.as_str() == label);
-    let reason = |label: &str| RowReject::ALL.into_iter().find(|reason| reason.as_str() == label);
+    let via = |label: &str| label.parse::<SubmittedVia>().ok();
+    let reason = |label: &str| label.parse::<RowReject>().ok();
     let by_status = reader.rows(
         "check_counter",
         "SELECT status, submitted_via, checks FROM check_counter WHERE account = ?1",

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use strum::VariantArray as _;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -57,19 +58,19 @@ pub type StatusCounts = BTreeMap<(CheckStatus, SubmittedVia), u64>;
 pub struct Institution {
     /// Its earliest row.
     pub first: DateTime<Utc>,
-    by_status: [u32; CheckStatus::ALL.len()],
+    by_status: [u32; CheckStatus::VARIANTS.len()],
 }
 
 impl Institution {
     /// Without rows yet; `first` is the time of the earliest.
     #[must_use]
     pub fn new(first: DateTime<Utc>) -> Institution {
-        Institution { first, by_status: [0; CheckStatus::ALL.len()] }
+        Institution { first, by_status: [0; CheckStatus::VARIANTS.len()] }
     }
 
     /// Adds rows of a status.
     pub fn add(&mut self, status: CheckStatus, rows: u64) {
-        let place = CheckStatus::ALL.iter().position(|found| *found == status);
+        let place = CheckStatus::VARIANTS.iter().position(|found| *found == status);
         if let Some(count) = place.and_then(|place| self.by_status.get_mut(place)) {
             *count = count.saturating_add(u32::try_from(rows).unwrap_or(u32::MAX));
         }
@@ -77,7 +78,7 @@ impl Institution {
 
     /// Rows by status, where there are any.
     pub fn by_status(&self) -> impl Iterator<Item = (CheckStatus, u64)> {
-        let counts = CheckStatus::ALL.into_iter().zip(self.by_status.map(u64::from));
+        let counts = CheckStatus::VARIANTS.iter().copied().zip(self.by_status.map(u64::from));
         counts.filter(|(_, rows)| *rows > 0)
     }
 }

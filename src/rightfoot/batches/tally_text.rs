@@ -2,7 +2,9 @@
 //!
 //! Invariant: what is written reads back as the same tally, whatever later versions add to the names.
 
+use crate::names::Label as _;
 use std::collections::BTreeMap;
+use strum::VariantArray as _;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -25,11 +27,11 @@ struct Stored {
 }
 
 fn status(label: &str) -> CheckStatus {
-    CheckStatus::ALL.into_iter().find(|status| status.as_str() == label).unwrap_or(CheckStatus::Unknown)
+    CheckStatus::VARIANTS.iter().copied().find(|status| status.as_str() == label).unwrap_or(CheckStatus::Unknown)
 }
 
 fn via(label: &str) -> SubmittedVia {
-    SubmittedVia::ALL.into_iter().find(|via| via.as_str() == label).unwrap_or(SubmittedVia::Api)
+    SubmittedVia::VARIANTS.iter().copied().find(|via| via.as_str() == label).unwrap_or(SubmittedVia::Api)
 }
 
 fn counts(counts: &StatusCounts) -> Vec<(String, String, u64)> {
@@ -74,7 +76,7 @@ pub(super) fn read(text: &str) -> Option<Tally> {
         (name.into(), institution)
     });
     let rejected =
-        RowReject::ALL.into_iter().filter_map(|reason| Some((reason, *stored.rejected.get(reason.as_str())?)));
+        RowReject::VARIANTS.iter().copied().filter_map(|reason| Some((reason, *stored.rejected.get(reason.as_str())?)));
     Some(Tally {
         all: read_counts(&stored.all),
         counted: read_counts(&stored.counted),

@@ -4,7 +4,9 @@
 //! Invariant: columns are found by name; of the personal columns only whether `Creator` is empty is looked at; a row
 //! without an error names a batch that was asked for; the result does not depend on how the bytes were cut.
 
+use crate::names::Label as _;
 use std::borrow::Cow;
+use strum::VariantArray as _;
 
 use uuid::Uuid;
 
@@ -45,7 +47,7 @@ impl Export {
                 last: ([0; 36], None),
                 timestamps: Timestamps::default(),
                 summary: ExportSummary::default(),
-                by_reason: [0; RowReject::ALL.len()],
+                by_reason: [0; RowReject::VARIANTS.len()],
             },
         }
     }
@@ -74,7 +76,7 @@ impl Export {
         }
         let summary = self.rows.summary;
         if summary.rows == 0 && summary.rejected > 0 {
-            let reasons: Vec<String> = RowReject::ALL
+            let reasons: Vec<String> = RowReject::VARIANTS
                 .iter()
                 .zip(self.rows.by_reason)
                 .filter(|(_, count)| *count > 0)
@@ -99,7 +101,7 @@ struct Rows {
     last: ([u8; 36], Option<Uuid>),
     timestamps: Timestamps,
     summary: ExportSummary,
-    by_reason: [u64; RowReject::ALL.len()],
+    by_reason: [u64; RowReject::VARIANTS.len()],
 }
 
 struct Feed<'a> {
@@ -124,7 +126,7 @@ impl Records for Feed<'_> {
             Ok(()) => rows.summary.rows += 1,
             Err((reason, batch_id)) => {
                 rows.summary.rejected += 1;
-                for (known, count) in RowReject::ALL.iter().zip(&mut rows.by_reason) {
+                for (known, count) in RowReject::VARIANTS.iter().zip(&mut rows.by_reason) {
                     *count += u64::from(*known == reason);
                 }
                 sink.rejected(reason, batch_id);

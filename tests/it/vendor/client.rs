@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use wallet_exporter::names::Label as _;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use secrecy::SecretString;

@@ -1,5 +1,6 @@
 //! The CSV export through the client: what is taken, what is rejected, what fails.
 
+use wallet_exporter::names::Label as _;
 use wallet_exporter::rightfoot;
 use wallet_exporter::rightfoot::RowReject;
 use wallet_exporter::upstream::{Reason, RequestError};

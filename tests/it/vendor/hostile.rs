@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 use wallet_exporter::batchdata::Grain;
 use wallet_exporter::batchdata::intake::{read_balance, read_card_page, read_consumption};
+use wallet_exporter::names::Label as _;
 use wallet_exporter::rightfoot::intake::Export;
 use wallet_exporter::rightfoot::{CheckRow, RowReject, RowSink};
 use wallet_exporter::upstream::ParseError;

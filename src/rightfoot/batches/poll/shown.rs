@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use strum::VariantArray as _;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -24,7 +25,8 @@ impl BatchesPoller {
     /// What is known now.
     #[must_use]
     pub fn view(&self) -> ChecksView {
-        let mut states: BTreeMap<BatchState, u64> = BatchState::ALL.into_iter().map(|state| (state, 0)).collect();
+        let mut states: BTreeMap<BatchState, u64> =
+            BatchState::VARIANTS.iter().copied().map(|state| (state, 0)).collect();
         let mut open_rows = StatusCounts::new();
         let mut needing_attention = Vec::new();
         let mut oldest_open: Option<Moment> = None;
