@@ -34,7 +34,7 @@ pub use once::{check_online, dump};
 pub use output::print;
 pub use serve::{Addresses, Running, serve};
 #[cfg(feature = "demo")]
-pub use simulate::{ScenarioName, SimulateFlags, VendorClock, simulate};
+pub use simulate::{ScenarioName, SimulateFlags, SimulatorClock, simulate};
 
 /// Every vendor. A new one is added here, and to [`SCHEMA`] if it has tables.
 pub const INTEGRATIONS: [Integration; 2] = [batchdata::INTEGRATION, rightfoot::INTEGRATION];

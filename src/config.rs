@@ -21,7 +21,7 @@ pub use errors::ConfigErrors;
 pub use file::FileError;
 pub(crate) use process::is_telemetry_path;
 pub use process::{Flags, LogFormat, Process};
-pub use variables::{VARIABLES, Variable, variable};
+pub use variables::{VARIABLES, Variable, default_of, variable};
 
 use crate::names::{Source, Vendor};
 
@@ -30,7 +30,7 @@ const WITHOUT_SECRET: &str = "has no effect without";
 
 /// From when on an account's counters are to count.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BaseLine {
+pub struct CountSince {
     /// The variable that says so.
     pub variable: &'static str,
     /// Whose.

@@ -64,7 +64,7 @@ fn registered<C: Collector + Clone + 'static>(registry: &Registry, metric: prome
 
 /// The instruments of the process.
 #[derive(Debug)]
-pub struct Process {
+pub struct ProcessInstruments {
     registry: Registry,
     http_requests: IntCounterVec,
     http_in_flight: IntGauge,
@@ -76,10 +76,10 @@ pub struct Process {
     pub storage_failures: IntCounter,
 }
 
-impl Default for Process {
-    fn default() -> Process {
+impl Default for ProcessInstruments {
+    fn default() -> ProcessInstruments {
         let registry = Registry::new();
-        let process = Process {
+        let process = ProcessInstruments {
             http_requests: registered(&registry, IntCounterVec::new(opts(&c::HTTP_REQUESTS), c::HTTP_REQUESTS.labels)),
             http_in_flight: registered(&registry, IntGauge::with_opts(opts(&c::HTTP_IN_FLIGHT))),
             http_connections: registered(&registry, IntGauge::with_opts(opts(&c::HTTP_CONNECTIONS))),
@@ -115,7 +115,7 @@ impl Drop for Present {
     }
 }
 
-impl Process {
+impl ProcessInstruments {
     /// A request came in; it is over when the result is dropped.
     #[must_use]
     pub fn request(&self) -> Present {
@@ -147,7 +147,7 @@ impl Process {
 
 /// The instruments of one account of a vendor.
 #[derive(Debug)]
-pub struct Account {
+pub struct AccountInstruments {
     /// The label `account`.
     pub account: String,
     /// Whose account it is.
@@ -159,15 +159,15 @@ pub struct Account {
     failures: IntCounterVec,
 }
 
-impl Account {
+impl AccountInstruments {
     /// For the sources that will be polled.
     #[must_use]
-    pub fn new(account: &str, vendor: Vendor, sources: impl IntoIterator<Item = Source>) -> Account {
+    pub fn new(account: &str, vendor: Vendor, sources: impl IntoIterator<Item = Source>) -> AccountInstruments {
         let registry = Registry::new();
         let counter = |spec: &FamilySpec| registered(&registry, IntCounterVec::new(opts(spec), spec.labels));
         let durations = HistogramOpts::from(opts(&c::VENDOR_REQUEST_DURATION)).buckets(REQUEST_BOUNDS.to_vec());
         let durations = HistogramVec::new(durations, c::VENDOR_REQUEST_DURATION.labels);
-        let instruments = Account {
+        let instruments = AccountInstruments {
             account: account.to_owned(),
             vendor,
             requests: counter(&c::VENDOR_REQUESTS),
@@ -215,7 +215,7 @@ impl Account {
     }
 }
 
-impl Observe for Account {
+impl Observe for AccountInstruments {
     fn request(&self, operation: Operation, code: Option<u16>, took: Duration) {
         let code = code.map_or_else(|| NO_ANSWER.to_owned(), |code| code.to_string());
         let (vendor, operation) = (self.vendor.name, operation.name);

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 
 use crate::catalog::FamilySpec;
 use crate::config::secret::Secret;
-use crate::config::{BaseLine, ConfigErrors, Variable, Variables};
+use crate::config::{ConfigErrors, CountSince, Variable, Variables};
 use crate::exposition::WriteFamilies;
 use crate::names::Vendor;
 use crate::poll::builder::{Builder, StartError};
@@ -39,7 +39,7 @@ pub struct Integration {
 #[derive(Clone, Debug, Default)]
 pub struct Configured {
     /// From when on its account counts, as far as that could be read.
-    pub base_line: Option<BaseLine>,
+    pub base_line: Option<CountSince>,
     /// The account; `None` if the vendor is off or its variables have errors.
     pub account: Option<Arc<dyn AccountConfig>>,
 }

@@ -34,7 +34,7 @@ pub use open::{FILE_NAME, OpenError, Renamed};
 pub use peek::{StoredSince, configured_since, has_file, writable};
 pub use sources::StoredSource;
 pub(crate) use sql::values;
-pub use sql::{Reader, Row, Value, Writer};
+pub use sql::{Reader, Row, SqlValue, Writer};
 
 /// A row of the table `account`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

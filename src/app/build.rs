@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{AppError, Config, Dependencies, INTEGRATIONS, SCHEMA};
 use crate::clock::SharedClock;
 use crate::exposition::Exposition;
-use crate::instruments::Process;
+use crate::instruments::ProcessInstruments;
 use crate::poll::account_storage::AccountStorage;
 use crate::poll::builder::{Builder, Task, Webhook};
 use crate::poll::file_watcher::FileWatcher;
@@ -25,7 +25,7 @@ pub struct App {
     pub exposition: Arc<Exposition>,
     /// Webhooks of the accounts.
     pub webhooks: Vec<Webhook>,
-    pub(super) process: Arc<Process>,
+    pub(super) process: Arc<ProcessInstruments>,
     pub(super) clock: SharedClock,
     pub(super) tasks: Vec<Task>,
     pub(super) storages: Vec<Arc<AccountStorage>>,

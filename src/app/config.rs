@@ -14,7 +14,7 @@ use secrecy::ExposeSecret as _;
 
 use super::INTEGRATIONS;
 use crate::config::accounts::{self, VendorFields};
-use crate::config::{BaseLine, ConfigErrors, Flags, Process, Variable, Variables, file};
+use crate::config::{ConfigErrors, CountSince, Flags, Process, Variable, Variables, file};
 use crate::integration::{AccountConfig, Configured};
 
 /// A checked configuration.
@@ -44,7 +44,7 @@ pub struct Draft {
     /// The process's own settings; a faulty one has its default.
     pub process: Process,
     /// The base lines that are configured.
-    pub base_lines: Vec<BaseLine>,
+    pub base_lines: Vec<CountSince>,
     /// What is wrong with it.
     pub errors: ConfigErrors,
     accounts: Vec<ConfiguredAccount>,

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::serve::Running;
 use super::signals::Signals;
-use super::simulate::{Programme, ScenarioName, VendorClock};
+use super::simulate::{Programme, ScenarioName, SimulatorClock};
 use super::{AppError, Config, Dependencies, SCHEMA};
 use crate::clock::SharedClock;
 use crate::config::Flags;
@@ -91,7 +91,7 @@ impl Demo {
         let first_start = first_start(flags.storage_path.as_deref(), now);
         let since = first_start - COUNTED;
         let scenario = demo_flags.scenario;
-        let calm = Options::demo(Arc::new(VendorClock(Arc::clone(&dependencies.clock))));
+        let calm = Options::demo(Arc::new(SimulatorClock(Arc::clone(&dependencies.clock))));
         let options = options(Options { scenario: scenario.into(), ..calm }, first_start, now);
         let (token, key) = (options.batchdata_token.clone(), options.rightfoot_key.clone());
         let simulator = Simulator::new(options);

@@ -19,7 +19,7 @@ use crate::clock::SharedClock;
 use crate::config::accounts;
 use crate::exposition::{Exposition, Format, Rendered};
 use crate::http::{ConnectionLimits, Options, Server, Site, Web, WebhookOptions, WebhookServer};
-use crate::instruments::Account;
+use crate::instruments::AccountInstruments;
 use crate::names::Source;
 use crate::poll::file_watcher::FileWatcher;
 use crate::poll::source::Wake;
@@ -95,7 +95,7 @@ impl Site for Shown {
         names
     }
 
-    fn accounts(&self) -> Vec<Arc<Account>> {
+    fn accounts(&self) -> Vec<Arc<AccountInstruments>> {
         self.exposition.accounts()
     }
 

@@ -18,9 +18,9 @@ use crate::clock::SharedClock;
 use crate::config;
 
 /// The exporter's clock as the simulator's.
-pub struct VendorClock(pub SharedClock);
+pub struct SimulatorClock(pub SharedClock);
 
-impl vendor_simulator::Clock for VendorClock {
+impl vendor_simulator::Clock for SimulatorClock {
     fn now(&self) -> DateTime<Utc> {
         self.0.now()
     }
@@ -93,7 +93,7 @@ pub async fn simulate(flags: &SimulateFlags, dependencies: &Dependencies) -> Res
     };
     let listener = TcpListener::bind(flags.listen).await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
-    let options = Options::quiet(Arc::new(VendorClock(Arc::clone(&dependencies.clock))));
+    let options = Options::quiet(Arc::new(SimulatorClock(Arc::clone(&dependencies.clock))));
     let options = Options {
         seed: flags.seed,
         history_days: flags.history_days,

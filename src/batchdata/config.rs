@@ -11,7 +11,7 @@ use url::Url;
 use super::start::start;
 use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, VENDOR};
 use crate::config::secret::Secret;
-use crate::config::{BaseLine, ConfigErrors, Variable, Variables, section, values, variable};
+use crate::config::{ConfigErrors, CountSince, Variable, Variables, default_of, section, values, variable};
 use crate::integration::{AccountConfig, Configured};
 use crate::money::Usd;
 use crate::names::Source;
@@ -29,7 +29,7 @@ pub(super) const VARIABLES: &[Variable] = &[
         "https://api.batchdata.com",
         "URL of the API; plain `http` only for a loopback address",
     ),
-    variable("BATCHDATA_SOURCES", "balance,consumption,card_transactions", "reports to poll"),
+    variable("BATCHDATA_SOURCES", SOURCES, "reports to poll"),
     variable("BATCHDATA_BALANCE_INTERVAL", "1m", "how often the balance is polled"),
     variable("BATCHDATA_CONSUMPTION_INTERVAL", "5m", "how often the consumption report is polled"),
     variable("BATCHDATA_CARD_INTERVAL", "5m", "how often the card transactions are polled"),
@@ -84,12 +84,12 @@ pub struct Config {
 
 impl Raw {
     /// The base line, if the wallet is on and its date can be read, whatever else is wrong.
-    fn base_line(&self) -> Option<BaseLine> {
+    fn base_line(&self) -> Option<CountSince> {
         self.api_token.as_ref().or(self.api_token_file.as_ref())?;
-        Some(BaseLine {
+        Some(CountSince {
             variable: "BATCHDATA_COUNT_SINCE",
             vendor: VENDOR,
-            account: self.account.as_deref().unwrap_or(values::DEFAULT_ACCOUNT).to_owned(),
+            account: self.account.as_deref().unwrap_or(default_of(VARIABLES, "BATCHDATA_ACCOUNT")).to_owned(),
             sources: &[CONSUMPTION, CARD_TRANSACTIONS],
             since: values::date(self.count_since.as_deref()?).ok()?.to_string(),
         })
@@ -118,14 +118,13 @@ fn sources(text: &str) -> Result<Vec<Source>, String> {
 /// Checks the section; `None` if the vendor is off or faulty.
 fn check(raw: Raw, today: NaiveDate, errors: &mut ConfigErrors) -> Option<Config> {
     let token = section::secret("BATCHDATA_API_TOKEN", raw.api_token, raw.api_token_file, errors, values::credential);
-    let account = section::value("BATCHDATA_ACCOUNT", raw.account, values::DEFAULT_ACCOUNT, errors, values::account);
-    let base_url =
-        section::value("BATCHDATA_BASE_URL", raw.base_url, "https://api.batchdata.com", errors, values::base_url);
-    let chosen = section::value("BATCHDATA_SOURCES", raw.sources, SOURCES, errors, sources);
-    let mut interval = |name: &str, text, default| section::value(name, text, default, errors, values::interval);
-    let balance = interval("BATCHDATA_BALANCE_INTERVAL", raw.balance_interval, "1m");
-    let consumption = interval("BATCHDATA_CONSUMPTION_INTERVAL", raw.consumption_interval, "5m");
-    let card = interval("BATCHDATA_CARD_INTERVAL", raw.card_interval, "5m");
+    let account = section::value(VARIABLES, "BATCHDATA_ACCOUNT", raw.account, errors, values::account);
+    let base_url = section::value(VARIABLES, "BATCHDATA_BASE_URL", raw.base_url, errors, values::base_url);
+    let chosen = section::value(VARIABLES, "BATCHDATA_SOURCES", raw.sources, errors, sources);
+    let mut interval = |name: &str, text| section::value(VARIABLES, name, text, errors, values::interval);
+    let balance = interval("BATCHDATA_BALANCE_INTERVAL", raw.balance_interval);
+    let consumption = interval("BATCHDATA_CONSUMPTION_INTERVAL", raw.consumption_interval);
+    let card = interval("BATCHDATA_CARD_INTERVAL", raw.card_interval);
     let count_since = section::optional("BATCHDATA_COUNT_SINCE", raw.count_since, errors, values::date);
     if let Some(day) = count_since.filter(|day| *day > today) {
         errors.add("BATCHDATA_COUNT_SINCE", format!("{day} is in the future: write a UTC date up to today, {today}"));
@@ -142,7 +141,7 @@ fn check(raw: Raw, today: NaiveDate, errors: &mut ConfigErrors) -> Option<Config
             "write an amount below BATCHDATA_WARNING_BALANCE_USD, such as 50 for a warning at 200",
         );
     }
-    let max_age = section::value("BATCHDATA_MAX_AGE", raw.max_age, "1h", errors, values::duration);
+    let max_age = section::value(VARIABLES, "BATCHDATA_MAX_AGE", raw.max_age, errors, values::duration);
     if let (Some(max_age), Some(longest)) = (max_age, [balance, consumption, card].into_iter().flatten().max())
         && max_age < longest * 2
     {
@@ -152,7 +151,7 @@ fn check(raw: Raw, today: NaiveDate, errors: &mut ConfigErrors) -> Option<Config
         );
     }
     let requests_per_minute =
-        section::value("BATCHDATA_REQUESTS_PER_MINUTE", raw.requests_per_minute, "300", errors, values::per_minute);
+        section::value(VARIABLES, "BATCHDATA_REQUESTS_PER_MINUTE", raw.requests_per_minute, errors, values::per_minute);
     let every = |source| match source {
         BALANCE => balance,
         CONSUMPTION => consumption,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::errors::{ConfigErrors, refused};
 use super::values;
+use super::variables::{VARIABLES, default_of};
 
 /// The flags as they were typed; nothing is checked yet. The help texts name the environment twins.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -117,19 +118,21 @@ pub(crate) fn is_telemetry_path(path: &str) -> bool {
 }
 
 pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -> Process {
-    let pick = |name: &'static str, flag: &Option<String>, twin: Option<String>, default: &str| match (flag, twin) {
-        (Some(value), _) => (format!("--{name}"), value.clone()),
-        (None, Some(value)) => (name.to_uppercase().replace(['.', '-'], "_"), value),
-        (None, None) => (format!("--{name}"), default.to_owned()),
+    let pick = |name: &'static str, flag: &Option<String>, twin: Option<String>| {
+        let variable = name.to_uppercase().replace(['.', '-'], "_");
+        match (flag, twin) {
+            (Some(value), _) => (format!("--{name}"), value.clone()),
+            (None, None) => (format!("--{name}"), default_of(VARIABLES, &variable).to_owned()),
+            (None, Some(value)) => (variable, value),
+        }
     };
-    let listen = pick("web.listen-address", &flags.web_listen_address, raw.web_listen_address, "127.0.0.1:10700");
-    let webhook =
-        pick("webhook.listen-address", &flags.webhook_listen_address, raw.webhook_listen_address, "127.0.0.1:10701");
-    let path = pick("web.telemetry-path", &flags.web_telemetry_path, raw.web_telemetry_path, "/metrics");
-    let storage = pick("storage.path", &flags.storage_path, raw.storage_path, "./data");
-    let hold = pick("metrics.start-at-zero", &flags.metrics_start_at_zero, raw.metrics_start_at_zero, "2m");
-    let level = pick("log.level", &flags.log_level, raw.log_level, "info");
-    let format = pick("log.format", &flags.log_format, raw.log_format, "text");
+    let listen = pick("web.listen-address", &flags.web_listen_address, raw.web_listen_address);
+    let webhook = pick("webhook.listen-address", &flags.webhook_listen_address, raw.webhook_listen_address);
+    let path = pick("web.telemetry-path", &flags.web_telemetry_path, raw.web_telemetry_path);
+    let storage = pick("storage.path", &flags.storage_path, raw.storage_path);
+    let hold = pick("metrics.start-at-zero", &flags.metrics_start_at_zero, raw.metrics_start_at_zero);
+    let level = pick("log.level", &flags.log_level, raw.log_level);
+    let format = pick("log.format", &flags.log_format, raw.log_format);
 
     let mut address = |(name, value): (String, String)| {
         if let Err(remedy) = values::listen_address(&value) {
@@ -178,11 +181,13 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -
     };
     let mut path = |name: &'static str, flag: &Option<String>, twin: Option<String>| {
         let set = flag.is_some() || twin.is_some();
-        let (name, value) = set.then(|| pick(name, flag, twin, ""))?;
+        let (name, value) = set.then(|| pick(name, flag, twin))?;
         values::path(&value).map_err(|remedy| errors.add(name, refused(&value, &remedy))).ok()
     };
     let web_config = path("web.config.file", &flags.web_config_file, raw.web_config_file);
     let webhook_config = path("webhook.config.file", &flags.webhook_config_file, raw.webhook_config_file);
+    let config_file = path("config.file", &flags.config_file, raw.config_file);
+    let secrets_directory = path("secrets.directory", &flags.secrets_directory, raw.secrets_directory);
     let (name, directory) = storage;
     let storage = match values::path(&directory) {
         _ if directory == "none" => None,
@@ -199,8 +204,8 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -
         enable_lifecycle: flags.web_enable_lifecycle || lifecycle,
         webhook_listen,
         webhook_config,
-        config_file: flags.config_file.clone().or(raw.config_file).map(PathBuf::from),
-        secrets_directory: flags.secrets_directory.clone().or(raw.secrets_directory).map(PathBuf::from),
+        config_file,
+        secrets_directory,
         storage,
         start_at_zero,
         log_level,

@@ -28,10 +28,10 @@ pub struct Secret {
 
 /// Tells a secret from the one that replaced it, without its value. Holding it keeps the address from being used again.
 #[derive(Clone)]
-pub struct Version(Arc<SecretString>);
+pub struct SecretVersion(Arc<SecretString>);
 
-impl PartialEq for Version {
-    fn eq(&self, other: &Version) -> bool {
+impl PartialEq for SecretVersion {
+    fn eq(&self, other: &SecretVersion) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
@@ -93,8 +93,8 @@ impl Secret {
 
     /// Which of the secrets that it was so far is in use.
     #[must_use]
-    pub fn version(&self) -> Version {
-        Version(self.current())
+    pub fn version(&self) -> SecretVersion {
+        SecretVersion(self.current())
     }
 
     /// The file that it comes from.

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use super::errors::{ConfigErrors, refused};
 use super::secret::{Rule, Secret, SecretError, is_sendable, scheme};
 use super::values;
+use super::variables::{Variable, default_of};
 
 /// Reads `X` or `X_FILE`.
 pub fn secret(
@@ -50,13 +51,13 @@ pub fn secret(
 
 /// Reads a value that has a default.
 pub fn value<T>(
+    variables: &[Variable],
     name: &str,
     text: Option<String>,
-    default: &str,
     errors: &mut ConfigErrors,
     read: impl Fn(&str) -> Result<T, String>,
 ) -> Option<T> {
-    let text = text.as_deref().unwrap_or(default);
+    let text = text.as_deref().unwrap_or(default_of(variables, name));
     read(text).map_err(|remedy| errors.add(name, refused(text, &remedy))).ok()
 }
 
@@ -67,5 +68,5 @@ pub fn optional<T>(
     errors: &mut ConfigErrors,
     read: impl Fn(&str) -> Result<T, String>,
 ) -> Option<T> {
-    value(name, Some(text?), "", errors, read)
+    value(&[], name, Some(text?), errors, read)
 }

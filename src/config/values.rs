@@ -86,9 +86,6 @@ pub fn interval(text: &str) -> Result<Duration, String> {
     duration_within(text, Duration::from_secs(1), Duration::from_secs(24 * 3_600))
 }
 
-/// The account's name where none is set.
-pub const DEFAULT_ACCOUNT: &str = "default";
-
 /// The label `account`.
 pub fn account(text: &str) -> Result<String, String> {
     let fits = (1..=64).contains(&text.len())

@@ -13,6 +13,12 @@ pub struct Variable {
     pub meaning: &'static str,
 }
 
+/// The default of a variable in a list; empty if it has none.
+#[must_use]
+pub fn default_of(variables: &[Variable], name: &str) -> &'static str {
+    variables.iter().find(|variable| variable.name == name).map_or("", |variable| variable.default)
+}
+
 /// A variable.
 #[must_use]
 pub const fn variable(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {

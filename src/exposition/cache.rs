@@ -12,14 +12,14 @@ use super::instruments::write_instruments;
 use super::process;
 use super::rendered::Rendered;
 use crate::clock::{BootTime, Moment, SharedClock};
-use crate::instruments::{Account, Process};
+use crate::instruments::{AccountInstruments, ProcessInstruments};
 use crate::snapshot::{Snapshot, SnapshotCell};
 
 /// Renders the current snapshot.
 pub struct Exposition {
     clock: SharedClock,
     cell: Arc<SnapshotCell>,
-    process: Arc<Process>,
+    process: Arc<ProcessInstruments>,
     of_vendors: Vec<WriteFamilies>,
     kept: Mutex<Option<Kept>>,
 }
@@ -38,7 +38,7 @@ impl Exposition {
     pub fn new(
         clock: SharedClock,
         cell: Arc<SnapshotCell>,
-        process: Arc<Process>,
+        process: Arc<ProcessInstruments>,
         of_vendors: Vec<WriteFamilies>,
     ) -> Exposition {
         Exposition { clock, cell, process, of_vendors, kept: Mutex::default() }
@@ -101,7 +101,7 @@ impl Exposition {
 
     /// The instruments of all accounts.
     #[must_use]
-    pub fn accounts(&self) -> Vec<Arc<Account>> {
+    pub fn accounts(&self) -> Vec<Arc<AccountInstruments>> {
         self.cell.current().accounts.iter().map(|view| Arc::clone(&view.instruments)).collect()
     }
 

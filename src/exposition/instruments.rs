@@ -9,13 +9,19 @@ use prometheus::proto::Metric;
 
 use super::encode::{Encoder, HistogramValue};
 use crate::catalog::{INSTRUMENTS, MetricType};
-use crate::instruments::{Account, Process, label};
+use crate::instruments::{AccountInstruments, ProcessInstruments, label};
 
 /// Writes what the process and its accounts did.
-pub fn write_instruments(out: &mut Encoder, process: Option<&Process>, accounts: &[Arc<Account>]) {
+pub fn write_instruments(
+    out: &mut Encoder,
+    process: Option<&ProcessInstruments>,
+    accounts: &[Arc<AccountInstruments>],
+) {
     let mut gathered: BTreeMap<String, Vec<Metric>> = BTreeMap::new();
-    for mut family in
-        accounts.iter().flat_map(|account| account.gather()).chain(process.map(Process::gather).unwrap_or_default())
+    for mut family in accounts
+        .iter()
+        .flat_map(|account| account.gather())
+        .chain(process.map(ProcessInstruments::gather).unwrap_or_default())
     {
         gathered.entry(family.name().to_owned()).or_default().append(&mut family.take_metric());
     }

@@ -15,7 +15,7 @@ use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse as _, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::instruments::Process;
+use crate::instruments::ProcessInstruments;
 
 /// Names what a request was for, by the route that it matched.
 pub(super) type Handlers = Arc<dyn Fn(Option<&str>) -> &'static str + Send + Sync>;
@@ -24,7 +24,7 @@ pub(super) const NOT_FOUND: (StatusCode, &str) = (StatusCode::NOT_FOUND, "Not fo
 pub(super) const METHOD_NOT_ALLOWED: (StatusCode, &str) = (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.\n");
 
 /// Adds what is common; `handlers` are the values of the label.
-pub(super) fn common(router: Router, process: &Arc<Process>, handlers: Handlers) -> Router {
+pub(super) fn common(router: Router, process: &Arc<ProcessInstruments>, handlers: Handlers) -> Router {
     let panicking = Arc::clone(process);
     router
         .layer(CatchPanicLayer::custom(move |_: Box<dyn Any + Send>| {
@@ -44,7 +44,11 @@ async fn headers(mut response: Response) -> Response {
     response
 }
 
-async fn count(State((process, handlers)): State<(Arc<Process>, Handlers)>, request: Request, next: Next) -> Response {
+async fn count(
+    State((process, handlers)): State<(Arc<ProcessInstruments>, Handlers)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let _present = process.request();
     let handler = handlers(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     let response = next.run(request).await;

@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use super::connection::{self, Peer};
 use super::guard::{Activity, ConnectionLimits};
 use super::web::Web;
-use crate::instruments::{Closed, Process};
+use crate::instruments::{Closed, ProcessInstruments};
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +108,7 @@ pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
     web: Option<Web>,
-    process: Arc<Process>,
+    process: Arc<ProcessInstruments>,
     limits: ConnectionLimits,
     shutdown: CancellationToken,
     drain: Duration,

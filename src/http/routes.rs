@@ -32,7 +32,7 @@ use super::site::Site;
 use super::web::{AuthOutcome, Web};
 use super::{document, negotiate, page};
 use crate::exposition::{Encoder, Rendered, end, process, write_instruments};
-use crate::instruments::Process;
+use crate::instruments::ProcessInstruments;
 
 const PAGE: &str = "/";
 const STATUS: &str = "/api/v1/status";
@@ -50,7 +50,7 @@ const COPIED: usize = 256 * 1024;
 struct Shared {
     site: Arc<dyn Site>,
     options: Arc<Options>,
-    process: Arc<Process>,
+    process: Arc<ProcessInstruments>,
     shutdown: CancellationToken,
 }
 
@@ -59,7 +59,7 @@ pub(super) fn routes(
     site: Arc<dyn Site>,
     options: Options,
     web: Web,
-    process: &Arc<Process>,
+    process: &Arc<ProcessInstruments>,
     shutdown: CancellationToken,
 ) -> Router {
     let telemetry_path = options.telemetry_path.clone();

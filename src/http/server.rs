@@ -17,7 +17,7 @@ use super::routes::routes;
 use super::site::Site;
 use super::web::{Web, WebConfigError};
 use crate::config::is_telemetry_path;
-use crate::instruments::Process;
+use crate::instruments::ProcessInstruments;
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -102,7 +102,7 @@ impl Server {
     }
 
     /// Answers until `shutdown`, then finishes what is open. Requests are counted by `process`.
-    pub async fn run(self, site: Arc<dyn Site>, process: Arc<Process>, shutdown: CancellationToken) {
+    pub async fn run(self, site: Arc<dyn Site>, process: Arc<ProcessInstruments>, shutdown: CancellationToken) {
         let Server { listener, web, options, .. } = self;
         let (limits, drain) = (options.limits, options.drain);
         let router = routes(site, options, web.clone(), &process, shutdown.clone());

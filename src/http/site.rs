@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::exposition::{Format, Rendered};
-use crate::instruments::Account;
+use crate::instruments::AccountInstruments;
 use crate::snapshot::Status;
 
 /// What the server shows and may ask for.
@@ -19,7 +19,7 @@ pub trait Site: Send + Sync + 'static {
     /// The names of the accounts, each once, with the labels that their operators give them.
     fn account_names(&self) -> BTreeMap<String, BTreeMap<String, String>>;
     /// The instruments of all accounts.
-    fn accounts(&self) -> Vec<Arc<Account>>;
+    fn accounts(&self) -> Vec<Arc<AccountInstruments>>;
     /// The state of everything, at this moment.
     fn status(&self) -> Status;
     /// Whether every enabled source has finished one attempt (or was restored) and no shutdown is under way.

@@ -26,7 +26,7 @@ use super::layers::{METHOD_NOT_ALLOWED, NOT_FOUND, common};
 use super::listener;
 use super::server::ServeError;
 use super::web::Web;
-use crate::instruments::Process;
+use crate::instruments::ProcessInstruments;
 use crate::poll::builder::Webhook;
 use crate::poll::webhook_sink::{Received, WebhookSink};
 
@@ -98,7 +98,7 @@ impl WebhookServer {
         self,
         webhooks: Vec<Webhook>,
         unmatched: Unmatched,
-        process: Arc<Process>,
+        process: Arc<ProcessInstruments>,
         shutdown: CancellationToken,
     ) {
         let WebhookServer { listener, web, options, .. } = self;

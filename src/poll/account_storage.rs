@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::clock::{BootTime, SharedClock};
 use crate::counting::zero_start::{SeriesKey, ZeroStarts};
-use crate::instruments::{Account, Process};
+use crate::instruments::{AccountInstruments, ProcessInstruments};
 use crate::names::{Source, Vendor};
 use crate::snapshot::{AccountView, SnapshotCell, SourceView};
 use crate::store::{AccountId, NewSeries, Store, StoreError, Success};
@@ -45,8 +45,8 @@ pub struct AccountStorage {
     /// Its key in the store.
     pub account: AccountId,
     /// What this process did for it.
-    pub instruments: Arc<Account>,
-    process: Arc<Process>,
+    pub instruments: Arc<AccountInstruments>,
+    process: Arc<ProcessInstruments>,
     store: Arc<Store>,
     zero_starts: Mutex<ZeroStarts>,
     zero_for: Duration,
@@ -63,7 +63,7 @@ impl AccountStorage {
         clock: SharedClock,
         cell: Arc<SnapshotCell>,
         store: Arc<Store>,
-        (process, instruments): (Arc<Process>, Arc<Account>),
+        (process, instruments): (Arc<ProcessInstruments>, Arc<AccountInstruments>),
         zero_for: Duration,
         work: StorageWork,
     ) -> Result<AccountStorage, StoreError> {

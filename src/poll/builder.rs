@@ -18,7 +18,7 @@ use super::webhook_sink::WebhookSink;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::ConfigErrors;
 use crate::config::secret::Secret;
-use crate::instruments::{Account, Process};
+use crate::instruments::{AccountInstruments, ProcessInstruments};
 use crate::names::{Source, Vendor};
 use crate::snapshot::{AccountView, Facts, SnapshotCell, SourceView};
 use crate::store::{Store, StoreError, StoredSource};
@@ -112,7 +112,7 @@ pub struct Builder<'a> {
     /// The store.
     pub store: Arc<Store>,
     /// What the process did.
-    pub process: Arc<Process>,
+    pub process: Arc<ProcessInstruments>,
     /// Sources.
     pub tasks: Vec<Task>,
     /// Storages of accounts.
@@ -162,7 +162,7 @@ impl<'a> Builder<'a> {
         account: &str,
         sources: impl IntoIterator<Item = Source>,
     ) -> Result<Arc<AccountStorage>, StartError> {
-        let instruments = Arc::new(Account::new(account, vendor, sources));
+        let instruments = Arc::new(AccountInstruments::new(account, vendor, sources));
         let storage = Arc::new(AccountStorage::new(
             Arc::clone(&self.dependencies.clock),
             Arc::clone(&self.cell),

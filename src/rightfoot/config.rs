@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::start::start;
 use super::{BATCHES, VENDOR, ids_file};
 use crate::config::secret::Secret;
-use crate::config::{BaseLine, ConfigErrors, Variable, Variables, section, values, variable};
+use crate::config::{ConfigErrors, CountSince, Variable, Variables, default_of, section, values, variable};
 use crate::integration::{AccountConfig, Configured};
 use crate::poll::builder::{Builder, StartError};
 
@@ -104,12 +104,12 @@ pub struct Config {
 
 impl Raw {
     /// The base line, if the account is on and its date can be read, whatever else is wrong.
-    fn base_line(&self) -> Option<BaseLine> {
+    fn base_line(&self) -> Option<CountSince> {
         self.api_key.as_ref().or(self.api_key_file.as_ref())?;
-        Some(BaseLine {
+        Some(CountSince {
             variable: "RIGHTFOOT_COUNT_SINCE",
             vendor: VENDOR,
-            account: self.account.as_deref().unwrap_or(values::DEFAULT_ACCOUNT).to_owned(),
+            account: self.account.as_deref().unwrap_or(default_of(VARIABLES, "RIGHTFOOT_ACCOUNT")).to_owned(),
             sources: &[BATCHES],
             since: values::date_or_time(self.count_since.as_deref()?).ok()?.to_rfc3339(),
         })
@@ -119,10 +119,9 @@ impl Raw {
 /// Checks the section; `None` if the vendor is off or faulty.
 fn check(raw: Raw, now: DateTime<Utc>, errors: &mut ConfigErrors) -> Option<Config> {
     let key = section::secret("RIGHTFOOT_API_KEY", raw.api_key, raw.api_key_file, errors, values::credential);
-    let account = section::value("RIGHTFOOT_ACCOUNT", raw.account, values::DEFAULT_ACCOUNT, errors, values::account);
-    let base_url =
-        section::value("RIGHTFOOT_BASE_URL", raw.base_url, "https://api.rightfoot.com", errors, values::base_url);
-    let batch_ids = section::value("RIGHTFOOT_BATCH_IDS", raw.batch_ids, "", errors, values::uuids);
+    let account = section::value(VARIABLES, "RIGHTFOOT_ACCOUNT", raw.account, errors, values::account);
+    let base_url = section::value(VARIABLES, "RIGHTFOOT_BASE_URL", raw.base_url, errors, values::base_url);
+    let batch_ids = section::value(VARIABLES, "RIGHTFOOT_BATCH_IDS", raw.batch_ids, errors, values::uuids);
     let batch_ids_file = section::optional("RIGHTFOOT_BATCH_IDS_FILE", raw.batch_ids_file, errors, values::path);
     let batch_ids_warning = match batch_ids_file.as_deref().map(ids_file::read) {
         None => None,
@@ -139,11 +138,11 @@ fn check(raw: Raw, now: DateTime<Utc>, errors: &mut ConfigErrors) -> Option<Conf
             format!("{since} is in the future: write a UTC date or time up to now, such as {}", now.date_naive());
         errors.add("RIGHTFOOT_COUNT_SINCE", remedy);
     }
-    let interval = section::value("RIGHTFOOT_INTERVAL", raw.interval, "1m", errors, values::interval);
-    let settle_after = section::value("RIGHTFOOT_SETTLE_AFTER", raw.settle_after, "6h", errors, |text| {
+    let interval = section::value(VARIABLES, "RIGHTFOOT_INTERVAL", raw.interval, errors, values::interval);
+    let settle_after = section::value(VARIABLES, "RIGHTFOOT_SETTLE_AFTER", raw.settle_after, errors, |text| {
         values::duration_within(text, Duration::from_secs(1), Duration::from_secs(7 * 24 * 3_600))
     });
-    let max_age = section::value("RIGHTFOOT_MAX_AGE", raw.max_age, "1h", errors, values::duration);
+    let max_age = section::value(VARIABLES, "RIGHTFOOT_MAX_AGE", raw.max_age, errors, values::duration);
     if let (Some(max_age), Some(interval)) = (max_age, interval)
         && max_age < interval * 2
     {
@@ -153,7 +152,7 @@ fn check(raw: Raw, now: DateTime<Utc>, errors: &mut ConfigErrors) -> Option<Conf
         );
     }
     let requests_per_minute =
-        section::value("RIGHTFOOT_REQUESTS_PER_MINUTE", raw.requests_per_minute, "300", errors, values::per_minute);
+        section::value(VARIABLES, "RIGHTFOOT_REQUESTS_PER_MINUTE", raw.requests_per_minute, errors, values::per_minute);
     let webhook_secret = section::secret(
         "RIGHTFOOT_WEBHOOK_SECRET",
         raw.webhook_secret,

@@ -14,7 +14,7 @@ use super::source::SourceView;
 use super::status::{AccountStatus, Details};
 use crate::clock::{BootTime, Moment};
 use crate::counting::zero_start::ZeroStarts;
-use crate::instruments::Account;
+use crate::instruments::AccountInstruments;
 use crate::names::{Source, Vendor};
 
 /// What is known of an account beside its sources, in its vendor's own terms.
@@ -39,7 +39,7 @@ pub struct AccountView {
     /// Which of its series still show zero.
     pub zero_starts: Arc<ZeroStarts>,
     /// What this process did for it.
-    pub instruments: Arc<Account>,
+    pub instruments: Arc<AccountInstruments>,
     /// What its operator says of it.
     pub labels: Arc<BTreeMap<String, String>>,
     facts: Arc<dyn Facts>,
@@ -49,7 +49,7 @@ impl AccountView {
     /// An account without sources.
     #[must_use]
     pub fn new(
-        instruments: Arc<Account>,
+        instruments: Arc<AccountInstruments>,
         labels: BTreeMap<String, String>,
         zero_starts: Arc<ZeroStarts>,
         facts: impl Facts,

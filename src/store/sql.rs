@@ -1,6 +1,6 @@
 //! SQL for the rest of the program: statements, values and rows, without SQLite's own types.
 //!
-//! Flows in: SQL and [`Value`]s. Flows out: [`Row`]s. Invariants: times, days and amounts are text, readable in the
+//! Flows in: SQL and [`SqlValue`]s. Flows out: [`Row`]s. Invariants: times, days and amounts are text, readable in the
 //! `sqlite3` shell, exact, and sorted as they are ordered; a stored value that means nothing is
 //! [`StoreError::Unreadable`] with its table, never a default.
 
@@ -16,7 +16,7 @@ use crate::money::Usd;
 
 /// A parameter of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value<'a> {
+pub enum SqlValue<'a> {
     /// `NULL`
     Null,
     /// `INTEGER`
@@ -25,20 +25,20 @@ pub enum Value<'a> {
     Text(Cow<'a, str>),
 }
 
-impl ToSql for Value<'_> {
+impl ToSql for SqlValue<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self {
-            Value::Null => ValueRef::Null,
-            Value::Integer(number) => ValueRef::Integer(*number),
-            Value::Text(text) => ValueRef::Text(text.as_bytes()),
+            SqlValue::Null => ValueRef::Null,
+            SqlValue::Integer(number) => ValueRef::Integer(*number),
+            SqlValue::Text(text) => ValueRef::Text(text.as_bytes()),
         }))
     }
 }
 
 macro_rules! values_from {
     ($($from:ty: $value:ident => $into:expr;)*) => {
-        $(impl<'a> From<$from> for Value<'a> {
-            fn from($value: $from) -> Value<'a> {
+        $(impl<'a> From<$from> for SqlValue<'a> {
+            fn from($value: $from) -> SqlValue<'a> {
                 $into
             }
         })*
@@ -46,30 +46,30 @@ macro_rules! values_from {
 }
 
 values_from! {
-    AccountId: id => Value::Integer(id.0);
-    i64: number => Value::Integer(number);
-    u32: number => Value::Integer(number.into());
-    bool: flag => Value::Integer(flag.into());
-    u64: count => Value::Integer(i64::try_from(count).unwrap_or(i64::MAX));
-    &'a str: text => Value::Text(text.into());
-    &'a String: text => Value::Text(text.into());
-    String: text => Value::Text(text.into());
-    NaiveDate: day => Value::Text(day.to_string().into());
-    Usd: amount => Value::Text(amount.to_string().into());
-    Uuid: id => Value::Text(id.to_string().into());
+    AccountId: id => SqlValue::Integer(id.0);
+    i64: number => SqlValue::Integer(number);
+    u32: number => SqlValue::Integer(number.into());
+    bool: flag => SqlValue::Integer(flag.into());
+    u64: count => SqlValue::Integer(i64::try_from(count).unwrap_or(i64::MAX));
+    &'a str: text => SqlValue::Text(text.into());
+    &'a String: text => SqlValue::Text(text.into());
+    String: text => SqlValue::Text(text.into());
+    NaiveDate: day => SqlValue::Text(day.to_string().into());
+    Usd: amount => SqlValue::Text(amount.to_string().into());
+    Uuid: id => SqlValue::Text(id.to_string().into());
     // UTC, with microseconds, always of the same width.
-    DateTime<Utc>: time => Value::Text(time.to_rfc3339_opts(SecondsFormat::Micros, true).into());
+    DateTime<Utc>: time => SqlValue::Text(time.to_rfc3339_opts(SecondsFormat::Micros, true).into());
 }
 
-impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
-    fn from(value: Option<T>) -> Value<'a> {
-        value.map_or(Value::Null, Into::into)
+impl<'a, T: Into<SqlValue<'a>>> From<Option<T>> for SqlValue<'a> {
+    fn from(value: Option<T>) -> SqlValue<'a> {
+        value.map_or(SqlValue::Null, Into::into)
     }
 }
 
-/// The parameters of a statement, each by its `From` for [`Value`].
+/// The parameters of a statement, each by its `From` for [`SqlValue`].
 macro_rules! values {
-    ($($value:expr),* $(,)?) => { &[$($crate::store::Value::from($value)),*] };
+    ($($value:expr),* $(,)?) => { &[$($crate::store::SqlValue::from($value)),*] };
 }
 pub(crate) use values;
 
@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
         &self,
         table: &'static str,
         sql: &str,
-        values: &[Value<'_>],
+        values: &[SqlValue<'_>],
         mut read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<C, StoreError> {
         let mut statement = self.0.prepare_cached(sql)?;
@@ -109,7 +109,7 @@ impl<'a> Reader<'a> {
         &self,
         table: &'static str,
         sql: &str,
-        values: &[Value<'_>],
+        values: &[SqlValue<'_>],
         read: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
         let mut statement = self.0.prepare_cached(sql)?;
@@ -130,7 +130,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// If it fails.
-    pub fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<(), StoreError> {
+    pub fn execute(&self, sql: &str, values: &[SqlValue<'_>]) -> Result<(), StoreError> {
         self.0.0.prepare_cached(sql)?.execute(params_from_iter(values))?;
         Ok(())
     }

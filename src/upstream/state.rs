@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::credential::{Credential, Pause};
 use crate::clock::BootTime;
-use crate::config::secret::Version;
+use crate::config::secret::SecretVersion;
 
 /// A credential's clock and pause.
 #[derive(Clone, Copy)]
@@ -69,13 +69,13 @@ impl<'a> CredentialState<'a> {
 
     /// Which secret is in use.
     #[must_use]
-    pub fn secret_version(&self) -> Version {
+    pub fn secret_version(&self) -> SecretVersion {
         self.0.secret().version()
     }
 
     /// Sends no request until then, unless the secret has changed since it was `asked_with`; never shortens a longer
     /// pause.
-    pub fn pause(&self, until: BootTime, asked_with: &Version) {
+    pub fn pause(&self, until: BootTime, asked_with: &SecretVersion) {
         if *asked_with == self.secret_version() {
             self.0.pause(until);
         }

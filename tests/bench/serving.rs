@@ -16,7 +16,7 @@ use rivals::{Rival, need};
 use tokio_util::sync::CancellationToken;
 use wallet_exporter::exposition::{Encoder, FamilySpec, Format, MetricType, Rendered};
 use wallet_exporter::http::{Options, Server, Site};
-use wallet_exporter::instruments::Account;
+use wallet_exporter::instruments::AccountInstruments;
 use wallet_exporter::snapshot::{Status, StorageStatus};
 
 static SERIES: FamilySpec = FamilySpec {
@@ -67,7 +67,7 @@ impl Site for Bench {
         Default::default()
     }
 
-    fn accounts(&self) -> Vec<Arc<Account>> {
+    fn accounts(&self) -> Vec<Arc<AccountInstruments>> {
         Vec::new()
     }
     fn status(&self) -> Status {

@@ -442,3 +442,21 @@ fn what_other_users_can_read_is_warned_of() {
     assert_eq!(found.len(), 2, "{found:?}");
     assert_eq!(found[0], format!("{path} is open to other users (mode 0644): chmod 600 {path}"));
 }
+
+#[test]
+fn the_help_of_a_flag_has_its_variable_and_the_variables_default() {
+    let command = <Flags as clap::Args>::augment_args(clap::Command::new("wallet-exporter"));
+    let mut seen = 0;
+    for flag in command.get_arguments() {
+        let help = flag.get_help().unwrap().to_string();
+        let part =
+            |begin: &str| help.split(begin).nth(1).and_then(|rest| rest.split(['=', ']']).next()).map(str::to_owned);
+        let name = part("[env: ").unwrap_or_else(|| panic!("{help} names no variable"));
+        let variable = variables().find(|variable| variable.name == name).unwrap_or_else(|| panic!("{name}"));
+        let default = part("[default: ").unwrap_or_default();
+        // A switch is off, which needs no words.
+        assert!(default == variable.default || variable.default == "false", "{help}: {}", variable.default);
+        seen += 1;
+    }
+    assert_eq!(seen, wallet_exporter::config::VARIABLES.len());
+}

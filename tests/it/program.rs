@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use vendor_simulator::{Options, Simulator};
-use wallet_exporter::app::VendorClock;
+use wallet_exporter::app::SimulatorClock;
 use wallet_exporter::clock::SystemClock;
 
 /// How long a condition may take to come true before a test fails.
@@ -135,7 +135,7 @@ impl Exporter {
 
 /// A quiet simulator and its address.
 pub async fn vendors() -> (Simulator, String) {
-    let vendors = Simulator::new(Options::quiet(Arc::new(VendorClock(SystemClock::shared()))));
+    let vendors = Simulator::new(Options::quiet(Arc::new(SimulatorClock(SystemClock::shared()))));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(vendors.clone().serve(listener, std::future::pending()));

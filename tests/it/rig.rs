@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vendor_simulator::{Options, Simulator};
-use wallet_exporter::app::{AppError, Config, Dependencies, Running, VendorClock, check_online};
+use wallet_exporter::app::{AppError, Config, Dependencies, Running, SimulatorClock, check_online};
 use wallet_exporter::clock::{BootTime, Clock as _, ManualClock};
 use wallet_exporter::config::{ConfigErrors, Flags};
 use wallet_exporter::exposition::{Exposition, Format};
@@ -59,8 +59,8 @@ impl Drop for Rig {
 }
 
 /// A clock for a simulator that shares it with an exporter.
-pub fn vendor_clock(clock: &ManualClock) -> Arc<VendorClock> {
-    Arc::new(VendorClock(Arc::new(clock.clone())))
+pub fn vendor_clock(clock: &ManualClock) -> Arc<SimulatorClock> {
+    Arc::new(SimulatorClock(Arc::new(clock.clone())))
 }
 
 pub fn at(text: &str) -> DateTime<Utc> {

@@ -172,7 +172,7 @@ impl World {
             status,
             credits,
             created: at,
-            changed_late: self.plan.has(Trouble::VendorClock),
+            changed_late: self.plan.has(Trouble::SimulatorClock),
         });
     }
 

@@ -91,7 +91,7 @@ impl Checks {
         let settling = 2 * ms(seen.plan.intervals[1]) + 3_600_000;
         let disputed = seen.now - self.lied < settling || seen.now - self.vendor_clock_changed < settling;
         // After a start with a clock that is far off, the vendor's day shows with the second answer.
-        let troubled = seen.plan.has(Trouble::WallClock) || seen.plan.has(Trouble::VendorClock);
+        let troubled = seen.plan.has(Trouble::WallClock) || seen.plan.has(Trouble::SimulatorClock);
         let starting = troubled && seen.now - self.started < settling;
         if disputed || starting {
             return Ok(());

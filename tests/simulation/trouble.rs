@@ -46,7 +46,7 @@ impl World {
             self.clock.set_error_ms(error);
             self.checks.wall_clock_set();
         }
-        if self.happens(Trouble::VendorClock, 20) {
+        if self.happens(Trouble::SimulatorClock, 20) {
             let offset =
                 if self.rng.u32(..3) == 0 { 0 } else { draw_error(&mut self.rng).clamp(-90_000_000, 90_000_000) };
             self.say(|| format!("the vendor's clock is set to {} s off", offset / 1_000));

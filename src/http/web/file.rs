@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
 use super::rate_limit::RateLimit;
-use super::tls::{ClientAuth, Pem, TlsSpec, Version};
+use super::tls::{ClientAuth, Pem, TlsSpec, TlsVersion};
 
 /// The highest cost of a bcrypt hash. Each step doubles the time, which is 4 seconds here.
 const MOST_COST: u32 = 16;
@@ -248,13 +248,13 @@ impl TlsFile {
         }
         let version = |name: &str, text: Option<String>, default| match text.as_deref() {
             None | Some("") => Ok(default),
-            Some("TLS12") => Ok(Version::Tls12),
-            Some("TLS13") => Ok(Version::Tls13),
+            Some("TLS12") => Ok(TlsVersion::Tls12),
+            Some("TLS13") => Ok(TlsVersion::Tls13),
             Some("TLS10" | "TLS11") => Err(key(name, "TLS 1.0 and 1.1 are not supported, as they are not safe")),
             Some(_) => Err(key(name, "is neither TLS12 nor TLS13")),
         };
-        let min = version("min_version", self.min_version, Version::Tls12)?;
-        let max = version("max_version", self.max_version, Version::Tls13)?;
+        let min = version("min_version", self.min_version, TlsVersion::Tls12)?;
+        let max = version("max_version", self.max_version, TlsVersion::Tls13)?;
         if min > max {
             return Err(key("max_version", "is below min_version"));
         }

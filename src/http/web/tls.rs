@@ -82,7 +82,7 @@ pub(super) enum ClientAuth {
 
 /// A protocol version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Version {
+pub(super) enum TlsVersion {
     Tls12,
     Tls13,
 }
@@ -95,8 +95,8 @@ pub(super) struct TlsSpec {
     pub(super) client_auth: ClientAuth,
     /// The names of which a client's certificate must have one; any, if there are none.
     pub(super) allowed_names: Vec<ServerName<'static>>,
-    pub(super) min: Version,
-    pub(super) max: Version,
+    pub(super) min: TlsVersion,
+    pub(super) max: TlsVersion,
     pub(super) cipher_suites: Vec<String>,
     pub(super) server_order: bool,
     pub(super) curves: Vec<String>,
@@ -187,7 +187,7 @@ impl TlsSpec {
     fn config(&self) -> Result<ServerConfig, String> {
         let provider = Arc::new(self.provider()?);
         let versions: Vec<&'static SupportedProtocolVersion> =
-            [(Version::Tls12, &rustls::version::TLS12), (Version::Tls13, &rustls::version::TLS13)]
+            [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)]
                 .into_iter()
                 .filter(|(version, _)| (self.min..=self.max).contains(version))
                 .map(|(_, version)| version)

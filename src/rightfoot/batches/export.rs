@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::tally::{Export, Names, Tally};
+use super::tally::{Names, Tallies, Tally};
 use crate::upstream::{Reason, RequestError};
 
 /// Ids in one request: 47 characters each, so that the URL stays well below the 8 KiB that servers commonly take.
@@ -30,7 +30,7 @@ pub trait Download: Send + Sync {
     ///
     /// # Errors
     /// What the vendor's client returns.
-    async fn download(&self, ids: &[Uuid], sink: &mut Export) -> Result<(), RequestError>;
+    async fn download(&self, ids: &[Uuid], sink: &mut Tallies) -> Result<(), RequestError>;
 }
 
 /// Which rows count, and whose time is believed: those from the first to the second.
@@ -85,7 +85,7 @@ pub async fn ask(
             waiting.extend(failing.drain(..).flat_map(|(ids, _)| halves(&ids)));
         }
         let Some(ids) = waiting.pop_front() else { break };
-        let mut export = Export::new(&ids, span.0, span.1, Arc::clone(names));
+        let mut export = Tallies::new(&ids, span.0, span.1, Arc::clone(names));
         let mut apart = |ids: &[Uuid]| halves(ids).into_iter().rev().for_each(|half| waiting.push_front(half));
         match download.download(&ids, &mut export).await {
             Ok(()) => {
@@ -155,7 +155,7 @@ mod tests {
 
     #[async_trait]
     impl Download for Vendor {
-        async fn download(&self, ids: &[Uuid], _sink: &mut Export) -> Result<(), RequestError> {
+        async fn download(&self, ids: &[Uuid], _sink: &mut Tallies) -> Result<(), RequestError> {
             self.requests.fetch_add(1, Ordering::Relaxed);
             let no = |reason| Err(RequestError::new(BATCHES.operation, reason, ""));
             match self.down {

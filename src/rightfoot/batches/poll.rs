@@ -21,7 +21,7 @@ use shown::newest;
 use super::batch::{Batch, BatchState, BatchTiming};
 use super::export::{Download, Findings, IDS_PER_REQUEST, ask};
 use super::table::BatchesCommit;
-use super::tally::{Export, Names};
+use super::tally::{Names, Tallies};
 use super::totals::{CheckTotals, SERIES_KEY, series_key};
 use crate::clock::BootTime;
 use crate::names::Source;
@@ -43,7 +43,7 @@ const MOST_REFERENCES: u32 = 3;
 
 #[async_trait]
 impl Download for Client {
-    async fn download(&self, ids: &[Uuid], sink: &mut Export) -> Result<(), RequestError> {
+    async fn download(&self, ids: &[Uuid], sink: &mut Tallies) -> Result<(), RequestError> {
         self.balances_csv(ids, sink).await.map(|_| ())
     }
 }

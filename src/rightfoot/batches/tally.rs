@@ -194,9 +194,9 @@ impl Tally {
     }
 }
 
-/// The tallies of one export.
+/// The tallies of the batches of one export.
 #[derive(Debug)]
-pub struct Export {
+pub struct Tallies {
     since: DateTime<Utc>,
     until: DateTime<Utc>,
     names: Arc<Names>,
@@ -206,12 +206,12 @@ pub struct Export {
     pub stray: BTreeMap<RowReject, u64>,
 }
 
-impl Export {
+impl Tallies {
     /// Ready for the rows of `batches`; rows before `since` are not counted, and the time of those that lie after `until`
     /// is not believed.
     #[must_use]
-    pub fn new(batches: &[Uuid], since: DateTime<Utc>, until: DateTime<Utc>, names: Arc<Names>) -> Export {
-        Export {
+    pub fn new(batches: &[Uuid], since: DateTime<Utc>, until: DateTime<Utc>, names: Arc<Names>) -> Tallies {
+        Tallies {
             since,
             until,
             names,
@@ -221,7 +221,7 @@ impl Export {
     }
 }
 
-impl RowSink for Export {
+impl RowSink for Tallies {
     fn row(&mut self, row: &CheckRow<'_>) {
         if let Some(tally) = self.tallies.get_mut(&row.batch_id) {
             tally.add(row, self.since, self.until, &self.names);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use vendor_simulator::{CardEvent, ErrorBody, Fault, NewRow, Operation, Options, Simulator};
-use wallet_exporter::app::VendorClock;
+use wallet_exporter::app::SimulatorClock;
 use wallet_exporter::clock::{Clock as _, SystemClock};
 use wallet_exporter::money::Usd;
 
@@ -38,7 +38,7 @@ impl Stage {
     /// Everything but Alertmanager, and no balance checks yet.
     async fn start(prometheus_program: &PathBuf) -> Stage {
         let folder = tempfile::tempdir().expect("a folder");
-        let simulator = Simulator::new(Options::quiet(std::sync::Arc::new(VendorClock(SystemClock::shared()))));
+        let simulator = Simulator::new(Options::quiet(std::sync::Arc::new(SimulatorClock(SystemClock::shared()))));
         simulator.set_batchdata_token("first-token");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
         let vendor = listener.local_addr().expect("an address").port();

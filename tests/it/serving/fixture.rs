@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use wallet_exporter::batchdata::{self, BurnStatus, WalletStatus};
 use wallet_exporter::exposition::{Encoder, FamilySpec, Format, HistogramValue, MetricType, Rendered};
 use wallet_exporter::http::{Options, Server, Site, Web};
-use wallet_exporter::instruments::Account;
+use wallet_exporter::instruments::AccountInstruments;
 use wallet_exporter::rightfoot::{self, BatchesStatus};
 use wallet_exporter::snapshot::*;
 
@@ -96,7 +96,7 @@ impl Site for FakeSite {
         Default::default()
     }
 
-    fn accounts(&self) -> Vec<Arc<Account>> {
+    fn accounts(&self) -> Vec<Arc<AccountInstruments>> {
         Vec::new()
     }
 
