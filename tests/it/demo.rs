@@ -9,6 +9,7 @@ use wallet_exporter::app::{Demo, DemoFlags, Dependencies, ScenarioName};
 use wallet_exporter::clock::{Clock as _, ManualClock};
 use wallet_exporter::config::Flags;
 use wallet_exporter::exposition::Format;
+use wallet_exporter::snapshot::SourceView;
 
 use crate::program::PATIENCE;
 use crate::rig::at;
@@ -150,16 +151,15 @@ impl Running {
         self.sum("wallet_exporter_source_failing", &[&format!("reason=\"{reason}\"")])
     }
 
-    /// A second goes by, and the exporter has a while to poll in it.
+    /// A second goes by; what is due in it is polled.
     async fn second(&self) {
-        const LAST: &str = r#"wallet_exporter_source_last_attempt_timestamp_seconds{account="demo",vendor="batchdata",source="balance"}"#;
         self.clock.advance(Duration::from_secs(1));
-        let now = self.clock.now().timestamp();
-        for _ in 0..10 {
-            tokio::time::sleep(Duration::from_millis(4)).await;
-            if self.value(LAST) as i64 >= now - 2 {
-                break;
-            }
+        let now = self.clock.boot();
+        let deadline = Instant::now() + PATIENCE;
+        let is_due = |view: &SourceView| view.next_attempt.is_none_or(|next| next.boot <= now);
+        while self.demo.running.cell.current().sources().any(is_due) {
+            assert!(Instant::now() < deadline, "a poll does not end\n{}", self.metrics());
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 
