@@ -80,6 +80,25 @@ async fn a_completed_batch_is_followed_at_once_settles_early_and_is_known_after_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_list_of_wrong_ids_alone_does_not_keep_a_batch_that_the_webhook_named_from_its_turn() {
+    let mut rig = rig("none").await;
+    // Taken apart, they cost more requests than a pass has, and nothing shows yet that the vendor answers anybody.
+    let wrong: Vec<String> = (0..300_u128).map(|number| Uuid::from_u128(1 << 100 | number).to_string()).collect();
+    rig.set("RIGHTFOOT_BATCH_IDS", &wrong.join(","));
+    rig.set("RIGHTFOOT_REQUESTS_PER_MINUTE", "100000");
+    rig.start().await;
+    rig.first_polls().await;
+    assert_eq!(rig.source("failing=forbidden", "batches"), Some(1.0));
+    let batch = rig.vendors.batch(vec![NewRow::success("Chase", 100)]);
+    post(rig.webhook().unwrap(), &format!("/webhooks/rightfoot/{SECRET}"), &event(Uuid::from_u128(1), &batch));
+    for _ in 0..6 {
+        rig.poll(&["batches"]).await;
+    }
+    assert_eq!(rig.source("up", "batches"), Some(1.0));
+    assert_eq!(rig.value(r#"rightfoot_batches{account="default",state="open"}"#), Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_flood_of_forged_ids_is_bounded_and_blinds_no_real_batch() {
     let mut rig = rig("none").await;
     let batch = rig.vendors.batch(vec![NewRow::success("Chase", 100)]);

@@ -213,15 +213,20 @@ impl BatchesPoller {
             .set_unconfirmed(self.followed.values().filter(|batch| is_unconfirmed(batch)).map(|batch| batch.id));
     }
 
-    /// Those that are due, in groups of one request. Who was not looked at for longest comes first, so that a vendor
-    /// that answers only a few requests a minute answers for all in the end; ids that may be forged come last.
+    /// Those that are due, in groups of one request. The request with the batch that was not looked at for longest comes
+    /// first, so that a pass that ends early, or uses up its requests on ids that are refused, leaves nobody out for ever.
+    /// Ids that may be forged come last, with those that were asked for and never answered.
     fn due(&self, now: BootTime) -> Vec<Vec<Uuid>> {
+        let rank = |batch: &Batch| {
+            let doubtful = is_unconfirmed(batch) || (!batch.confirmed && batch.last_look.is_some());
+            (doubtful, batch.last_look, batch.first_seen.boot, batch.id)
+        };
         let mut due: Vec<&Batch> = self.followed.values().filter(|batch| batch.is_due(now)).collect();
-        due.sort_by_key(|batch| (is_unconfirmed(batch), batch.last_look, batch.first_seen.boot, batch.id));
+        due.sort_by_key(|batch| rank(batch));
         let (alone, together): (Vec<&Batch>, Vec<&Batch>) = due.into_iter().partition(|batch| batch.is_asked_alone());
-        let together: Vec<Uuid> = together.into_iter().map(|batch| batch.id).collect();
-        let groups = together.chunks(IDS_PER_REQUEST).map(<[Uuid]>::to_vec);
-        groups.chain(alone.into_iter().map(|batch| vec![batch.id])).collect()
+        let mut requests: Vec<&[&Batch]> = together.chunks(IDS_PER_REQUEST).chain(alone.chunks(1)).collect();
+        requests.sort_by_key(|batches| batches.first().map(|batch| rank(batch)));
+        requests.into_iter().map(|batches| batches.iter().map(|batch| batch.id).collect()).collect()
     }
 
     /// Asks for what is due, counting rows from the base line on. The first answers show how far our clock is from the
@@ -294,8 +299,8 @@ impl BatchesPoller {
             }
         }
         let now = self.storage.clock.boot();
-        for id in findings.refused.keys() {
-            self.suspects.insert(*id);
+        self.suspects.extend(findings.refused.keys());
+        for id in findings.refused.keys().chain(findings.failed.keys()) {
             if let Some(batch) = self.followed.get_mut(id) {
                 batch.last_look = Some(now);
             }
