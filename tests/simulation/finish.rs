@@ -188,10 +188,19 @@ impl World {
         let certain = || state.oracle.batches.values().filter(|batch| batch.listed && !batch.uncertain);
         let rows = certain().flat_map(|batch| &batch.rows).filter(|row| row.at as f64 >= since.ceil());
         let mut missing = Sums::of(rows).more_than(&Sums::counted(scrape));
-        let broken = certain().flat_map(|batch| &batch.rows).filter(|row| row.broken).count() as u64;
+        // An export whose every row is rejected is not an answer: such a batch is failing instead.
+        let (failing, answered): (Vec<_>, Vec<_>) =
+            certain().filter(|batch| !batch.rows.is_empty()).partition(|batch| batch.rows.iter().all(|row| row.broken));
+        let broken = answered.iter().flat_map(|batch| &batch.rows).filter(|row| row.broken).count() as u64;
         let counted = counted_as_rejected(scrape);
         if counted < broken {
             missing.push(format!("rejected: {broken}, not {counted}"));
+        }
+        let states = scrape.family("rightfoot_batches");
+        let shown: f64 =
+            states.filter(|(labels, _)| Scrape::label(labels, "state") == "failing").map(|found| found.1).sum();
+        if shown < failing.len() as f64 {
+            missing.push(format!("failing batches: {}, not {shown}", failing.len()));
         }
         missing
     }
