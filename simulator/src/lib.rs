@@ -333,7 +333,8 @@ impl State {
             Some(Trouble::Down) => return refused(503, "Service Unavailable"),
             Some(Trouble::Throttled) if wallet => {
                 let mut reply = Reply::json(429, r#"{"message":"Too Many Attempts."}"#);
-                reply.headers.push(("Retry-After", "5".to_owned()));
+                let left = self.world.story.trouble_ends_in(now.timestamp());
+                reply.headers.extend(left.map(|seconds| ("Retry-After", seconds.to_string())));
                 return reply;
             }
             _ => {}

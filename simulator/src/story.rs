@@ -104,6 +104,13 @@ impl Story {
     pub(crate) fn at(&self, step: &Step) -> i64 {
         self.began + step.after
     }
+
+    /// In how many seconds the vendors will answer as they should, if they are in trouble.
+    pub(crate) fn trouble_ends_in(&self, now: i64) -> Option<i64> {
+        self.trouble?;
+        let mut ends = self.steps.iter().filter(|step| matches!(step.act, Act::Answer(None)));
+        ends.find(|step| self.at(step) > now).map(|step| self.at(step) - now)
+    }
 }
 
 /// What the story brings in the slot that begins at `at`.
