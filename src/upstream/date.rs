@@ -70,6 +70,11 @@ impl VendorClock {
         self.believed.is_some()
     }
 
+    /// Whether the vendor's clock and ours agree.
+    pub(super) fn is_confirmed(&self, now: Moment) -> bool {
+        self.skew(now).is_some_and(|skew| skew.abs() <= PLAUSIBLE)
+    }
+
     /// The day to ask the vendor for, because two answers agree on it.
     pub(super) fn candidate_day(&self, now: BootTime) -> Option<NaiveDate> {
         self.candidate.filter(|candidate| candidate.agreed).map(|candidate| at(candidate.zero, now).date_naive())
@@ -101,6 +106,7 @@ impl VendorClock {
 
     /// The vendor accepted `day` as the end of a report, so its own day is not before that.
     pub(super) fn accepted(&mut self, day: NaiveDate, now: BootTime) {
+        self.believed = self.believed.filter(|zero| at(*zero, now).date_naive() >= day);
         let Some(candidate) = self.candidate else { return };
         let shown = at(candidate.zero, now).date_naive();
         if shown < day {
@@ -204,6 +210,17 @@ mod tests {
         clock.accepted(moment(91).wall.date_naive(), moment(91).boot);
         assert!(!clock.is_disputed());
         assert_eq!(shown(&clock, 92), 0);
+    }
+
+    #[test]
+    fn a_day_that_was_accepted_ends_the_belief_in_a_clock_that_is_before_it() {
+        let mut clock = VendorClock::new(true);
+        clock.learn(moment(0).wall, moment(0).boot, moment(0));
+        assert!(clock.is_confirmed(moment(1)));
+        clock.accepted(moment(1).wall.date_naive(), moment(1).boot);
+        assert!(clock.is_known());
+        clock.accepted(moment(1).wall.date_naive() + TimeDelta::days(1), moment(1).boot);
+        assert!(!clock.is_known() && !clock.is_confirmed(moment(1)));
     }
 
     #[test]

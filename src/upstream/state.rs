@@ -43,6 +43,13 @@ impl<'a> CredentialState<'a> {
         self.0.vendor_clock(|clock| clock.is_disputed() && !clock.is_known())
     }
 
+    /// Whether the vendor's `Date` and this machine's clock agree.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        let now = self.0.clock().moment();
+        self.0.vendor_clock(|clock| clock.is_confirmed(now))
+    }
+
     /// Another day than today's, which two answers agree is the vendor's: to be asked for.
     #[must_use]
     pub fn candidate_day(&self) -> Option<NaiveDate> {

@@ -228,7 +228,7 @@ async fn a_vendor_on_another_day_is_believed_once_a_second_answer_agrees_and_it_
         .filter_map(|seen| seen.query.iter().find(|(name, _)| name == "end_date"))
         .map(|(_, day)| day.as_str())
         .collect();
-    assert_eq!(ends.last(), Some(&"2026-05-18"));
+    assert!(ends.ends_with(&["2026-05-18", "2026-05-19"]), "the day is the vendor's last: {ends:?}");
     assert_eq!(ends.iter().filter(|day| **day == "2026-05-18").count(), 1, "asked for once two answers agree");
     assert_eq!(rig.value(today), Some(12.3456));
     let skew = r#"wallet_exporter_clock_skew_seconds{account="default",vendor="batchdata"}"#;

@@ -198,6 +198,23 @@ impl ConsumptionPoller {
         }
     }
 
+    /// The vendor refuses days to come. Where only one clock tells the day of the base line, one that it takes shows that
+    /// the clock is behind, and that what was spent since would be counted.
+    async fn refuses_day_after(&self, day: NaiveDate) -> Result<(), RequestError> {
+        let Some(next) = day.succ_opt() else { return Ok(()) };
+        match self.client.consumption(next, next, Grain::Day).await {
+            Err(error) if error.status == Some(422) => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => {
+                let words = format!(
+                    "the vendor reports {next} although it is {day} by its Date or this machine's clock: counting \
+                     begins once the clocks are right"
+                );
+                Err(RequestError::new(CONSUMPTION.operation, Reason::Implausible, words))
+            }
+        }
+    }
+
     /// Loads the days that the report covers and memory does not hold.
     async fn load(&mut self, report: &ConsumptionReport) -> Option<()> {
         if let Some((from, to)) = self.ledger.missing(report.from) {
@@ -224,7 +241,8 @@ impl ConsumptionPoller {
         }
         let keys = ConsumptionPoller::known_series().into_iter().chain(changes.counters.keys().map(Series::key));
         let new_series = self.storage.new_series(keys, self.stale);
-        let (written, rows) = (changes.clone(), new_series.clone());
+        let changes = Arc::new(changes);
+        let (written, rows) = (Arc::clone(&changes), new_series.clone());
         let kept = self.storage.work("consumption", move |store| {
             store.commit_consumption(&ConsumptionCommit {
                 success: &success,
@@ -233,7 +251,9 @@ impl ConsumptionPoller {
                 full_read_on,
             })
         });
-        if kept.await.is_none() {
+        let kept = kept.await;
+        let changes = Arc::unwrap_or_clone(changes);
+        if kept.is_none() {
             self.ledger.note_overflow(&changes);
             return Some(changes);
         }
@@ -286,6 +306,9 @@ impl Poller for ConsumptionPoller {
             return Err(RequestError::new(CONSUMPTION.operation, Reason::Implausible, words));
         }
         let day = report.to;
+        if first && !self.client.credential().is_confirmed() {
+            self.refuses_day_after(day).await?;
+        }
         if self.load(&report).await.is_none() {
             // Without what was known of these days nothing can be counted; the next pass tries again.
             return Ok(());

@@ -86,7 +86,7 @@ async fn a_vendor_whose_day_has_moved_and_that_answers_one_request_a_pass_shows_
 }
 
 /// Answers every request with the same `Date`, as a cache in between does, and each report with what its last day cost:
-/// as many dollars as the day of the month.
+/// as many dollars as the day of the month. It is 19 May: later days are refused.
 async fn frozen_dates(date: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -96,9 +96,13 @@ async fn frozen_dates(date: &'static str) -> String {
             let mut head = vec![0; 4_096];
             let read = stream.read(&mut head).await.unwrap();
             let head = String::from_utf8_lossy(&head[..read]).into_owned();
+            let mut status = "200 OK";
             let results = match head.split_once("end_date=") {
                 Some((_, rest)) => {
                     let (day, debit) = (&rest[..10], &rest[8..10]);
+                    if day > "2026-05-19" {
+                        status = "422 Unprocessable Content";
+                    }
                     let debit: u32 = debit.parse().unwrap();
                     let hour = if head.contains("group_by=hour") { "T00:00:00" } else { "" };
                     let period = format!(
@@ -110,15 +114,14 @@ async fn frozen_dates(date: &'static str) -> String {
             };
             let body = format!(r#"{{"results":{results}}}"#);
             let head = format!("Connection: close\r\nContent-Type: application/json\r\nContent-Length: {}", body.len());
-            let answer = format!("HTTP/1.1 200 OK\r\nDate: {date}\r\n{head}\r\n\r\n{body}");
+            let answer = format!("HTTP/1.1 {status}\r\nDate: {date}\r\n{head}\r\n\r\n{body}");
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
     });
     address
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cache_that_repeats_an_old_date_does_not_set_the_day_back() {
+async fn behind_a_cache() -> Rig {
     let mut rig = Rig::new().await;
     for name in ["RIGHTFOOT_API_KEY", "RIGHTFOOT_BASE_URL"] {
         rig.settings.remove(name);
@@ -127,6 +130,30 @@ async fn a_cache_that_repeats_an_old_date_does_not_set_the_day_back() {
     rig.set("BATCHDATA_SOURCES", "balance,consumption");
     rig.set("BATCHDATA_BALANCE_INTERVAL", "70s");
     rig.set("BATCHDATA_CONSUMPTION_INTERVAL", "200s");
+    rig
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_counting_begins_on_a_day_that_is_over_although_both_clocks_tell_it() {
+    let mut rig = behind_a_cache().await;
+    let right = rig.clock.now();
+    rig.clock.step_to(at("2026-05-17T22:00:00Z"));
+    rig.start().await;
+    rig.first_polls().await;
+    for _ in 0..5 {
+        rig.poll(&["balance", "consumption"]).await;
+        assert_eq!(rig.source("failing=implausible", "consumption"), Some(1.0));
+        assert_eq!(rig.value(TODAY), None);
+    }
+    rig.clock.step_to(right);
+    until_up(&rig, "consumption", 20).await;
+    assert_eq!(rig.value(DEBIT), Some(0.0));
+    assert_eq!(rig.value(TODAY), Some(19.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cache_that_repeats_an_old_date_does_not_set_the_day_back() {
+    let mut rig = behind_a_cache().await;
     rig.start().await;
     rig.first_polls().await;
     for _ in 0..8 {
