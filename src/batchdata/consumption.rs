@@ -13,6 +13,7 @@ pub mod table;
 pub(super) mod wire;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 
@@ -33,9 +34,9 @@ pub struct DayConsumption {
     /// The day's own totals. The parts below need not add up to them.
     pub total: Flow,
     /// By origin, names as the vendor wrote them.
-    pub by_origin: BTreeMap<String, Flow>,
+    pub by_origin: BTreeMap<Arc<str>, Flow>,
     /// Debits by API path, names as the vendor wrote them.
-    pub by_path: BTreeMap<String, Usd>,
+    pub by_path: BTreeMap<Arc<str>, Usd>,
 }
 
 /// A consumption report by UTC day.

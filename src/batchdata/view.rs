@@ -88,7 +88,7 @@ pub struct CardsView {
     /// Events and credits, durable.
     pub counted: BTreeMap<CardKey, Counted>,
     /// Costs by brand, durable.
-    pub costs: BTreeMap<String, Costs>,
+    pub costs: BTreeMap<Arc<str>, Costs>,
     /// What is pending.
     pub pending: Vec<Pending>,
     /// The newest transactions.

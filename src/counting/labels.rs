@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 
 /// Where names beyond the bound go.
 pub const OTHER: &str = "other";
@@ -32,11 +33,34 @@ pub fn clean(name: &str) -> &str {
     }
 }
 
+/// Names that are in memory once, in however many places they stand.
+#[derive(Debug, Default)]
+pub struct SharedNames(HashSet<Arc<str>>);
+
+impl SharedNames {
+    /// The name as it is held.
+    pub fn share(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(name) {
+            return Arc::clone(known);
+        }
+        let shared: Arc<str> = name.into();
+        self.0.insert(Arc::clone(&shared));
+        shared
+    }
+
+    /// How many different names there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
 /// The names that a label has allowed so far.
 #[derive(Clone, Debug)]
 pub struct LabelLimiter {
     most: usize,
-    allowed: BTreeSet<String>,
+    allowed: BTreeSet<Arc<str>>,
+    other: Arc<str>,
     overflowing: HashSet<u64>,
 }
 
@@ -44,19 +68,20 @@ impl LabelLimiter {
     /// None allowed yet.
     #[must_use]
     pub fn new(most: usize) -> LabelLimiter {
-        LabelLimiter { most, allowed: BTreeSet::new(), overflowing: HashSet::new() }
+        LabelLimiter::restored(most, [])
     }
 
     /// Those that were allowed in a previous run.
     #[must_use]
     pub fn restored(most: usize, names: impl IntoIterator<Item = String>) -> LabelLimiter {
-        LabelLimiter { most, allowed: names.into_iter().collect(), overflowing: HashSet::new() }
+        let allowed = names.into_iter().map(Arc::from).collect();
+        LabelLimiter { most, allowed, other: OTHER.into(), overflowing: HashSet::new() }
     }
 
     /// The names that would be allowed of `candidates` (clean name -> when it first occurred): first come by time, then
     /// by name.
     #[must_use]
-    pub fn new_names<T: Ord>(&self, candidates: &BTreeMap<&str, T>) -> Vec<String> {
+    pub fn new_names<T: Ord>(&self, candidates: &BTreeMap<&str, T>) -> Vec<Arc<str>> {
         let mut fresh: Vec<(&T, &str)> = candidates
             .iter()
             .filter(|(name, _)| **name != OTHER && !self.allowed.contains(**name))
@@ -64,24 +89,19 @@ impl LabelLimiter {
             .collect();
         fresh.sort();
         let room = self.most.saturating_sub(self.allowed.len());
-        fresh.into_iter().take(room).map(|(_, name)| name.to_owned()).collect()
+        fresh.into_iter().take(room).map(|(_, name)| name.into()).collect()
     }
 
     /// Admits for good.
-    pub fn allow(&mut self, names: impl IntoIterator<Item = String>) {
+    pub fn allow(&mut self, names: impl IntoIterator<Item = Arc<str>>) {
         self.allowed.extend(names);
     }
 
-    /// Whether `name` is allowed, or about to be.
+    /// The value that `name` has as a label, once `new_names` are allowed.
     #[must_use]
-    pub fn allows(&self, name: &str, new_names: &[String]) -> bool {
-        self.allowed.contains(name) || new_names.iter().any(|new_name| new_name == name)
-    }
-
-    /// The value that `name` has as a label.
-    #[must_use]
-    pub fn limit<'a>(&self, name: &'a str, new_names: &[String]) -> &'a str {
-        if self.allows(name, new_names) { name } else { OTHER }
+    pub fn limit(&self, name: &str, new_names: &[Arc<str>]) -> Arc<str> {
+        let allowed = self.allowed.get(name).or_else(|| new_names.iter().find(|new_name| ***new_name == *name));
+        Arc::clone(allowed.unwrap_or(&self.other))
     }
 
     /// Remembers that a name was counted under `other`.
@@ -102,7 +122,7 @@ impl LabelLimiter {
 
     /// The allowed names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.allowed.iter().map(String::as_str)
+        self.allowed.iter().map(|name| &**name)
     }
 }
 
@@ -122,11 +142,11 @@ mod tests {
         let mut names = LabelLimiter::new(2);
         let candidates = BTreeMap::from([("c", 1), ("b", 2), ("a", 2), (OTHER, 0)]);
         let fresh = names.new_names(&candidates);
-        assert_eq!(fresh, ["c", "a"]);
+        assert_eq!(fresh, [Arc::from("c"), Arc::from("a")]);
         names.allow(fresh);
-        assert_eq!(names.new_names(&BTreeMap::from([("first", 0)])), Vec::<String>::new());
-        assert_eq!(names.limit("first", &[]), OTHER);
-        assert_eq!(names.limit("a", &[]), "a");
+        assert_eq!(names.new_names(&BTreeMap::from([("first", 0)])), []);
+        assert_eq!(&*names.limit("first", &[]), OTHER);
+        assert_eq!(&*names.limit("a", &[]), "a");
         names.note_overflow("first");
         names.note_overflow("first");
         assert_eq!(names.overflow(), 1);

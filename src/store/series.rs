@@ -1,5 +1,7 @@
 //! Which counter series exist, and which show their value; which label values have a series of their own.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use super::sql::{Reader, Writer, values};
@@ -62,13 +64,13 @@ impl Writer<'_> {
         &self,
         account: AccountId,
         label: &str,
-        names: &[String],
+        names: &[Arc<str>],
         at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         for name in names {
             self.execute(
                 "INSERT INTO label (account, label, value, allowed_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-                values![account, label, name, at],
+                values![account, label, &**name, at],
             )?;
         }
         Ok(())

@@ -28,6 +28,9 @@ use crate::names::Operation;
 /// The longest pause that a vendor may ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 
+/// A body's buffer grows by so many bytes.
+const GROWTH: usize = 1024 * 1024;
+
 /// Sends requests with one credential to one host.
 pub(crate) struct HttpClient {
     transport: Arc<dyn Transport>,
@@ -236,9 +239,13 @@ impl Answer {
 
     async fn whole(mut self, deadline: Instant, limits: &RequestLimits) -> Result<Whole, RequestError> {
         // What the vendor promises is reserved only as far as it is likely to be true.
-        let likely = self.response.content_length().unwrap_or(0).min(limits.json_bytes).min(1024 * 1024);
-        let mut body = Vec::with_capacity(usize::try_from(likely).unwrap_or(0));
+        let likely = self.response.content_length().unwrap_or(0).min(limits.json_bytes);
+        let mut body = Vec::with_capacity(usize::try_from(likely).unwrap_or(0).min(GROWTH));
         while let Some(chunk) = self.chunk(deadline).await? {
+            if body.capacity() - body.len() < chunk.len() {
+                // Doubling would take a third more than the body.
+                body.reserve_exact(chunk.len().max(GROWTH));
+            }
             body.extend_from_slice(&chunk);
         }
         Ok(Whole { about: self.about, body })

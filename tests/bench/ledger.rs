@@ -27,8 +27,8 @@ fn report(from: NaiveDate, to: NaiveDate, step: i64) -> ConsumptionReport {
     while date <= to {
         let amount = Usd::from_ten_thousandths(1_000_000 + step);
         let flow = Flow { debit: amount, credit: Usd::ZERO };
-        let by_origin = (0..5).map(|origin| (format!("origin_{origin}"), flow)).collect();
-        let by_path = (0..10).map(|path| (format!("/api/v1/path/{path}"), amount)).collect();
+        let by_origin = (0..5).map(|origin| (format!("origin_{origin}").into(), flow)).collect();
+        let by_path = (0..10).map(|path| (format!("/api/v1/path/{path}").into(), amount)).collect();
         days.insert(date, DayConsumption { total: flow, by_origin, by_path });
         date = date + Days::new(1);
     }

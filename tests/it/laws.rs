@@ -3,6 +3,7 @@
 //! The truth is kept beside it in whole ten-thousandths of a dollar.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use strum::VariantArray as _;
 
 use chrono::{DateTime, Days, NaiveDate};
@@ -57,11 +58,11 @@ impl Truth {
     fn report(&self, from: NaiveDate, to: NaiveDate) -> ConsumptionReport {
         let days = self.days.range(from..=to).map(|(date, parts)| {
             let flow = |units| Flow { debit: usd(units), credit: Usd::ZERO };
-            let by_origin = parts.iter().map(|(origin, units)| (format!("origin-{origin:03}"), flow(*units)));
+            let by_origin = parts.iter().map(|(origin, units)| (format!("origin-{origin:03}").into(), flow(*units)));
             let by_path = parts.iter().map(|(origin, units)| (format!("/{}", origin % 3), *units));
-            let mut paths: BTreeMap<String, Usd> = BTreeMap::new();
+            let mut paths: BTreeMap<Arc<str>, Usd> = BTreeMap::new();
             for (path, units) in by_path {
-                *paths.entry(path).or_default() += usd(units);
+                *paths.entry(path.into()).or_default() += usd(units);
             }
             let total = flow(parts.values().sum());
             (*date, DayConsumption { total, by_origin: by_origin.collect(), by_path: paths })

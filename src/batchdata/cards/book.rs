@@ -5,6 +5,7 @@
 //! uncounts nothing; what the first listing showed as ended is the base line.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -43,7 +44,7 @@ pub struct Known {
     /// As last seen.
     pub kind: CardKind,
     /// The label that its brand counted under.
-    pub brand: String,
+    pub brand: Arc<str>,
     /// Credits, as last seen.
     pub credits: Usd,
     /// Sales tax, as last seen.
@@ -57,7 +58,7 @@ pub struct Known {
 }
 
 /// Label values of a counter.
-pub type CardKey = (CardKind, CardStatus, String);
+pub type CardKey = (CardKind, CardStatus, Arc<str>);
 
 /// Events and their credits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,7 +84,7 @@ pub struct Pending {
     /// Its kind.
     pub kind: CardKind,
     /// Its brand's label.
-    pub brand: String,
+    pub brand: Arc<str>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
 }
@@ -97,7 +98,7 @@ pub struct CardBook {
     /// listed nor counted.
     listed_from: Option<NaiveDate>,
     counted: BTreeMap<CardKey, Counted>,
-    costs: BTreeMap<String, Costs>,
+    costs: BTreeMap<Arc<str>, Costs>,
     pending: BTreeMap<i64, Pending>,
     latest: BTreeMap<(CardKind, CardStatus), DateTime<Utc>>,
     brands: LabelLimiter,
@@ -111,12 +112,13 @@ pub struct CardChanges {
     /// Counters as they are now.
     pub counted: BTreeMap<CardKey, Counted>,
     /// Costs as they are now.
-    pub costs: BTreeMap<String, Costs>,
+    pub costs: BTreeMap<Arc<str>, Costs>,
     /// Brands allowed by this listing.
-    pub brands: Vec<String>,
+    pub brands: Vec<Arc<str>>,
     /// The first day of the first listing.
     pub listed_from: Option<NaiveDate>,
-    pending: BTreeMap<i64, Option<Pending>>,
+    /// What is pending now and was not so before, or not any more.
+    pub pending: BTreeMap<i64, Option<Pending>>,
     latest: BTreeMap<(CardKind, CardStatus), DateTime<Utc>>,
     overflowing: BTreeSet<String>,
 }
@@ -142,7 +144,7 @@ impl CardBook {
         since: Option<NaiveDate>,
         listed_from: Option<NaiveDate>,
         counted: BTreeMap<CardKey, Counted>,
-        costs: BTreeMap<String, Costs>,
+        costs: BTreeMap<Arc<str>, Costs>,
         brands: Vec<String>,
         pending: BTreeMap<i64, Pending>,
         latest: BTreeMap<(CardKind, CardStatus), DateTime<Utc>>,
@@ -180,7 +182,7 @@ impl CardBook {
         changes
     }
 
-    fn new_names(&self, listing: &[CardTransaction]) -> Vec<String> {
+    fn new_names(&self, listing: &[CardTransaction]) -> Vec<Arc<str>> {
         let mut brands: BTreeMap<&str, DateTime<Utc>> = BTreeMap::new();
         for transaction in listing {
             let first = brands.entry(clean(&transaction.card_brand)).or_insert(transaction.created_at);
@@ -198,14 +200,14 @@ impl CardBook {
     ) -> Known {
         let name = clean(&transaction.card_brand);
         let brand = self.brands.limit(name, &changes.brands);
-        if brand != name {
+        if *brand != *name {
             changes.overflowing.insert(name.to_owned());
         }
         let kind = CardKind::of(transaction);
         let mut row = Known {
             status: transaction.status,
             kind,
-            brand: brand.to_owned(),
+            brand,
             credits: transaction.credits.unwrap_or_default(),
             sales_tax: transaction.sales_tax,
             processing_fee: transaction.processing_fee,
@@ -214,17 +216,17 @@ impl CardBook {
         };
         for kind in CardKind::VARIANTS.iter().copied() {
             for status in COUNTED {
-                let key = (kind, status, row.brand.clone());
+                let key = (kind, status, Arc::clone(&row.brand));
                 if !self.counted.contains_key(&key) {
                     changes.counted.entry(key).or_default();
                 }
             }
         }
         if !self.costs.contains_key(&row.brand) {
-            changes.costs.entry(row.brand.clone()).or_default();
+            changes.costs.entry(Arc::clone(&row.brand)).or_default();
         }
         if row.status == CardStatus::Pending {
-            let pending = Pending { kind, brand: row.brand.clone(), created_at: row.created_at };
+            let pending = Pending { kind, brand: Arc::clone(&row.brand), created_at: row.created_at };
             if self.pending.get(&transaction.id) != Some(&pending) {
                 changes.pending.insert(transaction.id, Some(pending));
             }
@@ -255,14 +257,14 @@ impl CardBook {
     }
 
     fn count(&self, row: &Known, changes: &mut CardChanges) {
-        let key = (row.kind, row.status, row.brand.clone());
+        let key = (row.kind, row.status, Arc::clone(&row.brand));
         let before = self.counted.get(&key).copied().unwrap_or_default();
         let counted = changes.counted.entry(key).or_insert(before);
         counted.events += 1;
         counted.credits += row.credits.abs();
         if row.status == CardStatus::Paid {
             let before = self.costs.get(&row.brand).copied().unwrap_or_default();
-            let costs = changes.costs.entry(row.brand.clone()).or_insert(before);
+            let costs = changes.costs.entry(Arc::clone(&row.brand)).or_insert(before);
             // A counter cannot take back: a negative charge is a correction, and shows as nothing.
             costs.sales_tax += row.sales_tax.max(Usd::ZERO);
             costs.processing_fees += row.processing_fee.max(Usd::ZERO);
@@ -321,7 +323,7 @@ impl CardBook {
 
     /// Costs by brand.
     #[must_use]
-    pub fn costs(&self) -> &BTreeMap<String, Costs> {
+    pub fn costs(&self) -> &BTreeMap<Arc<str>, Costs> {
         &self.costs
     }
 
@@ -357,7 +359,7 @@ impl CardBook {
 
     /// The brands that have series.
     pub fn brands(&self) -> impl Iterator<Item = &str> {
-        self.costs.keys().map(String::as_str)
+        self.costs.keys().map(|brand| &**brand)
     }
 }
 
@@ -391,7 +393,7 @@ mod tests {
     }
 
     fn counted(book: &CardBook, kind: CardKind, status: CardStatus) -> Counted {
-        book.counted().get(&(kind, status, "visa".to_owned())).copied().unwrap_or_default()
+        book.counted().get(&(kind, status, "visa".into())).copied().unwrap_or_default()
     }
 
     #[test]

@@ -75,10 +75,10 @@ fn gauges(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     for (account, view) in known() {
         let mut pending: BTreeMap<(CardKind, &str), u64> = BTreeMap::new();
         for brand in view.costs.keys() {
-            pending.extend(CardKind::VARIANTS.iter().copied().map(|kind| ((kind, brand.as_str()), 0)));
+            pending.extend(CardKind::VARIANTS.iter().copied().map(|kind| ((kind, &**brand), 0)));
         }
         for row in &view.pending {
-            *pending.entry((row.kind, &row.brand)).or_default() += 1;
+            *pending.entry((row.kind, &*row.brand)).or_default() += 1;
         }
         for ((kind, brand), rows) in pending {
             family.sample(&[account.name(), kind.as_str(), brand], rows);

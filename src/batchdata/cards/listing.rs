@@ -23,7 +23,7 @@ const PER_PAGE: u32 = 100;
 /// How often the listing is walked before it is given up.
 const WALKS: u32 = 3;
 
-/// The most transactions of a listing, about 20 MB in memory: 54 a day over the 366 days that the vendor answers for.
+/// The most transactions of a listing, about 10 MB in memory: 54 a day over the 366 days that the vendor answers for.
 const MOST_ROWS: usize = 20_000;
 
 /// How a walk went.

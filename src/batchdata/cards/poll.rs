@@ -156,6 +156,8 @@ impl CardsPoller {
         let readable = known.is_some();
         let vendor_now = self.client.credential().now();
         let changes = self.book.plan(&listing, &known.unwrap_or_default(), range, vendor_now + AHEAD);
+        // A long listing takes as much memory as what follows.
+        drop(listing);
         if !readable {
             return Some(changes);
         }
@@ -172,11 +174,13 @@ impl CardsPoller {
             success.at = None;
         }
         let new_series = self.storage.new_series(changes.costs.keys().map(|brand| series_key(brand)), self.stale);
-        let (book, written, rows) = (self.book.clone(), changes.clone(), new_series.clone());
+        let changes = Arc::new(changes);
+        let (written, latest, rows) = (Arc::clone(&changes), self.book.latest(Some(&changes)), new_series.clone());
         let kept = self
             .storage
-            .work("card transactions", move |store| store.commit_cards(&success, &book, &written, &rows))
+            .work("card transactions", move |store| store.commit_cards(&success, &written, &latest, &rows))
             .await;
+        let changes = Arc::unwrap_or_clone(changes);
         if kept.is_none() {
             self.book.note_overflow(&changes);
             return Some(changes);

@@ -1,12 +1,14 @@
 //! Card transactions on disk.
 
 use crate::names::Label as _;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::CardStatus;
 use super::book::{CardBook, CardChanges, CardKind, Costs, Counted, Known, Pending};
+use crate::counting::labels::SharedNames;
 use crate::store::{AccountId, NewSeries, Row, Store, StoreError, Success, values};
 
 const STATUSES: [CardStatus; 4] = [CardStatus::Pending, CardStatus::Paid, CardStatus::Failed, CardStatus::Unknown];
@@ -19,8 +21,8 @@ fn status(row: &Row<'_>, column: usize) -> Result<CardStatus, StoreError> {
     row.parsed(column, |label| STATUSES.into_iter().find(|status| status.as_str() == label))
 }
 
-fn string(row: &Row<'_>, column: usize) -> Result<String, StoreError> {
-    Ok(row.text(column)?.to_owned())
+fn brand(row: &Row<'_>, column: usize, brands: &mut SharedNames) -> Result<Arc<str>, StoreError> {
+    Ok(brands.share(row.text(column)?))
 }
 
 impl Store {
@@ -30,6 +32,7 @@ impl Store {
     /// If it cannot be read.
     pub fn card_book(&self, account: AccountId, since: Option<NaiveDate>) -> Result<CardBook, StoreError> {
         self.read(|reader| {
+            let mut brands = SharedNames::default();
             let listed_from = reader.row(
                 "card_base",
                 "SELECT listed_from FROM card_base WHERE account = ?1",
@@ -41,7 +44,7 @@ impl Store {
                 "SELECT kind, status, brand, events, credits_usd FROM card_counter WHERE account = ?1",
                 values![account],
                 |row| {
-                    let key = (kind(row, 0)?, status(row, 1)?, string(row, 2)?);
+                    let key = (kind(row, 0)?, status(row, 1)?, brand(row, 2, &mut brands)?);
                     Ok((key, Counted { events: row.count(3)?, credits: row.usd(4)? }))
                 },
             )?;
@@ -49,14 +52,15 @@ impl Store {
                 "card_cost",
                 "SELECT brand, sales_tax_usd, processing_fees_usd FROM card_cost WHERE account = ?1",
                 values![account],
-                |row| Ok((string(row, 0)?, Costs { sales_tax: row.usd(1)?, processing_fees: row.usd(2)? })),
+                |row| Ok((brand(row, 0, &mut brands)?, Costs { sales_tax: row.usd(1)?, processing_fees: row.usd(2)? })),
             )?;
             let pending = reader.rows(
                 "card_pending",
                 "SELECT id, kind, brand, created_at FROM card_pending WHERE account = ?1",
                 values![account],
                 |row| {
-                    let pending = Pending { kind: kind(row, 1)?, brand: string(row, 2)?, created_at: row.time(3)? };
+                    let brand = brand(row, 2, &mut brands)?;
+                    let pending = Pending { kind: kind(row, 1)?, brand, created_at: row.time(3)? };
                     Ok((row.integer(0)?, pending))
                 },
             )?;
@@ -82,13 +86,14 @@ impl Store {
     ) -> Result<HashMap<i64, Known>, StoreError> {
         self.read(|reader| {
             let mut found = HashMap::new();
+            let mut brands = SharedNames::default();
             for id in ids {
                 let known = reader.row(
                     "card_transaction",
                     "SELECT kind, status, brand, credits_usd, sales_tax_usd, processing_fee_usd, created_at,
                      seen_paid, seen_failed, seen_unknown FROM card_transaction WHERE account = ?1 AND id = ?2",
                     values![account, id],
-                    known,
+                    |row| known(row, &mut brands),
                 )?;
                 found.extend(known.map(|known| (id, known)));
             }
@@ -108,15 +113,15 @@ impl Store {
         })
     }
 
-    /// Writes one poll's changes. `before` is the book that they were planned on.
+    /// Writes one poll's changes, and the newest transaction of each kind in each state with them.
     ///
     /// # Errors
     /// If they cannot be written; then nothing was.
     pub fn commit_cards(
         &self,
         success: &Success,
-        before: &CardBook,
         changes: &CardChanges,
+        latest: &BTreeMap<(CardKind, CardStatus), DateTime<Utc>>,
         new_series: &[NewSeries],
     ) -> Result<(), StoreError> {
         let account = success.account;
@@ -131,7 +136,7 @@ impl Store {
                         *id,
                         row.kind.as_str(),
                         row.status.as_str(),
-                        &row.brand,
+                        &*row.brand,
                         row.credits,
                         row.sales_tax,
                         row.processing_fee,
@@ -146,31 +151,31 @@ impl Store {
                 writer.execute(
                     "INSERT OR REPLACE INTO card_counter (account, kind, status, brand, events, credits_usd)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                    values![account, kind.as_str(), status.as_str(), brand, counted.events, counted.credits],
+                    values![account, kind.as_str(), status.as_str(), &**brand, counted.events, counted.credits],
                 )?;
             }
             for (brand, costs) in &changes.costs {
                 writer.execute(
                     "INSERT OR REPLACE INTO card_cost (account, brand, sales_tax_usd, processing_fees_usd)
                      VALUES (?1, ?2, ?3, ?4)",
-                    values![account, brand, costs.sales_tax, costs.processing_fees],
+                    values![account, &**brand, costs.sales_tax, costs.processing_fees],
                 )?;
             }
-            let (old, new) = (before.pending(None), before.pending(Some(changes)));
-            for id in old.keys().filter(|id| !new.contains_key(id)) {
-                writer.execute("DELETE FROM card_pending WHERE account = ?1 AND id = ?2", values![account, *id])?;
-            }
-            for (id, row) in new.iter().filter(|(id, row)| old.get(id) != Some(row)) {
+            for (id, row) in &changes.pending {
+                let Some(row) = row else {
+                    writer.execute("DELETE FROM card_pending WHERE account = ?1 AND id = ?2", values![account, *id])?;
+                    continue;
+                };
                 writer.execute(
                     "INSERT OR REPLACE INTO card_pending (account, id, kind, brand, created_at)
                      VALUES (?1, ?2, ?3, ?4, ?5)",
-                    values![account, *id, row.kind.as_str(), &row.brand, row.created_at],
+                    values![account, *id, row.kind.as_str(), &*row.brand, row.created_at],
                 )?;
             }
-            for ((kind, status), time) in before.latest(Some(changes)) {
+            for ((kind, status), time) in latest {
                 writer.execute(
                     "INSERT OR REPLACE INTO card_latest (account, kind, status, created_at) VALUES (?1, ?2, ?3, ?4)",
-                    values![account, kind.as_str(), status.as_str(), time],
+                    values![account, kind.as_str(), status.as_str(), *time],
                 )?;
             }
             if let Some(from) = changes.listed_from {
@@ -186,13 +191,13 @@ impl Store {
     }
 }
 
-fn known(row: &Row<'_>) -> Result<Known, StoreError> {
+fn known(row: &Row<'_>, brands: &mut SharedNames) -> Result<Known, StoreError> {
     let seen = [CardStatus::Paid, CardStatus::Failed, CardStatus::Unknown];
     let flags = [row.flag(7)?, row.flag(8)?, row.flag(9)?];
     Ok(Known {
         kind: kind(row, 0)?,
         status: status(row, 1)?,
-        brand: string(row, 2)?,
+        brand: brand(row, 2, brands)?,
         credits: row.usd(3)?,
         sales_tax: row.usd(4)?,
         processing_fee: row.usd(5)?,

@@ -7,6 +7,7 @@
 
 use crate::names::Label as _;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use chrono::{Days, NaiveDate};
@@ -31,11 +32,11 @@ pub enum Series {
     /// The wallet's credits.
     Credit,
     /// Debits of an origin.
-    OriginDebit(String),
+    OriginDebit(Arc<str>),
     /// Credits of an origin.
-    OriginCredit(String),
+    OriginCredit(Arc<str>),
     /// Debits of an API path.
-    PathDebit(String),
+    PathDebit(Arc<str>),
 }
 
 /// A family of series; the label `report` of the gauges about them.
@@ -79,13 +80,13 @@ impl Series {
 
     /// The series of a family with a label.
     #[must_use]
-    pub fn new(report: Report, label: &str) -> Series {
+    pub fn new(report: Report, label: Arc<str>) -> Series {
         match report {
             Report::Debit => Series::Debit,
             Report::Credit => Series::Credit,
-            Report::OriginDebit => Series::OriginDebit(label.to_owned()),
-            Report::OriginCredit => Series::OriginCredit(label.to_owned()),
-            Report::PathDebit => Series::PathDebit(label.to_owned()),
+            Report::OriginDebit => Series::OriginDebit(label),
+            Report::OriginCredit => Series::OriginCredit(label),
+            Report::PathDebit => Series::PathDebit(label),
         }
     }
 
@@ -133,9 +134,9 @@ pub struct Changes {
     /// Counters as they are now; a new series is here even if it is zero.
     pub counters: BTreeMap<Series, HighWater>,
     /// Origins allowed by this report.
-    pub origins: Vec<String>,
+    pub origins: Vec<Arc<str>>,
     /// Paths allowed by this report.
-    pub paths: Vec<String>,
+    pub paths: Vec<Arc<str>>,
     /// The days covered once this is applied.
     pub covered: Option<(NaiveDate, NaiveDate)>,
     overflowing_origins: BTreeSet<String>,
@@ -338,7 +339,7 @@ impl Ledger {
         (self.origins.overflow(), self.paths.overflow())
     }
 
-    fn new_names(&self, report: &ConsumptionReport) -> (Vec<String>, Vec<String>) {
+    fn new_names(&self, report: &ConsumptionReport) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
         let mut origins: BTreeMap<&str, NaiveDate> = BTreeMap::new();
         let mut paths: BTreeMap<&str, NaiveDate> = BTreeMap::new();
         for (date, day) in &report.days {
@@ -361,19 +362,19 @@ impl Ledger {
         for (name, flow) in &reported.by_origin {
             let name = clean(name);
             let label = self.origins.limit(name, &changes.origins);
-            if label != name {
+            if *label != *name {
                 changes.overflowing_origins.insert(name.to_owned());
             }
-            add(Series::OriginDebit(label.to_owned()), flow.debit);
-            add(Series::OriginCredit(label.to_owned()), flow.credit);
+            add(Series::OriginDebit(Arc::clone(&label)), flow.debit);
+            add(Series::OriginCredit(label), flow.credit);
         }
         for (name, amount) in &reported.by_path {
             let name = clean(name);
             let label = self.paths.limit(name, &changes.paths);
-            if label != name {
+            if *label != *name {
                 changes.overflowing_paths.insert(name.to_owned());
             }
-            add(Series::PathDebit(label.to_owned()), *amount);
+            add(Series::PathDebit(label), *amount);
         }
         // An origin that only spends has no series of credits, and the other way round.
         day.retain(|_, amount| !amount.is_zero());

@@ -8,6 +8,7 @@ use chrono::{Datelike as _, NaiveDate};
 
 use super::ledger::{BaseLine, Changes, Day, Ledger, Report, Series};
 use crate::counting::counter::HighWater;
+use crate::counting::labels::SharedNames;
 use crate::store::{AccountId, NewSeries, Reader, Row, Store, StoreError, Success, values};
 
 /// One poll's worth.
@@ -23,9 +24,9 @@ pub struct ConsumptionCommit<'a> {
     pub full_read_on: Option<NaiveDate>,
 }
 
-fn series(row: &Row<'_>, report: usize, label: usize) -> Result<Series, StoreError> {
+fn series(row: &Row<'_>, report: usize, label: usize, names: &mut SharedNames) -> Result<Series, StoreError> {
     let report = row.parsed(report, |name| Report::VARIANTS.iter().copied().find(|report| report.as_str() == name))?;
-    Ok(Series::new(report, row.text(label)?))
+    Ok(Series::new(report, names.share(row.text(label)?)))
 }
 
 fn read_days(
@@ -35,12 +36,13 @@ fn read_days(
     to: NaiveDate,
 ) -> Result<BTreeMap<NaiveDate, Day>, StoreError> {
     let mut days: BTreeMap<NaiveDate, Day> = BTreeMap::new();
+    let mut names = SharedNames::default();
     reader.rows::<(), _>(
         "consumption_day",
         "SELECT day, report, label, amount_usd FROM consumption_day WHERE account = ?1 AND day >= ?2 AND day < ?3",
         values![account, day_text(from), day_text(to)],
         |row| {
-            days.entry(row.day(0)?).or_default().insert(series(row, 1, 2)?, row.usd(3)?);
+            days.entry(row.day(0)?).or_default().insert(series(row, 1, 2, &mut names)?, row.usd(3)?);
             Ok(())
         },
     )?;
@@ -76,11 +78,12 @@ impl Store {
             let Some((covered, full)) = covered else { return Ok(None) };
             let kept = Ledger::kept_from(covered.1);
             let days = read_days(reader, account, kept, NaiveDate::MAX)?;
+            let mut names = SharedNames::default();
             let counters = reader.rows(
                 "consumption_counter",
                 "SELECT report, label, reported_usd, counted_usd FROM consumption_counter WHERE account = ?1",
                 values![account],
-                |row| Ok((series(row, 0, 1)?, HighWater { reported: row.usd(2)?, counted: row.usd(3)? })),
+                |row| Ok((series(row, 0, 1, &mut names)?, HighWater { reported: row.usd(2)?, counted: row.usd(3)? })),
             )?;
             let (origins, paths) = (reader.allowed(account, "origin")?, reader.allowed(account, "api_path")?);
             Ok(Some((Ledger::restored(base, Some(covered), (kept, days), counters, origins, paths), full)))

@@ -52,7 +52,7 @@ pub struct BatchesCommit<'a> {
     /// Totals as they are now, if they changed.
     pub totals: Option<&'a CheckTotals>,
     /// Institutions that were allowed.
-    pub institutions: &'a [String],
+    pub institutions: &'a [Arc<str>],
     /// Series that are new.
     pub new_series: &'a [NewSeries],
 }

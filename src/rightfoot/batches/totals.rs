@@ -4,6 +4,7 @@
 //! bound is counted under `other`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -61,7 +62,7 @@ impl CheckTotals {
     }
 
     /// Adds batches that settle together; returns the institutions that were allowed.
-    pub fn settle<'a>(&mut self, tallies: impl IntoIterator<Item = &'a Tally> + Clone) -> Vec<String> {
+    pub fn settle<'a>(&mut self, tallies: impl IntoIterator<Item = &'a Tally> + Clone) -> Vec<Arc<str>> {
         let mut first: BTreeMap<&str, DateTime<Utc>> = BTreeMap::new();
         for (name, institution) in tallies.clone().into_iter().flat_map(|tally| &tally.institutions) {
             let time = first.entry(name).or_insert(institution.first);
@@ -76,10 +77,10 @@ impl CheckTotals {
             self.histogram.add(&tally.histogram);
             for (name, institution) in &tally.institutions {
                 let label = self.institutions.limit(name, &[]);
-                if label != &**name {
+                if label != *name {
                     self.institutions.note_overflow(name);
                 }
-                let totals = self.by_institution.entry(label.to_owned()).or_default();
+                let totals = self.by_institution.entry(label.as_ref().to_owned()).or_default();
                 for (status, rows) in institution.by_status() {
                     *totals.entry(status).or_default() += rows;
                 }

@@ -326,11 +326,10 @@ async fn more_than_is_kept_in_memory_is_too_large() {
         let list = format!("[{}]", period(r#""2026-05-02""#, "0", "0", origins, paths));
         fails(batchdata::CONSUMPTION.operation, name, report(&list, 0, 0), Reason::TooLarge, words).await;
     }
-    let half =
-        |parts: &str| parts.split_at(parts.len() / 2 - 10).0.rsplit_once(',').map(|(half, _)| format!("{half}}}"));
-    let (origins, paths) = (half(&origins).unwrap(), half(&paths).unwrap());
-    let days = [r#""2026-05-01""#, r#""2026-05-02""#].map(|day| period(day, "0", "0", &origins, &paths));
-    let list = format!("[{}]", days.join(","));
+    let few = |parts: &str| format!("{{{}\"last\":{{}}}}", parts.split_inclusive(',').take(9_999).collect::<String>());
+    let (origins, paths) = (few(&parts("{}")), few(&parts("0")).replace("{}}", "0}"));
+    let days = (1..=6).map(|day| period(&format!(r#""2026-05-0{day}""#), "0", "0", &origins, &paths));
+    let list = format!("[{}]", days.collect::<Vec<_>>().join(","));
     fails(batchdata::CONSUMPTION.operation, "all days", report(&list, 0, 0), Reason::TooLarge, words).await;
     let paths = format!("{{{}}}", parts("0").split_inclusive(',').take(10_000).collect::<String>() + r#""last":0"#);
     let list = format!("[{}]", period(r#""2026-05-02""#, "0", "0", "{}", &paths));

@@ -4,6 +4,7 @@
 //! before it is durable, and a rejected row is counted when it is first met, not at each look.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ use crate::rightfoot::batches::totals::CheckTotals;
 pub(super) struct Applied {
     pub(super) batches: BTreeMap<Uuid, Batch>,
     pub(super) settled: Vec<Uuid>,
-    pub(super) institutions: Vec<String>,
+    pub(super) institutions: Vec<Arc<str>>,
     pub(super) totals_changed: bool,
 }
 
