@@ -34,7 +34,9 @@ pub use client::Client;
 pub use config::Config;
 pub use consumption::grain::Grain;
 pub use consumption::{ConsumptionReport, DayConsumption, Flow, HourlyDebits};
-pub use view::{BurnStatus, BurnView, CardsView, ConsumptionView, Periods, WalletStatus, WalletView, details};
+#[cfg(feature = "testing")]
+pub use view::{BurnStatus, WalletStatus, details};
+pub use view::{BurnView, CardsView, ConsumptionView, Periods, WalletView};
 
 /// The vendor.
 pub const VENDOR: Vendor = Vendor { name: "batchdata", title: "BatchData", secret_variable: "BATCHDATA_API_TOKEN" };
@@ -102,8 +104,9 @@ fn write_families(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
 }
 
 /// The readers of bodies without the transport, for fuzzing and for benches.
+#[cfg(feature = "testing")]
 pub mod intake {
     pub use super::balance::wire::read_balance;
-    pub use super::cards::wire::{CardPage, read_card_page};
+    pub use super::cards::wire::read_card_page;
     pub use super::consumption::wire::read_consumption;
 }

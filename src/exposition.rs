@@ -11,7 +11,6 @@ mod instruments;
 pub mod process;
 mod rendered;
 
-pub use crate::catalog::{FamilySpec, MetricType};
 pub use cache::Exposition;
 pub use encode::{Encoder, Format, HistogramValue, end};
 pub use families::WriteFamilies;

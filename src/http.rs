@@ -17,8 +17,8 @@ mod web;
 mod webhook;
 
 pub use guard::ConnectionLimits;
-pub use listener::{BindError, bind};
+pub use listener::bind;
 pub use server::{Options, ServeError, Server};
 pub use site::Site;
-pub use web::{Web, WebConfigError};
+pub use web::Web;
 pub use webhook::{WebhookOptions, WebhookServer};

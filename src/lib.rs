@@ -19,28 +19,56 @@
 //! Beside the flow: `money`, `printable` (text for terminals), `clock`, `names`, `config`, `telemetry`, `catalog` (metric
 //! families), `instruments` (what this process did, counted with the `prometheus` crate), `integration` (what a vendor's
 //! folder offers), `app` (the list of vendors, wiring, shutdown).
+#![warn(clippy::too_many_lines)]
+#![cfg_attr(feature = "testing", warn(unreachable_pub))]
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::float_cmp)
 )]
 
-pub mod money;
-pub mod printable;
-pub mod clock;
-pub mod names;
-pub mod config;
-pub mod healthcheck;
-pub mod telemetry;
-pub mod catalog;
-pub mod upstream;
-pub mod instruments;
-pub mod counting;
-pub mod store;
-pub mod snapshot;
-pub mod exposition;
-pub mod poll;
-pub mod integration;
-pub mod batchdata;
-pub mod rightfoot;
-pub mod http;
-pub mod app;
+cfg_if::cfg_if! {
+    if #[cfg(feature = "testing")] {
+        pub mod money;
+        pub mod printable;
+        pub mod clock;
+        pub mod names;
+        pub mod config;
+        pub mod healthcheck;
+        pub mod telemetry;
+        pub mod catalog;
+        pub mod upstream;
+        pub mod instruments;
+        pub mod counting;
+        pub mod store;
+        pub mod snapshot;
+        pub mod exposition;
+        pub mod poll;
+        pub mod integration;
+        pub mod batchdata;
+        pub mod rightfoot;
+        pub mod http;
+        pub mod app;
+    } else {
+        // Only what `main` uses is public, so that what nothing but a test uses shows as dead code.
+        mod money;
+        pub mod printable;
+        mod clock;
+        mod names;
+        pub mod config;
+        pub mod healthcheck;
+        pub mod telemetry;
+        mod catalog;
+        mod upstream;
+        mod instruments;
+        mod counting;
+        mod store;
+        mod snapshot;
+        mod exposition;
+        mod poll;
+        mod integration;
+        mod batchdata;
+        mod rightfoot;
+        mod http;
+        pub mod app;
+    }
+}

@@ -23,11 +23,13 @@ mod webhook;
 use crate::integration::Integration;
 use crate::names::{Operation, Source, Vendor};
 
-pub use batches::wire::ExportSummary;
 pub use batches::{CheckRow, CheckStatus, RowReject, RowSink, SubmittedVia};
 pub use client::Client;
 pub use config::Config;
-pub use view::{BatchStatus, BatchesStatus, ChecksView, NewestBatch, RightfootView, WebhookView, details};
+#[cfg(feature = "testing")]
+pub use view::{BatchesStatus, details};
+pub use view::{ChecksView, NewestBatch, RightfootView, WebhookView};
+#[cfg(feature = "testing")]
 pub use webhook::Event;
 
 /// The vendor.
@@ -62,6 +64,7 @@ pub const INTEGRATION: Integration = Integration {
 };
 
 /// The readers of bodies without the transport, for fuzzing and for benches.
+#[cfg(feature = "testing")]
 pub mod intake {
     pub use super::batches::wire::Export;
 }

@@ -11,6 +11,6 @@ mod status;
 
 pub use account::{AccountView, Facts};
 pub use cell::SnapshotCell;
-pub use source::{Failure, SourceView};
-pub use state::{ReloadView, Snapshot, StorageView};
+pub use source::SourceView;
+pub use state::Snapshot;
 pub use status::*;

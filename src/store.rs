@@ -28,10 +28,14 @@ use fault::{ActiveFault, Injected};
 use frozen::Frozen;
 use open::OpenFile;
 
-pub use fault::{StorageFault, StorageFaultKind};
+pub use fault::StorageFault;
+#[cfg(feature = "testing")]
+pub use fault::StorageFaultKind;
 pub use migrations::{SCHEMA_1, SCHEMA_2, SCHEMA_3, Schema};
-pub use open::{FILE_NAME, OpenError, Renamed};
-pub use peek::{StoredSince, configured_since, has_file, writable};
+#[cfg(feature = "testing")]
+pub use open::FILE_NAME;
+pub use open::OpenError;
+pub use peek::{configured_since, has_file, writable};
 pub use sources::StoredSource;
 pub(crate) use sql::values;
 pub use sql::{Reader, Row, SqlValue, Writer};

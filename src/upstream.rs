@@ -28,6 +28,8 @@ pub use credential::Pause;
 pub use error::{Reason, RequestError};
 pub(crate) use http::HttpClient;
 pub use parse_error::ParseError;
-pub use settings::{BuildError, ClientSettings, Observe, RequestLimits, Unobserved};
+pub use settings::{BuildError, ClientSettings, Observe, RequestLimits};
 pub use state::CredentialState;
-pub use transport::{NoAnswer, Outgoing, Transport};
+pub use transport::Transport;
+#[cfg(feature = "testing")]
+pub use transport::{NoAnswer, Outgoing};

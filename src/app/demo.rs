@@ -72,6 +72,57 @@ pub async fn demo(
     outcome
 }
 
+/// The environment of the demo: the process's own without its vendors.
+fn variables<const N: usize>(
+    environment: Vec<(OsString, OsString)>,
+    vendors: [(&str, String); N],
+) -> Vec<(OsString, OsString)> {
+    let own = |(name, _): &(OsString, OsString)| {
+        let name = name.to_string_lossy();
+        !name.starts_with("BATCHDATA_") && !name.starts_with("RIGHTFOOT_")
+    };
+    let always = [
+        ("BATCHDATA_ACCOUNT", ACCOUNT),
+        ("BATCHDATA_BALANCE_INTERVAL", "1s"),
+        ("BATCHDATA_CONSUMPTION_INTERVAL", "2s"),
+        ("BATCHDATA_CARD_INTERVAL", "3s"),
+        ("BATCHDATA_WARNING_BALANCE_USD", "150"),
+        ("BATCHDATA_CRITICAL_BALANCE_USD", "50"),
+        ("RIGHTFOOT_ACCOUNT", ACCOUNT),
+        ("RIGHTFOOT_INTERVAL", "1s"),
+        ("RIGHTFOOT_SETTLE_AFTER", "20s"),
+    ];
+    let always = always.map(|(name, value)| (name.into(), value.into()));
+    let vendors = vendors.map(|(name, value)| (name.into(), value.into()));
+    environment.into_iter().filter(own).chain(always).chain(vendors).collect()
+}
+
+/// What is said where no event lies ahead.
+fn none(scenario: ScenarioName) -> &'static str {
+    match scenario {
+        ScenarioName::Calm | ScenarioName::Month => "",
+        _ => {
+            "\nThe events of this scenario were at the first start with this --storage.path. Name a new one to see them.\n"
+        }
+    }
+}
+
+/// What is printed at the start. `web` and `vendors` are addresses.
+fn greeting(config: &Config, now: DateTime<Utc>, (web, vendors): (&str, &str), ahead: &str) -> String {
+    let metrics = &config.process.telemetry_path;
+    format!(
+        "wallet-exporter demo, started {}\n\n  page      {web}/\n  metrics   {web}{metrics}\n  \
+         vendors   {vendors}/_simulator/expected\n{ahead}\nTry in another shell:\n\n  \
+         curl -s {web}{metrics} | grep ^batchdata_wallet_balance\n\n\
+         Press Ctrl-C to stop. {}\n\n",
+        now.to_rfc3339_opts(SecondsFormat::Secs, true),
+        match &config.process.storage {
+            None => "Nothing is stored on disk.",
+            Some(_) => "The state is kept in --storage.path.",
+        },
+    )
+}
+
 impl Demo {
     /// Starts exporter and simulator. `environment` is the process's own.
     ///
@@ -104,31 +155,17 @@ impl Demo {
         };
 
         let secret = uuid::Uuid::new_v4().simple().to_string();
-        let mut variables: Vec<(OsString, OsString)> = environment
-            .into_iter()
-            .filter(|(name, _)| {
-                let name = name.to_string_lossy();
-                !name.starts_with("BATCHDATA_") && !name.starts_with("RIGHTFOOT_")
-            })
-            .collect();
-        let mut set = |name: &str, value: String| variables.push((name.into(), value.into()));
-        set("BATCHDATA_API_TOKEN", token);
-        set("BATCHDATA_ACCOUNT", ACCOUNT.to_owned());
-        set("BATCHDATA_BASE_URL", address.clone());
-        set("BATCHDATA_BALANCE_INTERVAL", "1s".to_owned());
-        set("BATCHDATA_CONSUMPTION_INTERVAL", "2s".to_owned());
-        set("BATCHDATA_CARD_INTERVAL", "3s".to_owned());
-        set("BATCHDATA_COUNT_SINCE", since.date_naive().to_string());
-        set("BATCHDATA_WARNING_BALANCE_USD", "150".to_owned());
-        set("BATCHDATA_CRITICAL_BALANCE_USD", "50".to_owned());
-        set("RIGHTFOOT_API_KEY", key);
-        set("RIGHTFOOT_ACCOUNT", ACCOUNT.to_owned());
-        set("RIGHTFOOT_BASE_URL", address.clone());
-        set("RIGHTFOOT_BATCH_IDS", batch_ids.join(","));
-        set("RIGHTFOOT_COUNT_SINCE", since.to_rfc3339());
-        set("RIGHTFOOT_INTERVAL", "1s".to_owned());
-        set("RIGHTFOOT_SETTLE_AFTER", "20s".to_owned());
-        set("RIGHTFOOT_WEBHOOK_SECRET", secret.clone());
+        let vendors = [
+            ("BATCHDATA_API_TOKEN", token),
+            ("BATCHDATA_BASE_URL", address.clone()),
+            ("BATCHDATA_COUNT_SINCE", since.date_naive().to_string()),
+            ("RIGHTFOOT_API_KEY", key),
+            ("RIGHTFOOT_BASE_URL", address.clone()),
+            ("RIGHTFOOT_BATCH_IDS", batch_ids.join(",")),
+            ("RIGHTFOOT_COUNT_SINCE", since.to_rfc3339()),
+            ("RIGHTFOOT_WEBHOOK_SECRET", secret.clone()),
+        ];
+        let variables = variables(environment, vendors);
         // What a demo wants, unless the user says otherwise: nothing on disk, and values that show at once. Only the flag
         // can name a directory: the variable may be the real exporter's, whose ledger is none of the demo's business.
         let unset = |name: &str| !variables.iter().any(|(found, value)| found == name && !value.is_empty());
@@ -147,25 +184,7 @@ impl Demo {
         let programme = Programme::new(&simulator, now);
         let vendors = tokio::spawn(simulator.serve(listener, running.stop_token().cancelled_owned()));
         let web = running.addresses.web;
-        let metrics = &config.process.telemetry_path;
-        let none = match scenario {
-            ScenarioName::Calm | ScenarioName::Month => "",
-            _ => {
-                "\nThe events of this scenario were at the first start with this --storage.path. Name a new one to see them.\n"
-            }
-        };
-        let greeting = format!(
-            "wallet-exporter demo, started {}\n\n  page      http://{web}/\n  metrics   http://{web}{metrics}\n  \
-             vendors   {address}/_simulator/expected\n{}\nTry in another shell:\n\n  \
-             curl -s http://{web}{metrics} | grep ^batchdata_wallet_balance\n\n\
-             Press Ctrl-C to stop. {}\n\n",
-            now.to_rfc3339_opts(SecondsFormat::Secs, true),
-            programme.ahead(none),
-            match &config.process.storage {
-                None => "Nothing is stored on disk.",
-                Some(_) => "The state is kept in --storage.path.",
-            },
-        );
+        let greeting = greeting(&config, now, (&format!("http://{web}"), &address), &programme.ahead(none(scenario)));
         Ok(Demo { running, vendors, greeting, programme })
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use strum::VariantArray as _;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 use serde::Serialize;
@@ -72,8 +72,6 @@ pub struct BurnView {
 /// Sums over named periods. They hold for one UTC day.
 #[derive(Clone, Debug)]
 pub struct Periods {
-    /// The vendor's day that they were made on.
-    pub day: NaiveDate,
     /// Until the vendor's midnight.
     pub valid_until: BootTime,
     /// The sums that are known.
@@ -93,8 +91,6 @@ pub struct CardsView {
     pub pending: Vec<Pending>,
     /// The newest transactions.
     pub latest: BTreeMap<(CardKind, CardStatus), DateTime<Utc>>,
-    /// From when on they are counted.
-    pub count_since: Option<DateTime<Utc>>,
     /// Distinct brands that were counted under `other`.
     pub overflowing_brands: u64,
 }

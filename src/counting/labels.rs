@@ -119,11 +119,6 @@ impl LabelLimiter {
     pub fn overflow(&self) -> u64 {
         self.overflowing.len() as u64
     }
-
-    /// The allowed names.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.allowed.iter().map(|name| &**name)
-    }
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ struct State {
 
 /// The state of a connection, shared by its task, its input and output, and the list of connections.
 #[derive(Debug)]
-pub struct Activity {
+pub(super) struct Activity {
     limits: ConnectionLimits,
     state: Mutex<State>,
     /// The answer's body has been taken over; once it is flushed, the request is over.
@@ -152,7 +152,7 @@ impl Activity {
 
 /// A connection's input and output, tracked.
 #[derive(Debug)]
-pub struct ActivityIo<Io> {
+pub(super) struct ActivityIo<Io> {
     io: Io,
     activity: Arc<Activity>,
 }

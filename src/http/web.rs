@@ -89,6 +89,7 @@ impl Web {
     ///
     /// # Errors
     /// If it cannot be used as it is.
+    #[cfg(feature = "testing")]
     pub fn check(file: &Path, text: Vec<u8>) -> Result<(), WebConfigError> {
         parse(file, text).map(drop)
     }

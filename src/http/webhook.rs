@@ -112,7 +112,7 @@ impl WebhookServer {
 }
 
 /// Counts a request without a right secret.
-pub type Unmatched = Box<dyn Fn() + Send + Sync>;
+pub(super) type Unmatched = Box<dyn Fn() + Send + Sync>;
 
 struct Hook {
     webhooks: Vec<Webhook>,

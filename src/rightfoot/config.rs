@@ -2,7 +2,7 @@
 //!
 //! Flows in: raw strings. Flows out: [`Config`], or errors. Invariant: nothing else can construct one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,6 +116,27 @@ impl Raw {
     }
 }
 
+fn warning_about(ids_file: &Path, errors: &mut ConfigErrors) -> Option<String> {
+    match ids_file::read(ids_file) {
+        Ok(found) => found.warning(),
+        Err(error) => {
+            errors.add("RIGHTFOOT_BATCH_IDS_FILE", format!("{error}: name a readable file with one batch id a line"));
+            None
+        }
+    }
+}
+
+fn count_since(text: Option<String>, now: DateTime<Utc>, errors: &mut ConfigErrors) -> Option<DateTime<Utc>> {
+    let count_since = section::optional("RIGHTFOOT_COUNT_SINCE", text, errors, values::date_or_time);
+    if let Some(since) = count_since.filter(|since| *since > now) {
+        let since = since.format("%Y-%m-%dT%H:%M:%SZ");
+        let remedy =
+            format!("{since} is in the future: write a UTC date or time up to now, such as {}", now.date_naive());
+        errors.add("RIGHTFOOT_COUNT_SINCE", remedy);
+    }
+    count_since
+}
+
 /// Checks the section; `None` if the vendor is off or faulty.
 fn check(raw: Raw, now: DateTime<Utc>, errors: &mut ConfigErrors) -> Option<Config> {
     let key = section::secret("RIGHTFOOT_API_KEY", raw.api_key, raw.api_key_file, errors, values::credential);
@@ -123,21 +144,8 @@ fn check(raw: Raw, now: DateTime<Utc>, errors: &mut ConfigErrors) -> Option<Conf
     let base_url = section::value(VARIABLES, "RIGHTFOOT_BASE_URL", raw.base_url, errors, values::base_url);
     let batch_ids = section::value(VARIABLES, "RIGHTFOOT_BATCH_IDS", raw.batch_ids, errors, values::uuids);
     let batch_ids_file = section::optional("RIGHTFOOT_BATCH_IDS_FILE", raw.batch_ids_file, errors, values::path);
-    let batch_ids_warning = match batch_ids_file.as_deref().map(ids_file::read) {
-        None => None,
-        Some(Ok(found)) => found.warning(),
-        Some(Err(error)) => {
-            errors.add("RIGHTFOOT_BATCH_IDS_FILE", format!("{error}: name a readable file with one batch id a line"));
-            None
-        }
-    };
-    let count_since = section::optional("RIGHTFOOT_COUNT_SINCE", raw.count_since, errors, values::date_or_time);
-    if let Some(since) = count_since.filter(|since| *since > now) {
-        let since = since.format("%Y-%m-%dT%H:%M:%SZ");
-        let remedy =
-            format!("{since} is in the future: write a UTC date or time up to now, such as {}", now.date_naive());
-        errors.add("RIGHTFOOT_COUNT_SINCE", remedy);
-    }
+    let batch_ids_warning = batch_ids_file.as_deref().and_then(|file| warning_about(file, errors));
+    let count_since = count_since(raw.count_since, now, errors);
     let interval = section::value(VARIABLES, "RIGHTFOOT_INTERVAL", raw.interval, errors, values::interval);
     let settle_after = section::value(VARIABLES, "RIGHTFOOT_SETTLE_AFTER", raw.settle_after, errors, |text| {
         values::duration_within(text, Duration::from_secs(1), Duration::from_secs(7 * 24 * 3_600))

@@ -93,14 +93,6 @@ pub trait Observe: Send + Sync + 'static {
     fn request(&self, operation: Operation, code: Option<u16>, took: Duration);
 }
 
-/// Observes nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Unobserved;
-
-impl Observe for Unobserved {
-    fn request(&self, _operation: Operation, _code: Option<u16>, _took: Duration) {}
-}
-
 /// Why a client cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {

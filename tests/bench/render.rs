@@ -5,7 +5,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use prometheus::{Encoder as _, GaugeVec, Opts, Registry, TextEncoder};
-use wallet_exporter::exposition::{Encoder, FamilySpec, Format, MetricType, Rendered};
+use wallet_exporter::catalog::{FamilySpec, MetricType};
+use wallet_exporter::exposition::{Encoder, Format, Rendered};
 
 static SERIES: FamilySpec = FamilySpec {
     name: "bench_wallet_api_path_debit_usd",

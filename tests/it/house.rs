@@ -32,7 +32,13 @@ fn files() -> Vec<(String, PathBuf, String)> {
 
 fn order() -> Vec<String> {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
-    text.lines().filter_map(|line| Some(line.strip_prefix("pub mod ")?.strip_suffix(';')?.to_owned())).collect()
+    let (public, private) = text.split_once("} else {").unwrap();
+    let modules = |list: &str| -> Vec<String> {
+        let lines = list.lines().map(|line| line.trim().trim_start_matches("pub "));
+        lines.filter_map(|line| Some(line.strip_prefix("mod ")?.strip_suffix(';')?.to_owned())).collect()
+    };
+    assert_eq!(modules(public), modules(private), "the two lists of lib.rs");
+    modules(public)
 }
 
 /// The vendors' folders.

@@ -96,7 +96,6 @@ impl CardsPoller {
             costs: self.book.costs().clone(),
             pending: self.book.pending(unkept).into_values().collect(),
             latest: self.book.latest(unkept),
-            count_since: self.count_since,
             overflowing_brands: self.book.overflow(),
         }
     }

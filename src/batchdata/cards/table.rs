@@ -9,7 +9,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::CardStatus;
 use super::book::{CardBook, CardChanges, CardKind, Costs, Counted, Known, Pending};
 use crate::counting::labels::SharedNames;
-use crate::store::{AccountId, NewSeries, Row, Store, StoreError, Success, values};
+use crate::store::{AccountId, NewSeries, Row, Store, StoreError, Success, Writer, values};
 
 const STATUSES: [CardStatus; 4] = [CardStatus::Pending, CardStatus::Paid, CardStatus::Failed, CardStatus::Unknown];
 
@@ -127,25 +127,7 @@ impl Store {
         let account = success.account;
         self.write(|writer| {
             for (id, row) in &changes.rows {
-                writer.execute(
-                    "INSERT OR REPLACE INTO card_transaction (account, id, kind, status, brand, credits_usd,
-                     sales_tax_usd, processing_fee_usd, created_at, seen_paid, seen_failed, seen_unknown)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-                    values![
-                        account,
-                        *id,
-                        row.kind.as_str(),
-                        row.status.as_str(),
-                        &*row.brand,
-                        row.credits,
-                        row.sales_tax,
-                        row.processing_fee,
-                        row.created_at,
-                        row.seen.contains(&CardStatus::Paid),
-                        row.seen.contains(&CardStatus::Failed),
-                        row.seen.contains(&CardStatus::Unknown),
-                    ],
-                )?;
+                write_row(writer, account, *id, row)?;
             }
             for ((kind, status, brand), counted) in &changes.counted {
                 writer.execute(
@@ -204,4 +186,27 @@ fn known(row: &Row<'_>, brands: &mut SharedNames) -> Result<Known, StoreError> {
         created_at: row.time(6)?,
         seen: seen.into_iter().zip(flags).filter(|(_, flag)| *flag).map(|(status, _)| status).collect(),
     })
+}
+
+fn write_row(writer: &Writer<'_>, account: AccountId, id: i64, row: &Known) -> Result<(), StoreError> {
+    let seen = |status| row.seen.contains(&status);
+    writer.execute(
+        "INSERT OR REPLACE INTO card_transaction (account, id, kind, status, brand, credits_usd,
+         sales_tax_usd, processing_fee_usd, created_at, seen_paid, seen_failed, seen_unknown)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        values![
+            account,
+            id,
+            row.kind.as_str(),
+            row.status.as_str(),
+            &*row.brand,
+            row.credits,
+            row.sales_tax,
+            row.processing_fee,
+            row.created_at,
+            seen(CardStatus::Paid),
+            seen(CardStatus::Failed),
+            seen(CardStatus::Unknown),
+        ],
+    )
 }

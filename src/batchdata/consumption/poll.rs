@@ -124,7 +124,7 @@ impl ConsumptionPoller {
             .copied()
             .filter_map(|period| Some((period, self.ledger.period(period, day, changes)?)));
         let sums: Vec<_> = sums.collect();
-        (!sums.is_empty()).then_some(Periods { day, valid_until, sums })
+        (!sums.is_empty()).then_some(Periods { valid_until, sums })
     }
 
     /// The report up to the vendor's day, and that day.

@@ -196,9 +196,42 @@ impl RateFile {
     }
 }
 
+/// An error about a field of the TLS section.
+fn key(name: &str, problem: &str) -> String {
+    format!("tls_server_config.{name}: {problem}")
+}
+
+fn tls_version(name: &str, text: Option<&str>, default: TlsVersion) -> Result<TlsVersion, String> {
+    match text {
+        None | Some("") => Ok(default),
+        Some("TLS12") => Ok(TlsVersion::Tls12),
+        Some("TLS13") => Ok(TlsVersion::Tls13),
+        Some("TLS10" | "TLS11") => Err(key(name, "TLS 1.0 and 1.1 are not supported, as they are not safe")),
+        Some(_) => Err(key(name, "is neither TLS12 nor TLS13")),
+    }
+}
+
+fn client_auth(kind: &str, client_ca: Option<Pem>) -> Result<ClientAuth, String> {
+    let (name, problem) = match (kind, client_ca) {
+        ("" | "NoClientCert", None) => return Ok(ClientAuth::None),
+        ("RequireAndVerifyClientCert", Some(ca)) => return Ok(ClientAuth::Required(ca)),
+        ("VerifyClientCertIfGiven", Some(ca)) => return Ok(ClientAuth::IfGiven(ca)),
+        ("" | "NoClientCert", Some(_)) => {
+            ("client_ca_file", "has no effect without client_auth_type: RequireAndVerifyClientCert")
+        }
+        ("RequireAndVerifyClientCert" | "VerifyClientCertIfGiven", None) => {
+            ("client_ca_file", "is missing; client certificates cannot be verified without it")
+        }
+        ("RequestClientCert" | "RequireAnyClientCert", _) => {
+            ("client_auth_type", "certificates that nobody verifies protect nothing; write RequireAndVerifyClientCert")
+        }
+        _ => ("client_auth_type", "is not one of NoClientCert, VerifyClientCertIfGiven, RequireAndVerifyClientCert"),
+    };
+    Err(key(name, problem))
+}
+
 impl TlsFile {
     fn check(self, folder: &Path) -> Result<TlsSpec, String> {
-        let key = |name: &str, problem: &str| format!("tls_server_config.{name}: {problem}");
         let one = |name: &str, inline: Option<String>, file: Option<PathBuf>| match (inline, file) {
             (Some(_), Some(_)) => Err(key(name, &format!("give either {name} or {name}_file"))),
             (Some(text), None) => Ok(Some(Pem::Inline(text))),
@@ -214,47 +247,15 @@ impl TlsFile {
                 .map_err(|_| key("client_allowed_sans", &format!("{name:?} is neither a DNS name nor an IP address")))
         };
         let allowed_names = self.client_allowed_sans.into_iter().map(name).collect::<Result<Vec<_>, String>>()?;
-        let client_auth = match (self.client_auth_type.as_deref().unwrap_or("NoClientCert"), client_ca) {
-            ("" | "NoClientCert", None) => ClientAuth::None,
-            ("" | "NoClientCert", Some(_)) => {
-                return Err(key(
-                    "client_ca_file",
-                    "has no effect without client_auth_type: RequireAndVerifyClientCert",
-                ));
-            }
-            ("RequireAndVerifyClientCert", Some(ca)) => ClientAuth::Required(ca),
-            ("VerifyClientCertIfGiven", Some(ca)) => ClientAuth::IfGiven(ca),
-            ("RequireAndVerifyClientCert" | "VerifyClientCertIfGiven", None) => {
-                return Err(key("client_ca_file", "is missing; client certificates cannot be verified without it"));
-            }
-            ("RequestClientCert" | "RequireAnyClientCert", _) => {
-                return Err(key(
-                    "client_auth_type",
-                    "certificates that nobody verifies protect nothing; write RequireAndVerifyClientCert",
-                ));
-            }
-            _ => {
-                return Err(key(
-                    "client_auth_type",
-                    "is not one of NoClientCert, VerifyClientCertIfGiven, RequireAndVerifyClientCert",
-                ));
-            }
-        };
+        let client_auth = client_auth(self.client_auth_type.as_deref().unwrap_or("NoClientCert"), client_ca)?;
         if !allowed_names.is_empty() && !matches!(client_auth, ClientAuth::Required(_)) {
             return Err(key(
                 "client_allowed_sans",
                 "has no effect without client_auth_type: RequireAndVerifyClientCert",
             ));
         }
-        let version = |name: &str, text: Option<String>, default| match text.as_deref() {
-            None | Some("") => Ok(default),
-            Some("TLS12") => Ok(TlsVersion::Tls12),
-            Some("TLS13") => Ok(TlsVersion::Tls13),
-            Some("TLS10" | "TLS11") => Err(key(name, "TLS 1.0 and 1.1 are not supported, as they are not safe")),
-            Some(_) => Err(key(name, "is neither TLS12 nor TLS13")),
-        };
-        let min = version("min_version", self.min_version, TlsVersion::Tls12)?;
-        let max = version("max_version", self.max_version, TlsVersion::Tls13)?;
+        let min = tls_version("min_version", self.min_version.as_deref(), TlsVersion::Tls12)?;
+        let max = tls_version("max_version", self.max_version.as_deref(), TlsVersion::Tls13)?;
         if min > max {
             return Err(key("max_version", "is below min_version"));
         }

@@ -4,8 +4,9 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 use proptest::prelude::*;
+use wallet_exporter::catalog::{FamilySpec, MetricType};
 use wallet_exporter::exposition::encode::Value;
-use wallet_exporter::exposition::{Encoder, FamilySpec, Format, HistogramValue, MetricType, Rendered, end};
+use wallet_exporter::exposition::{Encoder, Format, HistogramValue, Rendered, end};
 use wallet_exporter::money::Usd;
 
 use super::fixture::{BALANCE, CHECKS, both, large, small};

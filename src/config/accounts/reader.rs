@@ -1,0 +1,257 @@
+//! From fields to the variables that mean the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde_saphyr::Spanned;
+
+use super::syntax::{Field, Fields, File, Unreadable};
+use super::{AccountEntry, LARGEST_KIB, Place, VendorFields};
+use crate::config::{ConfigErrors, Variables, file};
+
+/// Labels that an account may have.
+const MOST_LABELS: usize = 20;
+/// Labels that are ours, or that Prometheus and its operator attach.
+const TAKEN: [&str; 10] =
+    ["account", "vendor", "job", "instance", "namespace", "service", "pod", "container", "endpoint", "node"];
+
+pub(super) struct Reader<'a> {
+    pub(super) vendors: &'a [VendorFields],
+    pub(super) secrets_directory: Option<&'a Path>,
+    pub(super) errors: &'a mut ConfigErrors,
+    pub(super) entries: Vec<AccountEntry>,
+    /// Of `defaults.yml`: by vendor, where they stand and what they say.
+    pub(super) defaults: BTreeMap<String, (PathBuf, Fields)>,
+}
+
+impl Reader<'_> {
+    pub(super) fn load(&mut self, path: &Path) -> Option<File> {
+        let text = file::read(path, LARGEST_KIB).map_err(|error| error.to_string()).and_then(|bytes| {
+            String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8: write plain text", path.display()))
+        });
+        let text = match text {
+            Ok(text) => text,
+            Err(error) => {
+                self.errors.add("--config.file", error);
+                return None;
+            }
+        };
+        // An empty file has no accounts.
+        if text.lines().all(|line| matches!(line.trim_start().bytes().next(), None | Some(b'#'))) {
+            return Some(File::default());
+        }
+        // A snippet of the file in the message could show a secret that was put in the wrong place.
+        let options = serde_saphyr::options! { with_snippet: false };
+        match serde_saphyr::from_str_with_options(&text, options) {
+            Ok(file) => Some(file),
+            Err(error) => {
+                let line = error.location().map_or(1, |location| location.line());
+                let remedy = "is not an accounts file: write `accounts:`, a list of mappings, and `defaults:`, a mapping \
+                              for each vendor";
+                let found = Unreadable::of(&error);
+                self.errors.add(format!("{}:{line}", path.display()), format!("{found}{remedy}"));
+                None
+            }
+        }
+    }
+
+    pub(super) fn take_directory(&mut self, defaults: &Path, files: &[PathBuf]) {
+        if defaults.exists()
+            && let Some(file) = self.load(defaults)
+        {
+            if !file.accounts.is_empty() {
+                self.errors.add(defaults.display().to_string(), "has accounts: write them into a file of another name");
+            }
+            self.check_defaults(defaults, &file.defaults);
+            self.defaults =
+                file.defaults.into_iter().map(|(vendor, fields)| (vendor, (defaults.into(), fields))).collect();
+        }
+        for path in files {
+            if let Some(file) = self.load(path) {
+                self.take(path, file);
+            }
+        }
+    }
+
+    /// Defaults may be any field but the name and secrets.
+    fn check_defaults(&mut self, path: &Path, defaults: &BTreeMap<String, Fields>) {
+        for (vendor, fields) in defaults {
+            let Some(known) = self.vendors.iter().find(|known| known.name == vendor) else {
+                let remedy = format!("is no vendor: write {}", self.names());
+                self.errors.add(format!("{}: defaults.{vendor}", path.display()), remedy);
+                continue;
+            };
+            for (name, field) in fields {
+                let variable = format!("{}{}", known.prefix, name.to_ascii_uppercase());
+                let secret = known.secrets.iter().any(|secret| variable.starts_with(secret));
+                let remedy = match known.may_be_default(&variable) {
+                    true => continue,
+                    false if variable == known.base_url() => {
+                        format!("holds for the whole process: set the variable {variable} instead")
+                    }
+                    false if secret || name == "account" => {
+                        "belongs to an account: it cannot have a default".to_owned()
+                    }
+                    false => "is not a field of this vendor: check its spelling".to_owned(),
+                };
+                let line = field.referenced.line();
+                self.errors.add(format!("{}:{line}: defaults.{vendor}.{name}", path.display()), remedy);
+            }
+        }
+    }
+
+    fn names(&self) -> String {
+        self.vendors.iter().map(|vendor| vendor.name).collect::<Vec<_>>().join(" or ")
+    }
+
+    pub(super) fn take(&mut self, path: &Path, file: File) {
+        self.check_defaults(path, &file.defaults);
+        for account in file.accounts {
+            let place = Place { file: path.to_owned(), line: account.referenced.line() };
+            self.account(&file.defaults, account.value, place);
+        }
+    }
+
+    fn account(&mut self, defaults: &BTreeMap<String, Fields>, mut fields: Fields, place: Place) {
+        let mut text = |name: &str| match fields.remove(name) {
+            Some(Spanned { value: Field::Text(text), .. }) => Ok(text),
+            Some(Spanned { value: Field::Number(_), .. }) => Err("write it in quotes"),
+            _ => Err("is missing: write a text"),
+        };
+        let (vendor, name) = (text("vendor"), text("account"));
+        let names = self.names();
+        let vendor = match vendor {
+            Ok(vendor) => self.vendors.iter().find(|known| known.name == vendor).copied().ok_or(""),
+            Err(error) => Err(error),
+        };
+        let vendor = vendor.map_err(|_| self.errors.add(format!("{place}: vendor"), format!("write {names}")));
+        let name = name.map_err(|remedy| self.errors.add(format!("{place}: account"), remedy));
+        let (Ok(vendor), Ok(name)) = (vendor, name) else { return };
+        let labels = fields.remove("labels");
+        let directory = place.file.parent().unwrap_or(Path::new(".")).to_owned();
+        let mut entry = AccountEntry {
+            vendor,
+            name: name.clone(),
+            variables: Variables::default(),
+            labels: BTreeMap::new(),
+            place,
+            places: BTreeMap::new(),
+        };
+        entry.variables.set(format!("{}ACCOUNT", vendor.prefix), name);
+        // What the account says itself comes last, and wins.
+        let of_all = self.defaults.get(vendor.name).map(|(file, fields)| (file.clone(), fields.clone()));
+        let of_file = defaults.get(vendor.name).map(|fields| (entry.place.file.clone(), fields.clone()));
+        for (file, fields) in of_all.into_iter().chain(of_file) {
+            for (name, field) in fields {
+                let variable = format!("{}{}", vendor.prefix, name.to_ascii_uppercase());
+                // What cannot be a default was reported where it stands.
+                if vendor.may_be_default(&variable) {
+                    let place = Place { file: file.clone(), line: field.referenced.line() };
+                    self.field(&mut entry, &directory, (name, field.value), place);
+                }
+            }
+        }
+        for (name, field) in fields {
+            let place = Place { line: field.referenced.line(), ..entry.place.clone() };
+            self.field(&mut entry, &directory, (name, field.value), place);
+        }
+        if let Some(labels) = labels {
+            let place = Place { line: labels.referenced.line(), ..entry.place.clone() };
+            entry.labels = self.labels(labels.value, &place, &entry.name);
+        }
+        self.entries.push(entry);
+    }
+
+    fn field(&mut self, entry: &mut AccountEntry, directory: &Path, (name, field): (String, Field), place: Place) {
+        let known = entry.vendor;
+        let variable = format!("{}{}", known.prefix, name.to_ascii_uppercase());
+        let at = format!("{place}: {name} (account {})", entry.name);
+        let lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
+        if !lower || !known.variables.iter().any(|found| found.name == variable) {
+            self.errors.add(at, "is not a field of this vendor: check its spelling");
+            return;
+        }
+        if variable == known.base_url() {
+            self.errors.add(at, format!("holds for the whole process: set the variable {variable} instead"));
+            return;
+        }
+        if known.secrets.contains(&variable.as_str()) {
+            entry.places.insert(variable, place);
+            self.errors.add(at, format!("is a secret: name a file that holds it with {name}_file"));
+            return;
+        }
+        let value = match field {
+            Field::Text(text) | Field::Number(text) => text,
+            Field::List(items) => items.join(","),
+            Field::Null => return,
+            Field::Map(_) => {
+                self.errors.add(at, "write one value, not a mapping");
+                return;
+            }
+        };
+        let secret = known.secrets.iter().any(|secret| variable.strip_suffix("_FILE") == Some(*secret));
+        let value = match variable.ends_with("_FILE") {
+            true => match self.path(&value, directory, secret) {
+                Ok(path) => path,
+                Err(remedy) => {
+                    entry.places.insert(variable, place);
+                    self.errors.add(at, remedy);
+                    return;
+                }
+            },
+            false => value,
+        };
+        entry.places.insert(variable.clone(), place);
+        entry.variables.set(variable, value);
+    }
+
+    /// A file that the accounts file names. It lies in the secrets directory, or beside the accounts file where no other is
+    /// configured; a file that holds no secret may lie in either.
+    fn path(&self, value: &str, directory: &Path, secret: bool) -> Result<String, String> {
+        let allowed = self.secrets_directory.unwrap_or(directory);
+        let base = if secret { allowed } else { directory };
+        let path = base.join(value);
+        let real = |path: &Path| std::fs::canonicalize(path).ok();
+        // One that is not there is reported by whoever reads it.
+        let Some(found) = real(&path) else { return Ok(path.display().to_string()) };
+        let inside = |directory: &Path| real(directory).is_some_and(|directory| found.starts_with(directory));
+        if inside(allowed) || (!secret && inside(directory)) {
+            return Ok(path.display().to_string());
+        }
+        Err(format!(
+            "lies outside {}: put the file there, or name its directory with --secrets.directory",
+            allowed.display()
+        ))
+    }
+
+    fn labels(&mut self, labels: Field, place: &Place, account: &str) -> BTreeMap<String, String> {
+        let at = format!("{place}: labels (account {account})");
+        let labels = match labels {
+            Field::Map(labels) => labels,
+            Field::Null => return BTreeMap::new(),
+            _ => {
+                self.errors.add(at, "write a mapping of names to texts");
+                return BTreeMap::new();
+            }
+        };
+        if labels.len() > MOST_LABELS {
+            self.errors.add(at.as_str(), format!("write at most {MOST_LABELS} labels"));
+        }
+        let taken: BTreeSet<&str> = TAKEN.into_iter().collect();
+        for (name, value) in &labels {
+            let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+            let valid = first && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            if !valid || name.starts_with("__") {
+                self.errors
+                    .add(at.as_str(), "a label's name is of a-z, A-Z, 0-9 and _, and begins with none of 0-9 and __");
+            } else if taken.contains(name.as_str()) {
+                self.errors
+                    .add(at.as_str(), format!("{name} is a label of the exporter or of Prometheus: use another name"));
+            } else if value.chars().count() > 128 || value.chars().any(char::is_control) {
+                self.errors
+                    .add(at.as_str(), format!("the value of {name} is longer than 128 characters or not printable"));
+            }
+        }
+        labels
+    }
+}

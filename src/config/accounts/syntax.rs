@@ -1,0 +1,100 @@
+//! What an accounts file looks like.
+//!
+//! Flows in: YAML. Flows out: fields and where they stand. Invariant: a text stays as it was written, and no error quotes a
+//! value.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::Spanned;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) defaults: BTreeMap<String, Fields>,
+    pub(super) accounts: Vec<Spanned<Fields>>,
+}
+
+pub(super) type Fields = BTreeMap<String, Spanned<Field>>;
+
+/// The value of a field.
+#[derive(Clone, Debug)]
+pub(super) enum Field {
+    Text(String),
+    /// Written without quotes: a name such as `007` would have lost its zeros.
+    Number(String),
+    List(Vec<String>),
+    Map(BTreeMap<String, String>),
+    Null,
+}
+
+impl<'de> Deserialize<'de> for Field {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Field, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Field;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a text, a number, a list of texts or labels")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Field, E> {
+                Ok(Field::Text(text.to_owned()))
+            }
+            fn visit_bool<E: de::Error>(self, flag: bool) -> Result<Field, E> {
+                Ok(Field::Number(flag.to_string()))
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Field, E> {
+                Ok(Field::Number(number.to_string()))
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Field, E> {
+                Ok(Field::Number(number.to_string()))
+            }
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Field, E> {
+                Ok(Field::Number(number.to_string()))
+            }
+            fn visit_unit<E: de::Error>(self) -> Result<Field, E> {
+                Ok(Field::Null)
+            }
+            fn visit_none<E: de::Error>(self) -> Result<Field, E> {
+                Ok(Field::Null)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Field, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = list.next_element()? {
+                    items.push(item);
+                }
+                Ok(Field::List(items))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Field, A::Error> {
+                let mut items = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry()? {
+                    items.insert(name, value);
+                }
+                Ok(Field::Map(items))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+/// What a parser's error may be told of: its kind. Its own words can quote values.
+pub(super) struct Unreadable(Option<String>);
+
+impl Unreadable {
+    pub(super) fn of(error: &serde_saphyr::Error) -> Unreadable {
+        let text = error.to_string();
+        // serde's words for a field of ours quote only the name that was written.
+        let unknown = text.split("unknown field `").nth(1).and_then(|rest| rest.split('`').next());
+        Unreadable(unknown.filter(|name| name.len() <= 64).map(str::to_owned))
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(name) => write!(formatter, "{name} is not known here: "),
+            None => Ok(()),
+        }
+    }
+}
