@@ -5,12 +5,14 @@
 
 mod account;
 mod cell;
+mod gate;
 mod source;
 mod state;
 mod status;
 
-pub use account::{AccountView, Facts};
+pub use account::{AccountError, AccountView, Facts, Prepaid};
 pub use cell::SnapshotCell;
+pub use gate::{Gate, GateQuestion, GateReason};
 pub use source::{Failure, SourceView};
 pub use state::{ReloadView, Snapshot, StorageView};
 pub use status::*;

@@ -18,6 +18,7 @@ mod laws;
 mod ledger;
 mod lifecycle;
 mod output;
+mod poll_now;
 mod program;
 mod release;
 mod rig;
