@@ -13,6 +13,7 @@ mod deployments;
 mod documentation;
 mod faults;
 mod flow;
+mod gate;
 mod house;
 mod laws;
 mod ledger;
