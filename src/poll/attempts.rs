@@ -109,3 +109,18 @@ impl Attempts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_takes_all_wishes_that_came_before_it_began() {
+        let attempts = Attempts::default();
+        attempts.wake();
+        attempts.begin();
+        assert!(attempts.wished().now_or_never().is_none());
+        attempts.wake();
+        assert!(attempts.wished().now_or_never().is_some());
+    }
+}
