@@ -9,6 +9,7 @@ mod check;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
+mod gate;
 mod once;
 mod output;
 mod serve;
@@ -30,6 +31,7 @@ pub use check::check;
 pub use config::{Config, Draft, variables};
 #[cfg(feature = "demo")]
 pub use demo::{Demo, DemoFlags, demo};
+pub use gate::{GateFlags, gate};
 pub use once::{check_online, dump};
 pub use output::print;
 pub use serve::{Addresses, Running, serve};
@@ -70,6 +72,12 @@ pub enum AppError {
     /// Something that should run for ever has ended.
     #[error("{0} has ended unexpectedly; this is a defect of the program: please report it with the log")]
     Ended(&'static str),
+    /// A running exporter refuses what it was asked.
+    #[error("{0}")]
+    Refused(String),
+    /// A running exporter does not answer.
+    #[error("{0}")]
+    NoAnswer(String),
     /// A system call failed.
     #[error("{0}")]
     System(String),
@@ -81,6 +89,7 @@ impl AppError {
     pub fn exit_code(&self) -> u8 {
         match self {
             AppError::Config(_)
+            | AppError::Refused(_)
             | AppError::Open(OpenError::Newer { .. } | OpenError::Planted { .. } | OpenError::Link(_))
             | AppError::Serve(crate::http::ServeError::Web(_) | crate::http::ServeError::Path(_)) => 64,
             _ => 1,

@@ -7,6 +7,7 @@
 pub mod accounts;
 mod errors;
 pub(crate) mod file;
+pub(crate) mod paths;
 mod process;
 mod proxy;
 pub mod secret;

@@ -34,7 +34,10 @@ pub fn ask(process: &Process) -> Result<(), String> {
 }
 
 /// The addresses by which a listener is reached from its own machine.
-fn reachable(listen: &str) -> std::io::Result<Vec<SocketAddr>> {
+///
+/// # Errors
+/// If its name does not resolve.
+pub fn reachable(listen: &str) -> std::io::Result<Vec<SocketAddr>> {
     let everywhere = listen.strip_prefix(':').map(|port| format!("0.0.0.0:{port}"));
     let mut found = Vec::new();
     for address in everywhere.as_deref().unwrap_or(listen).to_socket_addrs()? {

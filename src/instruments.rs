@@ -18,7 +18,8 @@ use crate::names::{Operation, Source, Vendor};
 use crate::upstream::{Observe, Reason};
 
 /// What HTTP requests are for.
-pub const HANDLERS: [&str; 8] = ["metrics", "page", "status", "documentation", "health", "reload", "webhook", "other"];
+pub const HANDLERS: [&str; 10] =
+    ["metrics", "page", "status", "gate", "documentation", "health", "reload", "poll", "webhook", "other"];
 
 /// Upper bounds of the vendor requests' durations, in seconds.
 const REQUEST_BOUNDS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];

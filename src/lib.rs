@@ -13,7 +13,7 @@
 //!  poll         when to fetch; one task per source
 //!  batchdata    the wallet: balance, consumption, cards
 //!  rightfoot    the balance checks: batches, webhook
-//!  http         axum                                             never calls a vendor, never waits for one
+//!  http         axum                                             never calls a vendor, waits for one at `/-/poll` only
 //! ```
 //!
 //! Beside the flow: `money`, `printable` (text for terminals), `clock`, `names`, `config`, `telemetry`, `catalog` (metric

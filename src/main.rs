@@ -1,7 +1,7 @@
 //! The commands.
 //!
-//! Flows in: arguments and the environment. Flows out: an exit code: 0 fine, 1 failed while running, 64 wrong usage or
-//! configuration.
+//! Flows in: arguments and the environment. Flows out: an exit code: 0 fine, 1 failed while running, 2 a closed gate, 64
+//! wrong usage or configuration.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -98,6 +98,10 @@ async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
                 complain(&printable(&reason));
                 return Ok(ExitCode::FAILURE);
             }
+        }
+        Some(Command::Gate(flags)) => {
+            let code = app::gate(&arguments.flags, &flags, config::environment()).await?;
+            return Ok(ExitCode::from(code));
         }
         #[cfg(feature = "demo")]
         Some(Command::Simulate(flags)) => app::simulate(&flags, &dependencies).await?,

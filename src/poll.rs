@@ -5,6 +5,7 @@
 //! path after a crash are the same code. Retries are decided here and nowhere else.
 
 pub mod account_storage;
+pub mod attempts;
 pub mod builder;
 pub mod file_watcher;
 pub mod schedule;

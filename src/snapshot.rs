@@ -5,12 +5,16 @@
 
 mod account;
 mod cell;
+mod gate;
 mod source;
 mod state;
 mod status;
 
-pub use account::{AccountView, Facts};
+pub use account::{AccountError, AccountView, Facts, Prepaid};
 pub use cell::SnapshotCell;
+#[cfg(feature = "testing")]
+pub use gate::GateReason;
+pub use gate::{Gate, GateQuestion};
 pub use source::SourceView;
 pub use state::Snapshot;
 pub use status::*;

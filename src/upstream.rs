@@ -6,6 +6,7 @@
 //!
 //! ```text
 //!  http (head)    waits for a permit (credential, date), sends (transport), checks status and headers
+//!  exporter       asks a running exporter, with none of the vendors' credentials
 //!  csv            splits a stream into records
 //!  state          what a credential's requests have shown: the vendor's clock, and until when nothing may be asked
 //! ```
@@ -15,6 +16,7 @@ pub(crate) mod csv;
 mod date;
 pub(crate) mod dates;
 mod error;
+mod exporter;
 mod head;
 mod http;
 mod parse_error;
@@ -26,6 +28,7 @@ mod transport_error;
 
 pub use credential::Pause;
 pub use error::{Reason, RequestError};
+pub use exporter::{Access, AskError, ask};
 pub(crate) use http::HttpClient;
 pub use parse_error::ParseError;
 pub use settings::{BuildError, ClientSettings, Observe, RequestLimits};

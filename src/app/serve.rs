@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -21,9 +22,11 @@ use crate::exposition::{Exposition, Format, Rendered};
 use crate::http::{ConnectionLimits, Options, Server, Site, Web, WebhookOptions, WebhookServer};
 use crate::instruments::AccountInstruments;
 use crate::names::Source;
+use crate::poll::attempts::{PollOutcome, Wake};
+use crate::poll::builder::Task;
 use crate::poll::file_watcher::FileWatcher;
-use crate::poll::source::Wake;
-use crate::snapshot::{SnapshotCell, Status};
+use crate::snapshot::{AccountError, Gate, GateQuestion, SnapshotCell, Status};
+use crate::upstream::Pause;
 
 /// Where it listens.
 #[derive(Clone, Copy, Debug)]
@@ -59,22 +62,41 @@ struct Shown {
     watch: Arc<FileWatcher>,
     accounts_file: Option<PathBuf>,
     accounts_at_start: Vec<Vec<u8>>,
-    /// By account and source.
-    wakes: Vec<(String, Source, Wake)>,
+    sources: Vec<Polled>,
+}
+
+/// A source that is polled.
+struct Polled {
+    account: String,
+    source: Source,
+    wake: Wake,
+    pause: Arc<Pause>,
+}
+
+impl Polled {
+    fn of(task: &Task) -> Polled {
+        Polled {
+            account: task.poller.storage().name.clone(),
+            source: task.poller.source(),
+            wake: Arc::clone(&task.wake),
+            pause: task.poller.credential().pause_state(),
+        }
+    }
 }
 
 impl Shown {
     /// Failing sources are polled at once: what was wrong may just have been put right.
     fn wake_failing(&self) {
         let snapshot = self.cell.current();
-        for (account, source, wake) in &self.wakes {
-            if snapshot.source(account, *source).is_some_and(|view| view.up == Some(false)) {
-                wake.notify_one();
+        for polled in &self.sources {
+            if snapshot.source(&polled.account, polled.source).is_some_and(|view| view.up == Some(false)) {
+                polled.wake.wake();
             }
         }
     }
 }
 
+#[async_trait]
 impl Site for Shown {
     fn rendered(&self, format: Format) -> Arc<Rendered> {
         self.exposition.rendered(format)
@@ -101,6 +123,10 @@ impl Site for Shown {
 
     fn status(&self) -> Status {
         self.cell.current().status(self.clock.moment())
+    }
+
+    fn gate(&self, question: &GateQuestion) -> Result<Gate, AccountError> {
+        self.cell.current().gate(question, self.clock.boot())
     }
 
     fn ready(&self) -> bool {
@@ -131,6 +157,13 @@ impl Site for Shown {
             }
         });
         outcome
+    }
+
+    async fn poll(&self, account: Option<&str>, source: &str) -> Result<PollOutcome, AccountError> {
+        let meant =
+            |polled: &&Polled| polled.source.name == source && account.is_none_or(|account| polled.account == account);
+        let polled = AccountError::unless_one(self.sources.iter().filter(meant))?;
+        Ok(polled.wake.poll_now(&polled.pause, self.clock.as_ref()).await)
     }
 }
 
@@ -186,11 +219,7 @@ impl Running {
             watch: Arc::clone(&app.watch),
             accounts_file: config.process.config_file.clone(),
             accounts_at_start: config.process.config_file.as_deref().map(accounts::contents).unwrap_or_default(),
-            wakes: app
-                .tasks
-                .iter()
-                .map(|task| (task.poller.storage().name.clone(), task.poller.source(), Arc::clone(&task.wake)))
-                .collect(),
+            sources: app.tasks.iter().map(Polled::of).collect(),
         });
         let site = shown as Arc<dyn Site>;
         let stop = CancellationToken::new();

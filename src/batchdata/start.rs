@@ -7,9 +7,10 @@ use super::cards::poll::CardsPoller;
 use super::consumption::poll::ConsumptionPoller;
 use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, Config, VENDOR, WalletView};
 use crate::names::Source;
+use crate::poll::attempts::Wake;
 use crate::poll::builder::{Builder, SourceSettings, StartError};
 use crate::poll::file_watcher::WatchedSecret;
-use crate::poll::source::{Poller, Wake};
+use crate::poll::source::Poller;
 use crate::store::StoredSource;
 
 pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), StartError> {

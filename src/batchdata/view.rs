@@ -24,7 +24,7 @@ use super::{BALANCE, Balance, CONSUMPTION, CardStatus, Flow};
 use crate::clock::{BootTime, Moment};
 use crate::counting::counter::HighWater;
 use crate::money::{Usd, dollars};
-use crate::snapshot::{AccountView, DetailRow, Details, Facts, Headline, Piece, Severity};
+use crate::snapshot::{AccountView, DetailRow, Details, Facts, Headline, Piece, Prepaid, Severity};
 
 /// A wallet.
 #[derive(Clone, Debug, Default)]
@@ -169,6 +169,10 @@ impl Facts for WalletView {
 
     fn expires(&self) -> Option<BootTime> {
         Some(self.consumption.as_ref()?.periods.as_ref()?.valid_until)
+    }
+
+    fn prepaid(&self) -> Option<Prepaid> {
+        Some(Prepaid { source: BALANCE, balance: self.balance.map(|balance| balance.amount) })
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::errors::{ConfigErrors, refused};
+use super::paths::RESERVED;
 use super::values;
 use super::variables::{VARIABLES, default_of};
 
@@ -22,7 +23,7 @@ pub struct Flags {
     /// File with TLS and passwords, in the format of the Prometheus exporter-toolkit [env: WEB_CONFIG_FILE]
     #[arg(long = "web.config.file", value_name = "FILE", global = true)]
     pub web_config_file: Option<String>,
-    /// Allow POST /-/reload [env: WEB_ENABLE_LIFECYCLE=true]
+    /// Allow POST /-/reload and POST /-/poll [env: WEB_ENABLE_LIFECYCLE=true]
     #[arg(long = "web.enable-lifecycle", global = true)]
     pub web_enable_lifecycle: bool,
     /// Address of the webhook; used only if a webhook secret is set [env: WEBHOOK_LISTEN_ADDRESS] [default: 127.0.0.1:10701]
@@ -87,7 +88,7 @@ pub struct Process {
     pub telemetry_path: String,
     /// The web configuration file.
     pub web_config: Option<PathBuf>,
-    /// Whether `POST /-/reload` works.
+    /// Whether `POST /-/reload` and `POST /-/poll` work.
     pub enable_lifecycle: bool,
     /// Where the webhook listens, if it is opened.
     pub webhook_listen: String,
@@ -107,14 +108,10 @@ pub struct Process {
     pub log_format: LogFormat,
 }
 
-/// Paths that the telemetry path must not hide.
-pub(crate) const RESERVED_PATHS: [&str; 8] =
-    ["/", "/api/v1/status", "/api/v1/targets", "/documentation", "/runbooks", "/-/healthy", "/-/ready", "/-/reload"];
-
 /// Whether the exposition can be served at this path.
 pub(crate) fn is_telemetry_path(path: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
-    path.starts_with('/') && path.bytes().all(plain) && !RESERVED_PATHS.contains(&path)
+    path.starts_with('/') && path.bytes().all(plain) && !RESERVED.contains(&path)
 }
 
 pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -> Process {

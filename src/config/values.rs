@@ -17,10 +17,10 @@ use crate::money::Usd;
 const UNITS: [(char, u64); 5] = [('w', 7 * 86_400), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
 /// Longer than anything here can last, and far from where sums of times overflow.
-const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
+pub const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
 
 /// Reads `30s`, `5m`, `1m30s`, `1d` and the like, as Prometheus writes durations.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "write a duration such as 30s, 5m, 1h30m or 1d: whole numbers, each with its unit".to_owned();
     let (mut rest, mut seconds) = (text, 0_u64);
     for (unit, factor) in UNITS {

@@ -34,7 +34,7 @@ pub const VARIABLES: &[Variable] = &[
     ),
     variable("WEB_TELEMETRY_PATH", "/metrics", "path of the metrics"),
     variable("WEB_CONFIG_FILE", "", "file with TLS and passwords, in the format of the Prometheus exporter-toolkit"),
-    variable("WEB_ENABLE_LIFECYCLE", "false", "`true` allows `POST /-/reload`"),
+    variable("WEB_ENABLE_LIFECYCLE", "false", "`true` allows `POST /-/reload` and `POST /-/poll`"),
     variable(
         "WEBHOOK_LISTEN_ADDRESS",
         "127.0.0.1:10701",

@@ -86,6 +86,7 @@ where
         service_fn(move |mut request: Request<Incoming>| {
             activity.request();
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(Arc::clone(&activity));
             let (answer, activity) = (router.clone().oneshot(request.map(Body::new)), Arc::clone(&activity));
             async move { answer.await.map(|response| response.map(|body| Tracked { body, activity })) }
         })

@@ -63,6 +63,8 @@ struct State {
     since: Instant,
     /// The last byte in either direction.
     progress: Instant,
+    /// How long the answer may take to be made.
+    allowed: Duration,
 }
 
 /// The state of a connection, shared by its task, its input and output, and the list of connections.
@@ -79,7 +81,7 @@ pub(super) struct Activity {
 impl Activity {
     pub(super) fn new(limits: ConnectionLimits) -> Arc<Activity> {
         let now = Instant::now();
-        let state = Mutex::new(State { phase: Phase::New, since: now, progress: now });
+        let state = Mutex::new(State { phase: Phase::New, since: now, progress: now, allowed: Duration::ZERO });
         Arc::new(Activity { limits, state, taken: AtomicBool::new(false), evicted: tokio::sync::Notify::new() })
     }
 
@@ -96,7 +98,12 @@ impl Activity {
     pub(super) fn request(&self) {
         self.taken.store(false, Ordering::Release);
         let now = Instant::now();
-        *self.state() = State { phase: Phase::Busy, since: now, progress: now };
+        *self.state() = State { phase: Phase::Busy, since: now, progress: now, allowed: Duration::ZERO };
+    }
+
+    /// For so long the open request stands still because of its answer.
+    pub(super) fn allow(&self, duration: Duration) {
+        self.state().allowed = duration;
     }
 
     /// When the connection must end, as things stand, and why.
@@ -106,7 +113,7 @@ impl Activity {
             Phase::New | Phase::Headers => (state.since + self.limits.headers, Closed::Slow),
             Phase::Idle => (state.since + self.limits.idle, Closed::Idle),
             Phase::Busy => {
-                let stalled = state.progress + self.limits.stalled;
+                let stalled = state.progress + state.allowed + self.limits.stalled;
                 (stalled.min(state.since + self.limits.request), Closed::Slow)
             }
         }
@@ -145,7 +152,7 @@ impl Activity {
     fn flushed(&self) {
         if self.taken.swap(false, Ordering::AcqRel) {
             let now = Instant::now();
-            *self.state() = State { phase: Phase::Idle, since: now, progress: now };
+            *self.state() = State { phase: Phase::Idle, since: now, progress: now, allowed: Duration::ZERO };
         }
     }
 }

@@ -30,28 +30,32 @@ use super::layers::{METHOD_NOT_ALLOWED, NOT_FOUND, common};
 use super::server::Options;
 use super::site::Site;
 use super::web::{AuthOutcome, Web};
-use super::{document, negotiate, page};
+use super::{document, gate, negotiate, page, poll_now};
+use crate::config::paths::{DOCUMENTATION, GATE, HEALTHY, PAGE, POLL, READY, RELOAD, RUNBOOKS, STATUS, TARGETS};
 use crate::exposition::{Encoder, Rendered, end, process, write_instruments};
 use crate::instruments::ProcessInstruments;
-
-const PAGE: &str = "/";
-const STATUS: &str = "/api/v1/status";
-const TARGETS: &str = "/api/v1/targets";
-const DOCUMENTATION: &str = "/documentation";
-const RUNBOOKS: &str = "/runbooks";
-const HEALTHY: &str = "/-/healthy";
-const READY: &str = "/-/ready";
-const RELOAD: &str = "/-/reload";
 
 /// Answers up to this size are sent in one piece.
 const COPIED: usize = 256 * 1024;
 
 #[derive(Clone)]
-struct Shared {
-    site: Arc<dyn Site>,
+pub(super) struct Shared {
+    pub(super) site: Arc<dyn Site>,
     options: Arc<Options>,
     process: Arc<ProcessInstruments>,
-    shutdown: CancellationToken,
+    pub(super) shutdown: CancellationToken,
+}
+
+impl Shared {
+    /// The answer to a request that acts and may not; `off` says how to allow it.
+    pub(super) fn refusal(&self, headers: &HeaderMap, off: &'static str) -> Option<Response> {
+        let text = match self.options.enable_lifecycle {
+            _ if is_cross_site(headers) => "Refused: the request comes from a page of another site.\n",
+            false => off,
+            true => return None,
+        };
+        Some((StatusCode::FORBIDDEN, text).into_response())
+    }
 }
 
 /// The routes of the exposition's server.
@@ -69,9 +73,11 @@ pub(super) fn routes(
             Some(path) if path == telemetry_path => "metrics",
             Some(PAGE) => "page",
             Some(STATUS | TARGETS) => "status",
+            Some(GATE) => "gate",
             Some(DOCUMENTATION | RUNBOOKS) => "documentation",
             Some(HEALTHY | READY) => "health",
             Some(RELOAD) => "reload",
+            Some(POLL) => "poll",
             _ => "other",
         }
     };
@@ -84,7 +90,9 @@ pub(super) fn routes(
         .route(RUNBOOKS, get(async || document::answer("Runbooks", document::RUNBOOKS)))
         .layer(CompressionLayer::new())
         .route(&telemetry_path, get(metrics))
+        .route(GATE, get(gate::answer))
         .route(RELOAD, post(reload))
+        .route(POLL, post(poll_now::answer))
         .fallback(async || NOT_FOUND)
         .method_not_allowed_fallback(async || METHOD_NOT_ALLOWED)
         .layer(from_fn_with_state(web.clone(), authenticated))
@@ -213,12 +221,9 @@ fn is_cross_site(headers: &HeaderMap) -> bool {
 }
 
 async fn reload(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    if is_cross_site(&headers) {
-        return (StatusCode::FORBIDDEN, "Refused: the request comes from a page of another site.\n").into_response();
-    }
-    if !shared.options.enable_lifecycle {
-        let text = "Reloading over HTTP is off. Start with --web.enable-lifecycle to allow it, or send SIGHUP.\n";
-        return (StatusCode::FORBIDDEN, text).into_response();
+    let off = "Reloading over HTTP is off. Start with --web.enable-lifecycle to allow it, or send SIGHUP.\n";
+    if let Some(refusal) = shared.refusal(&headers, off) {
+        return refusal;
     }
     // It reads files.
     match tokio::task::spawn_blocking(move || shared.site.reload()).await {

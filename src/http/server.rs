@@ -28,7 +28,7 @@ pub struct Options {
     pub telemetry_path: String,
     /// The web configuration file.
     pub web_config: Option<PathBuf>,
-    /// Whether `POST /-/reload` is served.
+    /// Whether `POST /-/reload` and `POST /-/poll` are served.
     pub enable_lifecycle: bool,
     /// How long clients may take.
     pub limits: ConnectionLimits,

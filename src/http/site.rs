@@ -1,16 +1,20 @@
 //! What the server shows.
 //!
 //! Flows in: nothing; this is the seam. Flows out: what the rest of the program knows. Invariant: no method
-//! but `reload` waits for anything.
+//! but `reload` and `poll` waits for anything.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use crate::exposition::{Format, Rendered};
 use crate::instruments::AccountInstruments;
-use crate::snapshot::Status;
+use crate::poll::attempts::PollOutcome;
+use crate::snapshot::{AccountError, Gate, GateQuestion, Status};
 
 /// What the server shows and may ask for.
+#[async_trait]
 pub trait Site: Send + Sync + 'static {
     /// The families that do not change from one scrape to the next.
     fn rendered(&self, format: Format) -> Arc<Rendered>;
@@ -22,6 +26,11 @@ pub trait Site: Send + Sync + 'static {
     fn accounts(&self) -> Vec<Arc<AccountInstruments>>;
     /// The state of everything, at this moment.
     fn status(&self) -> Status;
+    /// Whether an account has enough money, at this moment.
+    ///
+    /// # Errors
+    /// If the question is not about one account.
+    fn gate(&self, question: &GateQuestion) -> Result<Gate, AccountError>;
     /// Whether every enabled source has finished one attempt (or was restored) and no shutdown is under way.
     fn ready(&self) -> bool;
     /// Reads again what can be read again; may block. The web configuration is read by [`super::Web::reload`], which
@@ -30,4 +39,10 @@ pub trait Site: Send + Sync + 'static {
     /// # Errors
     /// A sentence that is safe to show. What could not be read stays as it was.
     fn reload(&self) -> Result<(), String>;
+    /// Asks for an attempt of a source that begins from now on, and waits for its end, within a limit. `account` is needed
+    /// where several have such a source.
+    ///
+    /// # Errors
+    /// If the source is not one of one account.
+    async fn poll(&self, account: Option<&str>, source: &str) -> Result<PollOutcome, AccountError>;
 }

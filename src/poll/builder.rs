@@ -11,9 +11,10 @@ use rustls_pki_types::CertificateDer;
 use url::Url;
 
 use super::account_storage::{AccountStorage, StorageWork};
+use super::attempts::Wake;
 use super::file_watcher::{WatchedFile, WatchedSecret};
 use super::schedule::Schedule;
-use super::source::{Poller, Runner, Wake};
+use super::source::{Poller, Runner};
 use super::webhook_sink::WebhookSink;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::ConfigErrors;

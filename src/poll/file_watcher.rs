@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::source::Wake;
+use super::attempts::Wake;
 use crate::clock::SharedClock;
 use crate::config::secret::{Refresh, Secret};
 
@@ -64,7 +64,7 @@ impl FileWatcher {
                         "the secret has changed; its sources are polled at once"
                     );
                     (watched.on_change)();
-                    watched.wakes.iter().for_each(|wake| wake.notify_one());
+                    watched.wakes.iter().for_each(|wake| wake.wake());
                 }
                 Refresh::Unreadable(error) => {
                     bad.push(watched.variable.clone());

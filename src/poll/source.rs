@@ -8,10 +8,10 @@ use crate::names::Label as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::account_storage::AccountStorage;
+use super::attempts::Wake;
 use super::schedule::Schedule;
 use crate::clock::{BootTime, Moment, SharedClock};
 use crate::names::Source;
@@ -42,9 +42,6 @@ pub trait Poller: Send {
         None
     }
 }
-
-/// Asks a source to look at once.
-pub type Wake = Arc<Notify>;
 
 /// Runs attempts of a source.
 pub struct Runner {
@@ -111,17 +108,21 @@ impl Runner {
                 () = stop.cancelled() => return,
                 () = changed => continue,
                 () = self.clock.sleep_until(due) => {}
-                () = wake.notified() => {
+                () = wake.wished() => {
                     next = self.clock.boot();
                     if self.paused(&pause).is_some() {
                         continue;
                     }
                 }
             }
+            wake.begin();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                (then, _) = self.attempt(poller.as_mut()) => next = then,
+                (then, outcome) = self.attempt(poller.as_mut()) => {
+                    next = then;
+                    wake.end(outcome);
+                }
             }
         }
     }

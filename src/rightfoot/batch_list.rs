@@ -16,7 +16,7 @@ use super::batches::table::Noted;
 use super::{RightfootView, WebhookView, ids_file};
 use crate::clock::Moment;
 use crate::poll::account_storage::AccountStorage;
-use crate::poll::source::Wake;
+use crate::poll::attempts::Wake;
 
 /// Ids that came by webhook and that the vendor has never answered for: a leaked secret fills no more than this.
 const MOST_UNCONFIRMED: usize = 1_000;
@@ -81,7 +81,7 @@ impl BatchList {
                 if state.from_file != found.ids {
                     state.from_file = found.ids;
                     state.version += 1;
-                    self.wake.notify_one();
+                    self.wake.wake();
                 }
                 true
             }
@@ -153,7 +153,7 @@ impl BatchList {
             state.unconfirmed.insert(batch);
             state.completed.push((batch, now));
             drop(state);
-            self.wake.notify_one();
+            self.wake.wake();
         }
         Some(Noticed::Taken)
     }

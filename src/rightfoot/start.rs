@@ -6,9 +6,9 @@ use super::batch_list::BatchList;
 use super::batches::batch::BatchTiming;
 use super::batches::poll::{BatchesPoller, BatchesSettings};
 use super::{BATCHES, Client, Config, RightfootView, VENDOR, WebhookView};
+use crate::poll::attempts::Wake;
 use crate::poll::builder::{Builder, SourceSettings, StartError, Webhook};
 use crate::poll::file_watcher::{WatchedFile, WatchedSecret};
-use crate::poll::source::Wake;
 
 pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), StartError> {
     let storage = builder.storage(VENDOR, &config.account, [BATCHES])?;

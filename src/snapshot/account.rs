@@ -15,6 +15,7 @@ use super::status::{AccountStatus, Details};
 use crate::clock::{BootTime, Moment};
 use crate::counting::zero_start::ZeroStarts;
 use crate::instruments::AccountInstruments;
+use crate::money::Usd;
 use crate::names::{Source, Vendor};
 
 /// What is known of an account beside its sources, in its vendor's own terms.
@@ -28,6 +29,39 @@ pub trait Facts: Any + fmt::Debug + Send + Sync {
     /// When something in it ends that no source's age ends, such as a day.
     fn expires(&self) -> Option<BootTime> {
         None
+    }
+    /// What is left, of an account that is paid in advance.
+    fn prepaid(&self) -> Option<Prepaid> {
+        None
+    }
+}
+
+/// The money of an account that is paid in advance.
+#[derive(Clone, Copy, Debug)]
+pub struct Prepaid {
+    /// The source that polls the balance.
+    pub source: Source,
+    /// The last good balance, however old.
+    pub balance: Option<Usd>,
+}
+
+/// Why it cannot be told which account is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountError {
+    /// There is no such account.
+    Unknown,
+    /// None is named, and there are several.
+    Several,
+}
+
+impl AccountError {
+    /// The only one of those that are meant.
+    ///
+    /// # Errors
+    /// If there is none, or another.
+    pub fn unless_one<T>(mut meant: impl Iterator<Item = T>) -> Result<T, AccountError> {
+        let first = meant.next().ok_or(AccountError::Unknown)?;
+        if meant.next().is_some() { Err(AccountError::Several) } else { Ok(first) }
     }
 }
 
@@ -101,6 +135,12 @@ impl AccountView {
             change(&mut facts);
             self.facts = Arc::new(facts);
         }
+    }
+
+    /// What is left, if it is paid in advance.
+    #[must_use]
+    pub fn prepaid(&self) -> Option<Prepaid> {
+        self.facts.prepaid()
     }
 
     /// Distinct label values that were counted under `other`, by metric.

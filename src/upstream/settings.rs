@@ -107,6 +107,9 @@ pub enum BuildError {
         "no CA certificates were found on this system: install ca-certificates, or point SSL_CERT_FILE at a bundle"
     )]
     NoRoots,
+    /// A client certificate and a key that is not its own.
+    #[error("the client certificate and the key do not belong together")]
+    Identity,
     /// A certificate among the extra roots is not one.
     #[error("an extra root certificate cannot be read")]
     ExtraRoot,

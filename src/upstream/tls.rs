@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use reqwest::{Client, redirect, retry};
+use reqwest::{Client, ClientBuilder, redirect, retry};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use url::{Host, Url};
 
 use super::settings::{BuildError, ClientSettings};
@@ -19,39 +19,62 @@ const IDLE_CONNECTION: std::time::Duration = std::time::Duration::from_secs(10);
 /// Builds the client.
 pub(super) fn client(settings: &ClientSettings) -> Result<Client, BuildError> {
     let url = &settings.base_url;
+    if !check(url)? && !is_loopback(url) {
+        return Err(BuildError::PlainHttp);
+    }
+    let config = config(url, None, &settings.extra_roots, None)?;
+    let builder =
+        builder(url, config).connect_timeout(settings.limits.connect).pool_idle_timeout(IDLE_CONNECTION).build();
+    builder.map_err(|error| BuildError::Client(error.without_url().to_string()))
+}
+
+/// Checks that a URL can be built upon; whether it is TLS.
+pub(super) fn check(url: &Url) -> Result<bool, BuildError> {
     let bare =
         url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() || !bare {
         return Err(BuildError::BaseUrl);
     }
-    let secure = url.scheme() == "https";
-    if !secure && !is_loopback(url) {
-        return Err(BuildError::PlainHttp);
-    }
-    let roots = if secure { roots(&settings.extra_roots)? } else { RootCertStore::empty() };
+    Ok(url.scheme() == "https")
+}
+
+/// Whom to trust: `only` these, or the system's and `extra` ones; and how to show who asks.
+pub(super) fn config(
+    url: &Url,
+    only: Option<Vec<CertificateDer<'static>>>,
+    extra: &[CertificateDer<'static>],
+    identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+) -> Result<ClientConfig, BuildError> {
+    let roots = match only {
+        _ if url.scheme() != "https" => RootCertStore::empty(),
+        Some(only) => with(RootCertStore::empty(), &only)?,
+        None => system(extra)?,
+    };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
+    let trusting = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| BuildError::Client(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let mut builder = Client::builder()
+        .with_root_certificates(roots);
+    match identity {
+        Some((chain, key)) => trusting.with_client_auth_cert(chain, key).map_err(|_| BuildError::Identity),
+        None => Ok(trusting.with_no_client_auth()),
+    }
+}
+
+/// A client that asks once, and only where it is told to.
+pub(super) fn builder(url: &Url, tls: ClientConfig) -> ClientBuilder {
+    let builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .retry(retry::never())
         .referer(false)
-        .http1_only()
-        .connect_timeout(settings.limits.connect)
-        .pool_idle_timeout(IDLE_CONNECTION);
-    if is_loopback(url) {
-        // A proxy elsewhere cannot reach this machine's loopback, and would see the token.
-        builder = builder.no_proxy();
-    }
-    builder.build().map_err(|error| BuildError::Client(error.without_url().to_string()))
+        .http1_only();
+    // A proxy elsewhere cannot reach this machine's loopback, and would see the token.
+    if is_loopback(url) { builder.no_proxy() } else { builder }
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
@@ -60,10 +83,14 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn roots(extra: &[CertificateDer<'static>]) -> Result<RootCertStore, BuildError> {
+fn system(extra: &[CertificateDer<'static>]) -> Result<RootCertStore, BuildError> {
     let mut roots = RootCertStore::empty();
     // Single unreadable certificates in a system's store are common and do not matter as long as others remain.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    with(roots, extra)
+}
+
+fn with(mut roots: RootCertStore, extra: &[CertificateDer<'static>]) -> Result<RootCertStore, BuildError> {
     for certificate in extra {
         roots.add(certificate.clone()).map_err(|_| BuildError::ExtraRoot)?;
     }

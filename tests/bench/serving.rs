@@ -1,11 +1,15 @@
 //! Processor time of a server for one scrape over loopback, ours beside its rivals, in one run, taking turns.
 //!
+//! Before that, how long the gate and a scrape take at 10,000 calls a second.
+//!
 //! One keep-alive connection asks in a loop. Needs `wrk` and `curl`; node exporter and pushgateway join where they are
 //! installed. Resident memory is read before and after the load.
 #![allow(clippy::disallowed_methods, reason = "the bans are for the program")]
 
+mod pace;
 mod rivals;
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::Command;
 use std::sync::Arc;
@@ -14,11 +18,15 @@ use std::time::Duration;
 use prometheus::{Encoder as _, GaugeVec, Opts, Registry, TextEncoder};
 use rivals::{Rival, need};
 use tokio_util::sync::CancellationToken;
+use wallet_exporter::batchdata::{self, BALANCE, Balance, WalletView};
 use wallet_exporter::catalog::{FamilySpec, MetricType};
+use wallet_exporter::clock::{Clock as _, SystemClock};
 use wallet_exporter::exposition::{Encoder, Format, Rendered};
 use wallet_exporter::http::{Options, Server, Site};
 use wallet_exporter::instruments::AccountInstruments;
-use wallet_exporter::snapshot::{Status, StorageStatus};
+use wallet_exporter::money::Usd;
+use wallet_exporter::poll::attempts::PollOutcome;
+use wallet_exporter::snapshot::*;
 
 static SERIES: FamilySpec = FamilySpec {
     name: "bench_wallet_api_path_debit_usd",
@@ -54,8 +62,25 @@ fn registry(series: u32) -> Registry {
     registry
 }
 
-struct Bench(Arc<Rendered>);
+struct Bench(Arc<Rendered>, Snapshot);
 
+/// A hundred wallets, each with a balance.
+fn wallets() -> Snapshot {
+    let now = SystemClock.moment();
+    let mut snapshot = Snapshot::new(now, false);
+    for number in 0..100 {
+        let instruments = AccountInstruments::new(&format!("team-{number}"), batchdata::VENDOR, [BALANCE]);
+        let balance = Balance { amount: Usd::from_cents(6_000), as_of: now.wall };
+        let wallet = WalletView { balance: Some(balance), ..WalletView::default() };
+        let mut account = AccountView::new(Arc::new(instruments), BTreeMap::new(), Arc::default(), wallet);
+        let day = Duration::from_secs(86_400);
+        account.sources.push(SourceView::new(BALANCE, day, day, true, Some(now), now.boot));
+        snapshot.accounts.push(Arc::new(account));
+    }
+    snapshot
+}
+
+#[async_trait::async_trait]
 impl Site for Bench {
     fn rendered(&self, _: Format) -> Arc<Rendered> {
         Arc::clone(&self.0)
@@ -83,8 +108,14 @@ impl Site for Bench {
             warnings: vec![],
         }
     }
+    fn gate(&self, question: &GateQuestion) -> Result<Gate, AccountError> {
+        self.1.gate(question, SystemClock.boot())
+    }
     fn ready(&self) -> bool {
         true
+    }
+    async fn poll(&self, _: Option<&str>, _: &str) -> Result<PollOutcome, AccountError> {
+        Err(AccountError::Unknown)
     }
     fn reload(&self) -> Result<(), String> {
         Ok(())
@@ -106,7 +137,8 @@ async fn serve(kind: &str, series: u32) {
         let options = Options { listen: "127.0.0.1:0".to_owned(), ..Options::default() };
         let server = Server::bind(options).await.unwrap();
         println!("{}", server.local_addr());
-        server.run(Arc::new(Bench(Arc::new(rendered(series)))), Arc::default(), CancellationToken::new()).await;
+        let site = Bench(Arc::new(rendered(series)), wallets());
+        server.run(Arc::new(site), Arc::default(), CancellationToken::new()).await;
         return;
     }
     let router = if kind == "bare" {
@@ -155,6 +187,11 @@ fn main() {
         runtime.block_on(serve(kind, series.parse().unwrap()));
         return;
     }
+    let own = |series: u32| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        Rival::announced("ours", command.args(["serve", "ours", &series.to_string()]))
+    };
+    pace::compare(own(90).address, &["/metrics", "/api/v1/gate?account=team-99&min_usd=50&cost_usd=9.99"]);
     need("wrk");
     need("curl");
     println!(

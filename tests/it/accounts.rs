@@ -212,7 +212,7 @@ fn what_is_not_such_a_file_is_refused_without_showing_what_is_in_it() {
 }
 
 /// Two wallets, of which the second one's token is refused, and balance checks.
-async fn three_accounts(directory: &Path) -> Rig {
+pub async fn three_accounts(directory: &Path) -> Rig {
     secrets(directory);
     let options = Options::quiet(vendor_clock(&wallet_exporter::clock::ManualClock::new(at("2026-05-19T12:00:00Z"))));
     std::fs::write(directory.join("growth.token"), &options.batchdata_token).unwrap();
@@ -223,6 +223,7 @@ async fn three_accounts(directory: &Path) -> Rig {
         rig.settings.remove(variable);
     }
     rig.set("CONFIG_FILE", directory.join("accounts.yml").to_str().unwrap());
+    rig.set("WEB_ENABLE_LIFECYCLE", "true");
     rig.start().await;
     rig.until("every source was tried", |rig| rig.snapshot().sources().all(|view| view.up.is_some())).await;
     rig

@@ -8,6 +8,6 @@ mod page;
 pub mod prometheus;
 mod routes;
 mod shutdown;
-mod tools;
-mod web_config;
+pub mod tools;
+pub mod web_config;
 mod webhook;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,6 +16,7 @@ use wallet_exporter::catalog::{FamilySpec, MetricType};
 use wallet_exporter::exposition::{Encoder, Format, HistogramValue, Rendered};
 use wallet_exporter::http::{Options, Server, Site, Web};
 use wallet_exporter::instruments::AccountInstruments;
+use wallet_exporter::poll::attempts::PollOutcome;
 use wallet_exporter::rightfoot::{self, BatchesStatus};
 use wallet_exporter::snapshot::*;
 
@@ -61,6 +63,7 @@ pub struct FakeSite {
     pub ready: AtomicBool,
     pub reloads: AtomicU64,
     pub reload_fault: Mutex<Option<String>>,
+    pub poll_takes: Mutex<Duration>,
     pub panics: AtomicBool,
     pub web: Mutex<Option<Web>>,
 }
@@ -78,12 +81,14 @@ impl FakeSite {
             ready: AtomicBool::new(true),
             reloads: AtomicU64::new(0),
             reload_fault: Mutex::new(None),
+            poll_takes: Mutex::default(),
             panics: AtomicBool::new(false),
             web: Mutex::new(None),
         })
     }
 }
 
+#[async_trait]
 impl Site for FakeSite {
     fn rendered(&self, format: Format) -> Arc<Rendered> {
         Arc::clone(&self.rendered.lock().unwrap()[usize::from(format == Format::OpenMetrics)])
@@ -108,6 +113,26 @@ impl Site for FakeSite {
 
     fn ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
+    }
+
+    fn gate(&self, question: &GateQuestion) -> Result<Gate, AccountError> {
+        Ok(Gate {
+            open: true,
+            reason: GateReason::Sufficient,
+            message: "account default: the balance $60.00 is at least $50.00".to_owned(),
+            account: "default".to_owned(),
+            balance_usd: Some("60".to_owned()),
+            min_usd: question.min.to_string(),
+            cost_usd: question.cost.to_string(),
+            age_seconds: Some(1.5),
+            max_age_seconds: Some(180.0),
+        })
+    }
+
+    async fn poll(&self, _: Option<&str>, _: &str) -> Result<PollOutcome, AccountError> {
+        let takes = *self.poll_takes.lock().unwrap();
+        tokio::time::sleep(takes).await;
+        Ok(PollOutcome::Ended(Ok(())))
     }
 
     fn reload(&self) -> Result<(), String> {

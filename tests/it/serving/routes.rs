@@ -1,8 +1,9 @@
 //! Paths, methods, codes.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use wallet_exporter::http::{Options, ServeError, Server};
+use wallet_exporter::http::{ConnectionLimits, Options, ServeError, Server};
 
 use super::fixture::{FakeSite, ask, get, options, serve, small, start, value};
 use super::tools;
@@ -19,6 +20,9 @@ async fn paths_and_methods() {
         ("DELETE", "/", 405, "GET,HEAD"),
         ("GET", "/api/v1/status", 200, ""),
         ("PUT", "/api/v1/status", 405, "GET,HEAD"),
+        ("GET", "/api/v1/gate", 200, ""),
+        ("GET", "/api/v1/gate?min_usd=", 400, ""),
+        ("POST", "/api/v1/gate", 405, "GET,HEAD"),
         ("GET", "/documentation", 200, ""),
         ("POST", "/documentation", 405, "GET,HEAD"),
         ("GET", "/runbooks", 200, ""),
@@ -27,6 +31,8 @@ async fn paths_and_methods() {
         ("POST", "/-/healthy", 405, "GET,HEAD"),
         ("GET", "/-/reload", 405, "POST"),
         ("POST", "/-/reload", 403, ""),
+        ("GET", "/-/poll", 405, "POST"),
+        ("POST", "/-/poll?source=balance", 403, ""),
         ("GET", "/metrics/", 404, ""),
         ("GET", "/favicon.ico", 404, ""),
         ("GET", "/webhooks/rightfoot/x", 404, ""),
@@ -52,7 +58,7 @@ async fn every_documented_address_answers() {
         assert_eq!(ask(running.address, method, path, &[], b"").await.code, 200, "{cell}");
         asked += 1;
     }
-    assert_eq!(asked, 10);
+    assert_eq!(asked, 12);
 }
 
 #[tokio::test]
@@ -160,6 +166,14 @@ async fn reload_only_where_it_is_enabled() {
 }
 
 #[tokio::test]
+async fn a_poll_that_takes_its_time_is_no_slow_client() {
+    let limits = ConnectionLimits { stalled: Duration::from_millis(200), ..ConnectionLimits::default() };
+    let running = serve(Options { enable_lifecycle: true, limits, ..options() }, FakeSite::new(small)).await;
+    *running.site.poll_takes.lock().unwrap() = Duration::from_secs(1);
+    assert_eq!(ask(running.address, "POST", "/-/poll?source=balance", &[], b"").await.code, 200);
+}
+
+#[tokio::test]
 async fn a_page_of_another_site_cannot_reload() {
     let running = serve(Options { enable_lifecycle: true, ..options() }, FakeSite::new(small)).await;
     for (headers, code) in [
@@ -213,7 +227,7 @@ async fn another_telemetry_path() {
     assert_eq!(get(running.address, "/probe/x").await.code, 200);
     assert_eq!(get(running.address, "/metrics").await.code, 404);
     assert!(get(running.address, "/").await.text().contains("href=\"/probe/x\""));
-    for path in ["", "metrics", "/", "/-/ready"] {
+    for path in ["", "metrics", "/", "/-/ready", "/-/poll", "/api/v1/gate"] {
         let fault = Server::bind(Options { telemetry_path: path.to_owned(), ..options() }).await;
         assert!(matches!(fault, Err(ServeError::Path(_))), "{path:?}");
     }

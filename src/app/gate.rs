@@ -1,0 +1,169 @@
+//! `gate`: asks a running exporter whether there is enough money.
+//!
+//! Flows in: flags, and the files that they name. Flows out: one line and an exit code. Invariant: nothing but the words of
+//! a gate is taken for one, whatever answers there.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+use super::AppError;
+use super::output::print;
+use crate::config::{ConfigErrors, Flags, Process, file, paths};
+use crate::healthcheck;
+use crate::upstream::{Access, AskError, BuildError, ask};
+
+const OPEN: u8 = 0;
+const CLOSED: u8 = 2;
+
+/// Larger than any password, certificate or key.
+const LARGEST_KIB: u64 = 1_024;
+
+/// Flags of `gate`.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct GateFlags {
+    /// What must be left, in US dollars [default: 0]
+    #[arg(long, value_name = "USD")]
+    pub min_usd: Option<String>,
+    /// What is about to be spent, in US dollars [default: 0]
+    #[arg(long, value_name = "USD")]
+    pub cost_usd: Option<String>,
+    /// The oldest balance to rely on, such as 5m [default: three polling intervals]
+    #[arg(long, value_name = "DURATION")]
+    pub max_age: Option<String>,
+    /// The account; needed where several have a balance
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+    /// The exporter's URL [default: http:// and --web.listen-address]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// File with the CA certificates to trust instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// File with a client certificate
+    #[arg(long, value_name = "FILE", requires = "key_file")]
+    pub cert_file: Option<PathBuf>,
+    /// File with the key of the client certificate
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    pub key_file: Option<PathBuf>,
+    /// The user, where the exporter asks for a password
+    #[arg(long, value_name = "NAME", requires = "password_file")]
+    pub username: Option<String>,
+    /// File with the user's password
+    #[arg(long, value_name = "FILE", requires = "username")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// What is read of the exporter's answer.
+#[derive(Deserialize)]
+struct Answer {
+    open: bool,
+    message: String,
+}
+
+/// Asks, prints the answer, returns the exit code.
+///
+/// # Errors
+/// If there is no answer, or what is asked is wrong.
+pub async fn gate(flags: &Flags, gate: &GateFlags, environment: Vec<(OsString, OsString)>) -> Result<u8, AppError> {
+    let process = Process::load(flags, environment)?;
+    let url = url(gate, &process)?;
+    let query: Vec<(&str, String)> = [
+        ("account", &gate.account),
+        ("min_usd", &gate.min_usd),
+        ("cost_usd", &gate.cost_usd),
+        ("max_age", &gate.max_age),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value.clone()?)))
+    .collect();
+    let asked = ask(&url, paths::GATE, &query, access(gate)?).await;
+    let (status, body) = asked.map_err(|error| match error {
+        AskError::Build(error) => refused(&error),
+        AskError::NoAnswer(words) => AppError::NoAnswer(format!("no answer from {url}: {words}")),
+    })?;
+    let (code, word, message) = match (status, serde_json::from_slice::<Answer>(&body)) {
+        (200, Ok(Answer { open: true, message })) => (OPEN, "open", message),
+        (409, Ok(Answer { open: false, message })) => (CLOSED, "closed", message),
+        (400 | 404, _) => {
+            let words = String::from_utf8_lossy(&body).lines().next().unwrap_or_default().to_owned();
+            return Err(AppError::Refused(format!("{url} refuses the question: {words}")));
+        }
+        (status, _) => {
+            let remedy = if status == 401 { ": give --username and --password-file" } else { "" };
+            return Err(AppError::NoAnswer(format!("no answer of a gate from {url}, but the status {status}{remedy}")));
+        }
+    };
+    print(&crate::printable::printable(&format!("{word}: {message}")))?;
+    print("\n")?;
+    Ok(code)
+}
+
+/// Where to ask.
+fn url(gate: &GateFlags, process: &Process) -> Result<Url, AppError> {
+    let text = match &gate.url {
+        Some(text) => text.clone(),
+        None => {
+            let addresses = healthcheck::reachable(&process.listen).unwrap_or_default();
+            addresses.first().map_or_else(String::new, |address| format!("http://{address}"))
+        }
+    };
+    Url::parse(&text).map_err(|_| wrong("--url", BuildError::BaseUrl.to_string()))
+}
+
+/// What to ask with.
+fn access(gate: &GateFlags) -> Result<Access, AppError> {
+    let roots = gate.ca_file.as_deref().map(|path| certificates("--ca-file", path)).transpose()?;
+    let identity = match (&gate.cert_file, &gate.key_file) {
+        (Some(chain), Some(key)) => {
+            let chain = certificates("--cert-file", chain)?;
+            let none = |_| wrong("--key-file", format!("there is no PEM key in {}", key.display()));
+            Some((chain, PrivateKeyDer::from_pem_slice(&read("--key-file", key)?).map_err(none)?))
+        }
+        _ => None,
+    };
+    let user = match (&gate.username, &gate.password_file) {
+        (Some(user), Some(path)) => {
+            let text = String::from_utf8(read("--password-file", path)?);
+            let text = text.map_err(|_| wrong("--password-file", format!("{} is not UTF-8", path.display())))?;
+            let line = text.strip_suffix('\n').unwrap_or(&text);
+            Some((user.clone(), SecretString::from(line.strip_suffix('\r').unwrap_or(line))))
+        }
+        _ => None,
+    };
+    Ok(Access { roots, identity, user })
+}
+
+fn certificates(flag: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, AppError> {
+    let bytes = read(flag, path)?;
+    match CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>() {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => Err(wrong(flag, format!("there is no PEM certificate in {}", path.display()))),
+    }
+}
+
+fn read(flag: &str, path: &Path) -> Result<Vec<u8>, AppError> {
+    file::read(path, LARGEST_KIB).map_err(|error| wrong(flag, error.to_string()))
+}
+
+fn refused(error: &BuildError) -> AppError {
+    match error {
+        BuildError::Identity => wrong("--cert-file", error.to_string()),
+        BuildError::ExtraRoot | BuildError::NoRoots => wrong("--ca-file", error.to_string()),
+        BuildError::PlainHttp => {
+            wrong("--url", "write https: a password goes in clear text to a loopback address only".to_owned())
+        }
+        BuildError::BaseUrl | BuildError::Client(_) => wrong("--url", error.to_string()),
+    }
+}
+
+fn wrong(flag: &str, remedy: String) -> AppError {
+    let mut errors = ConfigErrors::default();
+    errors.add(flag, remedy);
+    errors.into()
+}
