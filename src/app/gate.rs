@@ -26,6 +26,7 @@ const LARGEST_KIB: u64 = 1_024;
 
 /// Flags of `gate`.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Gate options")]
 pub struct GateFlags {
     /// What must be left, in US dollars [default: 0]
     #[arg(long, value_name = "USD")]
