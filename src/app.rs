@@ -14,6 +14,7 @@ mod once;
 mod output;
 mod serve;
 mod signals;
+mod supervisor;
 #[cfg(feature = "demo")]
 mod simulate;
 
@@ -37,6 +38,8 @@ pub use output::print;
 pub use serve::{Addresses, Running, serve};
 #[cfg(feature = "demo")]
 pub use simulate::{ScenarioName, SimulateFlags, SimulatorClock, simulate};
+#[cfg(feature = "testing")]
+pub use supervisor::Supervisor;
 
 /// Every vendor. A new one is added here, and to [`SCHEMA`] if it has tables.
 pub const INTEGRATIONS: [Integration; 2] = [batchdata::INTEGRATION, rightfoot::INTEGRATION];

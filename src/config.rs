@@ -73,7 +73,7 @@ impl Process {
 }
 
 /// The variables of the environment that are ours and not empty.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Variables {
     known: BTreeMap<String, String>,
     /// What to say of names that are not ours and look as if they were meant to be.

@@ -25,4 +25,4 @@ pub use listener::bind;
 pub use server::{Options, ServeError, Server};
 pub use site::Site;
 pub use web::Web;
-pub use webhook::{WebhookOptions, WebhookServer};
+pub use webhook::{WebhookOptions, WebhookServer, Webhooks};

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-
+use super::config::ConfiguredAccount;
 use super::{AppError, Config, Dependencies, INTEGRATIONS, SCHEMA};
 use crate::clock::SharedClock;
+use crate::config::ConfigErrors;
 use crate::exposition::Exposition;
 use crate::instruments::ProcessInstruments;
 use crate::poll::account_storage::AccountStorage;
-use crate::poll::builder::{Builder, Task, Webhook};
-use crate::poll::file_watcher::FileWatcher;
+use crate::poll::builder::{Builder, StartError, Task, Webhook};
+use crate::poll::file_watcher::{FileWatcher, Watched};
 use crate::snapshot::{Snapshot, SnapshotCell};
 use crate::store::Store;
 
@@ -23,13 +22,56 @@ pub struct App {
     pub store: Arc<Store>,
     /// What is served at the telemetry path.
     pub exposition: Arc<Exposition>,
-    /// Webhooks of the accounts.
-    pub webhooks: Vec<Webhook>,
-    pub(super) process: Arc<ProcessInstruments>,
+    pub(super) wiring: Wiring,
+    pub(super) accounts: Vec<Prepared>,
+}
+
+/// What all accounts share.
+#[derive(Clone)]
+pub(super) struct Wiring {
+    pub(super) config: Config,
+    pub(super) dependencies: Dependencies,
     pub(super) clock: SharedClock,
+    pub(super) cell: Arc<SnapshotCell>,
+    pub(super) store: Arc<Store>,
+    pub(super) process: Arc<ProcessInstruments>,
+    pub(super) watch: Arc<FileWatcher>,
+}
+
+/// An account that can run.
+pub(super) struct Prepared {
+    pub(super) account: ConfiguredAccount,
     pub(super) tasks: Vec<Task>,
     pub(super) storages: Vec<Arc<AccountStorage>>,
-    pub(super) watch: Arc<FileWatcher>,
+    pub(super) webhooks: Vec<Webhook>,
+}
+
+impl Wiring {
+    /// Wires an account, shows it, and watches its files. What contradicts the storage is added to `errors`.
+    pub(super) fn prepare(
+        &self,
+        account: &ConfiguredAccount,
+        errors: &mut ConfigErrors,
+    ) -> Result<Prepared, StartError> {
+        let start_at_zero = self.config.process.start_at_zero;
+        let shared = (Arc::clone(&self.cell), Arc::clone(&self.store), Arc::clone(&self.process));
+        let mut builder = Builder::new(&self.dependencies, start_at_zero, shared.0, shared.1, shared.2);
+        builder.labels.clone_from(&account.labels);
+        account.config.start(&mut builder)?;
+        if self.config.process.config_file.is_some() {
+            builder.errors.name_account(0, account.config.name());
+        }
+        builder.errors.iter().for_each(|(name, remedy)| errors.add(name, remedy));
+        if let Some(storage) = builder.storages.first() {
+            self.watch.watch(storage.account, Watched { secrets: builder.secrets, files: builder.files });
+        }
+        Ok(Prepared {
+            account: account.clone(),
+            tasks: builder.tasks,
+            storages: builder.storages,
+            webhooks: builder.webhooks,
+        })
+    }
 }
 
 impl App {
@@ -55,59 +97,34 @@ impl App {
         for warning in &snapshot.warnings {
             tracing::warn!("{warning}");
         }
-        let (cell, store) = (Arc::new(SnapshotCell::new(snapshot)), Arc::new(store));
-        let mut builder =
-            Builder::new(dependencies, config.process.start_at_zero, Arc::clone(&cell), Arc::clone(&store));
-        for account in &config.accounts {
-            builder.labels.clone_from(&account.labels);
-            let errors = builder.errors.iter().count();
-            account.config.start(&mut builder)?;
-            if config.process.config_file.is_some() {
-                builder.errors.name_account(errors, account.config.name());
-            }
-        }
-        if !builder.errors.is_empty() {
-            return Err(builder.errors.into());
+        let wiring = Wiring {
+            config: config.clone(),
+            dependencies: dependencies.clone(),
+            clock: Arc::clone(&clock),
+            cell: Arc::new(SnapshotCell::new(snapshot)),
+            store: Arc::new(store),
+            process: Arc::default(),
+            watch: Arc::default(),
+        };
+        let mut errors = ConfigErrors::default();
+        let accounts = config.accounts.iter().map(|account| wiring.prepare(account, &mut errors));
+        let accounts = accounts.collect::<Result<Vec<_>, _>>()?;
+        if !errors.is_empty() {
+            return Err(errors.into());
         }
         let of_vendors = INTEGRATIONS.iter().map(|vendor| vendor.write_families).collect();
-        let process = Arc::clone(&builder.process);
-        let exposition = Exposition::new(Arc::clone(&clock), Arc::clone(&cell), Arc::clone(&process), of_vendors);
+        let exposition = Exposition::new(clock, Arc::clone(&wiring.cell), Arc::clone(&wiring.process), of_vendors);
         Ok(App {
-            cell,
-            store,
+            cell: Arc::clone(&wiring.cell),
+            store: Arc::clone(&wiring.store),
             exposition: Arc::new(exposition),
-            webhooks: builder.webhooks,
-            process,
-            clock,
-            tasks: builder.tasks,
-            storages: builder.storages,
-            watch: Arc::new(FileWatcher::new(builder.secrets, builder.files)),
+            wiring,
+            accounts,
         })
     }
 
-    /// Starts the sources' polls and ends zero starts as they become due, until `stop`. Files are not watched by this.
-    pub fn start_polls(&mut self, polls: &mut JoinSet<&'static str>, stop: &CancellationToken) {
-        for storage in std::mem::take(&mut self.storages) {
-            let stop = stop.clone();
-            polls.spawn(async move {
-                tokio::select! { biased; () = stop.cancelled() => {} () = storage.end_zero_starts() => {} }
-                "the storage"
-            });
-        }
-        for task in std::mem::take(&mut self.tasks) {
-            let stop = stop.clone();
-            polls.spawn(async move {
-                task.runner.run(task.poller, task.wake, stop).await;
-                "a poll"
-            });
-        }
-    }
-
-    /// Reads the files again that a running exporter watches.
-    ///
-    /// # Errors
-    /// The names of the variables whose files cannot be used.
-    pub fn read_files(&self) -> Result<(), String> {
-        self.watch.look()
+    /// Every source.
+    pub(super) fn tasks(&mut self) -> impl Iterator<Item = &mut Task> {
+        self.accounts.iter_mut().flat_map(|account| &mut account.tasks)
     }
 }

@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -14,8 +14,10 @@ use secrecy::ExposeSecret as _;
 
 use super::INTEGRATIONS;
 use crate::config::accounts::{self, VendorFields};
+use crate::config::secret::Secret;
 use crate::config::{ConfigErrors, CountSince, Flags, Process, Variable, Variables, file};
 use crate::integration::{AccountConfig, Configured};
+use crate::names::Vendor;
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -25,17 +27,36 @@ pub struct Config {
     pub process: Process,
     /// Accounts of vendors, at least one.
     pub accounts: Vec<ConfiguredAccount>,
+    base_urls: BaseUrls,
     /// What to say of variables that only resemble ours.
     lookalikes: Vec<String>,
 }
+
+/// Where vendors are, by their names, if variables say so beside an accounts file.
+type BaseUrls = BTreeMap<&'static str, String>;
 
 /// An account, and the labels that its operator gives it.
 #[derive(Clone, Debug)]
 pub struct ConfiguredAccount {
     /// What its vendor made of it.
     pub config: Arc<dyn AccountConfig>,
+    /// Whose it is.
+    pub vendor: Vendor,
     /// Labels for `wallet_exporter_account_info`.
     pub labels: BTreeMap<String, String>,
+    /// The file that it is in, if it is in one.
+    pub file: Option<PathBuf>,
+    /// What it was made of there. No secret is among them: a file names files.
+    pub variables: Variables,
+}
+
+/// The accounts file, read again.
+#[derive(Debug, Default)]
+pub struct Reread {
+    /// The accounts that should be there from now on.
+    pub accounts: Vec<ConfiguredAccount>,
+    /// Why some are as they were before.
+    pub errors: ConfigErrors,
 }
 
 /// A configuration as far as it could be read, for `check`, which looks for more errors than are in it.
@@ -48,12 +69,38 @@ pub struct Draft {
     /// What is wrong with it.
     pub errors: ConfigErrors,
     accounts: Vec<ConfiguredAccount>,
+    base_urls: BaseUrls,
     lookalikes: Vec<String>,
 }
 
 /// Every variable, in the order of the documentation.
 pub fn variables() -> impl Iterator<Item = &'static Variable> {
     crate::config::VARIABLES.iter().chain(INTEGRATIONS.iter().flat_map(|vendor| vendor.variables))
+}
+
+/// What an accounts file may say.
+fn fields() -> [VendorFields; INTEGRATIONS.len()] {
+    INTEGRATIONS.map(|vendor| VendorFields {
+        name: vendor.vendor.name,
+        prefix: vendor.prefix,
+        variables: vendor.variables,
+        secrets: vendor.secrets,
+    })
+}
+
+/// The one kind of a vendor's variable that may stand beside an accounts file.
+fn base_urls(variables: &Variables, errors: &mut ConfigErrors) -> BaseUrls {
+    let mut base_urls = BaseUrls::new();
+    for vendor in fields() {
+        for (name, value) in variables.with_prefix(vendor.prefix) {
+            if name == vendor.base_url() {
+                base_urls.insert(vendor.name, value.to_owned());
+            } else {
+                errors.add(name, "has no effect beside --config.file: move it into the file, and unset it");
+            }
+        }
+    }
+    base_urls
 }
 
 impl Draft {
@@ -73,52 +120,51 @@ impl Draft {
             base_lines: Vec::new(),
             errors: ConfigErrors::default(),
             accounts: Vec::new(),
+            base_urls: BaseUrls::new(),
             lookalikes: Vec::new(),
         };
         match draft.process.config_file.clone() {
             Some(file) => {
-                draft.read_file(&file, &variables, now, &mut errors);
+                draft.base_urls = base_urls(&variables, &mut errors);
+                draft.read_file(&file, now, &mut errors);
             }
             None => {
                 for vendor in &INTEGRATIONS {
                     let configured = (vendor.configure)(&variables, now, &mut errors);
-                    draft.take(configured, BTreeMap::new());
+                    draft.take(vendor.vendor, configured, BTreeMap::new(), None);
                 }
             }
         }
-        let Draft { process, base_lines, accounts, .. } = draft;
+        let Draft { process, base_lines, accounts, base_urls, .. } = draft;
         if errors.is_empty() && accounts.is_empty() {
             errors.add(
                 INTEGRATIONS.map(|vendor| vendor.vendor.secret_variable).join(", "),
                 "set at least one of them or its _FILE; to try the program without credentials, run `wallet-exporter demo`",
             );
         }
-        Draft { process, base_lines, errors, accounts, lookalikes: variables.lookalikes().to_vec() }
+        Draft { process, base_lines, errors, accounts, base_urls, lookalikes: variables.lookalikes().to_vec() }
     }
 
-    fn take(&mut self, configured: Configured, labels: BTreeMap<String, String>) {
+    fn take(
+        &mut self,
+        vendor: Vendor,
+        configured: Configured,
+        labels: BTreeMap<String, String>,
+        entry: Option<(&Path, &Variables)>,
+    ) {
         self.base_lines.extend(configured.base_line);
-        self.accounts.extend(configured.account.map(|config| ConfiguredAccount { config, labels }));
+        self.accounts.extend(configured.account.map(|config| ConfiguredAccount {
+            config,
+            vendor,
+            labels,
+            file: entry.map(|(file, _)| file.to_owned()),
+            variables: entry.map(|(_, variables)| variables.clone()).unwrap_or_default(),
+        }));
     }
 
     /// Reads the accounts file.
-    fn read_file(&mut self, file: &Path, variables: &Variables, now: DateTime<Utc>, errors: &mut ConfigErrors) {
-        let fields = INTEGRATIONS.map(|vendor| VendorFields {
-            name: vendor.vendor.name,
-            prefix: vendor.prefix,
-            variables: vendor.variables,
-            secrets: vendor.secrets,
-        });
-        let mut base_urls = HashMap::new();
-        for vendor in &fields {
-            for (name, value) in variables.with_prefix(vendor.prefix) {
-                if name == vendor.base_url() {
-                    base_urls.insert(vendor.name, value);
-                } else {
-                    errors.add(name, "has no effect beside --config.file: move it into the file, and unset it");
-                }
-            }
-        }
+    fn read_file(&mut self, file: &Path, now: DateTime<Utc>, errors: &mut ConfigErrors) {
+        let fields = fields();
         let before = errors.iter().count();
         let entries = accounts::read(file, self.process.secrets_directory.as_deref(), &fields, errors);
         if entries.is_empty() && errors.iter().count() == before {
@@ -127,8 +173,8 @@ impl Draft {
         // Whoever used a secret first.
         let mut used: HashMap<String, String> = HashMap::new();
         for mut entry in entries {
-            if let Some(url) = base_urls.get(entry.vendor.name) {
-                entry.variables.set(entry.vendor.base_url(), (*url).to_owned());
+            if let Some(url) = self.base_urls.get(entry.vendor.name) {
+                entry.variables.set(entry.vendor.base_url(), url.clone());
             }
             let mut found = ConfigErrors::default();
             let Some(vendor) = INTEGRATIONS.iter().find(|vendor| vendor.vendor.name == entry.vendor.name) else {
@@ -159,7 +205,8 @@ impl Draft {
             if let Some(line) = &mut configured.base_line {
                 line.account.clone_from(&entry.name);
             }
-            self.take(configured, entry.labels);
+            let labels = std::mem::take(&mut entry.labels);
+            self.take(vendor.vendor, configured, labels, Some((entry.file(), &entry.variables)));
         }
     }
 
@@ -168,14 +215,29 @@ impl Draft {
     /// # Errors
     /// All errors together.
     pub fn finish(self) -> Result<Config, ConfigErrors> {
-        let Draft { process, errors, accounts, lookalikes, .. } = self;
-        if errors.is_empty() { Ok(Config { process, accounts, lookalikes }) } else { Err(errors) }
+        let Draft { process, errors, accounts, base_urls, lookalikes, .. } = self;
+        if errors.is_empty() { Ok(Config { process, accounts, base_urls, lookalikes }) } else { Err(errors) }
     }
 
     /// Whether the webhook is opened, as far as the configuration could be read.
     #[must_use]
     pub fn opens_webhook(&self) -> bool {
         self.accounts.iter().any(|account| account.config.opens_webhook())
+    }
+}
+
+impl ConfiguredAccount {
+    /// Whether it is the same account, whatever is configured of it.
+    #[must_use]
+    pub fn is(&self, other: &ConfiguredAccount) -> bool {
+        self.vendor == other.vendor && self.config.name() == other.config.name()
+    }
+
+    /// Whether the two cannot be there together.
+    fn collides_with(&self, other: &ConfiguredAccount) -> bool {
+        let value = |secret: &Secret| secret.current().expose_secret().to_owned();
+        let own: Vec<String> = self.config.secrets().into_iter().map(value).collect();
+        self.is(other) || other.config.secrets().into_iter().any(|secret| own.contains(&value(secret)))
     }
 }
 
@@ -190,6 +252,41 @@ impl Config {
         now: DateTime<Utc>,
     ) -> Result<Config, ConfigErrors> {
         Draft::read(flags, environment, now).finish()
+    }
+
+    /// Reads the accounts file again; without one, the accounts are as they are. `present` are those that run. A file with
+    /// errors keeps its accounts, and errors that are not about one file keep all.
+    #[must_use]
+    pub fn reread(&self, present: &[ConfiguredAccount], now: DateTime<Utc>) -> Reread {
+        let Some(path) = &self.process.config_file else {
+            return Reread { accounts: present.to_vec(), ..Reread::default() };
+        };
+        let mut draft = Draft {
+            process: self.process.clone(),
+            base_lines: Vec::new(),
+            errors: ConfigErrors::default(),
+            accounts: Vec::new(),
+            base_urls: self.base_urls.clone(),
+            lookalikes: Vec::new(),
+        };
+        let mut errors = ConfigErrors::default();
+        draft.read_file(path, now, &mut errors);
+        let Some(faulty) = accounts::faulty(path, &errors) else {
+            return Reread { accounts: present.to_vec(), errors };
+        };
+        let is_faulty = |account: &&ConfiguredAccount| account.file.as_ref().is_some_and(|file| faulty.contains(file));
+        let mut accounts: Vec<ConfiguredAccount> = present.iter().filter(is_faulty).cloned().collect();
+        let kept = accounts.len();
+        for account in draft.accounts.iter().filter(|account| !is_faulty(account)) {
+            let Some(before) = accounts.iter().take(kept).find(|kept| kept.collides_with(account)) else {
+                accounts.push(account.clone());
+                continue;
+            };
+            let file = before.file.as_deref().unwrap_or(path).display();
+            let remedy = format!("is not used: its name or a secret is that of an account of {file}, which has errors");
+            errors.add(account.config.name(), remedy);
+        }
+        Reread { accounts, errors }
     }
 
     /// The accounts of a type.
@@ -209,21 +306,28 @@ impl Config {
     /// What deserves a word although it is no error.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
+        self.warnings_of(&self.accounts)
+    }
+
+    /// The same with other accounts.
+    #[must_use]
+    pub fn warnings_of(&self, accounts: &[ConfiguredAccount]) -> Vec<String> {
         let mut warnings = self.lookalikes.clone();
         // What holds for many accounts is said once.
         let mut by_text: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for account in &self.accounts {
+        for account in accounts {
             for warning in account.config.warnings() {
                 by_text.entry(warning).or_default().push(account.config.name());
             }
         }
+        let few = accounts.len() <= INTEGRATIONS.len();
         warnings.extend(by_text.into_iter().map(|(warning, accounts)| match accounts.as_slice() {
-            _ if self.accounts.len() <= INTEGRATIONS.len() => warning,
+            _ if few => warning,
             [account] => format!("account {account}: {warning}"),
             [first, more @ ..] => format!("account {first} and {} more: {warning}", more.len()),
             [] => warning,
         }));
-        let secrets = self.accounts.iter().flat_map(|account| account.config.secrets());
+        let secrets = accounts.iter().flat_map(|account| account.config.secrets());
         let private = secrets.filter_map(|secret| secret.file()).chain(self.process.storage.as_deref());
         warnings.extend(private.filter_map(file::exposure));
         warnings

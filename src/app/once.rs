@@ -4,6 +4,7 @@
 //! memory, whatever is configured.
 
 use crate::names::Label as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::build::App;
@@ -30,7 +31,7 @@ struct Outcome {
 
 async fn poll_all(app: &mut App, begins: impl Fn(Operation)) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
-    for task in &mut app.tasks {
+    for task in app.tasks() {
         let operation = task.poller.source().operation;
         begins(operation);
         let (_, result) = task.runner.attempt(task.poller.as_mut()).await;
@@ -73,8 +74,9 @@ pub async fn check_online(
     let begins = |operation: Operation| progress(&format!("calling {} {} ...", operation.vendor.name, operation.name));
     let outcomes = poll_all(&mut app, begins).await;
     // What was refused is looked at twice before it is reported.
-    for (task, outcome) in app.tasks.iter_mut().zip(&outcomes) {
-        let due = task.poller.poll_by(false).is_some_and(|due| due <= app.clock.boot());
+    let clock = Arc::clone(&app.wiring.clock);
+    for (task, outcome) in app.tasks().zip(&outcomes) {
+        let due = task.poller.poll_by(false).is_some_and(|due| due <= clock.boot());
         if due && outcome.result.is_ok() {
             let _ = task.runner.attempt(task.poller.as_mut()).await;
         }
@@ -96,7 +98,7 @@ pub async fn check_online(
         table.push_str(&format!("{name:<36} {result:<14} {remedy}\n"));
     }
     let mut fine = outcomes.iter().all(|outcome| outcome.result.is_ok());
-    for account in app.cell.current().status(app.clock.moment()).accounts {
+    for account in app.cell.current().status(clock.moment()).accounts {
         for item in account.details.attention {
             let name = format!("{} {}", account.vendor, item.kind);
             table.push_str(&format!("{name:<36} {:<14} {}: {}\n", item.state, item.id, item.advice));

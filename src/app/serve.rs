@@ -6,27 +6,24 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::build::App;
 use super::signals::Signals;
+use super::supervisor::{Polled, Supervisor};
 use super::{AppError, Config, Dependencies};
 use crate::clock::SharedClock;
-use crate::config::accounts;
 use crate::exposition::{Exposition, Format, Rendered};
 use crate::http::{ConnectionLimits, Options, Server, Site, Web, WebhookOptions, WebhookServer};
 use crate::instruments::AccountInstruments;
-use crate::names::Source;
-use crate::poll::attempts::{PollOutcome, Wake};
-use crate::poll::builder::Task;
-use crate::poll::file_watcher::FileWatcher;
+use crate::poll::attempts::PollOutcome;
 use crate::snapshot::{AccountError, Gate, GateQuestion, SnapshotCell, Status};
-use crate::upstream::Pause;
 
 /// Where it listens.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +47,8 @@ pub struct Running {
     /// The page and the metrics, as the server sees them.
     pub site: Arc<dyn Site>,
     stop: CancellationToken,
-    polls: JoinSet<&'static str>,
+    supervisor: Arc<Supervisor>,
+    ended: mpsc::UnboundedReceiver<&'static str>,
     servers: JoinSet<()>,
 }
 
@@ -59,36 +57,14 @@ struct Shown {
     cell: Arc<SnapshotCell>,
     exposition: Arc<Exposition>,
     webs: Vec<Web>,
-    watch: Arc<FileWatcher>,
-    accounts_file: Option<PathBuf>,
-    accounts_at_start: Vec<Vec<u8>>,
-    sources: Vec<Polled>,
-}
-
-/// A source that is polled.
-struct Polled {
-    account: String,
-    source: Source,
-    wake: Wake,
-    pause: Arc<Pause>,
-}
-
-impl Polled {
-    fn of(task: &Task) -> Polled {
-        Polled {
-            account: task.poller.storage().name.clone(),
-            source: task.poller.source(),
-            wake: Arc::clone(&task.wake),
-            pause: task.poller.credential().pause_state(),
-        }
-    }
+    supervisor: Arc<Supervisor>,
 }
 
 impl Shown {
     /// Failing sources are polled at once: what was wrong may just have been put right.
     fn wake_failing(&self) {
         let snapshot = self.cell.current();
-        for polled in &self.sources {
+        for polled in self.supervisor.sources() {
             if snapshot.source(&polled.account, polled.source).is_some_and(|view| view.up == Some(false)) {
                 polled.wake.wake();
             }
@@ -135,12 +111,11 @@ impl Site for Shown {
 
     fn reload(&self) -> Result<(), String> {
         let webs = self.webs.iter().filter_map(|web| Some(web.reload().err()?.to_string()));
-        let errors: Vec<String> = webs.chain(self.watch.look().err()).collect();
-        if let Some(file) = &self.accounts_file
-            && accounts::contents(file) != self.accounts_at_start
-        {
-            tracing::warn!(file = %file.display(), "the accounts file has changed: accounts change with a restart");
-        }
+        let mut errors: Vec<String> = webs.chain(self.supervisor.read_files().err()).collect();
+        let warnings = self.webs.iter().flat_map(Web::warnings);
+        // On a thread that may block.
+        let accounts = Handle::current().block_on(self.supervisor.reload(warnings));
+        errors.extend(accounts.err().map(|errors| errors.to_string()));
         let outcome = if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) };
         self.wake_failing();
         let now = self.clock.moment();
@@ -162,7 +137,8 @@ impl Site for Shown {
     async fn poll(&self, account: Option<&str>, source: &str) -> Result<PollOutcome, AccountError> {
         let meant =
             |polled: &&Polled| polled.source.name == source && account.is_none_or(|account| polled.account == account);
-        let polled = AccountError::unless_one(self.sources.iter().filter(meant))?;
+        let sources = self.supervisor.sources();
+        let polled = AccountError::unless_one(sources.iter().filter(meant))?;
         Ok(polled.wake.poll_now(&polled.pause, self.clock.as_ref()).await)
     }
 }
@@ -173,7 +149,7 @@ impl Running {
     /// # Errors
     /// See [`AppError`].
     pub async fn start(config: &Config, dependencies: &Dependencies) -> Result<Running, AppError> {
-        let mut app = App::build(config, dependencies)?;
+        let app = App::build(config, dependencies)?;
         let server = Server::bind(Options {
             listen: config.process.listen.clone(),
             telemetry_path: config.process.telemetry_path.clone(),
@@ -183,76 +159,39 @@ impl Running {
             drain: dependencies.drain,
         })
         .await?;
-        let mut webs = vec![server.web()];
-        let webhook = if app.webhooks.is_empty() {
-            None
-        } else {
-            let options = WebhookOptions {
-                web_config: config.process.webhook_config.clone(),
-                drain: dependencies.drain,
-                ..WebhookOptions::new(config.process.webhook_listen.clone())
-            };
-            let server = WebhookServer::bind(options).await?;
-            webs.push(server.web());
-            Some(server)
+        let webhook = match app.accounts.iter().all(|account| account.webhooks.is_empty()) {
+            true => None,
+            false => Some(WebhookServer::bind(webhook_options(config, dependencies)).await?),
         };
+        let webs: Vec<Web> = [server.web()].into_iter().chain(webhook.as_ref().map(WebhookServer::web)).collect();
         let warnings: Vec<String> = webs.iter().flat_map(Web::warnings).collect();
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         app.cell.update(|snapshot| snapshot.warnings.extend(warnings));
         let addresses =
             Addresses { web: server.local_addr(), webhook: webhook.as_ref().map(WebhookServer::local_addr) };
-        tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
-            revision = env!("GIT_REVISION"),
-            address = %addresses.web,
-            webhook = addresses.webhook.map_or_else(|| "off".to_owned(), |address| address.to_string()),
-            storage = config.process.storage.as_deref().map_or_else(|| "none".to_owned(), |path| path.display().to_string()),
-            sources = app.tasks.len(),
-            "listening"
-        );
+        log_start(config, &addresses, &app);
 
-        let shown = Arc::new(Shown {
-            clock: Arc::clone(&app.clock),
-            cell: Arc::clone(&app.cell),
-            exposition: Arc::clone(&app.exposition),
-            webs,
-            watch: Arc::clone(&app.watch),
-            accounts_file: config.process.config_file.clone(),
-            accounts_at_start: config.process.config_file.as_deref().map(accounts::contents).unwrap_or_default(),
-            sources: app.tasks.iter().map(Polled::of).collect(),
-        });
-        let site = shown as Arc<dyn Site>;
         let stop = CancellationToken::new();
-        let mut servers = JoinSet::new();
-        servers.spawn(server.run(Arc::clone(&site), Arc::clone(&app.process), stop.clone()));
-        if let Some(server) = webhook {
-            app.cell.update(|snapshot| snapshot.webhook_unmatched = Some(0));
-            let cell = Arc::clone(&app.cell);
-            let unmatched = move || {
-                cell.update(|snapshot| *snapshot.webhook_unmatched.get_or_insert_default() += 1);
-            };
-            let webhooks = std::mem::take(&mut app.webhooks);
-            servers.spawn(server.run(webhooks, Box::new(unmatched), Arc::clone(&app.process), stop.clone()));
-        }
-
-        let mut polls = JoinSet::new();
-        let until = |stop: &CancellationToken| stop.clone().cancelled_owned();
-        let (watch, clock, ended) = (Arc::clone(&app.watch), Arc::clone(&app.clock), until(&stop));
-        polls.spawn(async move {
-            tokio::select! { () = watch.run(clock) => {} () = ended => {} }
-            "the watch on files"
+        let (clock, process) = (Arc::clone(&app.wiring.clock), Arc::clone(&app.wiring.process));
+        let (cell, store, exposition) = (Arc::clone(&app.cell), Arc::clone(&app.store), Arc::clone(&app.exposition));
+        let (supervisor, ended) = Supervisor::start(app, stop.clone());
+        supervisor.watch_files();
+        let site: Arc<dyn Site> = Arc::new(Shown {
+            clock,
+            cell: Arc::clone(&cell),
+            exposition: Arc::clone(&exposition),
+            webs,
+            supervisor: Arc::clone(&supervisor),
         });
-        app.start_polls(&mut polls, &stop);
-        Ok(Running {
-            addresses,
-            cell: app.cell,
-            store: app.store,
-            exposition: app.exposition,
-            site,
-            stop,
-            polls,
-            servers,
-        })
+        let mut servers = JoinSet::new();
+        servers.spawn(server.run(Arc::clone(&site), Arc::clone(&process), stop.clone()));
+        if let Some(server) = webhook {
+            cell.update(|snapshot| snapshot.webhook_unmatched = Some(0));
+            let cell = Arc::clone(&cell);
+            let unmatched = move || cell.update(|snapshot| *snapshot.webhook_unmatched.get_or_insert_default() += 1);
+            servers.spawn(server.run(supervisor.webhooks(), Box::new(unmatched), process, stop.clone()));
+        }
+        Ok(Running { addresses, cell, store, exposition, site, stop, supervisor, ended, servers })
     }
 
     /// Stops when this is cancelled.
@@ -268,14 +207,14 @@ impl Running {
     pub async fn run(mut self) -> Result<(), AppError> {
         let ended = tokio::select! {
             () = self.stop.cancelled() => None,
-            part = self.polls.join_next() => Some(part.and_then(Result::ok).unwrap_or("a poll")),
+            part = self.ended.recv() => part,
             _ = self.servers.join_next() => Some("the server"),
         };
         // A part may end in the moment of the order itself.
         let ended = ended.filter(|_| !self.stop.is_cancelled());
         self.cell.update(|snapshot| snapshot.stopping = true);
         self.stop.cancel();
-        while self.polls.join_next().await.is_some() {}
+        self.supervisor.ended().await;
         while self.servers.join_next().await.is_some() {}
         match ended {
             None => {
@@ -285,6 +224,27 @@ impl Running {
             Some(part) => Err(AppError::Ended(part)),
         }
     }
+}
+
+fn webhook_options(config: &Config, dependencies: &Dependencies) -> WebhookOptions {
+    WebhookOptions {
+        web_config: config.process.webhook_config.clone(),
+        drain: dependencies.drain,
+        ..WebhookOptions::new(config.process.webhook_listen.clone())
+    }
+}
+
+fn log_start(config: &Config, addresses: &Addresses, app: &App) {
+    let storage = config.process.storage.as_deref();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        revision = env!("GIT_REVISION"),
+        address = %addresses.web,
+        webhook = addresses.webhook.map_or_else(|| "off".to_owned(), |address| address.to_string()),
+        storage = storage.map_or_else(|| "none".to_owned(), |path| path.display().to_string()),
+        sources = app.accounts.iter().map(|account| account.tasks.len()).sum::<usize>(),
+        "listening"
+    );
 }
 
 /// Serves until a signal.

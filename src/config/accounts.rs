@@ -7,7 +7,7 @@
 mod reader;
 mod syntax;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,8 @@ use reader::Reader;
 
 use super::errors::ConfigErrors;
 use super::variables::Variable;
-use super::{Variables, WITHOUT_SECRET, file};
+use super::{Variables, WITHOUT_SECRET};
+use crate::printable::printable;
 
 /// Largest file: a thousand accounts take 300 KiB.
 const LARGEST_KIB: u64 = 4 * 1024;
@@ -80,6 +81,12 @@ impl fmt::Display for Place {
 }
 
 impl AccountEntry {
+    /// The file that it is in.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.place.file
+    }
+
     /// Takes over errors about the variables, in the words of the file.
     pub fn take_over(&self, found: &ConfigErrors, errors: &mut ConfigErrors) {
         for (name, remedy) in found.iter() {
@@ -148,12 +155,12 @@ pub fn read(
     entries
 }
 
-/// What is in the file, or in the files of the directory: to see whether it has changed.
+/// The files with errors; `None` if an error is not about a file of accounts alone.
 #[must_use]
-pub fn contents(path: &Path) -> Vec<Vec<u8>> {
-    let paths = if path.is_dir() { files(path).unwrap_or_default() } else { vec![path.to_owned()] };
-    let defaults = path.join(DEFAULTS);
-    paths.into_iter().chain([defaults]).map(|path| file::read(&path, LARGEST_KIB).unwrap_or_default()).collect()
+pub fn faulty(path: &Path, errors: &ConfigErrors) -> Option<BTreeSet<PathBuf>> {
+    let files = if path.is_dir() { files(path).ok()? } else { vec![path.to_owned()] };
+    let is_about = |name: &str, file: &Path| name.starts_with(&format!("{}:", printable(&file.display().to_string())));
+    errors.names().map(|name| files.iter().find(|file| is_about(name, file)).cloned()).collect()
 }
 
 /// The files of a directory, by name.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::extract::Request;
 use axum::http::header::{ALLOW, CONTENT_LENGTH, RETRY_AFTER};
 use axum::http::{Method, StatusCode};
@@ -96,7 +97,7 @@ impl WebhookServer {
     /// secret by `unmatched`.
     pub async fn run(
         self,
-        webhooks: Vec<Webhook>,
+        webhooks: Webhooks,
         unmatched: Unmatched,
         process: Arc<ProcessInstruments>,
         shutdown: CancellationToken,
@@ -114,23 +115,27 @@ impl WebhookServer {
 /// Counts a request without a right secret.
 pub(super) type Unmatched = Box<dyn Fn() + Send + Sync>;
 
+/// The webhooks of all accounts, which may change.
+pub type Webhooks = Arc<ArcSwap<Vec<Webhook>>>;
+
 struct Hook {
-    webhooks: Vec<Webhook>,
+    webhooks: Webhooks,
     unmatched: Unmatched,
 }
 
 impl Hook {
     /// The sink whose path this is. Digests have one length, so the comparison takes the same time for any guess.
-    fn sink(&self, path: &str) -> Option<&Arc<dyn WebhookSink>> {
+    fn sink(&self, path: &str) -> Option<Arc<dyn WebhookSink>> {
         let (vendor, guess) = path.strip_prefix(PATH)?.split_once('/')?;
         let guess = Sha256::digest(guess.as_bytes());
         let mut found = None;
-        for webhook in self.webhooks.iter().filter(|webhook| webhook.sink.vendor().name == vendor) {
+        let webhooks = self.webhooks.load();
+        for webhook in webhooks.iter().filter(|webhook| webhook.sink.vendor().name == vendor) {
             let matches = webhook.secrets.iter().map(|secret| {
                 Sha256::digest(secret.current().expose_secret().as_bytes()).as_slice().ct_eq(guess.as_slice())
             });
             if bool::from(matches.fold(Choice::from(0), |any, matches| any | matches)) {
-                found = Some(&webhook.sink);
+                found = Some(Arc::clone(&webhook.sink));
             }
         }
         found

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
 
 use crate::clock::{BootTime, SharedClock};
 use crate::counting::zero_start::{SeriesKey, ZeroStarts};
@@ -51,6 +52,8 @@ pub struct AccountStorage {
     zero_starts: Mutex<ZeroStarts>,
     zero_for: Duration,
     work: StorageWork,
+    /// What is under way on threads that may block.
+    under_way: TaskTracker,
     changed: Notify,
 }
 
@@ -82,6 +85,7 @@ impl AccountStorage {
             zero_starts: Mutex::new(zero_starts),
             zero_for,
             work,
+            under_way: TaskTracker::new(),
             changed: Notify::new(),
         })
     }
@@ -128,7 +132,7 @@ impl AccountStorage {
     ) -> Result<T, String> {
         let store = Arc::clone(&self.store);
         match self.work {
-            StorageWork::Threads => match tokio::task::spawn_blocking(move || work(&store)).await {
+            StorageWork::Threads => match self.under_way.spawn_blocking(move || work(&store)).await {
                 Ok(outcome) => outcome.map_err(|error| error.to_string()),
                 Err(_) => Err("storage: the work was broken off".to_owned()),
             },
@@ -150,6 +154,9 @@ impl AccountStorage {
         what: &'static str,
         work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Option<T> {
+        if self.under_way.is_closed() {
+            return None;
+        }
         match self.run(work).await {
             Ok(value) => {
                 self.works(&[(self.account, what)]);
@@ -170,6 +177,12 @@ impl AccountStorage {
                 None
             }
         }
+    }
+
+    /// Begins no more work, and waits for what is under way: who reads the account's rows then reads the last of them.
+    pub async fn close(&self) {
+        self.under_way.close();
+        self.under_way.wait().await;
     }
 
     /// These kinds of work succeed again, if they did not.

@@ -136,6 +136,7 @@ impl<'a> Builder<'a> {
         start_at_zero: Duration,
         cell: Arc<SnapshotCell>,
         store: Arc<Store>,
+        process: Arc<ProcessInstruments>,
     ) -> Builder<'a> {
         Builder {
             dependencies,
@@ -143,7 +144,7 @@ impl<'a> Builder<'a> {
             labels: BTreeMap::new(),
             cell,
             store,
-            process: Arc::default(),
+            process,
             tasks: Vec::new(),
             storages: Vec::new(),
             secrets: Vec::new(),
@@ -249,7 +250,12 @@ impl<'a> Builder<'a> {
         poller.storage().update(|account| account.sources.push(view));
         let random = match self.dependencies.seed {
             // Each source needs chances of its own even where they are to repeat.
-            Some(seed) => fastrand::Rng::with_seed(seed.wrapping_add(self.tasks.len() as u64)),
+            Some(seed) => {
+                let name = poller.storage().name.bytes().chain(poller.source().name.bytes());
+                fastrand::Rng::with_seed(
+                    name.fold(seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte))),
+                )
+            }
             None => fastrand::Rng::new(),
         };
         let schedule = Schedule::new(settings.interval, random);

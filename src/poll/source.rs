@@ -8,7 +8,6 @@ use crate::names::Label as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio_util::sync::CancellationToken;
 
 use super::account_storage::AccountStorage;
 use super::attempts::Wake;
@@ -93,8 +92,8 @@ impl Runner {
         (next, outcome)
     }
 
-    /// Attempts until it is stopped.
-    pub async fn run(mut self, mut poller: Box<dyn Poller>, wake: Wake, stop: CancellationToken) {
+    /// Attempts for ever.
+    pub async fn run(mut self, mut poller: Box<dyn Poller>, wake: Wake) {
         let mut next = self.clock.boot();
         let pause = poller.credential().pause_state();
         loop {
@@ -105,7 +104,6 @@ impl Runner {
             self.announce(poller.as_ref(), due, paused);
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
                 () = changed => continue,
                 () = self.clock.sleep_until(due) => {}
                 () = wake.wished() => {
@@ -116,14 +114,9 @@ impl Runner {
                 }
             }
             wake.begin();
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                (then, outcome) = self.attempt(poller.as_mut()) => {
-                    next = then;
-                    wake.end(outcome);
-                }
-            }
+            let (then, outcome) = self.attempt(poller.as_mut()).await;
+            next = then;
+            wake.end(outcome);
         }
     }
 

@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub webhook_unmatched: Option<u64>,
     /// Things that a person should look at.
     pub warnings: Vec<String>,
+    /// It was ready before accounts were added: a new account does not make the others unready.
+    pub was_ready: bool,
     /// A shutdown is under way.
     pub stopping: bool,
 }
@@ -75,6 +77,7 @@ impl Snapshot {
             reload: ReloadView { successful: true, last_success: started_at },
             webhook_unmatched: None,
             warnings: Vec::new(),
+            was_ready: false,
             stopping: false,
         }
     }
@@ -110,7 +113,7 @@ impl Snapshot {
     /// Whether every enabled source has finished one attempt or was restored, and no shutdown is under way.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        !self.stopping && self.sources().all(SourceView::is_settled)
+        !self.stopping && (self.was_ready || self.sources().all(SourceView::is_settled))
     }
 
     /// The next moment after `now` at which something in it ends.

@@ -22,6 +22,7 @@ mod output;
 mod poll_now;
 mod program;
 mod release;
+mod reload;
 mod rig;
 mod serving;
 mod simulator;

@@ -5,23 +5,27 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use wallet_exporter::app::{App, Config, Dependencies};
+use wallet_exporter::app::{App, Config, Dependencies, Supervisor};
 use wallet_exporter::clock::{Clock as _, SharedClock};
 use wallet_exporter::config::Flags;
-use wallet_exporter::exposition::Format;
+use wallet_exporter::exposition::{Exposition, Format};
 use wallet_exporter::poll::account_storage::StorageWork;
 use wallet_exporter::poll::webhook_sink::WebhookSink;
-use wallet_exporter::store::StorageFault;
+use wallet_exporter::snapshot::SnapshotCell;
+use wallet_exporter::store::{StorageFault, Store};
 use wallet_exporter::upstream::{RequestLimits, Transport};
 
 use crate::clock::MachineClock;
 
 pub struct Life {
-    app: App,
+    cell: Arc<SnapshotCell>,
+    store: Arc<Store>,
+    exposition: Arc<Exposition>,
+    supervisor: Arc<Supervisor>,
+    ended: mpsc::UnboundedReceiver<&'static str>,
     clock: MachineClock,
-    polls: JoinSet<&'static str>,
     stop: CancellationToken,
 }
 
@@ -44,47 +48,43 @@ impl Life {
             limits: RequestLimits { pages: 30, ..RequestLimits::default() },
             ..Dependencies::default()
         };
-        let mut app = App::build(&config, &around).map_err(|error| error.to_string())?;
-        let (mut polls, stop) = (JoinSet::new(), CancellationToken::new());
-        app.start_polls(&mut polls, &stop);
-        Ok(Life { app, clock: clock.clone(), polls, stop })
+        let app = App::build(&config, &around).map_err(|error| error.to_string())?;
+        let stop = CancellationToken::new();
+        let (cell, store, exposition) = (Arc::clone(&app.cell), Arc::clone(&app.store), Arc::clone(&app.exposition));
+        let (supervisor, ended) = Supervisor::start(app, stop.clone());
+        Ok(Life { cell, store, exposition, supervisor, ended, clock: clock.clone(), stop })
     }
 
     /// The exposition and the status page's data.
     pub fn look(&self) -> (String, String) {
         let now = self.clock.moment();
-        let snapshot = self.app.cell.current();
-        (self.app.exposition.to_text(Format::Text), serde_json::to_string(&snapshot.status(now)).unwrap())
+        let snapshot = self.cell.current();
+        (self.exposition.to_text(Format::Text), serde_json::to_string(&snapshot.status(now)).unwrap())
     }
 
     pub fn inbox(&self) -> Arc<dyn WebhookSink> {
-        Arc::clone(&self.app.webhooks[0].sink)
+        Arc::clone(&self.supervisor.webhooks().load()[0].sink)
     }
 
     pub fn read_files(&self) {
         // A file that cannot be used keeps what was there: nothing to do here.
-        let _ = self.app.read_files();
+        let _ = self.supervisor.read_files();
     }
 
     /// Begins or ends a fault of the storage.
     pub fn set_fault(&self, fault: Option<StorageFault>) {
-        self.app.store.set_fault(fault);
+        self.store.set_fault(fault);
     }
 
     /// A poll that has ended although nobody told it to.
     pub fn ended(&mut self) -> Option<String> {
-        self.polls.try_join_next().map(|ended| format!("a task has ended: {ended:?}"))
+        self.ended.try_recv().ok().map(|part| format!("{part} has ended"))
     }
 
-    /// An orderly end.
-    pub async fn stop(mut self) {
+    /// The end, in order or of a machine that loses its power: whatever is under way is dropped where it waits.
+    pub async fn stop(self) {
         self.stop.cancel();
-        while self.polls.join_next().await.is_some() {}
-    }
-
-    /// The end of a machine that loses its power: nothing is closed in order.
-    pub async fn crash(mut self) {
-        self.polls.shutdown().await;
+        self.supervisor.ended().await;
     }
 }
 

@@ -275,7 +275,7 @@ impl World {
 
     pub async fn end_life(&mut self) {
         if let Some(life) = self.life.take() {
-            life.crash().await;
+            life.stop().await;
             self.checks.ended(self.time.ms(), &self.network);
         }
     }

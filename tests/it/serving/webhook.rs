@@ -1,5 +1,6 @@
 //! The webhook's address.
 
+use arc_swap::ArcSwap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -80,7 +81,12 @@ async fn serve(options: WebhookOptions, secrets: &[&str]) -> (SocketAddr, Arc<Fa
         let inbox = Arc::clone(&inbox);
         Box::new(move || inbox.hear("unmatched".to_owned()))
     };
-    tokio::spawn(server.run(vec![webhook], unmatched, Arc::default(), CancellationToken::new()));
+    tokio::spawn(server.run(
+        Arc::new(ArcSwap::from_pointee(vec![webhook])),
+        unmatched,
+        Arc::default(),
+        CancellationToken::new(),
+    ));
     (address, inbox)
 }
 

@@ -1,0 +1,290 @@
+//! The accounts that are polled, which may change while the program runs.
+//!
+//! Flows in: prepared accounts, and the accounts file as it is now. Flows out: polls that start and stop. Invariants: a
+//! change of one account touches no other; a part that ends although nobody told it to is reported, so that the process
+//! can end; an account is stopped before it is started again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::build::{App, Prepared, Wiring};
+use super::config::{ConfiguredAccount, Reread};
+use crate::config::ConfigErrors;
+use crate::http::Webhooks;
+use crate::names::Source;
+use crate::poll::account_storage::AccountStorage;
+use crate::poll::attempts::Wake;
+use crate::poll::builder::{Task, Webhook};
+use crate::store::AccountId;
+use crate::upstream::Pause;
+
+/// A source that is polled.
+#[derive(Clone)]
+pub struct Polled {
+    /// The label `account`.
+    pub account: String,
+    /// Which one.
+    pub source: Source,
+    /// Asks for an attempt.
+    pub wake: Wake,
+    /// The credential's.
+    pub pause: Arc<Pause>,
+}
+
+impl Polled {
+    fn of(task: &Task) -> Polled {
+        Polled {
+            account: task.poller.storage().name.clone(),
+            source: task.poller.source(),
+            wake: Arc::clone(&task.wake),
+            pause: task.poller.credential().pause_state(),
+        }
+    }
+}
+
+/// An account that is polled.
+struct Running {
+    account: ConfiguredAccount,
+    storages: Vec<Arc<AccountStorage>>,
+    sources: Vec<Polled>,
+    webhooks: Vec<Webhook>,
+    stop: CancellationToken,
+    parts: TaskTracker,
+}
+
+/// Starts and stops accounts.
+pub struct Supervisor {
+    wiring: Wiring,
+    accounts: Mutex<Vec<Running>>,
+    webhooks: Webhooks,
+    /// Whether the webhook's address was opened at the start.
+    opens_webhook: bool,
+    parts: TaskTracker,
+    stop: CancellationToken,
+    ended: mpsc::UnboundedSender<&'static str>,
+    /// One change at a time.
+    changing: tokio::sync::Mutex<()>,
+}
+
+/// Reports a part that ends, by a panic too, although nobody told it to.
+struct Guard {
+    part: &'static str,
+    stop: CancellationToken,
+    ended: mpsc::UnboundedSender<&'static str>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.stop.is_cancelled() {
+            // Nobody listens any more once the process ends.
+            let _ = self.ended.send(self.part);
+        }
+    }
+}
+
+impl Supervisor {
+    /// Starts all accounts. What is received are parts that have ended unexpectedly.
+    #[must_use]
+    pub fn start(app: App, stop: CancellationToken) -> (Arc<Supervisor>, mpsc::UnboundedReceiver<&'static str>) {
+        let (ended, receiver) = mpsc::unbounded_channel();
+        let supervisor = Supervisor {
+            wiring: app.wiring,
+            accounts: Mutex::default(),
+            webhooks: Arc::new(ArcSwap::default()),
+            opens_webhook: app.accounts.iter().any(|account| !account.webhooks.is_empty()),
+            parts: TaskTracker::new(),
+            stop,
+            ended,
+            changing: tokio::sync::Mutex::default(),
+        };
+        app.accounts.into_iter().for_each(|account| supervisor.run(account));
+        (Arc::new(supervisor), receiver)
+    }
+
+    /// Watches the files of all accounts until the end.
+    pub fn watch_files(&self) {
+        let (watch, clock) = (Arc::clone(&self.wiring.watch), Arc::clone(&self.wiring.clock));
+        self.spawn("the watch on files", &self.parts, &self.stop, async move { watch.run(clock).await });
+    }
+
+    /// The webhooks of the accounts that are there.
+    #[must_use]
+    pub fn webhooks(&self) -> Webhooks {
+        Arc::clone(&self.webhooks)
+    }
+
+    /// Every source that is polled.
+    #[must_use]
+    pub fn sources(&self) -> Vec<Polled> {
+        self.lock().iter().flat_map(|running| running.sources.clone()).collect()
+    }
+
+    /// Reads the files of the accounts again.
+    ///
+    /// # Errors
+    /// The names of the variables whose files cannot be used.
+    pub fn read_files(&self) -> Result<(), String> {
+        self.wiring.watch.look()
+    }
+
+    /// Completes when all parts have ended, after they were told to.
+    pub async fn ended(&self) {
+        self.parts.close();
+        self.parts.wait().await;
+    }
+
+    /// Reads the accounts file again, if there is one, and makes the accounts what it says. `warnings` are shown beside those
+    /// about accounts.
+    ///
+    /// # Errors
+    /// Why some accounts are as they were.
+    pub async fn reload(&self, warnings: impl IntoIterator<Item = String>) -> Result<(), ConfigErrors> {
+        if self.wiring.config.process.config_file.is_none() {
+            return Ok(());
+        }
+        let _changing = self.changing.lock().await;
+        let present: Vec<ConfiguredAccount> = self.lock().iter().map(|running| running.account.clone()).collect();
+        if self.wiring.cell.current().is_ready() {
+            self.wiring.cell.update(|snapshot| snapshot.was_ready = true);
+        }
+        let Reread { accounts, mut errors } = self.wiring.config.reread(&present, self.wiring.clock.now());
+        for gone in present.iter().filter(|present| !accounts.iter().any(|account| account.is(present))) {
+            self.end(gone).await;
+            let (vendor, account) = (gone.vendor.name, gone.config.name());
+            tracing::info!(vendor, account, "the account was removed: its series end, its ledger stays");
+        }
+        for account in &accounts {
+            let (vendor, name) = (account.vendor.name, account.config.name());
+            match present.iter().find(|present| present.is(account)) {
+                Some(before) if before.variables == account.variables && before.labels == account.labels => {
+                    self.moved(account);
+                }
+                Some(before) => {
+                    self.end(before).await;
+                    if self.begin(account, &mut errors) {
+                        tracing::info!(vendor, account = name, "the account has changed");
+                    } else {
+                        self.begin(before, &mut errors);
+                    }
+                }
+                None if self.begin(account, &mut errors) => {
+                    tracing::info!(vendor, account = name, "the account was added");
+                }
+                None => {}
+            }
+        }
+        let mut all = self.wiring.config.warnings_of(&accounts);
+        all.extend(warnings);
+        if !self.opens_webhook && !self.webhooks.load().is_empty() {
+            all.push(
+                "the webhook's address opens with the next restart: no account had a webhook secret before".to_owned(),
+            );
+        }
+        all.extend(errors.iter().map(|(name, remedy)| format!("not reloaded: {name}: {remedy}")));
+        self.wiring.cell.update(|snapshot| snapshot.warnings = all);
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    /// Prepares and runs an account; whether that worked.
+    fn begin(&self, account: &ConfiguredAccount, errors: &mut ConfigErrors) -> bool {
+        let mut found = ConfigErrors::default();
+        let prepared = self.wiring.prepare(account, &mut found);
+        let prepared = prepared.map_err(|error| found.add(account.config.name(), error.to_string()));
+        found.iter().for_each(|(name, remedy)| errors.add(name, remedy));
+        match prepared {
+            Ok(prepared) if found.is_empty() => {
+                self.run(prepared);
+                true
+            }
+            prepared => {
+                self.hide(account, &prepared.map(|prepared| prepared.storages).unwrap_or_default());
+                false
+            }
+        }
+    }
+
+    /// Polls an account.
+    fn run(&self, prepared: Prepared) {
+        let Prepared { account, tasks, storages, webhooks } = prepared;
+        let (stop, parts) = (self.stop.child_token(), TaskTracker::new());
+        let running = Running {
+            account,
+            storages: storages.clone(),
+            sources: tasks.iter().map(Polled::of).collect(),
+            webhooks,
+            stop: stop.clone(),
+            parts: parts.clone(),
+        };
+        for storage in storages {
+            self.spawn("the storage", &parts, &stop, async move { storage.end_zero_starts().await });
+        }
+        for Task { poller, runner, wake } in tasks {
+            self.spawn("a poll", &parts, &stop, runner.run(poller, wake));
+        }
+        self.lock().push(running);
+        self.publish_webhooks();
+    }
+
+    /// Stops an account and forgets what is known of it; its ledger stays.
+    async fn end(&self, account: &ConfiguredAccount) {
+        let running = {
+            let mut accounts = self.lock();
+            let place = accounts.iter().position(|running| running.account.is(account));
+            place.map(|place| accounts.remove(place))
+        };
+        let Some(running) = running else { return };
+        self.publish_webhooks();
+        running.stop.cancel();
+        running.parts.close();
+        running.parts.wait().await;
+        for storage in &running.storages {
+            storage.close().await;
+        }
+        self.hide(account, &running.storages);
+    }
+
+    fn hide(&self, account: &ConfiguredAccount, storages: &[Arc<AccountStorage>]) {
+        let ids: Vec<AccountId> = storages.iter().map(|storage| storage.account).collect();
+        ids.iter().for_each(|id| self.wiring.watch.forget(*id));
+        self.wiring.cell.update(|snapshot| {
+            snapshot.accounts.retain(|view| view.vendor() != account.vendor || view.name() != account.config.name());
+            snapshot.storage.failing.retain(|(id, _)| !ids.contains(id));
+        });
+    }
+
+    /// The account is as it was, perhaps in another file.
+    fn moved(&self, account: &ConfiguredAccount) {
+        if let Some(running) = self.lock().iter_mut().find(|running| running.account.is(account)) {
+            running.account.file.clone_from(&account.file);
+        }
+    }
+
+    fn publish_webhooks(&self) {
+        let webhooks = self.lock().iter().flat_map(|running| running.webhooks.clone()).collect();
+        self.webhooks.store(Arc::new(webhooks));
+    }
+
+    fn spawn(
+        &self,
+        part: &'static str,
+        of_account: &TaskTracker,
+        stop: &CancellationToken,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let guard = Guard { part, stop: stop.clone(), ended: self.ended.clone() };
+        let until = stop.clone();
+        let work = of_account.track_future(async move {
+            let _guard = guard;
+            tokio::select! { biased; () = until.cancelled() => {} () = work => {} }
+        });
+        self.parts.spawn(work);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Running>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

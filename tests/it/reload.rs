@@ -1,0 +1,188 @@
+//! Reloads of the accounts file: what changes, and that nothing else does.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use wallet_exporter::batchdata;
+use wallet_exporter::instruments::AccountInstruments;
+
+use crate::accounts::three_accounts;
+use crate::rig::Rig;
+use crate::serving::fixture::{Answer, ask, get};
+
+const SUCCESSFUL: &str = "wallet_exporter_config_last_reload_successful";
+const DEBIT: &str = r#"batchdata_wallet_debit_usd_total{account="growth"}"#;
+
+async fn reload(rig: &Rig) -> Answer {
+    ask(rig.web().unwrap(), "POST", "/-/reload", &[], b"").await
+}
+
+fn change(directory: &Path, from: &str, to: &str) {
+    let path = directory.join("accounts.yml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{text}");
+    std::fs::write(&path, text.replace(from, to)).unwrap();
+}
+
+fn names(rig: &Rig) -> Vec<String> {
+    let mut names: Vec<String> = rig.snapshot().accounts.iter().map(|view| view.name().to_owned()).collect();
+    names.sort();
+    names
+}
+
+/// What the process did for an account: another one after each start of it.
+fn instruments(rig: &Rig, account: &str) -> Arc<AccountInstruments> {
+    let snapshot = rig.snapshot();
+    let view = snapshot.accounts.iter().find(|view| view.name() == account).unwrap();
+    Arc::clone(&view.instruments)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_reload_adds_removes_or_changes_touches_no_other_account() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = three_accounts(directory.path()).await;
+    let (growth, checks) = (instruments(&rig, "growth"), instruments(&rig, "checks"));
+    let requests =
+        || (growth.requests(batchdata::BALANCE.operation), growth.requests(batchdata::CONSUMPTION.operation));
+    let (before, debit) = (requests(), rig.value(DEBIT));
+
+    std::fs::write(directory.path().join("eight.token"), "tok-eight").unwrap();
+    change(directory.path(), "\"007\"", "\"008\"");
+    change(directory.path(), "seven.token", "eight.token");
+    let answer = reload(&rig).await;
+    assert_eq!(answer.code, 200, "{}", answer.text());
+    assert_eq!(names(&rig), ["008", "checks", "growth"]);
+    assert!(!rig.metrics().contains(r#"account="007""#), "its series end at once");
+    rig.until("the new account is polled", |rig| {
+        rig.snapshot().source("008", batchdata::BALANCE).is_some_and(|view| view.up == Some(false))
+    })
+    .await;
+    assert_eq!(get(rig.web().unwrap(), "/-/ready").await.code, 200);
+    assert_eq!(requests(), before, "nobody who works was polled for it");
+
+    change(directory.path(), "critical_balance_usd: 50", "critical_balance_usd: 60");
+    change(directory.path(), "team: growth", "team: sales");
+    assert_eq!(reload(&rig).await.code, 200);
+    let critical = r#"batchdata_wallet_balance_threshold_usd{account="growth",severity="critical"}"#;
+    assert_eq!(rig.value(critical), Some(60.0));
+    assert!(rig.metrics().contains(r#"team="sales""#));
+    assert!(!Arc::ptr_eq(&growth, &instruments(&rig, "growth")), "it was started again");
+    assert!(Arc::ptr_eq(&checks, &instruments(&rig, "checks")));
+    assert!(rig.value(DEBIT) >= debit, "its ledger goes on");
+    assert_eq!(rig.value(SUCCESSFUL), Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_returns_has_its_ledger() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = tempfile::tempdir().unwrap();
+    let mut rig = three_accounts(directory.path()).await;
+    rig.stop().await;
+    rig.set("STORAGE_PATH", storage.path().to_str().unwrap());
+    rig.start().await;
+    let up =
+        |rig: &Rig| rig.snapshot().source("growth", batchdata::CONSUMPTION).is_some_and(|view| view.up == Some(true));
+    rig.until("the report was polled", up).await;
+    let since = r#"batchdata_wallet_count_since_timestamp_seconds{account="growth"}"#;
+    let began = rig.value(since);
+    assert!(began.is_some());
+    let path = directory.path().join("accounts.yml");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let only_checks = "accounts: [{account: checks, vendor: rightfoot, api_key_file: checks.key}]";
+    std::fs::write(&path, only_checks).unwrap();
+    assert_eq!(reload(&rig).await.code, 200);
+    assert_eq!(names(&rig), ["checks"]);
+    rig.clock.advance(std::time::Duration::from_secs(3_600));
+    std::fs::write(&path, whole).unwrap();
+    assert_eq!(reload(&rig).await.code, 200);
+    rig.until("the report was polled", up).await;
+    assert_eq!(rig.value(since), began);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_with_errors_keeps_its_accounts_and_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = three_accounts(directory.path()).await;
+    let before = names(&rig);
+    let path = directory.path().join("accounts.yml");
+    let good = std::fs::read_to_string(&path).unwrap();
+    for (bad, said) in [
+        ("accounts: [".to_owned(), "accounts.yml:1"),
+        (good.replace("balance_interval: 1m30s", "balance_intervall: 1m30s"), "balance_intervall"),
+        ("accounts: []".to_owned(), "has no account"),
+        (good.replace("critical_balance_usd: 50", "count_since: 2026-05-01"), "count_since"),
+    ] {
+        std::fs::write(&path, &bad).unwrap();
+        let answer = reload(&rig).await;
+        assert_eq!(answer.code, 500, "{bad}");
+        assert_eq!(names(&rig), before, "{bad}");
+        assert_eq!(rig.value(SUCCESSFUL), Some(0.0), "{bad}");
+        let warnings = rig.snapshot().warnings.join("\n");
+        assert!(warnings.to_lowercase().contains(said), "{bad}: {warnings}");
+        assert!(!warnings.contains("tok-"), "{warnings}");
+    }
+    std::fs::write(&path, good).unwrap();
+    assert_eq!(reload(&rig).await.code, 200);
+    assert_eq!(rig.value(SUCCESSFUL), Some(1.0));
+    assert!(!rig.snapshot().warnings.iter().any(|warning| warning.contains("not reloaded")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_directory_only_the_file_with_errors_stays_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = three_accounts(directory.path()).await;
+    let rig = {
+        let mut rig = rig;
+        rig.stop().await;
+        std::fs::remove_file(directory.path().join("accounts.yml")).unwrap();
+        let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+        write("a.yml", "accounts: [{account: growth, vendor: batchdata, api_token_file: growth.token}]");
+        write("b.yml", "accounts: [{account: seven, vendor: batchdata, api_token_file: seven.token}]");
+        rig.set("CONFIG_FILE", directory.path().to_str().unwrap());
+        rig.start().await;
+        rig
+    };
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    write("a.yml", "accounts: [{account: growth, vendor: batchdata, api_token: plain}]");
+    write("b.yml", "accounts: [{account: eight, vendor: batchdata, api_token_file: seven.token}]");
+    // The token of an account that stays because its file has errors: its money would count twice.
+    write("c.yml", "accounts: [{account: twice, vendor: batchdata, api_token_file: growth.token}]");
+    assert_eq!(reload(&rig).await.code, 500);
+    assert_eq!(names(&rig), ["eight", "growth"]);
+    let warnings = rig.snapshot().warnings.join("\n");
+    assert!(warnings.contains("a.yml:1") && warnings.contains("twice: is not used"), "{warnings}");
+    // A file that is gone takes its accounts along.
+    for name in ["a.yml", "c.yml"] {
+        std::fs::remove_file(directory.path().join(name)).unwrap();
+    }
+    assert_eq!(reload(&rig).await.code, 200);
+    assert_eq!(names(&rig), ["eight"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_webhook_of_an_account_is_open_as_long_as_the_account_is_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = three_accounts(directory.path()).await;
+    rig.stop().await;
+    let secrets = ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"];
+    for (name, secret) in [("first", secrets[0]), ("second", secrets[1])] {
+        std::fs::write(directory.path().join(name), secret).unwrap();
+    }
+    rig.start().await;
+    assert_eq!(rig.webhook(), None);
+    change(directory.path(), "checks.key", "checks.key\n    webhook_secret_file: first");
+    assert_eq!(reload(&rig).await.code, 200);
+    assert!(rig.snapshot().warnings.join("\n").contains("opens with the next restart"));
+    rig.stop().await;
+    rig.set("WEBHOOK_LISTEN_ADDRESS", "127.0.0.1:0");
+    rig.start().await;
+    let address = rig.webhook().unwrap();
+    let status = async |secret: &str| {
+        let body = br#"{"type":"BALANCE_THRESHOLD_ALERT","alerts":[]}"#;
+        ask(address, "POST", &format!("/webhooks/rightfoot/{secret}"), &[], body).await.code
+    };
+    assert_eq!((status(secrets[0]).await, status(secrets[1]).await), (200, 404));
+    change(directory.path(), "webhook_secret_file: first", "webhook_secret_file: second");
+    assert_eq!(reload(&rig).await.code, 200);
+    assert_eq!((status(secrets[0]).await, status(secrets[1]).await), (404, 200));
+}
