@@ -1,4 +1,4 @@
-//! The process flags and their environment twins.
+//! The process flags and their environment variables.
 //!
 //! Flows in: flags as typed, and the environment. Flows out: [`Process`]. Invariant: a flag wins over its variable, an
 //! empty variable is unset, and every error is collected.
@@ -10,7 +10,7 @@ use super::errors::{ConfigErrors, refused};
 use super::values;
 use super::variables::{VARIABLES, default_of};
 
-/// The flags as they were typed; nothing is checked yet. The help texts name the environment twins.
+/// The flags as they were typed; nothing is checked yet. The help texts name the environment variables.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Flags {
     /// Address of the metrics and the status page; :10700 listens on all interfaces [env: WEB_LISTEN_ADDRESS] [default: 127.0.0.1:10700]
@@ -46,12 +46,12 @@ pub struct Flags {
     /// Log level: error, warn, info, debug or trace [env: LOG_LEVEL] [default: info]
     #[arg(long = "log.level", value_name = "LEVEL", global = true)]
     pub log_level: Option<String>,
-    /// Log format: text or json [env: LOG_FORMAT] [default: text]
+    /// Log format: text (logfmt) or json [env: LOG_FORMAT] [default: text]
     #[arg(long = "log.format", value_name = "FORMAT", global = true)]
     pub log_format: Option<String>,
 }
 
-/// The environment twins, as envy fills them.
+/// The environment variables, as envy fills them.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
 pub(super) struct RawProcess {
     web_listen_address: Option<String>,
@@ -71,7 +71,7 @@ pub(super) struct RawProcess {
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// logfmt.
     Text,
     /// One JSON object a line.
     Json,
@@ -167,7 +167,7 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -
         "text" => LogFormat::Text,
         "json" => LogFormat::Json,
         _ => {
-            errors.add(name, refused(&format, "write text or json"));
+            errors.add(name, refused(&format, "write text (logfmt) or json"));
             LogFormat::Text
         }
     };
