@@ -167,7 +167,8 @@ async fn five_hundred_refused_ids_become_unavailable_in_a_few_lines_and_blind_no
     assert_eq!((batches(&rig, "unavailable"), batches(&rig, "open")), (Some(500.0), Some(1.0)));
     until_up(&rig, "batches", 3).await;
     let lines = log.lines("they are unavailable");
-    let count = |line: &String| line.split_once(" count=").unwrap().1.split(' ').next().unwrap().parse::<u32>().unwrap();
+    let count =
+        |line: &String| line.split_once(" count=").unwrap().1.split(' ').next().unwrap().parse::<u32>().unwrap();
     assert_eq!(lines.iter().map(count).sum::<u32>(), 500);
     assert!(lines.len() < 20, "{} lines", lines.len());
 }
