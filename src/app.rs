@@ -1,6 +1,6 @@
 //! Wiring.
 //!
-//! Flows in: a checked configuration. Flows out: a running exporter, and its end in order. Invariant: parts know each
+//! Flows in: a checked configuration. Flows out: a running exporter, and its orderly shutdown. Invariant: parts know each
 //! other only through what is handed to them here.
 
 mod accounts;

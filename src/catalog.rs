@@ -90,7 +90,7 @@ families! {
     /// What is known of the accounts' sources and of the exporter, built from a snapshot.
     FACTS:
     WEBHOOK_UNMATCHED = counter("wallet_exporter_webhook_unmatched_total", &[], "Requests to the webhook with a wrong secret.");
-    ACCOUNT_INFO = gauge("wallet_exporter_account_info", &["account", "vendor"], "Always 1; beside these labels it has those that the accounts file gives the account.");
+    ACCOUNT_INFO = gauge("wallet_exporter_account_info", &["account", "vendor"], "Always 1; it also has the labels that the accounts file gives the account.");
     SOURCE_UP = gauge("wallet_exporter_source_up", SOURCE, "1 if the last attempt of the source succeeded, 0 if it failed.");
     SOURCE_FAILING = gauge("wallet_exporter_source_failing", &["account", "vendor", "source", "reason"], "1 for the reason for which the last attempt of the source failed, 0 for the others.");
     SOURCE_LAST_SUCCESS = gauge("wallet_exporter_source_last_success_timestamp_seconds", SOURCE, "Last success of the source.");
@@ -116,7 +116,7 @@ families! {
     VENDOR_REQUESTS = counter("wallet_exporter_vendor_requests_total", &["account", "vendor", "operation", "code"], "Requests to the vendor by HTTP code; error if no answer came.");
     VENDOR_REQUEST_DURATION = histogram("wallet_exporter_vendor_request_duration_seconds", &["account", "vendor", "operation"], "How long requests to the vendor took.");
     STORAGE_FAILURES = counter("wallet_exporter_storage_failures_total", &[], "Failed writes to the storage.");
-    HTTP_REQUESTS = counter("wallet_exporter_http_requests_total", &["handler", "code"], "Requests answered, by what they were for and the status code. A scrape counts in the next one.");
+    HTTP_REQUESTS = counter("wallet_exporter_http_requests_total", &["handler", "code"], "Requests answered, by handler and status code. A scrape is counted from the next one on.");
     HTTP_IN_FLIGHT = gauge("wallet_exporter_http_requests_in_flight", &[], "Requests being answered, this scrape included.");
     HTTP_CONNECTIONS = gauge("wallet_exporter_http_connections", &[], "Open connections to both addresses.");
     HTTP_CLOSED = counter("wallet_exporter_http_connections_closed_total", &["reason"], "Connections that the server ended: idle or too slow, or to make room for others at the connection limit.");

@@ -2,7 +2,7 @@
 //!
 //! Flows in: flags and the environment, as text. Flows out: checked values, or every error at once.
 //! Invariant: only this module reads the environment, and no message holds a secret. This is the only home of envy, which
-//! merely fills flat structs of strings: judging them is done by whoever knows what they mean.
+//! merely fills flat structs of strings: the module that knows their meaning checks them.
 
 pub mod accounts;
 mod errors;

@@ -17,16 +17,16 @@ const YES: &[u8] = b"HTTP/1.1 200 ";
 /// Asks the exporter that these settings belong to.
 ///
 /// # Errors
-/// In words for a person: nobody listens, or the answer is not the one of a healthy exporter.
+/// In words for a person: there is no answer, or it is not that of a healthy exporter.
 pub fn ask(process: &Process) -> Result<(), String> {
     let addresses = reachable(&process.listen).map_err(|error| format!("{}: {}", process.listen, error.kind()))?;
-    let mut last = format!("{} is no address", process.listen);
+    let mut last = format!("{} is not an address", process.listen);
     for address in addresses {
         match answer(address) {
             Ok(answer) if answer.starts_with(YES) => return Ok(()),
             // Behind TLS or a password the question is refused, and only a living server refuses.
             Ok(_) if process.web_config.is_some() => return Ok(()),
-            Ok(_) => last = format!("{address} does not answer as a healthy exporter"),
+            Ok(_) => last = format!("{address} is not a healthy exporter, or does not answer"),
             Err(error) => last = format!("{address}: {}", error.kind()),
         }
     }

@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says it on standard error. Where nobody reads that, there is nobody to tell; `eprintln!` would panic.
+/// Prints to standard error. If it is closed, nothing is printed; `eprintln!` would panic.
 fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

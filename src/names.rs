@@ -9,7 +9,7 @@ pub struct Vendor {
     pub name: &'static str,
     /// The name as people write it.
     pub title: &'static str,
-    /// The variable that holds the credential (its `_FILE` twin is named by appending).
+    /// The variable that holds the credential (`_FILE` is appended for the file's variable).
     pub secret_variable: &'static str,
 }
 

@@ -4,7 +4,7 @@
 
 use super::amount::Units;
 
-/// A card transaction's state, by the vendor's integers; any other integer is one that nobody documents.
+/// A card transaction's state, by the vendor's integers; any other integer is not documented.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Card {
     pub(crate) id: i64,

@@ -1,4 +1,4 @@
-//! The control interface over HTTP, below `/_simulator/`, for whoever drives a simulator in another process.
+//! The control interface over HTTP, below `/_simulator/`, for a driver in another process.
 //!
 //! Flows in: a command as a JSON object. Flows out: what it made, or a 400 that says what to write instead.
 //! Invariant: each command does what the method of the same name does in Rust, and nothing else. Money goes in and out as
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::Simulator;
 use super::wire::{Reply, Request};
 
-/// An command's name, an example of its body, and what it does.
+/// A command's name, an example of its body, and what it does.
 struct Command {
     name: &'static str,
     example: &'static str,

@@ -155,12 +155,12 @@ impl Simulator {
         })
     }
 
-    /// A paid top-up of now.
+    /// A top-up that is paid now.
     pub fn top_up(&self, credits: impl Into<Decimal>) -> i64 {
         self.card(&CardEvent::paid(credits))
     }
 
-    /// A paid refund of now; `credits` is positive here and negative on the wire.
+    /// A refund that is paid now; `credits` is positive here and negative on the wire.
     pub fn refund(&self, credits: impl Into<Decimal>) -> i64 {
         self.card(&CardEvent::paid(-credits.into()))
     }

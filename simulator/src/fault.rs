@@ -48,7 +48,7 @@ pub enum CsvChange {
     RaggedShort(usize),
     /// The row of this number has one field more.
     RaggedLong(usize),
-    /// This many rows of a batch that nobody asked for, after the others.
+    /// This many rows of a batch that was not requested, after the others.
     ForeignRows(usize),
     /// The last line has no line end.
     NoFinalNewline,

@@ -9,7 +9,7 @@ use super::fault::CsvChange;
 use super::wire::Reply;
 use super::wire::balances_csv::{Table, download, line};
 
-/// A batch that belongs to nobody.
+/// A batch without an owner.
 const FOREIGN: &str = "f0f0f0f0-0000-4000-8000-00000000f0f0";
 
 /// Bytes that stand in no UTF-8 text.
@@ -147,7 +147,7 @@ fn remove(row: &mut Vec<Vec<u8>>, place: usize) {
     }
 }
 
-/// Rows of a batch that nobody asked for.
+/// Rows of a batch that was not requested.
 fn foreign(table: Table, count: usize) -> Table {
     let row: Vec<Vec<u8>> = table
         .columns

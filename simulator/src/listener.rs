@@ -61,7 +61,7 @@ pub(crate) async fn serve(
                     let simulator = simulator.clone();
                     let acceptor = acceptor.clone();
                     connections.spawn(async move {
-                        // A client that goes away is not the simulator's fault, and nobody could be told.
+                        // A client that disconnects is no error of the simulator.
                         let _ = match acceptor {
                             None => converse(&simulator, stream).await,
                             Some(acceptor) => match acceptor.accept(stream).await {
@@ -92,7 +92,7 @@ async fn converse<S: Wire>(simulator: &Simulator, mut stream: S) -> io::Result<(
     Ok(())
 }
 
-/// The next request; none if the client has finished, or does not speak HTTP/1.1.
+/// The next request; none if the client has finished, or it is not HTTP/1.1.
 async fn read<S: Wire>(stream: &mut S, buffer: &mut BytesMut) -> io::Result<Option<Request>> {
     let end = loop {
         if let Some(place) = buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {

@@ -1,7 +1,7 @@
 //! What a scenario brings beside everyday life: a few events at fixed times after its beginning, each with a text.
 //!
 //! Flows in: the moment at which the story begins, and the time. Flows out: events applied to the [`World`], and the
-//! programme for whoever announces it.
+//! programme for those who print it.
 //! Invariant: as with everything that happens by itself, an event depends on its own moment only, so that a simulator
 //! that is started again tells the same.
 

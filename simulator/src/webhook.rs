@@ -1,4 +1,4 @@
-//! Lets time pass while nobody asks, and posts the webhook of completed batches.
+//! Lets time pass between requests, and posts the webhook of completed batches.
 //!
 //! Flows in: completions. Flows out: `POST`s to the webhook's address.
 //! Invariant: as the vendor: any 2xx is taken as received; else it is tried again at once and then after 1, 2, 4, 8 and

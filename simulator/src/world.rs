@@ -27,7 +27,7 @@ pub(crate) struct World {
     pub(crate) wallet: Wallet,
     pub(crate) cards: Cards,
     pub(crate) batches: Batches,
-    /// Completions that nobody has taken yet.
+    /// Completions that have not been taken yet.
     pub(crate) completions: Vec<Completion>,
     /// Card rows and batches that the model moves on by itself; a driver's own stay as they are.
     pub(crate) own_pending: Vec<i64>,

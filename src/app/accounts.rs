@@ -32,7 +32,7 @@ pub fn accounts_file(environment: impl IntoIterator<Item = (OsString, OsString)>
             if vendor.secrets.contains(&variable) {
                 errors.add(variable, format!("is not in a file: write it into one and name that with {variable}_FILE"));
             } else if field == "base_url" {
-                let _ = writeln!(process_wide, "# Holds for the whole process, as a variable: {variable}={value}");
+                let _ = writeln!(process_wide, "# Applies to the whole process, as a variable: {variable}={value}");
             } else if variable != account {
                 let _ = writeln!(text, "    {field}: {}", json!(value));
             }

@@ -96,7 +96,7 @@ fn base_urls(variables: &Variables, errors: &mut ConfigErrors) -> BaseUrls {
             if name == vendor.base_url() {
                 base_urls.insert(vendor.name, value.to_owned());
             } else {
-                errors.add(name, "has no effect beside --config.file: move it into the file, and unset it");
+                errors.add(name, "has no effect with --config.file: move it into the file, and unset it");
             }
         }
     }
@@ -195,9 +195,11 @@ impl Draft {
                 if let Some(first) = used.insert(value, entry.name.clone()) {
                     let remedy = match is_credential {
                         true => {
-                            format!("is that of account {first}, too: its money would count twice; remove one of them")
+                            format!(
+                                "is also used by account {first}: the money would be counted twice; remove one of them"
+                            )
                         }
-                        false => format!("is that of account {first}, too: give each its own"),
+                        false => format!("is also used by account {first}: give each its own"),
                     };
                     entry.error("secret", remedy, errors);
                 }

@@ -102,7 +102,7 @@ fn none(scenario: ScenarioName) -> &'static str {
     match scenario {
         ScenarioName::Calm | ScenarioName::Month => "",
         _ => {
-            "\nThe events of this scenario were at the first start with this --storage.path. Name a new one to see them.\n"
+            "\nThe events of this scenario happened after the first start with this --storage.path. To see them again, name a new directory.\n"
         }
     }
 }

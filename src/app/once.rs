@@ -85,7 +85,7 @@ pub async fn check_online(
     for Outcome { operation, asked, result } in &outcomes {
         let (result, remedy) = match result {
             Ok(()) if !asked => {
-                let remedy = "no id is known yet that could be asked for: see the variables that name them".to_owned();
+                let remedy = "no id is known yet: see the variables that list them".to_owned();
                 ("not asked", remedy)
             }
             Ok(()) => ("ok", "-".to_owned()),

@@ -2,7 +2,7 @@
 //!
 //! Flows in: a wired application. Flows out: answers until it is told to stop, then an orderly end: unready, no more
 //! polls, open scrapes finished under a deadline. Invariant: a part that ends unexpectedly ends the process, so that
-//! whoever supervises it can see.
+//! its supervisor can see.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -122,7 +122,7 @@ impl Site for Shown {
         match &outcome {
             Ok(()) => tracing::info!("the configuration was reloaded"),
             Err(error) => {
-                tracing::error!(error = error, "the configuration was not reloaded: what was there before stays")
+                tracing::error!(error = error, "the configuration was not reloaded: the previous one stays in use")
             }
         }
         self.cell.update(|snapshot| {
@@ -200,7 +200,7 @@ impl Running {
         self.stop.clone()
     }
 
-    /// Runs until it is told to stop, then ends in order.
+    /// Runs until it is stopped, then shuts down in order.
     ///
     /// # Errors
     /// If a part ended unexpectedly.

@@ -43,10 +43,10 @@ impl Signals {
                     _ = self.int.recv() => {}
                 }
                 if stop.is_cancelled() {
-                    tracing::warn!("a second signal: ending at once");
+                    tracing::warn!("received a second signal: exiting at once");
                     std::process::exit(1);
                 }
-                tracing::info!("stopping; a second signal ends it at once");
+                tracing::info!("received a signal: shutting down; a second signal exits at once");
                 stop.cancel();
             }
         })

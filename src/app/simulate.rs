@@ -121,7 +121,7 @@ pub async fn simulate(flags: &SimulateFlags, dependencies: &Dependencies) -> Res
     Ok(())
 }
 
-/// What is going to happen, for whoever watches.
+/// What is going to happen.
 pub(super) struct Programme {
     began: DateTime<Utc>,
     steps: Vec<(DateTime<Utc>, &'static str)>,
@@ -150,7 +150,7 @@ impl Programme {
         }
     }
 
-    /// Prints each event when it happens. Where nobody reads, there is nobody to tell.
+    /// Prints each event when it happens. A closed output is no error.
     pub(super) async fn tell(self, clock: SharedClock) {
         for step in &self.steps {
             let wait = (step.0 - clock.now()).to_std().unwrap_or_default();

@@ -105,7 +105,7 @@ impl Code {
     fn error(self) -> ParseError {
         let detail = match self.plain {
             Some(code) => format!("HTTP 200 with status.code {code} in the body"),
-            None => "HTTP 200 with a status.code beyond HTTP's in the body".to_owned(),
+            None => "HTTP 200 with a status.code in the body that is no HTTP status".to_owned(),
         };
         ParseError { reason: Reason::Refused, detail }
     }
@@ -149,7 +149,7 @@ impl<'de, R: ReadResults<'de>> Visitor<'de> for Envelope<'_, R> {
                 "results" => {
                     self.reading.at("results");
                     let Some(reader) = self.reader.take() else {
-                        return Err(self.reading.fail(ParseError::decode("results is there twice")));
+                        return Err(self.reading.fail(ParseError::decode("results appears twice")));
                     };
                     results = Some(map.next_value_seed(Results { reading: self.reading, reader })?);
                 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use strum::VariantArray as _;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
+use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Serialize;
 
 use super::cards::book::{CardKey, CardKind, Costs, Counted, Pending};
@@ -241,10 +241,12 @@ fn rows(wallet: &WalletStatus) -> Vec<DetailRow> {
     let known = |amount: &Option<String>, otherwise: &str| {
         decimal(amount.as_ref()).map_or_else(|| otherwise.to_owned(), dollars)
     };
-    let mut balance = vec![Piece::Text(known(&wallet.balance_usd, "unknown"))];
+    let spend = |amount: &Option<String>| in_cents(amount, RoundingStrategy::MidpointNearestEven);
+    // Downwards, so that a balance below a threshold is shown below it.
+    let mut balance = vec![Piece::Text(in_cents(&wallet.balance_usd, RoundingStrategy::ToNegativeInfinity))];
     if let Some(headline) = headline(wallet) {
         let words = match (headline.severity, headline.rank) {
-            (Severity::Critical, 1) => "nothing is left",
+            (Severity::Critical, 1) => "the wallet is empty",
             (Severity::Critical, _) => "below the critical threshold",
             (Severity::Warning, _) => "below the warning threshold",
         };
@@ -256,13 +258,13 @@ fn rows(wallet: &WalletStatus) -> Vec<DetailRow> {
     let text = |text: String| vec![vec![Piece::Text(text)]];
     vec![
         DetailRow { term: "Balance", lines: vec![balance] },
-        DetailRow { term: "Burn and runway", lines: wallet.burn.iter().map(window).collect() },
+        DetailRow { term: "Burn and runway", lines: burn(wallet) },
         DetailRow {
             term: "Spend",
             lines: text(format!(
                 "today {}, yesterday {}",
-                known(&wallet.spend_today_usd, "unknown"),
-                known(&wallet.spend_yesterday_usd, "unknown")
+                spend(&wallet.spend_today_usd),
+                spend(&wallet.spend_yesterday_usd)
             )),
         },
         DetailRow {
@@ -276,20 +278,63 @@ fn rows(wallet: &WalletStatus) -> Vec<DetailRow> {
     ]
 }
 
-/// One window: dollars an hour, and when the balance is used up.
-fn window(burn: &BurnStatus) -> Vec<Piece> {
-    let rate = decimal(burn.usd_per_hour.as_ref()).map(|rate| dollars(rate.round_dp(2)));
-    let rate = rate.map_or_else(|| "unknown".to_owned(), |rate| format!("{rate} an hour"));
-    let mut pieces = vec![Piece::Text(format!("last {}: {rate}", burn.window))];
-    if let Some(at) = burn.empty_at {
-        pieces.extend([Piece::Text(", empty ".to_owned()), Piece::Time(at)]);
+fn in_cents(amount: &Option<String>, strategy: RoundingStrategy) -> String {
+    let amount = decimal(amount.as_ref()).map(|amount| dollars(amount.round_dp_with_strategy(2, strategy)));
+    amount.unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// A line for each window: dollars an hour, and when the balance is used up, unless it is.
+fn burn(wallet: &WalletStatus) -> Vec<Vec<Piece>> {
+    if wallet.burn.iter().all(|burn| burn.usd_per_hour.is_none()) {
+        return vec![vec![Piece::Text("unknown".to_owned())]];
     }
-    pieces
+    let is_left = decimal(wallet.balance_usd.as_ref()).is_some_and(|balance| balance > Decimal::ZERO);
+    let line = |burn: &BurnStatus| {
+        let an_hour = if burn.usd_per_hour.is_some() { " an hour" } else { "" };
+        let rate = in_cents(&burn.usd_per_hour, RoundingStrategy::MidpointNearestEven);
+        let mut pieces = vec![Piece::Text(format!("last {}: {rate}{an_hour}", burn.window))];
+        if let Some(at) = burn.empty_at.filter(|_| is_left) {
+            let exact = at.format(" (%Y-%m-%d %H:%M UTC)").to_string();
+            pieces.extend([Piece::Text(", empty ".to_owned()), Piece::Time(at), Piece::Text(exact)]);
+        }
+        pieces
+    };
+    wallet.burn.iter().map(line).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The text of a row's first line.
+    fn text(row: &DetailRow) -> String {
+        row.lines[0].iter().map(|piece| if let Piece::Text(text) = piece { text } else { "" }).collect()
+    }
+
+    #[test]
+    fn the_page_shows_cents_and_no_balance_above_what_is_there() {
+        for (balance, shown, line) in [
+            ("1049.9999", "$1,049.99", "last 1h: $12.34 an hour, empty  (2026-05-19 23:31 UTC)"),
+            ("-21.2501", "-$21.26", "last 1h: $12.34 an hour"),
+        ] {
+            let wallet = WalletStatus {
+                balance_usd: Some(balance.to_owned()),
+                spend_today_usd: Some("129.9665".to_owned()),
+                burn: vec![BurnStatus {
+                    window: "1h",
+                    usd_per_hour: Some("12.345".to_owned()),
+                    runway_seconds: None,
+                    empty_at: "2026-05-19T23:31:44Z".parse().ok(),
+                }],
+                ..WalletStatus::default()
+            };
+            let rows = rows(&wallet);
+            assert!(text(&rows[0]).starts_with(shown), "{}", text(&rows[0]));
+            assert_eq!(text(&rows[1]), line);
+            assert_eq!(text(&rows[2]), "today $129.97, yesterday unknown");
+        }
+        assert_eq!(text(&rows(&WalletStatus::default())[1]), "unknown");
+    }
 
     #[test]
     fn a_balance_is_compared_with_its_thresholds() {

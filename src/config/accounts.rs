@@ -37,7 +37,7 @@ pub struct VendorFields {
 }
 
 impl VendorFields {
-    /// The variable that says where the vendor is. It holds for the whole process: whoever writes an account must not be
+    /// The variable that says where the vendor is. It applies to the whole process: a person who writes an account must not be
     /// able to send another's secret anywhere.
     #[must_use]
     pub fn base_url(&self) -> String {
@@ -149,7 +149,7 @@ pub fn read(
     let mut seen: BTreeMap<(&str, &str), &Place> = BTreeMap::new();
     for entry in &entries {
         if let Some(first) = seen.insert((entry.vendor.name, &entry.name), &entry.place) {
-            entry.error("account", format!("is there twice, at {first} first: give each its own name"), errors);
+            entry.error("account", format!("appears twice, first at {first}: give each its own name"), errors);
         }
     }
     entries

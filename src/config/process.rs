@@ -1,4 +1,4 @@
-//! The process flags and their environment twins.
+//! The process flags and their environment variables.
 //!
 //! Flows in: flags as typed, and the environment. Flows out: [`Process`]. Invariant: a flag wins over its variable, an
 //! empty variable is unset, and every error is collected.
@@ -6,12 +6,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tracing::level_filters::LevelFilter;
+
 use super::errors::{ConfigErrors, refused};
 use super::paths::RESERVED;
 use super::values;
 use super::variables::{VARIABLES, default_of};
 
-/// The flags as they were typed; nothing is checked yet. The help texts name the environment twins.
+/// The flags as they were typed; nothing is checked yet. The help texts name the environment variables.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Flags {
     /// Address of the metrics and the status page; :10700 listens on all interfaces [env: WEB_LISTEN_ADDRESS] [default: 127.0.0.1:10700]
@@ -47,12 +49,12 @@ pub struct Flags {
     /// Log level: error, warn, info, debug or trace [env: LOG_LEVEL] [default: info]
     #[arg(long = "log.level", value_name = "LEVEL", global = true)]
     pub log_level: Option<String>,
-    /// Log format: text or json [env: LOG_FORMAT] [default: text]
+    /// Log format: text (logfmt) or json [env: LOG_FORMAT] [default: text]
     #[arg(long = "log.format", value_name = "FORMAT", global = true)]
     pub log_format: Option<String>,
 }
 
-/// The environment twins, as envy fills them.
+/// The environment variables, as envy fills them.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
 pub(super) struct RawProcess {
     web_listen_address: Option<String>,
@@ -72,7 +74,7 @@ pub(super) struct RawProcess {
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// logfmt.
     Text,
     /// One JSON object a line.
     Json,
@@ -103,7 +105,7 @@ pub struct Process {
     /// How long a new counter series shows 0.
     pub start_at_zero: Duration,
     /// The least severe level that is logged.
-    pub log_level: tracing::level_filters::LevelFilter,
+    pub log_level: LevelFilter,
     /// How log lines are written.
     pub log_format: LogFormat,
 }
@@ -114,15 +116,57 @@ pub(crate) fn is_telemetry_path(path: &str) -> bool {
     path.starts_with('/') && path.bytes().all(plain) && !RESERVED.contains(&path)
 }
 
+/// The value of a flag or of its variable, with the name that it was set by.
+fn pick(name: &'static str, flag: &Option<String>, twin: Option<String>) -> (String, String) {
+    let variable = name.to_uppercase().replace(['.', '-'], "_");
+    match (flag, twin) {
+        (Some(value), _) => (format!("--{name}"), value.clone()),
+        (None, None) => (format!("--{name}"), default_of(VARIABLES, &variable).to_owned()),
+        (None, Some(value)) => (variable, value),
+    }
+}
+
+/// Reads a value; one that is refused is an error, and `otherwise` stands for it.
+fn read<T>(
+    (name, value): (String, String),
+    otherwise: T,
+    errors: &mut ConfigErrors,
+    read: impl FnOnce(&str) -> Result<T, String>,
+) -> T {
+    read(&value).unwrap_or_else(|remedy| {
+        errors.add(name, refused(&value, &remedy));
+        otherwise
+    })
+}
+
+fn log_level(text: &str) -> Result<LevelFilter, String> {
+    let known = ["error", "warn", "info", "debug", "trace"].contains(&text);
+    text.parse().ok().filter(|_| known).ok_or_else(|| "write error, warn, info, debug or trace".to_owned())
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("write text or json".to_owned()),
+    }
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "write true or false".to_owned())
+}
+
+fn telemetry_path(text: &str) -> Result<String, String> {
+    let remedy = "write a path such as /metrics that no other address of the exporter uses";
+    if is_telemetry_path(text) { Ok(text.to_owned()) } else { Err(remedy.to_owned()) }
+}
+
+fn listen_address(picked: (String, String), errors: &mut ConfigErrors) -> String {
+    let address = picked.1.clone();
+    read(picked, address.clone(), errors, |text| values::listen_address(text).map(|_| address))
+}
+
 pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -> Process {
-    let pick = |name: &'static str, flag: &Option<String>, twin: Option<String>| {
-        let variable = name.to_uppercase().replace(['.', '-'], "_");
-        match (flag, twin) {
-            (Some(value), _) => (format!("--{name}"), value.clone()),
-            (None, None) => (format!("--{name}"), default_of(VARIABLES, &variable).to_owned()),
-            (None, Some(value)) => (variable, value),
-        }
-    };
     let listen = pick("web.listen-address", &flags.web_listen_address, raw.web_listen_address);
     let webhook = pick("webhook.listen-address", &flags.webhook_listen_address, raw.webhook_listen_address);
     let path = pick("web.telemetry-path", &flags.web_telemetry_path, raw.web_telemetry_path);
@@ -130,70 +174,28 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -
     let hold = pick("metrics.start-at-zero", &flags.metrics_start_at_zero, raw.metrics_start_at_zero);
     let level = pick("log.level", &flags.log_level, raw.log_level);
     let format = pick("log.format", &flags.log_format, raw.log_format);
-
-    let mut address = |(name, value): (String, String)| {
-        if let Err(remedy) = values::listen_address(&value) {
-            errors.add(name, refused(&value, &remedy));
-        }
-        value
-    };
-    let listen = address(listen);
-    let webhook_listen = address(webhook);
-    let (name, telemetry_path) = path;
-    if !is_telemetry_path(&telemetry_path) {
-        let remedy = "write a path such as /metrics that no other address of the exporter uses";
-        errors.add(name, refused(&telemetry_path, remedy));
-    }
-    let (name, hold) = hold;
-    let start_at_zero =
-        values::duration_within(&hold, Duration::ZERO, Duration::from_secs(3_600)).unwrap_or_else(|remedy| {
-            errors.add(name, refused(&hold, &remedy));
-            Duration::ZERO
-        });
-    let (name, level) = level;
-    let log_level = match level.as_str() {
-        "error" | "warn" | "info" | "debug" | "trace" => level.parse().ok(),
-        _ => None,
-    };
-    let log_level = log_level.unwrap_or_else(|| {
-        errors.add(name, refused(&level, "write error, warn, info, debug or trace"));
-        tracing::level_filters::LevelFilter::INFO
+    let (listen, webhook_listen) = (listen_address(listen, errors), listen_address(webhook, errors));
+    let shown = path.1.clone();
+    let telemetry_path = read(path, shown, errors, telemetry_path);
+    let start_at_zero = read(hold, Duration::ZERO, errors, |text| {
+        values::duration_within(text, Duration::ZERO, Duration::from_secs(3_600))
     });
-    let (name, format) = format;
-    let log_format = match format.as_str() {
-        "text" => LogFormat::Text,
-        "json" => LogFormat::Json,
-        _ => {
-            errors.add(name, refused(&format, "write text or json"));
-            LogFormat::Text
-        }
-    };
-    let lifecycle = match raw.web_enable_lifecycle.as_deref() {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(other) => {
-            errors.add("WEB_ENABLE_LIFECYCLE", refused(other, "write true or false"));
-            false
-        }
-    };
+    let log_level = read(level, LevelFilter::INFO, errors, log_level);
+    let log_format = read(format, LogFormat::Text, errors, log_format);
+    let lifecycle = raw.web_enable_lifecycle.map(|text| ("WEB_ENABLE_LIFECYCLE".to_owned(), text));
+    let lifecycle = lifecycle.is_some_and(|set| read(set, false, errors, switch));
     let mut path = |name: &'static str, flag: &Option<String>, twin: Option<String>| {
         let set = flag.is_some() || twin.is_some();
-        let (name, value) = set.then(|| pick(name, flag, twin))?;
-        values::path(&value).map_err(|remedy| errors.add(name, refused(&value, &remedy))).ok()
+        set.then(|| read(pick(name, flag, twin), None, errors, |text| values::path(text).map(Some)))?
     };
     let web_config = path("web.config.file", &flags.web_config_file, raw.web_config_file);
     let webhook_config = path("webhook.config.file", &flags.webhook_config_file, raw.webhook_config_file);
     let config_file = path("config.file", &flags.config_file, raw.config_file);
     let secrets_directory = path("secrets.directory", &flags.secrets_directory, raw.secrets_directory);
-    let (name, directory) = storage;
-    let storage = match values::path(&directory) {
-        _ if directory == "none" => None,
-        Ok(directory) => Some(directory),
-        Err(remedy) => {
-            errors.add(name, refused(&directory, &remedy));
-            None
-        }
-    };
+    let storage = read(storage, None, errors, |text| match text {
+        "none" => Ok(None),
+        directory => values::path(directory).map(Some),
+    });
     Process {
         listen,
         telemetry_path,

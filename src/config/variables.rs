@@ -50,7 +50,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("CONFIG_FILE", "", "accounts, a YAML file or a directory of them, instead of the vendors' variables"),
     variable("SECRETS_DIRECTORY", "", "the only directory whose secrets `CONFIG_FILE` may name; by default its own"),
     variable("LOG_LEVEL", "info", "`error`, `warn`, `info`, `debug` or `trace`"),
-    variable("LOG_FORMAT", "text", "`text` or `json`"),
+    variable("LOG_FORMAT", "text", "`text` (logfmt) or `json`"),
 ];
 
 /// The variable whose name is nearest, if it is at most so many slips away: a letter more, less or other, or two swapped.

@@ -1,7 +1,7 @@
 //! The limits of one connection.
 //!
 //! Flows in: the bytes of a connection and the course of its requests. Flows out: the moment when it must end.
-//! Invariant: every state a connection can be in has a limit, so that nobody holds one for ever.
+//! Invariant: every state a connection can be in has a limit, so that no client can hold one for ever.
 
 use std::io;
 use std::pin::Pin;

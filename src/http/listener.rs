@@ -1,7 +1,7 @@
 //! Listening and taking connections.
 //!
 //! Flows in: an address; connections. Flows out: one task for each connection, at most as many as allowed. Invariants:
-//! whoever connects is taken as soon as somebody idle can be sent away; at the end, open requests are finished until
+//! a new connection is accepted as soon as an idle one can be closed; at the end, open requests are finished until
 //! the deadline.
 
 use std::collections::HashMap;
@@ -130,7 +130,7 @@ pub(super) async fn serve(
             Err(error) => {
                 // Logged once until a connection is taken again: the next attempts would say the same.
                 if !refused && !is_of_the_peer(&error) {
-                    tracing::warn!(%error, "cannot take connections");
+                    tracing::warn!(%error, "cannot accept connections");
                     refused = true;
                 }
                 if !is_of_the_peer(&error) {
@@ -167,7 +167,7 @@ pub(super) async fn serve(
     drop(listener);
     tasks.close();
     if timeout(drain, tasks.wait()).await.is_err() {
-        tracing::warn!(connections = tasks.len(), "connections were still open at the deadline and are cut");
+        tracing::warn!(connections = tasks.len(), "closing connections that are still open at the deadline");
         abort.cancel();
         tasks.wait().await;
     }

@@ -107,7 +107,7 @@ fn render(status: &Status, telemetry_path: &str, still: bool, account: Option<&s
         if still {
             "<a href=\"/\">Refresh every 15 s</a>".to_owned()
         } else {
-            format!("Refreshes every {REFRESH_SECONDS} s; <a href=\"/?refresh=off\">stop that</a>.")
+            format!("Refreshes every {REFRESH_SECONDS} s; <a href=\"/?refresh=off\">stop refreshing</a>.")
         }
     );
     out.push_str(
@@ -174,11 +174,12 @@ fn overview(out: &mut String, status: &Status) {
         let row = account.details.rows.first();
         let first = row.and_then(|row| Some((row.term, row.lines.first()?.first()?)));
         let first = first.map(|(term, piece)| format!("{term} {}", show(status, piece))).unwrap_or_default();
-        let empty = account.details.runs_out.map(|at| time(status.now, at)).unwrap_or_default();
+        let empty = account.details.runs_out.map(|at| time(status.now, at));
+        let empty = empty.map(|empty| format!("<td data-label=\"Empty\">{empty}")).unwrap_or_default();
         let _ = writeln!(
             out,
             "<tr><td><a href=\"/?account={name}\">{name}</a> <span class=\"quiet\">{}</span><td class=\"{}\">{words}\
-             <td>{first}<td>{empty}",
+             <td>{first}{empty}",
             escape(&account.title),
             class(severity)
         );
@@ -218,8 +219,8 @@ fn section(out: &mut String, status: &Status, account: &AccountStatus) {
     let since = account.details.count_since;
     let since = since.map_or_else(|| "the first successful poll".to_owned(), |at| time(status.now, at));
     let _ = writeln!(out, "<dt>Counters count since</dt><dd>{since}</dd>\n</dl>");
-    sources(out, status, &account.sources);
     attention(out, status, &account.details.attention);
+    sources(out, status, &account.sources);
     out.push_str("</section>\n");
 }
 
@@ -252,15 +253,18 @@ fn sources(out: &mut String, status: &Status, sources: &[SourceStatus]) {
         let failure = source.last_failure.as_ref().map_or_else(
             || "none".to_owned(),
             |failure| {
-                // What is over needs no remedy.
-                let advice = failure.advice.as_ref().filter(|_| source.state != SourceState::Ok);
-                let advice = advice.map(|advice| format!("<p><strong>{}</strong></p>", escape(advice)));
+                // The message ends with the advice. What is over needs none.
+                let advice = failure.advice.as_deref().unwrap_or_default();
+                let message = failure.message.strip_suffix(advice).unwrap_or(&failure.message).trim_end_matches("; ");
+                let remedy = match source.state {
+                    SourceState::Ok => String::new(),
+                    _ => format!("<p><strong>{}</strong></p>", escape(advice)),
+                };
                 format!(
-                    "<p>{}: <code>{}</code></p><p>{}</p>{}",
+                    "<p>{}: <code>{}</code></p><p>{}</p>{remedy}",
                     time(status.now, failure.at),
                     escape(&failure.reason),
-                    escape(&failure.message),
-                    advice.unwrap_or_default()
+                    escape(message),
                 )
             },
         );
@@ -272,7 +276,7 @@ fn sources(out: &mut String, status: &Status, sources: &[SourceStatus]) {
              <td role=\"cell\" data-label=\"Last failure\">{failure}</td></tr>",
             escape(&source.source),
             when(source.last_success, "never"),
-            when(source.next_attempt, "not planned") + paused,
+            when(source.next_attempt, "under way") + paused,
         );
     }
     out.push_str("</tbody>\n</table>\n");
@@ -299,7 +303,7 @@ fn attention(out: &mut String, status: &Status, attention: &[Attention]) {
 
 fn storage(out: &mut String, status: &Status) {
     let (word, class) = match (status.storage.durable, status.storage.up) {
-        (false, _) => ("Nothing is kept on disk: counters start from zero with every start", "wait"),
+        (false, _) => ("Nothing is kept on disk: counters start from zero at every start", "wait"),
         (true, true) => ("Working", "good"),
         (true, false) => ("Failing: counters stand still until a write succeeds", "bad"),
     };

@@ -134,7 +134,7 @@ impl AccountStorage {
         match self.work {
             StorageWork::Threads => match self.under_way.spawn_blocking(move || work(&store)).await {
                 Ok(outcome) => outcome.map_err(|error| error.to_string()),
-                Err(_) => Err("storage: the work was broken off".to_owned()),
+                Err(_) => Err("storage: the operation was cancelled".to_owned()),
             },
             StorageWork::Inline => {
                 self.clock.sleep_until(self.clock.boot() + INLINE_PAUSE).await;
@@ -166,7 +166,7 @@ impl AccountStorage {
                 if self.cell.current().storage.up() {
                     tracing::error!(
                         error,
-                        "the storage cannot be written: gauges go on, counters stand still until it can"
+                        "the storage cannot be written: gauges are still updated, counters stand still until it can be"
                     );
                 }
                 self.process.storage_failures.inc();

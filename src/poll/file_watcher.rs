@@ -91,7 +91,7 @@ impl FileWatcher {
                 Refresh::Unreadable(error) => {
                     bad.push(watched.variable.clone());
                     if self.lock().insert((account, watched.variable.clone())) {
-                        tracing::warn!(variable = watched.variable, error = %error, "the secret's file cannot be used: the last secret stays");
+                        tracing::warn!(variable = watched.variable, error = %error, "the secret's file cannot be used: the previous secret stays in use");
                     }
                 }
             }

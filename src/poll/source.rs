@@ -79,7 +79,8 @@ impl Runner {
         };
         let poll_by = poller.poll_by(outcome.is_err());
         let next = poll_by.map_or(next, |poll_by| next.min(poll_by.max(now.boot)));
-        log_change(before.and_then(|view| view.failing_since), &outcome, source, &account, now);
+        let first = before.is_some_and(|view| view.last_attempt.is_none());
+        log_change(before.and_then(|view| view.failing_since), first, &outcome, source, &account, now);
         poller.storage().instruments.polled(source, outcome.as_ref().err().map(|error| error.reason));
         let (skew, stale) = (poller.credential().skew(), poller.is_stale());
         poller.storage().update_source(source, |view| {
@@ -141,9 +142,10 @@ impl Runner {
     }
 }
 
-/// One line when a source starts to fail or recovers.
+/// One line when a source succeeds at first, starts to fail or recovers.
 fn log_change(
     failing_since: Option<Moment>,
+    first: bool,
     outcome: &Result<(), RequestError>,
     source: Source,
     account: &str,
@@ -161,6 +163,7 @@ fn log_change(
         (Some(_), Err(error)) => {
             tracing::debug!(vendor, source, account, reason = error.reason.as_str(), error = %error, "poll failed again");
         }
+        (None, Ok(())) if first => tracing::info!(vendor, source, account, "the first poll succeeded"),
         (None, Ok(())) => tracing::debug!(vendor, source, account, "source was polled"),
     }
 }

@@ -1,6 +1,6 @@
 //! Which batches exist.
 //!
-//! Flows in: ids from the environment, from a file and from the webhook. Flows out: the merged list, and word of what
+//! Flows in: ids from the environment, from a file and from the webhook. Flows out: the merged list, and notice of what
 //! the webhook said. Invariant: a webhook's id is durable before it is acknowledged; ids that the vendor has not yet
 //! confirmed are bounded.
 
@@ -44,6 +44,8 @@ struct State {
     /// Said to be complete since the poll last looked; durable already.
     completed: Vec<(Uuid, Moment)>,
     unconfirmed: HashSet<Uuid>,
+    /// Whether the log says that there is no room for more of them.
+    full: bool,
 }
 
 impl BatchList {
@@ -87,7 +89,7 @@ impl BatchList {
             }
             Err(error) => {
                 if !state.unreadable {
-                    tracing::warn!(error = %error, "RIGHTFOOT_BATCH_IDS_FILE cannot be read: the last list stays");
+                    tracing::warn!(error = %error, "RIGHTFOOT_BATCH_IDS_FILE cannot be read: the previous list stays in use");
                 }
                 state.unreadable = true;
                 false
@@ -139,10 +141,14 @@ impl BatchList {
             state.unconfirmed.len() < MOST_UNCONFIRMED || state.unconfirmed.contains(&batch)
         };
         let noted = self.storage.work("webhook", move |store| store.note_completed(account, batch, room, now)).await?;
+        let was_full = std::mem::replace(&mut self.lock().full, noted == Noted::NoRoom);
         if noted == Noted::NoRoom {
-            tracing::warn!(
-                "too many webhook ids wait for the vendor's confirmation: check who knows the webhook's secret"
-            );
+            if !was_full {
+                tracing::warn!(
+                    account = self.storage.name,
+                    "too many webhook ids wait for the vendor's confirmation: check who knows the webhook's secret"
+                );
+            }
             self.count(|view| view.ignored += 1);
             return Some(Noticed::Full);
         }

@@ -127,7 +127,7 @@ fn write_copy(connection: &Connection, path: &Path, now: DateTime<Utc>) -> Resul
     }
     drop(super::open::open_private(path).map_err(file_error)?);
     let copied = Connection::open(path).and_then(|mut target| {
-        // One that was not finished is begun anew, so it needs no journal beside it.
+        // One that was not finished is begun again, so it needs no journal beside it.
         target.pragma_update_and_check(None, "journal_mode", "OFF", |_| Ok(()))?;
         copy(connection, &mut target, c"main")
     });

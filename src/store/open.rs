@@ -315,7 +315,7 @@ pub(super) fn validate(path: &Path, ours: bool, schema: Schema) -> Result<Header
         // A database that SQLite has only just begun to write still has no mark.
         (true, Some(0), Some(0)) if ours => Ok(Header::Fine),
         (true, Some(_), _) => Err(OpenError::Foreign(path.to_owned())),
-        _ if ours => Ok(Header::Corrupt("the header is not a database's".to_owned())),
+        _ if ours => Ok(Header::Corrupt("the header is not that of a database".to_owned())),
         _ => Err(OpenError::Foreign(path.to_owned())),
     }
 }

@@ -1,7 +1,7 @@
 //! A look at the storage of an exporter that may be running, or may not start.
 //!
 //! Flows in: a directory. Flows out: from when on each source there counts, and whether it can be written. Invariant: nothing is written, neither the
-//! file nor SQLite's two beside it, and nobody is waited for.
+//! file nor SQLite's two beside it, and it waits for no other process.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ pub struct StoredSince {
     pub configured: Option<String>,
 }
 
-/// Reads from when on each source of a storage counts; empty where there is none, or a damaged one, which counts anew.
+/// Reads from when on each source of a storage counts; empty where there is none, or a damaged one, which counts from zero.
 ///
 /// # Errors
 /// If the file is not one of this version, or cannot be read.

@@ -2,7 +2,7 @@
 //!
 //! Flows in: the secret, the budget, the vendor's `Date` headers, the poller's pauses. Flows out: a permit for each
 //! request, and the vendor's clock. Invariant: in no 60 seconds of the boot clock are more permits given than the budget
-//! allows; none is given during a pause, and nobody waits for its end here: who schedules requests can say when it is.
+//! allows; none is given during a pause, and no request waits for its end here: the scheduler knows when that is.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -116,7 +116,7 @@ impl Credential {
         }
     }
 
-    /// Until when all requests wait, and word of changes.
+    /// Until when all requests wait, and notice of changes.
     pub(super) fn pause_state(&self) -> &Arc<Pause> {
         &self.pause
     }

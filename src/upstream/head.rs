@@ -55,7 +55,7 @@ pub(super) fn failure(status: StatusCode) -> Option<(Reason, String)> {
     };
     let words = match code {
         401 => "HTTP 401: the token was rejected".to_owned(),
-        403 => "HTTP 403: the token may not do this".to_owned(),
+        403 => "HTTP 403: the token lacks a permission".to_owned(),
         429 => "HTTP 429: too many requests".to_owned(),
         _ => format!("HTTP {code}"),
     };
@@ -93,7 +93,7 @@ pub(super) fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
 pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let value = text(headers, RETRY_AFTER)?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A number that does not fit is a very long time; whoever waits has a cap.
+        // A number that does not fit is a very long time; the wait has an upper limit.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let until = http_date(value)?;

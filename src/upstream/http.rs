@@ -78,8 +78,7 @@ impl HttpClient {
     pub(crate) async fn csv(&self, operation: Operation, query: Query<'_>) -> Result<Stream, RequestError> {
         let (answer, start) = self.answer(operation, MediaType::Csv, query, self.limits.csv_idle).await?;
         if !answer.framed {
-            let words =
-                "no Content-Length and no chunked framing: a body that was cut could not be told from a whole one";
+            let words = "no Content-Length and no chunked framing: a truncated body could not be detected";
             return Err(answer.about.error(Reason::Truncated, words));
         }
         let now = Instant::now();
@@ -126,7 +125,7 @@ impl HttpClient {
         let asked_with = self.credential.secret().version();
         let secret = self.credential.secret().current();
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()))
-            .map_err(|_| RequestError::new(operation, Reason::Unauthorized, "the token cannot stand in a header"))?;
+            .map_err(|_| RequestError::new(operation, Reason::Unauthorized, "the token is not a valid header value"))?;
         authorization.set_sensitive(true);
         let sent = self.credential.clock().boot();
         let answer = self.transport.get(Outgoing { url, accept: kind.accept(), authorization });
@@ -252,7 +251,8 @@ impl Answer {
     }
 
     fn too_slow(&self) -> RequestError {
-        self.about.error(Reason::Timeout, format!("the body was not complete in time, {} bytes had come", self.read))
+        self.about
+            .error(Reason::Timeout, format!("the body was not complete in time, {} bytes were received", self.read))
     }
 
     fn too_large(&self) -> RequestError {
@@ -276,7 +276,7 @@ impl Stream {
         self.answer.about
     }
 
-    /// The next chunk, `None` at the end. A window begins anew only when it has brought enough.
+    /// The next chunk, `None` at the end. A new window begins only when it has brought enough.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, RequestError> {
         let until = self.end.min(self.window + self.limits.csv_idle);
         // A stream that always has a chunk ready would never let the timer look.

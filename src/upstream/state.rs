@@ -68,7 +68,7 @@ impl<'a> CredentialState<'a> {
         self.0.vendor_clock(super::date::VendorClock::refused);
     }
 
-    /// Until when no request is sent, and word of changes.
+    /// Until when no request is sent, and notice of changes.
     #[must_use]
     pub fn pause_state(&self) -> Arc<Pause> {
         Arc::clone(self.0.pause_state())

@@ -37,7 +37,7 @@ pub trait Transport: Send + Sync + 'static {
     /// Sends a request and waits for the head of its answer.
     ///
     /// # Errors
-    /// If no head came. How long to wait is for the caller to say.
+    /// If no head came. The caller decides how long to wait.
     async fn get(&self, request: Outgoing) -> Result<Response, NoAnswer>;
 }
 

@@ -46,7 +46,7 @@ pub(super) fn before_the_head(error: &reqwest::Error) -> (Reason, String) {
 pub(super) fn inside_the_body(error: &reqwest::Error, read: u64) -> (Reason, String) {
     let words = match find::<io::Error>(error).map(io::Error::kind) {
         Some(kind) => io_words(kind),
-        None => "the framing promised more",
+        None => "it is shorter than announced",
     };
     (Reason::Truncated, format!("the body broke off after {read} bytes: {words}"))
 }

@@ -132,16 +132,16 @@ accounts:
     for expected in [
         "/accounts.yml:2: defaults.batchdata.api_token_file: belongs to an account",
         "/accounts.yml:2: defaults.batchdata.balance_intervall: is not a field of this vendor",
-        "/accounts.yml: defaults.acme: is no vendor: write batchdata or rightfoot",
+        "/accounts.yml: defaults.acme: is not a vendor: write batchdata or rightfoot",
         "/accounts.yml:8: balance_interval (account growth): ",
         "/accounts.yml:10: critical_balance_usd (account growth): write an amount below warning_balance_usd",
-        "/accounts.yml:11: base_url (account growth): holds for the whole process: set the variable BATCHDATA_BASE_URL",
+        "/accounts.yml:11: base_url (account growth): applies to the whole process: set the variable BATCHDATA_BASE_URL",
         "/accounts.yml:12: account: write it in quotes",
         "/accounts.yml:14: vendor: write batchdata or rightfoot",
         "/accounts.yml:18: api_key (account checks): is a secret: name a file that holds it with api_key_file",
         "/accounts.yml:19: labels (account checks): job is a label of the exporter or of Prometheus",
-        "/accounts.yml:19: labels (account checks): a label's name is of",
-        "/accounts.yml:20: account (account growth): is there twice, at /accounts.yml:5 first",
+        "/accounts.yml:19: labels (account checks): a label name consists of",
+        "/accounts.yml:20: account (account growth): appears twice, first at /accounts.yml:5",
         "/accounts.yml:23: api_key_file (account bare): is missing",
     ] {
         assert!(found.contains(expected), "{expected}\nis not in\n{found}");
@@ -154,7 +154,7 @@ fn a_secret_belongs_to_one_account_and_lies_where_secrets_may() {
     let twice = "accounts:\n- {account: a, vendor: batchdata, api_token_file: growth.token}\n\
                  - {account: b, vendor: batchdata, api_token_file: growth.token}\n";
     let found = errors(twice);
-    assert!(found.contains("(account b): is that of account a, too: its money would count twice"), "{found}");
+    assert!(found.contains("(account b): is also used by account a: the money would be counted twice"), "{found}");
     let place = tempfile::tempdir().unwrap();
     let (inside, outside) = (place.path().join("etc"), place.path().join("run"));
     for directory in [&inside, &outside] {
@@ -177,7 +177,7 @@ fn a_secret_belongs_to_one_account_and_lies_where_secrets_may() {
         let more: Vec<(&str, &str)> = directory.map(|directory| ("SECRETS_DIRECTORY", directory)).into_iter().collect();
         let outcome = load(&path, &more);
         assert_eq!(outcome.is_ok(), fits, "{file} with {directory:?}: {outcome:?}");
-        assert!(fits || outcome.unwrap_err().contains("lies outside"), "{file}");
+        assert!(fits || outcome.unwrap_err().contains("is outside"), "{file}");
     }
 }
 
@@ -206,7 +206,7 @@ fn what_is_not_such_a_file_is_refused_without_showing_what_is_in_it() {
     std::fs::write(&path, FILE).unwrap();
     let found = load(&path, &[("BATCHDATA_ACCOUNT", "x"), ("RIGHTFOOT_API_KEY", "k")]).unwrap_err();
     for name in ["BATCHDATA_ACCOUNT", "RIGHTFOOT_API_KEY"] {
-        assert!(found.contains(&format!("{name}: has no effect beside --config.file")), "{found}");
+        assert!(found.contains(&format!("{name}: has no effect with --config.file")), "{found}");
     }
     assert!(load(&beside.path().join("nowhere.yml"), &[]).unwrap_err().contains("--config.file"));
 }

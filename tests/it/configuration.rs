@@ -128,7 +128,7 @@ fn a_refused_value_is_shown_unless_it_may_be_a_secret() {
 
     for (name, value, example) in [
         ("LOG_LEVEL", "loud", "write error, warn, info, debug or trace"),
-        ("LOG_FORMAT", "logfmt", "write text or json"),
+        ("LOG_FORMAT", "logfmt", "write text (logfmt) or json"),
         ("STORAGE_PATH", "~/data", "/home/me"),
         ("WEB_LISTEN_ADDRESS", "10700", "127.0.0.1:10700"),
         ("WEB_TELEMETRY_PATH", "metrics", "/metrics"),

@@ -255,29 +255,40 @@ fn every_selector_names_a_family_or_a_rule_and_keeps_the_variables() {
     }
 }
 
+/// Panels and columns that can be negative. Grafana writes a negative amount as `-$15.50` in the unit `currencyUSD`, which
+/// shortens thousands to `$2.35K`, and as `$-15.50` in the other one.
+const SIGNED: &[&str] = &[
+    "Balance, thresholds and top-ups",
+    "Not attributed",
+    "Spend rate, against yesterday and last week",
+    "Spend rate per hour",
+];
+
 #[test]
 fn money_is_shown_in_dollars_and_cents_and_no_limit_is_written_down() {
     for board in all() {
         for panel in board.panels() {
-            let defaults = &panel["fieldConfig"]["defaults"];
-            if !text(&defaults["unit"]).starts_with("currency") {
-                continue;
-            }
             let place = board.place(&panel);
-            // Grafana writes a negative amount as `$-15.50` in the first unit, and as `-15.50 USD` in the second.
-            let signed =
-                ["Balance, thresholds and top-ups", "Not attributed", "Spend rate, against yesterday and last week"];
-            let expected = if signed.contains(&text(&panel["title"])) {
-                "currency:financial: USD:suffix"
-            } else {
-                "currency:financial:$"
-            };
-            assert_eq!(defaults["unit"], expected, "{place}");
-            let steps = defaults["thresholds"]["steps"].as_array().unwrap();
-            assert!(
-                steps.iter().all(|step| step["value"].is_null() || step["value"] == 0),
-                "{place}: dollars in a threshold"
-            );
+            let defaults = &panel["fieldConfig"]["defaults"];
+            let columns = panel["fieldConfig"]["overrides"].as_array().into_iter().flatten().flat_map(|column| {
+                let properties = column["properties"].as_array().into_iter().flatten();
+                let units = properties.filter(|property| property["id"] == "unit");
+                units.map(|unit| (text(&column["matcher"]["options"]), text(&unit["value"])))
+            });
+            for (name, unit) in columns.chain([(text(&panel["title"]), text(&defaults["unit"]))]) {
+                if !unit.starts_with("currency") || unit == "currency:financial:-$" {
+                    continue;
+                }
+                let expected = if SIGNED.contains(&name) { "currencyUSD" } else { "currency:financial:$" };
+                assert_eq!(unit, expected, "{place}: {name}");
+            }
+            if text(&defaults["unit"]).starts_with("currency") {
+                let steps = defaults["thresholds"]["steps"].as_array().unwrap();
+                assert!(
+                    steps.iter().all(|step| step["value"].is_null() || step["value"] == 0),
+                    "{place}: dollars in a threshold"
+                );
+            }
         }
     }
 }

@@ -102,7 +102,7 @@ async fn a_signal_or_a_request_reloads_and_a_bad_file_keeps_what_was_there() {
     exporter.until("the success is served", |exporter| value(exporter, SUCCESSFUL) == 1.0);
     exporter.signal("-TERM");
     exporter.wait();
-    exporter.until_logged("the configuration was not reloaded: what was there before stays");
+    exporter.until_logged("the configuration was not reloaded: the previous one stays in use");
     exporter.until_logged("basic_auth_user");
 }
 
@@ -209,14 +209,15 @@ async fn a_source_that_fails_is_logged_once_and_once_again_when_it_recovers() {
     vendors.fault(balance, vendor_simulator::Fault::status(500), Some(3));
     let mut settings = settings(directory.path(), &address);
     settings.push(("LOG_FORMAT", "json"));
-    settings.push(("BATCHDATA_SOURCES", "balance"));
+    settings.push(("BATCHDATA_SOURCES", "balance,consumption"));
     // In JSON the address is a field of its own.
     let mut child = command(&settings).spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap());
-    let (mut failed, mut recovered) = (Vec::new(), Vec::new());
+    let (mut first, mut failed, mut recovered) = (Vec::new(), Vec::new(), Vec::new());
     for line in lines.lines() {
         let line: serde_json::Value = serde_json::from_str(&line.unwrap()).expect("each line is one JSON object");
         match line["message"].as_str() {
+            Some("the first poll succeeded") => first.push(line["source"].as_str().unwrap().to_owned()),
             Some("poll failed") => failed.push(line),
             Some("source has recovered") => {
                 recovered.push(line);
@@ -228,6 +229,7 @@ async fn a_source_that_fails_is_logged_once_and_once_again_when_it_recovers() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!((failed.len(), recovered.len()), (1, 1), "three failures, one line");
+    assert_eq!(first, ["consumption"]);
     assert_eq!((failed[0]["source"].as_str(), failed[0]["reason"].as_str()), (Some("balance"), Some("server_error")));
     assert!(failed[0]["error"].as_str().unwrap().starts_with("BatchData balance: server_error: "));
     assert!(recovered[0]["outage_seconds"].is_u64());

@@ -33,9 +33,10 @@ impl Drop for Exporter {
     }
 }
 
-/// The program, with these variables and no other.
+/// The program, with these variables and no other. `WALLET_EXPORTER_PROGRAM` names another build of it.
 pub fn command(settings: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wallet-exporter"));
+    let program = std::env::var_os("WALLET_EXPORTER_PROGRAM");
+    let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_wallet-exporter").into()));
     command
         .env_clear()
         .envs(settings.iter().copied())

@@ -58,6 +58,27 @@ impl Drop for Rig {
     }
 }
 
+/// What is logged by this thread: by everything, in a test of one thread.
+pub struct Log {
+    file: tempfile::NamedTempFile,
+    _here: tracing::subscriber::DefaultGuard,
+}
+
+impl Log {
+    pub fn begin() -> Log {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let writer = Arc::new(file.reopen().unwrap());
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(writer).finish();
+        Log { file, _here: tracing::subscriber::set_default(subscriber) }
+    }
+
+    /// The lines that contain this.
+    pub fn lines(&self, text: &str) -> Vec<String> {
+        let log = std::fs::read_to_string(&self.file).unwrap();
+        log.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+    }
+}
+
 /// A clock for a simulator that shares it with an exporter.
 pub fn vendor_clock(clock: &ManualClock) -> Arc<SimulatorClock> {
     Arc::new(SimulatorClock(Arc::new(clock.clone())))

@@ -49,7 +49,7 @@ pub(crate) fn table(world: &World, request: &Request) -> Result<Table, Reply> {
                     batches.push(batch.clone());
                 }
             }
-            // One that nobody has is not yours either.
+            // An id without an owner is refused, too.
             _ => return Err(refused(403, "one or more batches do not belong to you")),
         }
     }

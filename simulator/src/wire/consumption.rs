@@ -139,7 +139,7 @@ fn period(grain: Grain, hour: i64) -> String {
     }
 }
 
-/// The sums of one period, by the names' ids; kept from period to period so that nothing is allocated anew.
+/// The sums of one period, by the names' ids; kept from period to period so that nothing is allocated again.
 struct Sums {
     debit: Units,
     credit: Units,
@@ -183,7 +183,7 @@ impl Sums {
         }
     }
 
-    /// Writes the period, if anything was in it, and begins anew.
+    /// Writes the period, if anything was in it, and begins the next.
     fn write(&mut self, out: &mut String, period: &str) {
         if !self.any {
             return;

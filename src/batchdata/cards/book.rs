@@ -247,7 +247,7 @@ impl CardBook {
         row
     }
 
-    /// At the first listing only what `since` opts into counts; from then on, everything that is seen anew.
+    /// At the first listing only what `since` opts into counts; from then on, everything that is seen for the first time.
     fn counts(&self, row: &Known, known: bool) -> bool {
         let day = row.created_at.date_naive();
         match self.listed_from {

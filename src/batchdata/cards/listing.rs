@@ -73,10 +73,10 @@ pub(in crate::batchdata) async fn walk(
     let (reason, words) = if changed {
         let seen = rows.len();
         let words =
-            format!("the listing changed while it was read: {seen} of {total} transactions seen after {WALKS} walks");
+            format!("the listing changed while it was read: {seen} of {total} transactions seen in {WALKS} attempts");
         (Reason::Truncated, words)
     } else {
-        (Reason::Implausible, format!("after {WALKS} walks the pages still do not hold what meta.total says"))
+        (Reason::Implausible, format!("after {WALKS} attempts the pages still do not add up to meta.total"))
     };
     Err(RequestError { status: Some(200), ..RequestError::new(CARD_TRANSACTIONS.operation, reason, words) })
 }

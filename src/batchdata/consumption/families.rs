@@ -27,7 +27,7 @@ families! {
     PATH_DEBIT = counter("batchdata_wallet_api_path_debit_usd_total", &["account", "api_path"], "Spend in US dollars by API path; the parts need not add up to the total.");
     UNATTRIBUTED = gauge("batchdata_wallet_unattributed_usd", &["account", "report"], "Counted total minus the sum of its parts in US dollars; may be negative.");
     REVISED_DOWN = gauge("batchdata_wallet_revised_down_usd", &["account", "report"], "What the counters of a report hold back in US dollars because the vendor restated it downward.");
-    WALLET_COUNT_SINCE = gauge("batchdata_wallet_count_since_timestamp_seconds", ACCOUNT, "From when on the spend counters count.");
+    WALLET_COUNT_SINCE = gauge("batchdata_wallet_count_since_timestamp_seconds", ACCOUNT, "Time from which on the spend counters count.");
     PERIOD_DEBIT = gauge("batchdata_wallet_period_debit_usd", &["account", "period"], "Spend in US dollars over a period of UTC days, exactly as the vendor reports it now.");
     PERIOD_CREDIT = gauge("batchdata_wallet_period_credit_usd", &["account", "period"], "Credits in US dollars over a period of UTC days, exactly as the vendor reports them now.");
     BURN = gauge("batchdata_wallet_burn_usd_per_hour", WINDOW, "Spend in US dollars an hour over the window that ends at the last report, from the vendor's own hours and days.");

@@ -94,7 +94,7 @@ impl Days {
         }
         let begins = date.and_time(NaiveTime::MIN).and_utc().timestamp() / 3_600 + i64::from(hour);
         if self.debits.insert(begins, total.debit).is_some() {
-            return Err(ParseError::implausible("a period is there twice"));
+            return Err(ParseError::implausible("a period appears twice"));
         }
         self.sum.debit += total.debit;
         self.sum.credit += total.credit;
@@ -308,7 +308,7 @@ impl<'de> Visitor<'de> for Period<'_, 'de> {
                     map.next_value_seed(Named(Paths { reading, into: &mut parts.paths }))?;
                 }
                 "by_origin" | "by_endpoint" => {
-                    return Err(reading.fail(ParseError::decode("a breakdown is there twice in a period")));
+                    return Err(reading.fail(ParseError::decode("a breakdown appears twice in a period")));
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;

@@ -77,7 +77,7 @@ impl Reader<'_> {
     fn check_defaults(&mut self, path: &Path, defaults: &BTreeMap<String, Fields>) {
         for (vendor, fields) in defaults {
             let Some(known) = self.vendors.iter().find(|known| known.name == vendor) else {
-                let remedy = format!("is no vendor: write {}", self.names());
+                let remedy = format!("is not a vendor: write {}", self.names());
                 self.errors.add(format!("{}: defaults.{vendor}", path.display()), remedy);
                 continue;
             };
@@ -87,7 +87,7 @@ impl Reader<'_> {
                 let remedy = match known.may_be_default(&variable) {
                     true => continue,
                     false if variable == known.base_url() => {
-                        format!("holds for the whole process: set the variable {variable} instead")
+                        format!("applies to the whole process: set the variable {variable} instead")
                     }
                     false if secret || name == "account" => {
                         "belongs to an account: it cannot have a default".to_owned()
@@ -172,7 +172,7 @@ impl Reader<'_> {
             return;
         }
         if variable == known.base_url() {
-            self.errors.add(at, format!("holds for the whole process: set the variable {variable} instead"));
+            self.errors.add(at, format!("applies to the whole process: set the variable {variable} instead"));
             return;
         }
         if known.secrets.contains(&variable.as_str()) {
@@ -212,14 +212,14 @@ impl Reader<'_> {
         let base = if secret { allowed } else { directory };
         let path = base.join(value);
         let real = |path: &Path| std::fs::canonicalize(path).ok();
-        // One that is not there is reported by whoever reads it.
+        // A missing file is reported where it is read.
         let Some(found) = real(&path) else { return Ok(path.display().to_string()) };
         let inside = |directory: &Path| real(directory).is_some_and(|directory| found.starts_with(directory));
         if inside(allowed) || (!secret && inside(directory)) {
             return Ok(path.display().to_string());
         }
         Err(format!(
-            "lies outside {}: put the file there, or name its directory with --secrets.directory",
+            "is outside {}: put the file there, or name its directory with --secrets.directory",
             allowed.display()
         ))
     }
@@ -242,8 +242,10 @@ impl Reader<'_> {
             let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
             let valid = first && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             if !valid || name.starts_with("__") {
-                self.errors
-                    .add(at.as_str(), "a label's name is of a-z, A-Z, 0-9 and _, and begins with none of 0-9 and __");
+                self.errors.add(
+                    at.as_str(),
+                    "a label name consists of a-z, A-Z, 0-9 and _, and does not begin with a digit or __",
+                );
             } else if taken.contains(name.as_str()) {
                 self.errors
                     .add(at.as_str(), format!("{name} is a label of the exporter or of Prometheus: use another name"));

@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for Field {
     }
 }
 
-/// What a parser's error may be told of: its kind. Its own words can quote values.
+/// The part of a parser's error that is safe to show: its kind. Its text can quote values.
 pub(super) struct Unreadable(Option<String>);
 
 impl Unreadable {

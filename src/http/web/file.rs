@@ -69,7 +69,7 @@ struct TlsFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct HttpFile {
-    // Read, so that files written for other exporters work. HTTP/1.1 is all that is offered, which every client speaks.
+    // Read, so that files written for other exporters work. Only HTTP/1.1 is offered, which every client supports.
     #[serde(rename = "http2")]
     _http2: Option<bool>,
     headers: BTreeMap<String, Option<String>>,
@@ -175,7 +175,7 @@ fn headers(file: HttpFile) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
             .ok_or_else(|| format!("http_server_config.headers: {name:?} is not one of {}", HEADERS.join(", ")))?;
         let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
         let value = HeaderValue::from_str(&value)
-            .map_err(|_| format!("http_server_config.headers: the value of {name} cannot stand in a header"))?;
+            .map_err(|_| format!("http_server_config.headers: the value of {name} is not a valid header value"))?;
         headers.push((parsed, value));
     }
     Ok(headers)
@@ -223,7 +223,7 @@ fn client_auth(kind: &str, client_ca: Option<Pem>) -> Result<ClientAuth, String>
             ("client_ca_file", "is missing; client certificates cannot be verified without it")
         }
         ("RequestClientCert" | "RequireAnyClientCert", _) => {
-            ("client_auth_type", "certificates that nobody verifies protect nothing; write RequireAndVerifyClientCert")
+            ("client_auth_type", "client certificates would not be verified; write RequireAndVerifyClientCert")
         }
         _ => ("client_auth_type", "is not one of NoClientCert, VerifyClientCertIfGiven, RequireAndVerifyClientCert"),
     };

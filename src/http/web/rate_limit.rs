@@ -1,4 +1,4 @@
-//! `rate_limit`: how often requests are answered, whoever sends them.
+//! `rate_limit`: how often requests are answered, by all clients together.
 //!
 //! Flows in: the times of requests. Flows out: whether the next is answered. Invariant: in any time no more are answered
 //! than `burst` and one for each `interval`.

@@ -143,7 +143,10 @@ impl Tls {
                     loaded.config = Arc::new(config);
                 }
                 Err(problem) => {
-                    tracing::warn!(problem, "the TLS certificate changed and cannot be used; the last one stays");
+                    tracing::warn!(
+                        problem,
+                        "the TLS certificate changed and cannot be used; the previous one stays in use"
+                    );
                 }
             }
         }

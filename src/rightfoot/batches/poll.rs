@@ -214,7 +214,7 @@ impl BatchesPoller {
     }
 
     /// Those that are due, in groups of one request. The request with the batch that was not looked at for longest comes
-    /// first, so that a pass that ends early, or uses up its requests on ids that are refused, leaves nobody out for ever.
+    /// first, so that a pass that ends early, or uses up its requests on ids that are refused, leaves no batch out for ever.
     /// Ids that may be forged come last, with those that were asked for and never answered.
     fn due(&self, now: BootTime) -> Vec<Vec<Uuid>> {
         let rank = |batch: &Batch| {
@@ -230,7 +230,7 @@ impl BatchesPoller {
     }
 
     /// Asks for what is due, counting rows from the base line on. The first answers show how far our clock is from the
-    /// vendor's: a base line that was taken by ours alone is then taken anew.
+    /// vendor's: a base line that was taken by ours alone is then taken again.
     async fn ask(&mut self, due: &[Vec<Uuid>]) -> Result<(Findings, DateTime<Utc>), RequestError> {
         let credential = self.client.credential();
         let since = |base: Base| match base {

@@ -69,10 +69,10 @@ impl Export {
     pub fn finish(mut self, sink: &mut dyn RowSink) -> Result<ExportSummary, ParseError> {
         let outcome = self.splitter.finish(&mut Feed { rows: &mut self.rows, sink });
         if !self.rows.validate(outcome)? {
-            return Err(ParseError::truncated("a quote is still open at the end"));
+            return Err(ParseError::truncated("the body ends inside a quoted field"));
         }
         if self.rows.columns.is_none() {
-            return Err(ParseError::truncated("the body is empty, there is not even a header"));
+            return Err(ParseError::truncated("the body is empty: it has no header row"));
         }
         let summary = self.rows.summary;
         if summary.rows == 0 && summary.rejected > 0 {
@@ -222,7 +222,7 @@ impl Columns {
             match (places.next(), places.next()) {
                 (Some(place), None) => Ok(place),
                 (None, _) => Err(ParseError::decode(format!("the column {name} is missing"))),
-                (Some(_), Some(_)) => Err(ParseError::decode(format!("the column {name} is there twice"))),
+                (Some(_), Some(_)) => Err(ParseError::decode(format!("the column {name} appears twice"))),
             }
         };
         Ok(Columns {

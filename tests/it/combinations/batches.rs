@@ -14,7 +14,7 @@ use wallet_exporter::rightfoot::batches::table::{BatchesCommit, Noted};
 use wallet_exporter::store::{Store, Success};
 
 use super::until_up;
-use crate::rig::{Rig, at};
+use crate::rig::{Log, Rig, at};
 
 const SUCCESS: &str = r#"rightfoot_balance_checks_total{account="default",status="success",submitted_via="api"}"#;
 
@@ -146,8 +146,9 @@ async fn a_rejected_row_without_a_batch_counts_once_through_regrouping_and_resta
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_hundred_refused_ids_become_unavailable_and_blind_no_batch() {
+#[tokio::test]
+async fn five_hundred_refused_ids_become_unavailable_in_a_few_lines_and_blind_no_batch() {
+    let log = Log::begin();
     let directory = tempfile::tempdir().unwrap();
     let mut rig = listed(directory.path(), &[]).await;
     rig.set("RIGHTFOOT_REQUESTS_PER_MINUTE", "100000");
@@ -165,6 +166,11 @@ async fn five_hundred_refused_ids_become_unavailable_and_blind_no_batch() {
     }
     assert_eq!((batches(&rig, "unavailable"), batches(&rig, "open")), (Some(500.0), Some(1.0)));
     until_up(&rig, "batches", 3).await;
+    let lines = log.lines("they are unavailable");
+    let count =
+        |line: &String| line.split_once(" count=").unwrap().1.split(' ').next().unwrap().parse::<u32>().unwrap();
+    assert_eq!(lines.iter().map(count).sum::<u32>(), 500);
+    assert!(lines.len() < 20, "{} lines", lines.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,6 +22,7 @@ use super::recorder::Recorder;
 use super::text;
 use crate::alerts::servers::{free_port, get};
 use crate::alerts::tools::{run, versions};
+use crate::program::vendors;
 use crate::rig::{Rig, at, vendor_clock};
 
 const BEGIN: &str = "2026-05-17T22:00:00Z";
@@ -124,13 +125,14 @@ fn figures() -> Vec<Figure> {
 
 /// Lives through the day and a half; writes what Prometheus would have recorded.
 async fn record(file: &Path, folder: &Path) {
+    let (_of_process, vendor) = vendors().await;
     let clock = ManualClock::new(at(BEGIN));
     let rig = Rig::with(clock.clone(), Options::quiet(vendor_clock(&clock))).await;
     let vendors = rig.vendors.clone();
     vendors.set_balance(Usd::from_cents(BALANCE_AT_FIRST));
     let ids = folder.join("batch-ids");
     std::fs::write(&ids, "# none\n").unwrap();
-    let mut exporter = Replica::new(rig, "wallet-exporter-0:10700", &folder.join("state"), &ids);
+    let mut exporter = Replica::new(rig, "wallet-exporter-0:10700", &folder.join("state"), &ids, &vendor);
     exporter.start(false).await;
     let mut recorder = Recorder::default();
     let (mut before, mut now) = (at(BEGIN), at(BEGIN));

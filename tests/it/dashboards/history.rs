@@ -4,14 +4,15 @@
 //! file with timestamps, for `promtool tsdb create-blocks-from openmetrics`. Always holds: every value was served over
 //! HTTP by an exporter that had polled the simulator; at each scrape both exporters have finished what was due.
 //!
-//! Two things run on real time: how long requests and scrapes take, and the process's own figures (`process_*`), which
-//! are this test's, for both exporters.
+//! Two things run on real time: how long requests and scrapes take, and the process's own figures (`process_*`). Those
+//! are of the built program, which runs once beside each exporter.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vendor_simulator::{Options, Scenario};
 use wallet_exporter::clock::{Clock as _, ManualClock, SystemClock};
@@ -20,6 +21,7 @@ use wallet_exporter::upstream::{Reason, RequestLimits};
 use super::families;
 use super::recorder::{Recorder, Target};
 use super::story::{SECOND_JOINS, Story, WEBHOOK_SECRET};
+use crate::program::{Exporter, settings, vendors};
 use crate::rig::{Rig, vendor_clock};
 
 const DAYS: TimeDelta = TimeDelta::days(14);
@@ -36,10 +38,15 @@ pub struct Replica {
     /// Where it listened last.
     address: Option<SocketAddr>,
     started: DateTime<Utc>,
+    /// Whose `process_*` are recorded.
+    process: Exporter,
+    process_storage: TempDir,
+    vendor: String,
 }
 
 impl Replica {
-    pub fn new(mut rig: Rig, instance: &'static str, storage: &Path, ids: &Path) -> Replica {
+    /// `vendor` is the address of a simulator for the process.
+    pub fn new(mut rig: Rig, instance: &'static str, storage: &Path, ids: &Path, vendor: &str) -> Replica {
         for (name, value) in [
             ("STORAGE_PATH", storage.to_str().unwrap()),
             ("RIGHTFOOT_BATCH_IDS_FILE", ids.to_str().unwrap()),
@@ -53,13 +60,19 @@ impl Replica {
         }
         rig.limits = RequestLimits::default();
         let started = rig.clock.now();
-        Replica { rig, target: Target { job: "wallet-exporter", instance }, address: None, started }
+        let process_storage = tempfile::tempdir().unwrap();
+        let process = Exporter::start(&settings(process_storage.path(), vendor));
+        let target = Target { job: "wallet-exporter", instance };
+        Replica { rig, target, address: None, started, process, process_storage, vendor: vendor.to_owned() }
     }
 
     /// Starts it, and has the vendor's webhook point to it if it is the one that the vendor knows.
     pub async fn start(&mut self, known_to_vendor: bool) {
         self.rig.start().await;
         self.started = self.rig.clock.now();
+        self.process.signal("-TERM");
+        self.process.wait();
+        self.process = Exporter::start(&settings(self.process_storage.path(), &self.vendor));
         self.address = self.rig.web();
         if let (true, Some(address)) = (known_to_vendor, self.rig.webhook()) {
             self.rig.vendors.set_webhook(Some(&format!("http://{address}/webhooks/rightfoot/{WEBHOOK_SECRET}")));
@@ -98,7 +111,7 @@ impl Replica {
     async fn record(&self, recorder: &mut Recorder) {
         match self.ask().await {
             Some((text, took)) => {
-                recorder.scraped(&self.target, &text, self.started.timestamp());
+                recorder.scraped(&self.target, &text, &self.process.get("/metrics").1, self.started.timestamp());
                 recorder.told_by_prometheus(&self.target, true, took.as_secs_f64());
             }
             None => {
@@ -138,8 +151,9 @@ pub async fn write(path: &Path) {
     let other = rig.beside();
     let mut story = Story::new(rig.vendors.clone(), at("batch-ids"), end);
     story.list_batches(begin);
-    let mut first = Replica::new(rig, "wallet-exporter-0:10700", &at("0"), &at("batch-ids"));
-    let mut second = Replica::new(other, "wallet-exporter-1:10700", &at("1"), &at("batch-ids"));
+    let (_vendors, vendor) = vendors().await;
+    let mut first = Replica::new(rig, "wallet-exporter-0:10700", &at("0"), &at("batch-ids"), &vendor);
+    let mut second = Replica::new(other, "wallet-exporter-1:10700", &at("1"), &at("batch-ids"), &vendor);
     first.start(true).await;
 
     let mut recorder = Recorder::default();

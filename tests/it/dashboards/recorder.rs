@@ -42,9 +42,16 @@ impl Recorder {
         self.times.push(time);
     }
 
-    /// Keeps what an exporter served. `process_start_time_seconds` becomes `started`: the exporter lives by the test's
-    /// clock, and its process by the machine's.
-    pub fn scraped(&mut self, target: &Target, text: &str, started: i64) {
+    /// Keeps what an exporter served, with the `process_*` of another: `text` is served by a test. Its
+    /// `process_start_time_seconds` becomes `started`: the exporter lives by the test's clock.
+    pub fn scraped(&mut self, target: &Target, text: &str, other: &str, started: i64) {
+        let started = started.to_string();
+        let mut process: BTreeMap<&str, &str> = other
+            .lines()
+            .filter(|line| line.starts_with("process_"))
+            .filter_map(|line| line.rsplit_once(' '))
+            .collect();
+        process.insert("process_start_time_seconds", &started);
         let mut family = (String::new(), String::new());
         for line in text.lines() {
             if let Some(declared) = line.strip_prefix("# TYPE ") {
@@ -52,8 +59,7 @@ impl Recorder {
                 family = (name.to_owned(), kind.to_owned());
             } else if !line.starts_with('#') {
                 let (series, value) = line.rsplit_once(' ').expect("a series and a value");
-                let started = started.to_string();
-                let value = if series == "process_start_time_seconds" { started.as_str() } else { value };
+                let value = process.get(series).unwrap_or(&value);
                 self.sample(&family, target, series, value);
             }
         }

@@ -26,7 +26,7 @@ fn failing() -> Status {
     sources[0].last_failure = Some(FailureStatus {
         at: ago(30),
         reason: "forbidden".to_owned(),
-        message: "GET balance: 403 <script>alert(1)</script>".to_owned(),
+        message: "GET balance: 403 <script>alert(1)</script>; Give the token the permission wallet-balance.".to_owned(),
         advice: Some("Give the token the permission wallet-balance.".to_owned()),
     });
     sources[0].paused_until = Some(ago(-600));
@@ -61,6 +61,7 @@ fn just_started() -> Status {
             source.state = SourceState::Waiting;
             source.last_success = None;
             source.last_attempt = None;
+            source.next_attempt = None;
         }
     }
     status
@@ -84,6 +85,7 @@ async fn healthy() {
         ">in 18 s</time>",
         "datetime=\"2026-05-19T11:59:18Z\"",
         "<dd>$142.50, computed <time",
+        "</time> (2026-05-19 23:31 UTC)",
         "today $31.40, yesterday unknown",
         "warning $100.00, critical $25.00",
         "last 1h: $12.35 an hour, empty <time datetime=\"2026-05-19T23:31:44Z\"",
@@ -114,7 +116,7 @@ async fn failures_are_in_words_with_what_to_do_and_nothing_is_markup() {
         "3 failures in a row",
         "paused: the vendor asked for fewer requests (HTTP 429)",
         "<code>forbidden</code>",
-        "GET balance: 403 &lt;script&gt;alert(1)&lt;/script&gt;",
+        "GET balance: 403 &lt;script&gt;alert(1)&lt;/script&gt;</p>",
         "Give the token the permission wallet-balance.",
         "&lt;BATCHDATA_WARNING_BALANCE_USD&gt;",
         "below the critical threshold",
@@ -126,6 +128,8 @@ async fn failures_are_in_words_with_what_to_do_and_nothing_is_markup() {
         assert!(html.contains(expected), "{expected} is not in {html}");
     }
     assert!(!html.contains("<script"));
+    assert_eq!(html.matches("Give the token").count(), 1);
+    assert!(html.find("Needs attention") < html.rfind("<caption>Sources"), "it stands before the sources");
 }
 
 #[tokio::test]
@@ -145,7 +149,7 @@ async fn money_comes_first_and_what_is_over_needs_no_remedy() {
         source.last_failure = Some(FailureStatus {
             at: ago(30),
             reason: "forbidden".to_owned(),
-            message: "403".to_owned(),
+            message: "403; Give the token the permission.".to_owned(),
             advice: Some("Give the token the permission.".to_owned()),
         });
         if sources_fail {
@@ -163,7 +167,9 @@ async fn money_comes_first_and_what_is_over_needs_no_remedy() {
 async fn just_started_is_neither_good_nor_bad() {
     let running = showing(just_started()).await;
     let html = get(running.address, "/").await.text();
-    for expected in ["<title>Not ready yet", "Waiting for the first answer", ">never</td>", "<dd>unknown</dd>"] {
+    for expected in
+        ["<title>Not ready yet", "Waiting for the first answer", ">never</td>", ">under way<", "<dd>unknown</dd>"]
+    {
         assert!(html.contains(expected), "{expected} is not in {html}");
     }
 }

@@ -182,7 +182,7 @@ async fn reports_that_are_not_believed() {
     let operation = batchdata::CONSUMPTION.operation;
     let good = period(r#""2026-05-02""#, "1", "0", "{}", "{}");
     for (name, list, reason, detail) in [
-        ("a day twice", format!("[{good},{good}]"), Implausible, "there twice"),
+        ("a day twice", format!("[{good},{good}]"), Implausible, "appears twice"),
         ("the day before", format!("[{}]", good.replace("05-02", "04-30")), Implausible, "outside the asked dates"),
         ("the day after", format!("[{}]", good.replace("05-02", "05-20")), Implausible, "outside the asked dates"),
         ("hours", format!("[{}]", good.replace("05-02", "05-02T14:00:00")), Implausible, "another length"),

@@ -209,7 +209,7 @@ async fn the_token_is_in_no_text() {
     broken.secret = Secret::fixed(SecretString::from(format!("{TOKEN}\n")));
     broken.observer = Arc::new(Observed::default());
     let unsendable = batchdata::Client::new(broken, true).unwrap().balance().await.unwrap_err();
-    assert_eq!(fake.count(), 1, "a token that cannot stand in a header is not sent");
+    assert_eq!(fake.count(), 1, "a token that is not a valid header value is not sent");
     let texts = [
         format!("{settings:?} {wallet:?} {checks:?}"),
         format!("{:?} {:#?}", settings.secret, settings.secret.current()),

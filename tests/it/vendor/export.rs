@@ -123,7 +123,7 @@ async fn headers_that_do_not_fit() {
             assert_eq!(rows, Rows::default());
         }
         let (outcome, _) = export(format!("{HEADER},{column}\n")).await;
-        assert_eq!(outcome.unwrap_err().detail, format!("the column {column} is there twice"));
+        assert_eq!(outcome.unwrap_err().detail, format!("the column {column} appears twice"));
     }
     for column in ["Authorizer ID", "Phone", "Zip"] {
         let (outcome, _) = export(format!("{}\n{}\n", HEADER.replace(column, "x"), row("1", "SUCCESS"))).await;

@@ -185,5 +185,5 @@ fn hours_add_up_to_days() {
     assert_eq!(only.by_origin["x"].debit.to_string(), "0.0024");
     let twice = report(&format!("[{},{}]", hour(3, "0"), hour(3, "0")), 0, 0);
     let flaw = read_consumption(twice.as_bytes(), day("2026-05-01"), day("2026-05-01"), Grain::Hour).unwrap_err();
-    assert_eq!(flaw.detail, "a period is there twice");
+    assert_eq!(flaw.detail, "a period appears twice");
 }

@@ -157,7 +157,7 @@ async fn a_listing_that_changes_on_every_walk_is_truncated_and_says_what_happene
     let (ids, pages) = walk(script).await;
     let fault = ids.unwrap_err();
     assert_eq!(fault.reason, Reason::Truncated);
-    assert_eq!(fault.detail, "the listing changed while it was read: 6 of 10 transactions seen after 3 walks");
+    assert_eq!(fault.detail, "the listing changed while it was read: 6 of 10 transactions seen in 3 attempts");
     assert_eq!(pages, [1, 2, 1, 2, 1, 2]);
     // `total` stands still, and yet each walk brings other rows.
     let script: &[(&[i64], u32, u64)] = &[(&[1, 2], 1, 9), (&[3, 4], 1, 9), (&[5, 6], 1, 9)];

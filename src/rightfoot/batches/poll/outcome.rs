@@ -13,6 +13,7 @@ use crate::rightfoot::batches::batch::{Batch, BatchState};
 use crate::rightfoot::batches::export::Findings;
 use crate::rightfoot::batches::tally::Tally;
 use crate::rightfoot::batches::totals::CheckTotals;
+use crate::upstream::RequestError;
 
 /// Changes that are not durable yet.
 #[derive(Debug, Default)]
@@ -21,6 +22,22 @@ pub(super) struct Applied {
     pub(super) settled: Vec<Uuid>,
     pub(super) institutions: Vec<Arc<str>>,
     pub(super) totals_changed: bool,
+}
+
+/// Enough ids to find the rest: one line of the log has room for no more.
+fn first(ids: &[Uuid]) -> String {
+    ids.iter().take(20).map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn log_changes(account: &str, unavailable: &[Uuid], failing: &[Uuid], last_error: Option<&RequestError>) {
+    if !unavailable.is_empty() {
+        let (count, batch_ids) = (unavailable.len(), first(unavailable));
+        tracing::warn!(account, count, batch_ids, "the vendor refuses these batch ids: they are unavailable");
+    }
+    if let Some(error) = last_error {
+        let (count, batch_ids) = (failing.len(), first(failing));
+        tracing::warn!(account, count, batch_ids, %error, "the exports of these batches fail");
+    }
 }
 
 impl BatchesPoller {
@@ -50,26 +67,31 @@ impl BatchesPoller {
             }
             applied.batches.insert(id, batch);
         }
+        let mut unavailable = Vec::new();
         for id in refused {
             let Some(batch) = self.followed.get(&id).filter(|_| !applied.batches.contains_key(&id)) else { continue };
             let mut batch = batch.clone();
             let before = batch.state;
             batch.refused(now, self.timing);
             if batch.state != before {
-                tracing::warn!(batch_id = %id, "the vendor refuses this batch id alone: it is unavailable");
+                unavailable.push(id);
             }
             applied.batches.insert(id, batch);
         }
+        let mut failing = Vec::new();
+        let mut last_error = None;
         for (id, error) in findings.failed {
             // It may have been answered together with others before it failed alone.
             let answered = applied.batches.remove(&id);
             let Some(mut batch) = answered.or_else(|| self.followed.get(&id).cloned()) else { continue };
             if batch.state != BatchState::Failing {
-                tracing::warn!(batch_id = %id, error = %error, "the export of this batch alone fails");
+                failing.push(id);
+                last_error = Some(error);
             }
             batch.failed(now.boot, self.timing);
             applied.batches.insert(id, batch);
         }
+        log_changes(&self.storage.name, &unavailable, &failing, last_error.as_ref());
         for id in due.iter().flatten().filter(|_| complete) {
             let Some(batch) = self.followed.get(id).filter(|_| !applied.batches.contains_key(id)) else { continue };
             let mut batch = batch.clone();
