@@ -148,7 +148,7 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
-        _ => Err("write text or json".to_owned()),
+        _ => Err("write text (logfmt) or json".to_owned()),
     }
 }
 
