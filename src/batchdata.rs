@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  config        variables -> a checked account
+//!  budget        what may be spent in a period
 //!  client        one token's requests (envelope, scalar: how the vendor writes JSON)
 //!  balance       \
 //!  consumption    } one report each: wire format, meaning, tables, poll, families
@@ -12,6 +13,7 @@
 //! Invariant: other folders know of this vendor only what [`INTEGRATION`] says.
 
 pub mod balance;
+pub mod budget;
 pub mod cards;
 mod client;
 mod config;
@@ -88,6 +90,7 @@ pub const INTEGRATION: Integration = Integration {
     vendor: VENDOR,
     prefix: config::PREFIX,
     variables: config::VARIABLES,
+    lists: config::LISTS,
     secrets: &["BATCHDATA_API_TOKEN"],
     families: &FAMILIES,
     write_families,

@@ -25,6 +25,8 @@ pub struct Integration {
     pub prefix: &'static str,
     /// Its variables.
     pub variables: &'static [Variable],
+    /// Fields of an accounts file that are lists of mappings. As a variable, which only the file can set, such a list is JSON.
+    pub lists: &'static [Variable],
     /// Those of them that hold a secret.
     pub secrets: &'static [&'static str],
     /// Its families, in the order of the exposition.

@@ -57,6 +57,7 @@ pub const INTEGRATION: Integration = Integration {
     vendor: VENDOR,
     prefix: config::PREFIX,
     variables: config::VARIABLES,
+    lists: &[],
     secrets: &["RIGHTFOOT_API_KEY", "RIGHTFOOT_WEBHOOK_SECRET", "RIGHTFOOT_WEBHOOK_OLD_SECRET"],
     families: &[batches::families::FAMILIES],
     write_families: batches::families::write,

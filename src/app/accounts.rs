@@ -71,6 +71,13 @@ pub fn accounts_schema() -> Value {
             }
             own.insert(field, schema);
         }
+        for list in vendor.lists {
+            let field = list.name.strip_prefix(vendor.prefix).unwrap_or(list.name).to_ascii_lowercase();
+            let item = json!({ "type": "object", "additionalProperties": { "type": ["string", "number"] } });
+            let schema = json!({ "type": "array", "items": item, "description": list.meaning.replace('`', "") });
+            common.insert(field.clone(), schema.clone());
+            own.insert(field, schema);
+        }
         let name = vendor.vendor.name;
         defaults
             .insert(name.to_owned(), json!({ "type": "object", "properties": common, "additionalProperties": false }));

@@ -84,6 +84,7 @@ fn fields() -> [VendorFields; INTEGRATIONS.len()] {
         name: vendor.vendor.name,
         prefix: vendor.prefix,
         variables: vendor.variables,
+        lists: vendor.lists,
         secrets: vendor.secrets,
     })
 }

@@ -8,13 +8,14 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, Utc};
 use url::Url;
 
+use super::budget::{self, Budget, BudgetPeriod, BudgetScope};
 use super::start::start;
 use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, VENDOR};
 use crate::config::secret::Secret;
 use crate::config::{ConfigErrors, CountSince, Variable, Variables, default_of, section, values, variable};
 use crate::integration::{AccountConfig, Configured};
 use crate::money::Usd;
-use crate::names::Source;
+use crate::names::{Label as _, Source};
 use crate::poll::builder::{Builder, StartError};
 
 pub(super) const PREFIX: &str = "BATCHDATA_";
@@ -36,6 +37,9 @@ pub(super) const VARIABLES: &[Variable] = &[
     variable("BATCHDATA_COUNT_SINCE", "", "UTC date; with a new storage, counters include the history from that day"),
     variable("BATCHDATA_WARNING_BALANCE_USD", "", "balance below which the warning alert fires"),
     variable("BATCHDATA_CRITICAL_BALANCE_USD", "", "balance below which the critical alert fires"),
+    variable("BATCHDATA_BUDGET_DAY_USD", "", "budget of the UTC day"),
+    variable("BATCHDATA_BUDGET_WEEK_USD", "", "budget of the ISO week, from Monday in UTC"),
+    variable("BATCHDATA_BUDGET_MONTH_USD", "", "budget of the UTC month"),
     variable("BATCHDATA_MAX_AGE", "1h", "how long the last good value is served while polls fail"),
     variable("BATCHDATA_REQUESTS_PER_MINUTE", "300", "maximum number of requests per minute with the token"),
 ];
@@ -54,8 +58,49 @@ struct Raw {
     count_since: Option<String>,
     warning_balance_usd: Option<String>,
     critical_balance_usd: Option<String>,
+    budget_day_usd: Option<String>,
+    budget_week_usd: Option<String>,
+    budget_month_usd: Option<String>,
+    /// Of an accounts file alone.
+    budgets: Option<String>,
     max_age: Option<String>,
     requests_per_minute: Option<String>,
+}
+
+/// The field of an accounts file that no variable has: a list of mappings.
+pub(super) const LISTS: &[Variable] = &[variable(
+    "BATCHDATA_BUDGETS",
+    "",
+    "budgets: `name`, `period` (`day`, `week`, `month`), `amount_usd`, and optionally `api_path` or `origin`",
+)];
+
+fn budgets(
+    by_variable: [(&'static str, BudgetPeriod, Option<String>); 3],
+    listed: Option<String>,
+    sources: Option<&[Source]>,
+    errors: &mut ConfigErrors,
+) -> Arc<[Budget]> {
+    let mut budgets = Vec::new();
+    for (name, period, text) in by_variable {
+        let amount = section::optional(name, text, errors, budget::amount);
+        budgets.extend(amount.map(|amount| Budget {
+            name: period.as_str().to_owned(),
+            period,
+            amount,
+            scope: BudgetScope::Wallet,
+        }));
+    }
+    budgets.extend(section::optional("BATCHDATA_BUDGETS", listed, errors, budget::list).unwrap_or_default());
+    if let Some(twice) = budget::duplicate(&budgets) {
+        let remedy =
+            format!("two budgets of a {} have the name {}: give each its own", twice.period.as_str(), twice.name);
+        errors.add("BATCHDATA_BUDGETS", remedy);
+    }
+    if !budgets.is_empty() && sources.is_some_and(|sources| !sources.contains(&CONSUMPTION)) {
+        let remedy = "does not poll consumption, which budgets need: add consumption, or remove the budgets";
+        errors.add("BATCHDATA_SOURCES", remedy);
+    }
+    budgets.into()
 }
 
 /// A BatchData wallet.
@@ -76,6 +121,8 @@ pub struct Config {
     pub warning_balance: Option<Usd>,
     /// Below this the wallet is about to run dry.
     pub critical_balance: Option<Usd>,
+    /// What may be spent in a period.
+    pub budgets: Arc<[Budget]>,
     /// How long a last good value is served.
     pub max_age: Duration,
     /// The token's request budget.
@@ -141,6 +188,12 @@ fn check(raw: Raw, today: NaiveDate, errors: &mut ConfigErrors) -> Option<Config
             "write an amount below BATCHDATA_WARNING_BALANCE_USD, such as 50 for a warning at 200",
         );
     }
+    let by_variable = [
+        ("BATCHDATA_BUDGET_DAY_USD", BudgetPeriod::Day, raw.budget_day_usd),
+        ("BATCHDATA_BUDGET_WEEK_USD", BudgetPeriod::Week, raw.budget_week_usd),
+        ("BATCHDATA_BUDGET_MONTH_USD", BudgetPeriod::Month, raw.budget_month_usd),
+    ];
+    let budgets = budgets(by_variable, raw.budgets, chosen.as_deref(), errors);
     let max_age = section::value(VARIABLES, "BATCHDATA_MAX_AGE", raw.max_age, errors, values::duration);
     if let (Some(max_age), Some(longest)) = (max_age, [balance, consumption, card].into_iter().flatten().max())
         && max_age < longest * 2
@@ -165,6 +218,7 @@ fn check(raw: Raw, today: NaiveDate, errors: &mut ConfigErrors) -> Option<Config
         count_since,
         warning_balance: warning,
         critical_balance: critical,
+        budgets,
         max_age: max_age?,
         requests_per_minute: requests_per_minute?,
     })

@@ -3,6 +3,7 @@
 //! Flows in: reports by hour or by day. Flows out: spend by origin and path. Invariant: names stay as the vendor wrote
 //! them until they become labels.
 
+pub mod budgets;
 pub mod burn;
 pub mod families;
 pub mod grain;

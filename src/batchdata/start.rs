@@ -35,6 +35,7 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
     let mut wallet = WalletView {
         warning_balance: config.warning_balance,
         critical_balance: config.critical_balance,
+        budgets: Arc::clone(&config.budgets),
         balance: balance.as_ref().and_then(|stored| poll::restored(stored.answer.as_deref()?)),
         ..WalletView::default()
     };
@@ -44,7 +45,7 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
         let (poller, stored): (Box<dyn Poller>, _) = match *source {
             CONSUMPTION => {
                 let stale = builder.is_stale(consumption.as_ref(), config.max_age);
-                let poller = ConsumptionPoller::restore(client, storage, since, stale)?;
+                let poller = ConsumptionPoller::restore(client, storage, Arc::clone(&config.budgets), since, stale)?;
                 wallet.consumption = Some(Arc::new(poller.view()));
                 (Box::new(poller), consumption.clone())
             }

@@ -14,8 +14,10 @@ use rust_decimal::prelude::ToPrimitive as _;
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Serialize;
 
+use super::budget::Budget;
 use super::cards::book::{CardKey, CardKind, Costs, Counted, Pending};
 use super::cards::families::CARD_TRANSACTIONS as CARD_FAMILY;
+use super::consumption::budgets::BudgetView;
 use super::consumption::burn::{Burn, Window, runway_seconds};
 use super::consumption::families::{ORIGIN_CREDIT, ORIGIN_DEBIT, PATH_DEBIT};
 use super::consumption::ledger::Series;
@@ -33,6 +35,8 @@ pub struct WalletView {
     pub warning_balance: Option<Usd>,
     /// Threshold of the critical alert.
     pub critical_balance: Option<Usd>,
+    /// What may be spent.
+    pub budgets: Arc<[Budget]>,
     /// The last good balance.
     pub balance: Option<Balance>,
     /// The consumption, if that source is enabled.
@@ -76,6 +80,8 @@ pub struct Periods {
     pub valid_until: BootTime,
     /// The sums that are known.
     pub sums: Vec<(Period, Flow)>,
+    /// What was spent of budgets.
+    pub budgets: Vec<BudgetView>,
 }
 
 /// What is known of a wallet's card transactions.
@@ -117,6 +123,18 @@ impl WalletView {
         self.consumption.as_ref()?.periods.as_ref().filter(|periods| now < periods.valid_until)
     }
 
+    /// The budgets; what is spent is absent where the last report is too old or of another day.
+    #[must_use]
+    pub fn budgets(&self, account: &AccountView, now: BootTime) -> Vec<BudgetView> {
+        match self.periods(account, now) {
+            Some(periods) => periods.budgets.clone(),
+            None => {
+                let unknown = |budget: &Budget| BudgetView { budget: budget.clone(), spent: None, projected: None };
+                self.budgets.iter().map(unknown).collect()
+            }
+        }
+    }
+
     fn status(&self, account: &AccountView, now: Moment) -> WalletStatus {
         let balance = self.balance.filter(|_| account.fresh(BALANCE, now.boot).is_some());
         let periods = self.periods(account, now.boot);
@@ -132,6 +150,7 @@ impl WalletView {
             spend_today_usd: spend(Period::Today),
             spend_yesterday_usd: spend(Period::Yesterday),
             burn: self.burn(account, now.boot).iter().map(|view| view.status(now)).collect(),
+            budgets: self.budgets(account, now.boot).iter().map(BudgetStatus::of).collect(),
         }
     }
 }
@@ -193,6 +212,39 @@ pub struct WalletStatus {
     pub spend_yesterday_usd: Option<String>,
     /// Burn and runway by window.
     pub burn: Vec<BurnStatus>,
+    /// Budgets, if there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<BudgetStatus>,
+}
+
+/// A budget in its running period.
+#[derive(Clone, Debug, Serialize)]
+pub struct BudgetStatus {
+    /// The label `budget`.
+    pub name: String,
+    /// The label `period`.
+    pub period: &'static str,
+    /// What may be spent, decimal text.
+    pub amount_usd: String,
+    /// Spent so far; absent if unknown.
+    pub spent_usd: Option<String>,
+    /// Spent at the end of the period; absent if unknown, or too early to tell.
+    pub projected_usd: Option<String>,
+    /// How the rest of the period is projected: `weekdays` or `elapsed_share`.
+    pub projection: Option<&'static str>,
+}
+
+impl BudgetStatus {
+    fn of(view: &BudgetView) -> BudgetStatus {
+        BudgetStatus {
+            name: view.budget.name.clone(),
+            period: view.budget.period.as_str(),
+            amount_usd: view.budget.amount.to_string(),
+            spent_usd: view.spent.map(|spent| spent.to_string()),
+            projected_usd: view.projected.map(|(amount, _)| amount.normalize().to_string()),
+            projection: view.projected.map(|(_, rule)| rule.as_str()),
+        }
+    }
 }
 
 /// How fast the wallet is spent over a window that ends at the last report, and how long the balance lasts at that.
@@ -256,7 +308,7 @@ fn rows(wallet: &WalletStatus) -> Vec<DetailRow> {
         balance.extend([Piece::Text(", computed ".to_owned()), Piece::Time(at)]);
     }
     let text = |text: String| vec![vec![Piece::Text(text)]];
-    vec![
+    let mut rows = vec![
         DetailRow { term: "Balance", lines: vec![balance] },
         DetailRow { term: "Burn and runway", lines: burn(wallet) },
         DetailRow {
@@ -275,7 +327,37 @@ fn rows(wallet: &WalletStatus) -> Vec<DetailRow> {
                 known(&wallet.critical_balance_usd, "not set")
             )),
         },
-    ]
+    ];
+    if !wallet.budgets.is_empty() {
+        rows.push(DetailRow { term: "Budgets", lines: wallet.budgets.iter().map(budget).collect() });
+    }
+    rows
+}
+
+/// What was spent of a budget, and what will have been at the end of its period.
+fn budget(budget: &BudgetStatus) -> Vec<Piece> {
+    let cents = |amount: &Option<String>| in_cents(amount, RoundingStrategy::MidpointNearestEven);
+    let amount = decimal(Some(&budget.amount_usd)).unwrap_or_default();
+    let mut text = match budget.name == budget.period {
+        true => format!("{}: ", budget.period),
+        false => format!("{} (by {}): ", budget.name, budget.period),
+    };
+    text += &format!("{} of {} spent", cents(&budget.spent_usd), dollars(amount));
+    if budget.projected_usd.is_some() {
+        let rule = match budget.projection {
+            Some("weekdays") => "by weekdays of the last four weeks",
+            _ => "by the elapsed share of the period",
+        };
+        text += &format!(", {} projected {rule}", cents(&budget.projected_usd));
+    }
+    let reached = |found: &Option<String>| decimal(found.as_ref()).is_some_and(|found| found >= amount);
+    let mark = match (reached(&budget.spent_usd), reached(&budget.projected_usd)) {
+        (true, _) => Some((Severity::Critical, "used up")),
+        (false, true) => Some((Severity::Warning, "will be used up")),
+        (false, false) => None,
+    };
+    let mark = mark.map(|(severity, words)| [Piece::Text(" ".to_owned()), Piece::Marked(severity, words.to_owned())]);
+    [Piece::Text(text)].into_iter().chain(mark.into_iter().flatten()).collect()
 }
 
 fn in_cents(amount: &Option<String>, strategy: RoundingStrategy) -> String {
@@ -334,6 +416,37 @@ mod tests {
             assert_eq!(text(&rows[2]), "today $129.97, yesterday unknown");
         }
         assert_eq!(text(&rows(&WalletStatus::default())[1]), "unknown");
+    }
+
+    #[test]
+    fn a_budget_says_what_is_spent_and_by_which_rule_it_is_projected() {
+        let status = |spent: Option<&str>, projected: Option<&str>| BudgetStatus {
+            name: "team".to_owned(),
+            period: "month",
+            amount_usd: "3000".to_owned(),
+            spent_usd: spent.map(str::to_owned),
+            projected_usd: projected.map(str::to_owned),
+            projection: projected.map(|_| "weekdays"),
+        };
+        for (spent, projected, shown, mark) in [
+            (None, None, "team (by month): unknown of $3,000.00 spent", None),
+            (Some("12.5"), None, "team (by month): $12.50 of $3,000.00 spent", None),
+            (
+                Some("12.5"),
+                Some("3000"),
+                "team (by month): $12.50 of $3,000.00 spent, $3,000.00 projected by weekdays of the last four weeks ",
+                Some("will be used up"),
+            ),
+            (Some("3000"), None, "team (by month): $3,000.00 of $3,000.00 spent ", Some("used up")),
+        ] {
+            let row = DetailRow { term: "Budgets", lines: vec![budget(&status(spent, projected))] };
+            assert_eq!(text(&row), shown);
+            let marked = row.lines[0].iter().find_map(|piece| match piece {
+                Piece::Marked(_, words) => Some(words.as_str()),
+                _ => None,
+            });
+            assert_eq!(marked, mark);
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct VendorFields {
     pub prefix: &'static str,
     /// Its variables.
     pub variables: &'static [Variable],
+    /// Lists of mappings, which no variable of the environment has.
+    pub lists: &'static [Variable],
     /// Those that hold a secret: they can only be named by a file.
     pub secrets: &'static [&'static str],
 }
@@ -44,11 +46,15 @@ impl VendorFields {
         format!("{}BASE_URL", self.prefix)
     }
 
+    fn fields(&self) -> impl Iterator<Item = &'static Variable> {
+        self.variables.iter().chain(self.lists)
+    }
+
     fn may_be_default(&self, variable: &str) -> bool {
         let own = self.secrets.iter().any(|secret| variable.starts_with(secret))
             || variable.strip_prefix(self.prefix) == Some("ACCOUNT")
             || variable == self.base_url();
-        !own && self.variables.iter().any(|known| known.name == variable)
+        !own && self.fields().any(|known| known.name == variable)
     }
 }
 
@@ -95,7 +101,7 @@ impl AccountEntry {
                 continue;
             }
             // The longest first: one name may begin with another.
-            let mut variables: Vec<&str> = self.vendor.variables.iter().map(|variable| variable.name).collect();
+            let mut variables: Vec<&str> = self.vendor.fields().map(|variable| variable.name).collect();
             variables.sort_by_key(|name| std::cmp::Reverse(name.len()));
             let in_file = |text: &str| {
                 variables.iter().fold(text.to_owned(), |text, variable| text.replace(variable, &self.field(variable)))

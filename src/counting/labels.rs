@@ -104,6 +104,12 @@ impl LabelLimiter {
         Arc::clone(allowed.unwrap_or(&self.other))
     }
 
+    /// Whether what is counted under `name` is that name's alone, were it never seen yet.
+    #[must_use]
+    pub fn tells_apart(&self, name: &str, new_names: &[Arc<str>]) -> bool {
+        *self.limit(name, new_names) != *OTHER || self.allowed.len() + new_names.len() < self.most
+    }
+
     /// Remembers that a name was counted under `other`.
     pub fn note_overflow(&mut self, name: &str) {
         if name == OTHER || self.overflowing.len() >= MOST_OVERFLOWING {

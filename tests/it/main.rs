@@ -2,6 +2,7 @@
 
 mod accounts;
 mod alerts;
+mod budgets;
 mod burn;
 mod check;
 mod combinations;

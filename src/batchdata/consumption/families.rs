@@ -6,6 +6,7 @@ use strum::VariantArray as _;
 
 use rust_decimal::Decimal;
 
+use super::budgets::BudgetView;
 use super::ledger::{Report, Series};
 use crate::batchdata::{BurnView, CONSUMPTION, ConsumptionView, WalletView};
 use crate::catalog::{ACCOUNT, counter, families, gauge};
@@ -16,6 +17,7 @@ use crate::money::Usd;
 use crate::snapshot::{AccountView, Snapshot};
 
 const WINDOW: &[&str] = &["account", "window"];
+const BUDGETED: &[&str] = &["account", "budget", "period"];
 
 families! {
     /// Of the consumption report.
@@ -30,6 +32,9 @@ families! {
     WALLET_COUNT_SINCE = gauge("batchdata_wallet_count_since_timestamp_seconds", ACCOUNT, "Time from which on the spend counters count.");
     PERIOD_DEBIT = gauge("batchdata_wallet_period_debit_usd", &["account", "period"], "Spend in US dollars over a period of UTC days, exactly as the vendor reports it now.");
     PERIOD_CREDIT = gauge("batchdata_wallet_period_credit_usd", &["account", "period"], "Credits in US dollars over a period of UTC days, exactly as the vendor reports them now.");
+    BUDGET = gauge("batchdata_wallet_budget_usd", BUDGETED, "Budget in US dollars for the running UTC day, ISO week or month.");
+    BUDGET_SPENT = gauge("batchdata_wallet_budget_spent_usd", BUDGETED, "Spend in US dollars in the budget's running period, exactly as the vendor reports it now.");
+    BUDGET_PROJECTED = gauge("batchdata_wallet_budget_projected_usd", BUDGETED, "Projected spend in US dollars at the end of the budget's running period.");
     BURN = gauge("batchdata_wallet_burn_usd_per_hour", WINDOW, "Spend in US dollars an hour over the window that ends at the last report, from the vendor's own hours and days.");
     RUNWAY = gauge("batchdata_wallet_runway_seconds", WINDOW, "Seconds from the poll of the balance until it is used up at the burn of the window; 0 if nothing is left, absent if nothing is spent.");
     EMPTY = gauge("batchdata_wallet_empty_timestamp_seconds", WINDOW, "When the balance is used up at the burn of the window.");
@@ -39,6 +44,7 @@ families! {
 pub fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     counters(out, snapshot);
     periods(out, snapshot, now.boot);
+    budgets(out, snapshot, now.boot);
     burn(out, snapshot, now);
 }
 
@@ -121,6 +127,23 @@ fn periods(out: &mut Encoder, snapshot: &Snapshot, now: BootTime) {
             family.sample(&[account, period.as_str()], sum.credit);
         }
     }
+}
+
+fn budgets(out: &mut Encoder, snapshot: &Snapshot, now: BootTime) {
+    let wallets = snapshot.with_facts::<WalletView>();
+    let known: Vec<(&str, Vec<BudgetView>)> =
+        wallets.map(|(account, wallet)| (account.name(), wallet.budgets(account, now))).collect();
+    let mut write = |spec, amount: fn(&BudgetView) -> Option<Decimal>| {
+        let mut family = out.family(spec);
+        for (account, view) in known.iter().flat_map(|(account, views)| views.iter().map(move |view| (account, view))) {
+            if let Some(amount) = amount(view) {
+                family.sample(&[account, &view.budget.name, view.budget.period.as_str()], amount);
+            }
+        }
+    };
+    write(&BUDGET, |view| Some(view.budget.amount.decimal()));
+    write(&BUDGET_SPENT, |view| Some(view.spent?.decimal()));
+    write(&BUDGET_PROJECTED, |view| Some(view.projected?.0));
 }
 
 fn burn(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {

@@ -13,6 +13,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 use chrono::{Days, NaiveDate};
 
 use super::periods::Period;
+use crate::batchdata::budget::BudgetScope;
 use crate::batchdata::{ConsumptionReport, Flow};
 use crate::counting::counter::HighWater;
 use crate::counting::labels::{LabelLimiter, MOST_NAMES, clean};
@@ -293,13 +294,35 @@ impl Ledger {
     /// Debit and credit of a day, as if `pending` were applied; `None` if it is not known or not in memory.
     #[must_use]
     pub fn flow(&self, date: NaiveDate, pending: Option<&Changes>) -> Option<Flow> {
+        let amount = |series| self.amount(date, &series, pending);
+        Some(Flow { debit: amount(Series::Debit)?, credit: amount(Series::Credit)? })
+    }
+
+    fn amount(&self, date: NaiveDate, series: &Series, pending: Option<&Changes>) -> Option<Usd> {
         let (first, last) = pending.and_then(|changes| changes.covered).or(self.covered)?;
         if date < first.max(self.loaded_from) || date > last {
             return None;
         }
         let day = pending.and_then(|changes| changes.days.get(&date)).or_else(|| self.days.get(&date));
-        let amount = |series| day.and_then(|day| day.get(&series)).copied().unwrap_or_default();
-        Some(Flow { debit: amount(Series::Debit), credit: amount(Series::Credit) })
+        Some(day.and_then(|day| day.get(series)).copied().unwrap_or_default())
+    }
+
+    /// What was spent on a day of what a budget counts, as if `pending` were applied; `None` if it is not known, or counted
+    /// together with other names.
+    #[must_use]
+    pub fn spent(&self, date: NaiveDate, scope: &BudgetScope, pending: Option<&Changes>) -> Option<Usd> {
+        let none = Changes::default();
+        let new = pending.unwrap_or(&none);
+        let (series, apart) = match scope {
+            BudgetScope::Wallet => (Series::Debit, true),
+            BudgetScope::Origin(name) => {
+                (Series::OriginDebit(name.as_str().into()), self.origins.tells_apart(name, &new.origins))
+            }
+            BudgetScope::ApiPath(name) => {
+                (Series::PathDebit(name.as_str().into()), self.paths.tells_apart(name, &new.paths))
+            }
+        };
+        self.amount(date, &series, pending).filter(|_| apart)
     }
 
     /// Debit and credit of a period, as if `pending` were applied; `None` if not all of its days are known and in memory.

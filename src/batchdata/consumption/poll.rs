@@ -11,10 +11,12 @@ use strum::VariantArray as _;
 use async_trait::async_trait;
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
+use super::budgets::BudgetView;
 use super::burn::Reported;
 use super::ledger::{BaseLine, Changes, Ledger, REACH, Series};
 use super::periods::Period;
 use super::table::ConsumptionCommit;
+use crate::batchdata::budget::Budget;
 use crate::batchdata::{CONSUMPTION, Client, ConsumptionReport, ConsumptionView, Grain, Periods, WalletView};
 use crate::clock::BootTime;
 use crate::names::Source;
@@ -52,6 +54,7 @@ pub struct ConsumptionPoller {
     reported: Option<Reported>,
     /// The vendor's midnight, or when another answer may show which day it is.
     look_again: Option<BootTime>,
+    budgets: Arc<[Budget]>,
 }
 
 impl ConsumptionPoller {
@@ -62,6 +65,7 @@ impl ConsumptionPoller {
     pub fn restore(
         client: Arc<Client>,
         storage: Arc<AccountStorage>,
+        budgets: Arc<[Budget]>,
         configured_since: Option<NaiveDate>,
         stale: bool,
     ) -> Result<ConsumptionPoller, StoreError> {
@@ -85,6 +89,7 @@ impl ConsumptionPoller {
             stale,
             last_day: None,
             look_again: None,
+            budgets,
             storage,
         })
     }
@@ -95,7 +100,8 @@ impl ConsumptionPoller {
         let today = self.ledger.covered().map(|(_, last)| last);
         let now = self.storage.clock.moment();
         // Without an answer yet, the vendor's clock is taken to be ours.
-        let periods = today.and_then(|day| self.periods(day, midnight_after(day, now.wall, now.boot)?, None));
+        let at = self.reported.as_ref().map_or(now.wall, |reported| reported.at);
+        let periods = today.and_then(|day| self.periods(day, at, midnight_after(day, now.wall, now.boot)?, None));
         self.view_with(periods, None)
     }
 
@@ -118,13 +124,23 @@ impl ConsumptionPoller {
         }
     }
 
-    fn periods(&self, day: NaiveDate, valid_until: BootTime, changes: Option<&Changes>) -> Option<Periods> {
+    /// Sums and budgets of the periods around `day`, as a report of it says that was made `at` that time.
+    fn periods(
+        &self,
+        day: NaiveDate,
+        at: DateTime<Utc>,
+        valid_until: BootTime,
+        changes: Option<&Changes>,
+    ) -> Option<Periods> {
         let sums = Period::VARIANTS
             .iter()
             .copied()
             .filter_map(|period| Some((period, self.ledger.period(period, day, changes)?)));
         let sums: Vec<_> = sums.collect();
-        (!sums.is_empty()).then_some(Periods { valid_until, sums })
+        let view =
+            |budget: &Budget| BudgetView::new(budget, day, at, |date| self.ledger.spent(date, &budget.scope, changes));
+        let budgets = self.budgets.iter().map(view).collect();
+        (!sums.is_empty()).then_some(Periods { valid_until, sums, budgets })
     }
 
     /// The report up to the vendor's day, and that day.
@@ -325,7 +341,7 @@ impl Poller for ConsumptionPoller {
         self.last_day = Some(day);
         let now = self.storage.clock.boot();
         let midnight = midnight_after(day, self.client.credential().now(), now).filter(|_| !unclear);
-        let periods = midnight.and_then(|midnight| self.periods(day, midnight, unkept.as_ref()));
+        let periods = midnight.and_then(|midnight| self.periods(day, vendor_now, midnight, unkept.as_ref()));
         self.look_again = Some(midnight.unwrap_or(now + CLEARER));
         let view = Arc::new(self.view_with(periods, unkept.as_ref()));
         self.storage.update(|account| account.update_facts::<WalletView>(|wallet| wallet.consumption = Some(view)));

@@ -167,7 +167,7 @@ impl Reader<'_> {
         let variable = format!("{}{}", known.prefix, name.to_ascii_uppercase());
         let at = format!("{place}: {name} (account {})", entry.name);
         let lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
-        if !lower || !known.variables.iter().any(|found| found.name == variable) {
+        if !lower || !known.fields().any(|found| found.name == variable) {
             self.errors.add(at, "is not a field of this vendor: check its spelling");
             return;
         }
@@ -180,10 +180,20 @@ impl Reader<'_> {
             self.errors.add(at, format!("is a secret: name a file that holds it with {name}_file"));
             return;
         }
+        let is_list = known.lists.iter().any(|list| list.name == variable);
         let value = match field {
-            Field::Text(text) | Field::Number(text) => text,
-            Field::List(items) => items.join(","),
             Field::Null => return,
+            Field::Text(_) | Field::Number(_) | Field::List(_) | Field::Map(_) if is_list => {
+                self.errors.add(at, "write a list of mappings");
+                return;
+            }
+            Field::Text(text) | Field::Number(text) => text,
+            Field::Entries(_) if !is_list => {
+                self.errors.add(at, "write one value, or a list of values");
+                return;
+            }
+            Field::Entries(entries) => serde_json::to_string(&entries).unwrap_or_default(),
+            Field::List(items) => items.join(","),
             Field::Map(_) => {
                 self.errors.add(at, "write one value, not a mapping");
                 return;

@@ -26,6 +26,8 @@ pub(super) enum Field {
     /// Written without quotes: a name such as `007` would have lost its zeros.
     Number(String),
     List(Vec<String>),
+    /// Of numbers and texts.
+    Entries(Vec<BTreeMap<String, String>>),
     Map(BTreeMap<String, String>),
     Null,
 }
@@ -60,11 +62,23 @@ impl<'de> Deserialize<'de> for Field {
                 Ok(Field::Null)
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Field, A::Error> {
-                let mut items = Vec::new();
+                let (mut items, mut entries) = (Vec::new(), Vec::new());
                 while let Some(item) = list.next_element()? {
-                    items.push(item);
+                    match item {
+                        Item::Value(Value(value)) => items.push(value),
+                        Item::Entry(entry) => entries.push(entry),
+                    }
                 }
-                Ok(Field::List(items))
+                match (items.is_empty(), entries.is_empty()) {
+                    (_, true) => Ok(Field::List(items)),
+                    (true, false) => Ok(Field::Entries(
+                        entries
+                            .into_iter()
+                            .map(|entry| entry.into_iter().map(|(name, Value(value))| (name, value)).collect())
+                            .collect(),
+                    )),
+                    (false, false) => Err(de::Error::custom("a list of values and mappings")),
+                }
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Field, A::Error> {
                 let mut items = BTreeMap::new();
@@ -95,6 +109,26 @@ impl fmt::Display for Unreadable {
         match &self.0 {
             Some(name) => write!(formatter, "{name} is not known here: "),
             None => Ok(()),
+        }
+    }
+}
+
+/// An item of a list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Item {
+    Value(Value),
+    Entry(BTreeMap<String, Value>),
+}
+
+/// A text, or a number as it is written.
+struct Value(String);
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+        match Field::deserialize(deserializer)? {
+            Field::Text(text) | Field::Number(text) => Ok(Value(text)),
+            _ => Err(de::Error::custom("a value that is neither a text nor a number")),
         }
     }
 }

@@ -257,6 +257,7 @@ pub fn ago(seconds: i64) -> DateTime<Utc> {
 /// A healthy wallet.
 pub fn wallet() -> WalletStatus {
     WalletStatus {
+        budgets: Vec::new(),
         balance_usd: Some("142.5000".to_owned()),
         balance_as_of: Some(ago(50)),
         warning_balance_usd: Some("100".to_owned()),

@@ -1,0 +1,117 @@
+//! Budgets: what is spent of them, as the vendor says it.
+
+use chrono::TimeDelta;
+use wallet_exporter::clock::Clock as _;
+use wallet_exporter::money::Usd;
+
+use crate::accounts::three_accounts;
+use crate::rig::{Rig, at};
+use crate::serving::fixture::ask;
+
+fn spend(rig: &Rig, ago: TimeDelta, path: &str, dollars: i64) {
+    rig.vendors.spend(rig.vendors.now() - ago, "api_request", path, Usd::from_cents(dollars * 100));
+}
+
+fn budget(rig: &Rig, family: &str, name: &str, period: &str) -> Option<f64> {
+    rig.value(&format!(r#"batchdata_wallet_budget{family}_usd{{account="default",budget="{name}",period="{period}"}}"#))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn budgets_follow_the_vendor_through_restatements_and_midnight() {
+    let mut rig = Rig::new().await;
+    for (name, value) in [("DAY", "100"), ("WEEK", "400.50"), ("MONTH", "1000")] {
+        rig.set(&format!("BATCHDATA_BUDGET_{name}_USD"), value);
+    }
+    // A Monday, the 18th: the week has only begun.
+    rig.clock.step_to(at("2026-05-18T12:00:00Z"));
+    for days in 1..60 {
+        spend(&rig, TimeDelta::days(days), "/api/v1/address/verify", 10);
+    }
+    spend(&rig, TimeDelta::hours(1), "/api/v1/address/verify", 30);
+    rig.start().await;
+    rig.first_polls().await;
+    let all = |rig: &Rig, family: &str| ["day", "week", "month"].map(|period| budget(rig, family, period, period));
+    assert_eq!(all(&rig, ""), [Some(100.0), Some(400.5), Some(1_000.0)]);
+    assert_eq!(all(&rig, "_spent"), [Some(30.0), Some(30.0), Some(200.0)]);
+    let projected = all(&rig, "_projected").map(|amount| amount.unwrap().round());
+    // Half of a day of 10 dollars, and 10 for each further day.
+    assert_eq!(projected, [35.0, 95.0, 335.0]);
+
+    // The vendor takes 20 dollars back.
+    spend(&rig, TimeDelta::hours(1), "/api/v1/address/verify", -20);
+    rig.poll(&["consumption"]).await;
+    assert_eq!(all(&rig, "_spent"), [Some(10.0), Some(10.0), Some(180.0)]);
+
+    // Of the new day nothing is known before its first report.
+    rig.vendors.fault(vendor_simulator::Operation::ConsumptionReport, vendor_simulator::Fault::status(503), None);
+    rig.clock.pass_to(at("2026-05-19T00:00:01Z"));
+    assert_eq!(all(&rig, "_spent"), [None, None, None]);
+    assert_eq!(all(&rig, "_projected"), [None, None, None]);
+    assert_eq!(all(&rig, ""), [Some(100.0), Some(400.5), Some(1_000.0)], "the amounts are configured");
+    rig.vendors.clear_faults(None);
+    rig.poll(&["consumption"]).await;
+    let spent = || all(&rig, "_spent");
+    rig.until("the new day is known", |_| spent()[0].is_some()).await;
+    assert_eq!(spent(), [Some(0.0), Some(10.0), Some(180.0)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_accounts_file_has_any_number_of_budgets_for_parts_of_the_spend_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = three_accounts(directory.path()).await;
+    let path = directory.path().join("accounts.yml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let with = |budgets: &str| {
+        let text =
+            text.replace("critical_balance_usd: 50", &format!("critical_balance_usd: 50\n    budgets: {budgets}"));
+        std::fs::write(&path, text).unwrap();
+    };
+    let reload = async || ask(rig.web().unwrap(), "POST", "/-/reload", &[], b"").await;
+    spend(&rig, TimeDelta::hours(1), "/api/v1/property/search", 7);
+    spend(&rig, TimeDelta::hours(1), "/api/v1/address/verify", 5);
+    with(
+        "[{name: search, period: month, amount_usd: 3000, api_path: /api/v1/property/search}, \
+          {name: search, period: day, amount_usd: \"99.50\", origin: api_request}, \
+          {name: unused, period: day, amount_usd: 1, api_path: /never}]",
+    );
+    assert_eq!(reload().await.code, 200, "{:?}", rig.snapshot().warnings);
+    let value = |family: &str, name: &str, period: &str| {
+        let labels = format!(r#"account="growth",budget="{name}",period="{period}""#);
+        rig.value(&format!("batchdata_wallet_budget{family}_usd{{{labels}}}"))
+    };
+    rig.until("the report was polled", |_| value("_spent", "search", "month") == Some(7.0)).await;
+    assert_eq!(value("", "search", "month"), Some(3_000.0));
+    assert_eq!(value("", "search", "day"), Some(99.5));
+    assert_eq!(value("_spent", "search", "month"), Some(7.0));
+    assert_eq!(value("_spent", "search", "day"), Some(12.0));
+    assert_eq!(value("_spent", "unused", "day"), Some(0.0));
+    let status = ask(rig.web().unwrap(), "GET", "/api/v1/status", &[], b"").await;
+    assert!(status.text().contains(r#""amount_usd":"99.50""#) || status.text().contains(r#""amount_usd":"99.5""#));
+
+    for (budgets, said) in [
+        ("[{name: x, period: year, amount_usd: 1}]", "budget x: period: write day, week or month"),
+        ("[{name: x, period: day, amount_usd: 1}, {name: x, period: day, amount_usd: 2}]", "have the name x"),
+        ("3000", "write a list of mappings"),
+        ("[{name: x, period: day, amount_usd: [1]}]", "accounts.yml"),
+    ] {
+        with(budgets);
+        assert_eq!(reload().await.code, 500, "{budgets}");
+        let warnings = rig.snapshot().warnings.join("\n");
+        assert!(warnings.contains(said) && warnings.contains("accounts.yml:"), "{budgets}: {warnings}");
+        assert_eq!(value("", "search", "month"), Some(3_000.0), "the former ones stay");
+    }
+    assert!(rig.clock.now() > at("2026-05-01T00:00:00Z"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_needs_the_report_and_an_amount() {
+    let mut rig = Rig::new().await;
+    rig.set("BATCHDATA_BUDGET_DAY_USD", "10");
+    rig.set("BATCHDATA_SOURCES", "balance");
+    let error = rig.try_start().await.unwrap_err().to_string();
+    assert!(error.contains("BATCHDATA_SOURCES") && error.contains("budgets need"), "{error}");
+    rig.set("BATCHDATA_SOURCES", "consumption");
+    rig.set("BATCHDATA_BUDGET_DAY_USD", "0");
+    let error = rig.try_start().await.unwrap_err().to_string();
+    assert!(error.contains("BATCHDATA_BUDGET_DAY_USD: \"0\" is not valid: write an amount above 0"), "{error}");
+}
