@@ -276,7 +276,7 @@ fn sources(out: &mut String, status: &Status, sources: &[SourceStatus]) {
              <td role=\"cell\" data-label=\"Last failure\">{failure}</td></tr>",
             escape(&source.source),
             when(source.last_success, "never"),
-            when(source.next_attempt, "under way") + paused,
+            when(source.next_attempt.filter(|at| *at > status.now), "under way") + paused,
         );
     }
     out.push_str("</tbody>\n</table>\n");

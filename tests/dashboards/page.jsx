@@ -111,6 +111,8 @@ async function prepare({ panel, answers }) {
 
 /** Vertical marks where an annotation's events lie, as Grafana's own layer would draw them. */
 function Marks({ config }) {
+  // The label of a tick near the end would be cut off.
+  config.setPadding([null, 40, null, null]);
   config.addHook('draw', (plot) => {
     const { ctx } = plot;
     ctx.save();

@@ -33,6 +33,7 @@ fn failing() -> Status {
     sources[1].state = SourceState::Stale;
     sources[1].consecutive_failures = 80;
     sources[1].last_success = Some(ago(9_000));
+    sources[1].next_attempt = Some(ago(5));
     sources[1].last_failure = Some(FailureStatus {
         at: ago(60),
         reason: "timeout".to_owned(),
@@ -114,6 +115,7 @@ async fn failures_are_in_words_with_what_to_do_and_nothing_is_markup() {
         "Failing, last good values are shown",
         "Failing, values are too old to be shown",
         "3 failures in a row",
+        ">under way<",
         "paused: the vendor asked for fewer requests (HTTP 429)",
         "<code>forbidden</code>",
         "GET balance: 403 &lt;script&gt;alert(1)&lt;/script&gt;</p>",
