@@ -88,6 +88,8 @@ fn variables<const N: usize>(
         ("BATCHDATA_CARD_INTERVAL", "3s"),
         ("BATCHDATA_WARNING_BALANCE_USD", "150"),
         ("BATCHDATA_CRITICAL_BALANCE_USD", "50"),
+        ("BATCHDATA_BUDGET_DAY_USD", "800"),
+        ("BATCHDATA_BUDGET_MONTH_USD", "15000"),
         ("RIGHTFOOT_ACCOUNT", ACCOUNT),
         ("RIGHTFOOT_INTERVAL", "1s"),
         ("RIGHTFOOT_SETTLE_AFTER", "20s"),

@@ -26,6 +26,7 @@ async fn served() -> Values {
     rig.limits = RequestLimits::default();
     rig.set("BATCHDATA_WARNING_BALANCE_USD", "200");
     rig.set("BATCHDATA_CRITICAL_BALANCE_USD", "50");
+    rig.set("BATCHDATA_BUDGET_MONTH_USD", "1000");
     rig.set("RIGHTFOOT_BATCH_IDS", &rig.vendors.batch(vec![NewRow::success("Chase", 100)]));
     let dollar = Usd::from_cents(100);
     for card in [CardEvent::paid(dollar), CardEvent::failed(dollar), CardEvent::pending(dollar)] {
