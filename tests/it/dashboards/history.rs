@@ -55,8 +55,8 @@ impl Replica {
             ("METRICS_START_AT_ZERO", "2m"),
             ("BATCHDATA_WARNING_BALANCE_USD", "400"),
             ("BATCHDATA_CRITICAL_BALANCE_USD", "100"),
-            ("BATCHDATA_BUDGET_DAY_USD", "800"),
-            ("BATCHDATA_BUDGET_MONTH_USD", "15000"),
+            ("BATCHDATA_BUDGET_DAY_USD", "1800"),
+            ("BATCHDATA_BUDGET_MONTH_USD", "52000"),
         ] {
             rig.set(name, value);
         }
