@@ -278,7 +278,10 @@ impl Config {
             return Reread { accounts: present.to_vec(), errors };
         };
         let is_faulty = |account: &&ConfiguredAccount| account.file.as_ref().is_some_and(|file| faulty.contains(file));
-        let mut accounts: Vec<ConfiguredAccount> = present.iter().filter(is_faulty).cloned().collect();
+        // One that was moved into a file with errors stays, too.
+        let moved = |account: &&ConfiguredAccount| draft.accounts.iter().filter(is_faulty).any(|one| one.is(account));
+        let kept = present.iter().filter(|account| is_faulty(account) || moved(account));
+        let mut accounts: Vec<ConfiguredAccount> = kept.cloned().collect();
         let kept = accounts.len();
         for account in draft.accounts.iter().filter(|account| !is_faulty(account)) {
             let Some(before) = accounts.iter().take(kept).find(|kept| kept.collides_with(account)) else {

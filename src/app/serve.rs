@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use tokio::runtime::Handle;
@@ -58,6 +58,7 @@ struct Shown {
     exposition: Arc<Exposition>,
     webs: Vec<Web>,
     supervisor: Arc<Supervisor>,
+    reloading: Mutex<()>,
 }
 
 impl Shown {
@@ -110,19 +111,26 @@ impl Site for Shown {
     }
 
     fn reload(&self) -> Result<(), String> {
+        // One after the other, so that the last one's outcome is what is shown.
+        let _reloading = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let webs = self.webs.iter().filter_map(|web| Some(web.reload().err()?.to_string()));
-        let mut errors: Vec<String> = webs.chain(self.supervisor.read_files().err()).collect();
+        let mut errors: Vec<String> = webs.collect();
         let warnings = self.webs.iter().flat_map(Web::warnings);
         // On a thread that may block.
         let accounts = Handle::current().block_on(self.supervisor.reload(warnings));
         errors.extend(accounts.err().map(|errors| errors.to_string()));
+        // Only of accounts that are still there.
+        errors.extend(self.supervisor.read_files().err());
         let outcome = if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) };
         self.wake_failing();
         let now = self.clock.moment();
         match &outcome {
             Ok(()) => tracing::info!("the configuration was reloaded"),
             Err(error) => {
-                tracing::error!(error = error, "the configuration was not reloaded: the previous one stays in use")
+                tracing::error!(
+                    error = error,
+                    "the configuration was not reloaded, or only in part: what has errors stays as it was"
+                )
             }
         }
         self.cell.update(|snapshot| {
@@ -139,7 +147,10 @@ impl Site for Shown {
             |polled: &&Polled| polled.source.name == source && account.is_none_or(|account| polled.account == account);
         let sources = self.supervisor.sources();
         let polled = AccountError::unless_one(sources.iter().filter(meant))?;
-        Ok(polled.wake.poll_now(&polled.pause, self.clock.as_ref()).await)
+        let outcome = polled.wake.poll_now(&polled.pause, self.clock.as_ref()).await;
+        // A reload may have ended the account meanwhile.
+        let is_there = || self.supervisor.sources().iter().any(|source| Arc::ptr_eq(&source.wake, &polled.wake));
+        if matches!(outcome, PollOutcome::Pending) && !is_there() { Err(AccountError::Unknown) } else { Ok(outcome) }
     }
 }
 
@@ -182,6 +193,7 @@ impl Running {
             exposition: Arc::clone(&exposition),
             webs,
             supervisor: Arc::clone(&supervisor),
+            reloading: Mutex::default(),
         });
         let mut servers = JoinSet::new();
         servers.spawn(server.run(Arc::clone(&site), Arc::clone(&process), stop.clone()));

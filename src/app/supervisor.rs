@@ -66,8 +66,6 @@ pub struct Supervisor {
     parts: TaskTracker,
     stop: CancellationToken,
     ended: mpsc::UnboundedSender<&'static str>,
-    /// One change at a time.
-    changing: tokio::sync::Mutex<()>,
 }
 
 /// Reports a part that ends, by a panic too, although nobody told it to.
@@ -99,7 +97,6 @@ impl Supervisor {
             parts: TaskTracker::new(),
             stop,
             ended,
-            changing: tokio::sync::Mutex::default(),
         };
         app.accounts.into_iter().for_each(|account| supervisor.run(account));
         (Arc::new(supervisor), receiver)
@@ -137,8 +134,8 @@ impl Supervisor {
         self.parts.wait().await;
     }
 
-    /// Reads the accounts file again, if there is one, and makes the accounts what it says. `warnings` are shown beside those
-    /// about accounts.
+    /// Reads the accounts file again, if there is one, and makes the accounts what it says; not twice at once. `warnings`
+    /// are shown beside those about accounts.
     ///
     /// # Errors
     /// Why some accounts are as they were.
@@ -146,17 +143,18 @@ impl Supervisor {
         if self.wiring.config.process.config_file.is_none() {
             return Ok(());
         }
-        let _changing = self.changing.lock().await;
         let present: Vec<ConfiguredAccount> = self.lock().iter().map(|running| running.account.clone()).collect();
         if self.wiring.cell.current().is_ready() {
             self.wiring.cell.update(|snapshot| snapshot.was_ready = true);
         }
         let Reread { accounts, mut errors } = self.wiring.config.reread(&present, self.wiring.clock.now());
         for gone in present.iter().filter(|present| !accounts.iter().any(|account| account.is(present))) {
-            self.end(gone).await;
+            let storages = self.end(gone).await;
+            self.hide(gone, &storages);
             let (vendor, account) = (gone.vendor.name, gone.config.name());
             tracing::info!(vendor, account, "the account was removed: its series end, its ledger stays");
         }
+        self.publish_webhooks();
         for account in &accounts {
             let (vendor, name) = (account.vendor.name, account.config.name());
             match present.iter().find(|present| present.is(account)) {
@@ -164,6 +162,11 @@ impl Supervisor {
                     self.moved(account);
                 }
                 Some(before) => {
+                    // Where it could not be started again, it goes on as it is.
+                    if let Err(error) = self.wiring.store.account(account.vendor, name) {
+                        errors.add(name, error.to_string());
+                        continue;
+                    }
                     self.end(before).await;
                     if self.begin(account, &mut errors) {
                         tracing::info!(vendor, account = name, "the account has changed");
@@ -177,6 +180,7 @@ impl Supervisor {
                 None => {}
             }
         }
+        self.publish_webhooks();
         let mut all = self.wiring.config.warnings_of(&accounts);
         all.extend(warnings);
         if !self.opens_webhook && !self.webhooks.load().is_empty() {
@@ -229,22 +233,21 @@ impl Supervisor {
         self.publish_webhooks();
     }
 
-    /// Stops an account and forgets what is known of it; its ledger stays.
-    async fn end(&self, account: &ConfiguredAccount) {
+    /// Stops an account. It is shown, and its webhook open, until it is hidden or started again.
+    async fn end(&self, account: &ConfiguredAccount) -> Vec<Arc<AccountStorage>> {
         let running = {
             let mut accounts = self.lock();
             let place = accounts.iter().position(|running| running.account.is(account));
             place.map(|place| accounts.remove(place))
         };
-        let Some(running) = running else { return };
-        self.publish_webhooks();
+        let Some(running) = running else { return Vec::new() };
         running.stop.cancel();
         running.parts.close();
         running.parts.wait().await;
         for storage in &running.storages {
             storage.close().await;
         }
-        self.hide(account, &running.storages);
+        running.storages
     }
 
     fn hide(&self, account: &ConfiguredAccount, storages: &[Arc<AccountStorage>]) {

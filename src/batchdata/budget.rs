@@ -9,6 +9,7 @@ use chrono::{Datelike as _, Days, Months, NaiveDate};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use crate::config::values;
+use crate::counting::labels::clean;
 use crate::money::Usd;
 
 /// The running period that a budget is for.
@@ -92,10 +93,15 @@ fn budget(mut entry: BTreeMap<String, String>) -> Result<Budget, String> {
     let period = period.ok_or("period: write day, week or month")?;
     let amount_usd = entry.remove("amount_usd").ok_or("amount_usd is missing")?;
     let amount = amount(&amount_usd).map_err(|remedy| format!("amount_usd: {remedy}"))?;
+    // As the counters name it.
+    let name_of = |field: &str, text: String| match text.trim() {
+        "" => Err(format!("{field}: write a name")),
+        text => Ok(clean(text).to_owned()),
+    };
     let scope = match (entry.remove("origin"), entry.remove("api_path")) {
         (None, None) => BudgetScope::Wallet,
-        (Some(origin), None) => BudgetScope::Origin(origin),
-        (None, Some(path)) => BudgetScope::ApiPath(path),
+        (Some(origin), None) => BudgetScope::Origin(name_of("origin", origin)?),
+        (None, Some(path)) => BudgetScope::ApiPath(name_of("api_path", path)?),
         (Some(_), Some(_)) => return Err("write api_path or origin, not both".to_owned()),
     };
     match entry.into_keys().next() {
@@ -150,6 +156,7 @@ mod tests {
             ("3000", "$3", "amount_usd: write an amount in US dollars"),
             (r#""name":"team","#, "", "budget number 1: name is missing"),
             ("team", "Team", "budget Team: name: "),
+            ("/api/v1/x", " ", "budget team: api_path: write a name"),
             (r#""api_path""#, r#""apipath""#, "apipath is not a field of a budget"),
             (r#""api_path""#, r#""origin":"x","api_path""#, "write api_path or origin, not both"),
         ] {

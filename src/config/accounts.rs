@@ -140,7 +140,7 @@ pub fn read(
 ) -> Vec<AccountEntry> {
     let mut reader = Reader { vendors, secrets_directory, errors, entries: Vec::new(), defaults: BTreeMap::new() };
     if !path.is_dir() {
-        if let Some(file) = reader.load(path) {
+        if let Some(file) = reader.load(path, "--config.file") {
             reader.take(path, file);
         }
     } else {

@@ -44,6 +44,7 @@ pub(super) struct Shared {
     options: Arc<Options>,
     process: Arc<ProcessInstruments>,
     pub(super) shutdown: CancellationToken,
+    reloading: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Shared {
@@ -81,7 +82,8 @@ pub(super) fn routes(
             _ => "other",
         }
     };
-    let shared = Shared { site, options: Arc::new(options), process: Arc::clone(process), shutdown };
+    let shared =
+        Shared { site, options: Arc::new(options), process: Arc::clone(process), shutdown, reloading: Arc::default() };
     let router = Router::new()
         .route(PAGE, get(page))
         .route(STATUS, get(async |State(shared): State<Shared>| Json(shared.site.status())))
@@ -225,7 +227,9 @@ async fn reload(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     if let Some(refusal) = shared.refusal(&headers, off) {
         return refusal;
     }
-    // It reads files.
+    // It reads files. Those who wait hold no thread.
+    let reloading = Arc::clone(&shared.reloading);
+    let _one_at_a_time = reloading.lock().await;
     match tokio::task::spawn_blocking(move || shared.site.reload()).await {
         Ok(Ok(())) => "Reloaded.\n".into_response(),
         Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error + "\n").into_response(),

@@ -154,6 +154,8 @@ impl AccountStorage {
         what: &'static str,
         work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Option<T> {
+        // Held before it is asked, so that `close` waits for whatever passes.
+        let _under_way = self.under_way.token();
         if self.under_way.is_closed() {
             return None;
         }

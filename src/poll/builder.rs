@@ -227,12 +227,18 @@ impl<'a> Builder<'a> {
         last.is_some_and(|last| last.is_none_or(|last| now.boot.since(last.boot) > max_age))
     }
 
-    /// Shows an account, whose sources follow.
+    /// Shows an account, whose sources follow; in the place of the same one from before.
     pub fn show(&self, storage: &AccountStorage, facts: impl Facts) {
         let zero_starts = Arc::new(storage.zero_starts());
         let labels = self.labels.clone();
         let view = AccountView::new(Arc::clone(&storage.instruments), labels, zero_starts, facts);
-        self.cell.update(|snapshot| snapshot.accounts.push(Arc::new(view)));
+        self.cell.update(|snapshot| {
+            let same = |shown: &&mut Arc<AccountView>| shown.vendor() == view.vendor() && shown.name() == view.name();
+            match snapshot.accounts.iter_mut().find(same) {
+                Some(shown) => *shown = Arc::new(view),
+                None => snapshot.accounts.push(Arc::new(view)),
+            }
+        });
     }
 
     /// A source of an account that is shown. `wake` asks it to look at once.

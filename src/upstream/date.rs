@@ -106,7 +106,8 @@ impl VendorClock {
 
     /// The vendor accepted `day` as the end of a report, so its own day is not before that.
     pub(super) fn accepted(&mut self, day: NaiveDate, now: BootTime) {
-        self.believed = self.believed.filter(|zero| at(*zero, now).date_naive() >= day);
+        // Around midnight the day may be seconds ahead of the `Date`.
+        self.believed = self.believed.filter(|zero| (at(*zero, now) + AGREEMENT).date_naive() >= day);
         let Some(candidate) = self.candidate else { return };
         let shown = at(candidate.zero, now).date_naive();
         if shown < day {

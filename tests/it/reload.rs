@@ -42,11 +42,19 @@ async fn what_a_reload_adds_removes_or_changes_touches_no_other_account() {
     let directory = tempfile::tempdir().unwrap();
     let rig = three_accounts(directory.path()).await;
     let (growth, checks) = (instruments(&rig, "growth"), instruments(&rig, "checks"));
+    rig.vendors.spend(rig.vendors.now(), "api_request", "/api/v1/x", wallet_exporter::money::Usd::from_cents(700));
+    rig.until("the spend is counted", |rig| {
+        rig.clock.advance(std::time::Duration::from_secs(5));
+        rig.value(DEBIT) == Some(7.0)
+    })
+    .await;
+    rig.rest().await;
     let requests =
         || (growth.requests(batchdata::BALANCE.operation), growth.requests(batchdata::CONSUMPTION.operation));
     let (before, debit) = (requests(), rig.value(DEBIT));
 
     std::fs::write(directory.path().join("eight.token"), "tok-eight").unwrap();
+    std::fs::remove_file(directory.path().join("seven.token")).unwrap();
     change(directory.path(), "\"007\"", "\"008\"");
     change(directory.path(), "seven.token", "eight.token");
     let answer = reload(&rig).await;

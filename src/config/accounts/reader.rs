@@ -25,14 +25,15 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    pub(super) fn load(&mut self, path: &Path) -> Option<File> {
+    /// `name` is what an error is about if the file cannot be read.
+    pub(super) fn load(&mut self, path: &Path, name: &str) -> Option<File> {
         let text = file::read(path, LARGEST_KIB).map_err(|error| error.to_string()).and_then(|bytes| {
             String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8: write plain text", path.display()))
         });
         let text = match text {
             Ok(text) => text,
             Err(error) => {
-                self.errors.add("--config.file", error);
+                self.errors.add(name, error);
                 return None;
             }
         };
@@ -57,7 +58,7 @@ impl Reader<'_> {
 
     pub(super) fn take_directory(&mut self, defaults: &Path, files: &[PathBuf]) {
         if defaults.exists()
-            && let Some(file) = self.load(defaults)
+            && let Some(file) = self.load(defaults, "--config.file")
         {
             if !file.accounts.is_empty() {
                 self.errors.add(defaults.display().to_string(), "has accounts: write them into a file of another name");
@@ -67,7 +68,7 @@ impl Reader<'_> {
                 file.defaults.into_iter().map(|(vendor, fields)| (vendor, (defaults.into(), fields))).collect();
         }
         for path in files {
-            if let Some(file) = self.load(path) {
+            if let Some(file) = self.load(path, &format!("{}:1", path.display())) {
                 self.take(path, file);
             }
         }
