@@ -88,6 +88,7 @@ pub fn exporter(folder: &Path, port: u16, vendor: u16, token: &Path) -> Running 
         .env("BATCHDATA_MAX_AGE", "12s")
         .env("BATCHDATA_WARNING_BALANCE_USD", "150")
         .env("BATCHDATA_CRITICAL_BALANCE_USD", "50")
+        .env("BATCHDATA_BUDGET_MONTH_USD", "35000")
         .env("BATCHDATA_REQUESTS_PER_MINUTE", "3000")
         .env("RIGHTFOOT_API_KEY", "rf_live_simulator")
         .env("RIGHTFOOT_BASE_URL", format!("http://127.0.0.1:{vendor}"))
