@@ -167,11 +167,11 @@ impl Supervisor {
                         errors.add(name, error.to_string());
                         continue;
                     }
-                    self.end(before).await;
+                    let storages = self.end(before).await;
                     if self.begin(account, &mut errors) {
                         tracing::info!(vendor, account = name, "the account has changed");
-                    } else {
-                        self.begin(before, &mut errors);
+                    } else if !self.begin(before, &mut errors) {
+                        self.hide(before, &storages);
                     }
                 }
                 None if self.begin(account, &mut errors) => {

@@ -3,12 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use vendor_simulator::{CardEvent, NewRow};
 use wallet_exporter::batchdata;
 use wallet_exporter::instruments::AccountInstruments;
+use wallet_exporter::money::Usd;
 
 use crate::accounts::three_accounts;
 use crate::rig::Rig;
 use crate::serving::fixture::{Answer, ask, get};
+use crate::webhook::event;
 
 const SUCCESSFUL: &str = "wallet_exporter_config_last_reload_successful";
 const DEBIT: &str = r#"batchdata_wallet_debit_usd_total{account="growth"}"#;
@@ -193,4 +196,83 @@ async fn the_webhook_of_an_account_is_open_as_long_as_the_account_is_there() {
     change(directory.path(), "webhook_secret_file: first", "webhook_secret_file: second");
     assert_eq!(reload(&rig).await.code, 200);
     assert_eq!((status(secrets[0]).await, status(secrets[1]).await), (404, 200));
+}
+
+/// Polls, webhooks and writes are under way while accounts are started again: nothing is lost, and nothing counts twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn reloads_over_polls_and_writes_under_way_lose_nothing_and_count_nothing_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = three_accounts(directory.path()).await;
+    rig.stop().await;
+    let secret = "0123456789abcdef0123456789abcdef";
+    std::fs::write(directory.path().join("hook"), secret).unwrap();
+    change(directory.path(), "sources: [balance, consumption]", "balance_interval: 30s");
+    change(
+        directory.path(),
+        "checks.key",
+        "checks.key\n    count_since: 2026-05-01\n    webhook_secret_file: hook\n    interval: 31s\n    settle_after: 1s",
+    );
+    rig.set("WEBHOOK_LISTEN_ADDRESS", "127.0.0.1:0");
+    rig.set("METRICS_START_AT_ZERO", "0s");
+    let storage = tempfile::tempdir().unwrap();
+    rig.set("STORAGE_PATH", storage.path().to_str().unwrap());
+    rig.start().await;
+    rig.until("every source was tried", |rig| rig.snapshot().sources().all(|view| view.up.is_some())).await;
+    rig.rest().await;
+
+    let path = directory.path().join("accounts.yml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let webhook = rig.webhook().unwrap();
+    let cards = r#"batchdata_card_transactions_total{account="growth",kind="top_up",status="paid",card_brand="visa"}"#;
+    let checks = |rig: &Rig| -> f64 {
+        let metrics = rig.metrics();
+        let lines =
+            metrics.lines().filter(|line| line.starts_with("rightfoot_balance_checks_total{account=\"checks\""));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    };
+    let counted = |rig: &Rig| [rig.value(DEBIT).unwrap_or(0.0), rig.value(cards).unwrap_or(0.0), checks(rig)];
+    let mut before = counted(&rig);
+    let rounds = 30_u32;
+    for round in 0..rounds {
+        rig.vendors.spend(rig.vendors.now(), "api_request", "/api/v1/x", Usd::from_cents(100));
+        rig.vendors.card(&CardEvent::paid(Usd::from_cents(500)));
+        let batch = rig.vendors.batch(vec![NewRow::success("Chase", 100)]);
+        let event = event(uuid::Uuid::from_u128(u128::from(round) + 1), &batch);
+        let seconds = 30 + round % 2;
+        std::fs::write(
+            &path,
+            text.replace("balance_interval: 30s", &format!("balance_interval: {seconds}s"))
+                .replace("interval: 31s", &format!("interval: {}s", 61 - seconds)),
+        )
+        .unwrap();
+        // Every source is due, and attempts begin while the accounts are stopped.
+        rig.clock.advance(std::time::Duration::from_secs(301));
+        let hook = async {
+            loop {
+                let target = format!("/webhooks/rightfoot/{secret}");
+                let answer = ask(webhook, "POST", &target, &[], event.as_bytes()).await;
+                match answer.code {
+                    200 => break,
+                    503 => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+                    code => panic!("{code}: {}", answer.text()),
+                }
+            }
+        };
+        let (answer, ()) = tokio::join!(reload(&rig), hook);
+        assert_eq!(answer.code, 200, "{}", answer.text());
+        let now = counted(&rig);
+        assert!(now.iter().zip(&before).all(|(now, before)| now >= before), "round {round}: {before:?}, then {now:?}");
+        before = now;
+    }
+    let expected = [f64::from(rounds), f64::from(rounds), f64::from(rounds)];
+    rig.until("everything is counted", |rig| {
+        rig.clock.advance(std::time::Duration::from_secs(30));
+        counted(rig) == expected
+    })
+    .await;
+    for _ in 0..5 {
+        rig.clock.advance(std::time::Duration::from_secs(301));
+        rig.rest().await;
+    }
+    assert_eq!(counted(&rig), expected, "nothing counts twice");
 }
