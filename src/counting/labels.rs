@@ -53,6 +53,17 @@ impl SharedNames {
     pub fn count(&self) -> usize {
         self.0.len()
     }
+
+    /// Whether the name is held.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+
+    /// Forgets those that stand nowhere any more.
+    pub fn forget_unused(&mut self) {
+        self.0.retain(|name| Arc::strong_count(name) > 1);
+    }
 }
 
 /// The names that a label has allowed so far.

@@ -3,15 +3,15 @@
 //! Flows in: rows as they stream by. Flows out: counts and exact sums, bounded in size. Invariant: the order of the rows
 //! does not matter, and nothing of a row but these counts is kept.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use strum::VariantArray as _;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::counting::labels::{OTHER, clean};
+use crate::counting::labels::{OTHER, SharedNames, clean};
 use crate::money::Usd;
 use crate::rightfoot::{CheckRow, CheckStatus, RowReject, RowSink, SubmittedVia};
 
@@ -30,23 +30,23 @@ const MOST_NAMES: usize = 10_000;
 
 /// The names of institutions that the batches of an account have, each in memory once.
 #[derive(Debug, Default)]
-pub struct Names(Mutex<HashSet<Arc<str>>>);
+pub struct Names(Mutex<SharedNames>);
 
 impl Names {
-    /// The name as it is kept; [`OTHER`] if it is new and there is no room.
-    pub fn intern(&self, name: &str) -> Arc<str> {
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = names.get(name) {
-            return Arc::clone(known);
-        }
-        let name: Arc<str> = if names.len() < MOST_NAMES { name.into() } else { OTHER.into() };
-        names.insert(Arc::clone(&name));
-        name
+    /// The name as it is held; [`OTHER`] if it is new and there is no room.
+    pub fn share(&self, name: &str) -> Arc<str> {
+        let mut names = self.lock();
+        let room = names.contains(name) || names.count() < MOST_NAMES;
+        names.share(if room { name } else { OTHER })
     }
 
     /// Forgets those that no batch has any more.
     pub fn forget_unused(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|name| Arc::strong_count(name) > 1);
+        self.lock().forget_unused();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SharedNames> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -186,7 +186,7 @@ impl Tally {
             Some(institution) => institution,
             None => {
                 let institution = Institution::new(row.timestamp);
-                self.institutions.entry(names.intern(name)).or_insert(institution)
+                self.institutions.entry(names.share(name)).or_insert(institution)
             }
         };
         institution.first = institution.first.min(row.timestamp);
@@ -252,12 +252,12 @@ mod tests {
     #[test]
     fn names_are_bounded_over_all_batches_and_forgotten_with_them() {
         let names = Names::default();
-        let kept: Vec<Arc<str>> = (0..MOST_NAMES).map(|number| names.intern(&format!("bank {number}"))).collect();
-        assert_eq!(&*names.intern("bank 7"), "bank 7");
-        assert!(Arc::ptr_eq(&names.intern("bank 7"), &kept[7]));
-        assert_eq!(&*names.intern("one more"), OTHER);
+        let kept: Vec<Arc<str>> = (0..MOST_NAMES).map(|number| names.share(&format!("bank {number}"))).collect();
+        assert_eq!(&*names.share("bank 7"), "bank 7");
+        assert!(Arc::ptr_eq(&names.share("bank 7"), &kept[7]));
+        assert_eq!(&*names.share("one more"), OTHER);
         drop(kept);
         names.forget_unused();
-        assert_eq!(&*names.intern("one more"), "one more");
+        assert_eq!(&*names.share("one more"), "one more");
     }
 }
