@@ -7,7 +7,7 @@
 //!  balance       \
 //!  consumption    } one report each: wire format, meaning, tables, poll, families
 //!  cards         /
-//!  view          what is known of a wallet, for the page
+//!  view          what is known of a wallet (status: as the page and JSON show it)
 //! ```
 //!
 //! Invariant: other folders know of this vendor only what [`INTEGRATION`] says.
@@ -21,6 +21,7 @@ pub mod consumption;
 mod envelope;
 mod scalar;
 mod start;
+mod status;
 mod view;
 
 use crate::catalog::FamilySpec;
@@ -37,7 +38,7 @@ pub use config::Config;
 pub use consumption::grain::Grain;
 pub use consumption::{ConsumptionReport, DayConsumption, Flow, HourlyDebits};
 #[cfg(feature = "testing")]
-pub use view::{BurnStatus, WalletStatus, details};
+pub use status::{BurnStatus, WalletStatus, details};
 pub use view::{BurnView, CardsView, ConsumptionView, Periods, WalletView};
 
 /// The vendor.
