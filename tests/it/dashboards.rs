@@ -35,6 +35,7 @@ const OF_PROMETHEUS: &[&str] = &["ALERTS", "up", "scrape_duration_seconds"];
 const ON_NO_DASHBOARD: &[(&str, &str)] = &[
     ("process_virtual_memory_bytes", "an address space says nothing about the memory in use"),
     ("wallet_exporter_account_info", "it has no value to draw; its labels are joined to other series"),
+    ("wallet_exporter_shard_info", "it has no value to draw; it is there only where accounts are divided"),
     ("process_threads", "the number of worker threads is fixed at the start"),
 ];
 
