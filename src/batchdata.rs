@@ -7,6 +7,7 @@
 //!  balance       \
 //!  consumption    } one report each: wire format, meaning, tables, poll, families
 //!  cards         /
+//!  reconciliation  whether balance and consumption agree
 //!  view          what is known of a wallet (status: as the page and JSON show it)
 //! ```
 //!
@@ -19,6 +20,7 @@ mod client;
 mod config;
 pub mod consumption;
 mod envelope;
+pub mod reconciliation;
 mod scalar;
 mod start;
 mod status;
@@ -85,6 +87,8 @@ pub const CARD_TRANSACTIONS: Source = Source {
 pub const SCHEMA_1: &str = include_str!("batchdata/migrations/1.sql");
 /// Changes of version 2 of the storage.
 pub const SCHEMA_2: &str = include_str!("batchdata/migrations/2.sql");
+/// What version 4 of the storage adds.
+pub const SCHEMA_4: &str = include_str!("batchdata/migrations/4.sql");
 
 /// What the rest of the program knows of this vendor.
 pub const INTEGRATION: Integration = Integration {
@@ -98,12 +102,17 @@ pub const INTEGRATION: Integration = Integration {
     configure: config::configure,
 };
 
-static FAMILIES: [&[&FamilySpec]; 3] =
-    [balance::families::FAMILIES, consumption::families::FAMILIES, cards::families::FAMILIES];
+static FAMILIES: [&[&FamilySpec]; 4] = [
+    balance::families::FAMILIES,
+    consumption::families::FAMILIES,
+    reconciliation::families::FAMILIES,
+    cards::families::FAMILIES,
+];
 
 fn write_families(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     balance::families::write(out, snapshot, now);
     consumption::families::write(out, snapshot, now);
+    reconciliation::families::write(out, snapshot, now);
     cards::families::write(out, snapshot, now);
 }
 

@@ -37,7 +37,7 @@ pub use migrations::{SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, Schema};
 pub use open::FILE_NAME;
 pub use open::OpenError;
 pub use peek::{configured_since, has_file, writable};
-pub use sources::StoredSource;
+pub use sources::{StoredSource, moment_from};
 pub(crate) use sql::values;
 pub use sql::{Reader, Row, SqlValue, Writer};
 pub use transfer::{AccountKey, Move, TransferError, backup, rename};

@@ -157,6 +157,8 @@ fn use_card(world: &mut World, profile: &Profile, at: i64) {
             card(world, at, 100 * DOLLAR, FAILED);
         } else if drawn < top_up + failed + refund {
             card(world, at, -10 * DOLLAR, PAID);
+            // Whoever looks on finds the money in the report, too.
+            world.wallet.restate(at, "wallet_card_refund", "", true, 10 * DOLLAR, 0);
         }
     }
 }

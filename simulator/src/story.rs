@@ -32,6 +32,8 @@ enum Act {
     Decline(Units),
     /// A top-up by card is paid.
     TopUp(Units),
+    /// A charge of this amount that the report shows so many seconds after the balance.
+    ChargeLate(Units, i64),
     /// The vendors begin to answer otherwise, or as they should.
     Answer(Option<Trouble>),
 }
@@ -55,8 +57,10 @@ pub(crate) const EVERYTHING: &[Step] = &[
     step(10, "A batch of balance checks is submitted. Its results arrive over 80 seconds.", Act::Submit(90)),
     step(20, "A job starts that spends too much.", Act::Drain(40 * DOLLAR, 30)),
     step(50, "The balance is 40 USD, below the critical threshold of 50 USD.", Act::Nothing),
+    step(52, "A charge of 12.80 USD is missing from the consumption report.", Act::ChargeLate(128 * DOLLAR / 10, 44)),
     step(70, "The card is declined: a top-up of 2500 USD fails.", Act::Decline(2_500 * DOLLAR)),
     step(90, "The batch is complete. It settles within half a minute.", Act::Nothing),
+    step(96, "The report has the charge of 12.80 USD.", Act::Nothing),
     step(110, "Another card works: a top-up of 2500 USD is paid.", Act::TopUp(2_500 * DOLLAR)),
     step(130, "BatchData throttles: it answers 429.", Act::Answer(Some(Trouble::Throttled))),
     step(160, "BatchData answers again.", Act::Answer(None)),
@@ -89,6 +93,8 @@ pub(crate) struct Story {
     pub(crate) steps: &'static [Step],
     /// The amount to which the balance is falling, and until when.
     falling: Option<(Units, i64)>,
+    /// The amount that the report lacks, and until when.
+    late: Option<(Units, i64)>,
     /// From when the balance falls until it is topped up: nothing else moves it up meanwhile.
     pub(crate) low: bool,
     /// How the vendors answer.
@@ -97,7 +103,7 @@ pub(crate) struct Story {
 
 impl Story {
     pub(crate) fn new(began: i64, steps: &'static [Step]) -> Story {
-        Story { began: began - began.rem_euclid(SLOT), steps, falling: None, low: false, trouble: None }
+        Story { began: began - began.rem_euclid(SLOT), steps, falling: None, late: None, low: false, trouble: None }
     }
 
     /// When a step happens, in seconds since 1970.
@@ -129,8 +135,15 @@ pub(crate) fn slot(world: &mut World, at: i64) {
                 world.story.low = false;
                 scenario::card(world, at, credits, PAID);
             }
+            Act::ChargeLate(amount, seconds) => {
+                world.wallet.balance -= amount;
+                world.story.late = Some((amount, at + seconds));
+            }
             Act::Answer(trouble) => world.story.trouble = trouble,
         }
+    }
+    if let Some((amount, _)) = world.story.late.take_if(|(_, until)| *until <= at) {
+        world.wallet.restate(at, "api_request", "/api/v1/property/lookup/all-attributes", true, amount, 0);
     }
     if let Some((to, until)) = world.story.falling {
         let slots = (until - at) / SLOT;

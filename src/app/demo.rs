@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, SubsecRound as _, TimeDelta, Utc};
 use tokio::net::TcpListener;
@@ -28,6 +29,9 @@ const COUNTED: TimeDelta = TimeDelta::days(30);
 
 /// How far back a later start goes through the simulator's life again, second by second. What is older is its history.
 const LIVED: TimeDelta = TimeDelta::days(3);
+
+/// How late the demo's report may be. An hour, as otherwise, would be over before anything could be seen.
+const REPORT_LAG: Duration = Duration::from_secs(30);
 
 /// The id of a batch that belongs to another customer.
 const FOREIGN_BATCH: &str = "0badc0de-0000-4000-8000-000000000000";
@@ -179,7 +183,8 @@ impl Demo {
         let config = Config::load(&flags, variables, now)?;
         crate::telemetry::start(config.process.log_level, config.process.log_format);
 
-        let running = Running::start(&config, dependencies).await?;
+        let around = Dependencies { report_lag: REPORT_LAG, ..dependencies.clone() };
+        let running = Running::start(&config, &around).await?;
         if let Some(webhook) = running.addresses.webhook {
             simulator.set_webhook(Some(&format!("http://{webhook}/webhooks/rightfoot/{secret}")));
         }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::balance::poll::{self, BalancePoller};
 use super::cards::poll::CardsPoller;
 use super::consumption::poll::ConsumptionPoller;
+use super::reconciliation::Shared;
 use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, Config, VENDOR, WalletView};
 use crate::names::Source;
+use crate::poll::account_storage::AccountStorage;
 use crate::poll::attempts::Wake;
 use crate::poll::builder::{Builder, SourceSettings, StartError};
 use crate::poll::file_watcher::WatchedSecret;
@@ -32,10 +34,12 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
     if enabled(CONSUMPTION) {
         builder.create_series(&storage, ConsumptionPoller::known_series())?;
     }
+    let reconciliation = reconciliation(&storage, builder, enabled(BALANCE) && enabled(CONSUMPTION))?;
     let mut wallet = WalletView {
         warning_balance: config.warning_balance,
         critical_balance: config.critical_balance,
         budgets: Arc::clone(&config.budgets),
+        compared: reconciliation.as_ref().and_then(|shared| shared.lock().compared()),
         balance: balance.as_ref().and_then(|stored| poll::restored(stored.answer.as_deref()?)),
         ..WalletView::default()
     };
@@ -45,7 +49,7 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
         let (poller, stored): (Box<dyn Poller>, _) = match *source {
             CONSUMPTION => {
                 let stale = builder.is_stale(consumption.as_ref(), config.max_age);
-                let poller = ConsumptionPoller::restore(client, storage, Arc::clone(&config.budgets), since, stale)?;
+                let poller = ConsumptionPoller::restore(client, storage, reconciliation.clone(), config, stale)?;
                 wallet.consumption = Some(Arc::new(poller.view()));
                 (Box::new(poller), consumption.clone())
             }
@@ -55,7 +59,7 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
                 wallet.cards = Some(Arc::new(poller.view()));
                 (Box::new(poller), cards.clone())
             }
-            _ => (Box::new(BalancePoller::new(client, storage)), balance.clone()),
+            _ => (Box::new(BalancePoller::new(client, storage, reconciliation.clone())), balance.clone()),
         };
         let settings = SourceSettings { interval: *interval, max_age: config.max_age };
         sources.push((poller, settings, stored, Wake::default()));
@@ -72,4 +76,14 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
         on_change: Box::new(move || client.credential().resume()),
     });
     Ok(())
+}
+
+/// What compares balance and report, if both are polled, as the previous run left it.
+fn reconciliation(storage: &AccountStorage, builder: &Builder<'_>, both: bool) -> Result<Option<Shared>, StartError> {
+    if !both {
+        return Ok(None);
+    }
+    let (now, boot_id) = (storage.clock.moment(), storage.clock.boot_id());
+    let stored = storage.store().reconciliation(storage.account, builder.report_lag(), now, &boot_id)?;
+    Ok(Some(Shared::new(stored)))
 }

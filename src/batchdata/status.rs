@@ -33,6 +33,8 @@ impl WalletView {
             critical_balance_usd: self.critical_balance.map(|amount| amount.to_string()),
             spend_today_usd: spend(Period::Today),
             spend_yesterday_usd: spend(Period::Yesterday),
+            unreconciled_usd: self.unreconciled(account, now.boot).map(|amount| amount.to_string()),
+            reconciled_at: self.compared.and_then(|compared| compared.report).map(|report| report.by_clock_of(now)),
             burn: self.burn(account, now.boot).iter().map(|view| view.status(now)).collect(),
             budgets: self
                 .budgets(account, now.boot)
@@ -73,6 +75,10 @@ pub struct WalletStatus {
     pub spend_today_usd: Option<String>,
     /// Spend of the day before; absent if unknown.
     pub spend_yesterday_usd: Option<String>,
+    /// What the wallet holds more than the report explains, negative if it holds less; absent if unknown.
+    pub unreconciled_usd: Option<String>,
+    /// The newest report that was compared with the balance.
+    pub reconciled_at: Option<DateTime<Utc>>,
     /// Burn and runway by window.
     pub burn: Vec<BurnStatus>,
     /// Budgets, if there are any.
@@ -199,6 +205,7 @@ fn rows(wallet: &WalletStatus) -> Vec<DetailRow> {
                 spend(&wallet.spend_yesterday_usd)
             )),
         },
+        DetailRow { term: "Reconciliation", lines: vec![reconciliation(wallet)] },
         DetailRow {
             term: "Thresholds",
             lines: text(format!(
@@ -212,6 +219,21 @@ fn rows(wallet: &WalletStatus) -> Vec<DetailRow> {
         rows.push(DetailRow { term: BUDGETS, lines: wallet.budgets.iter().map(budget).collect() });
     }
     rows
+}
+
+/// What the balance and the report differ by.
+fn reconciliation(wallet: &WalletStatus) -> Vec<Piece> {
+    let text = match decimal(wallet.unreconciled_usd.as_ref()) {
+        None => "unknown".to_owned(),
+        Some(amount) if amount.is_zero() => "balance and report agree".to_owned(),
+        Some(amount) => {
+            let side = if amount.is_sign_negative() { "less" } else { "more" };
+            let amount = dollars(amount.abs().round_dp_with_strategy(2, RoundingStrategy::AwayFromZero));
+            format!("the wallet holds {amount} {side} than the report explains")
+        }
+    };
+    let compared = |at| [Piece::Text(", compared ".to_owned()), Piece::Time(at)];
+    [Piece::Text(text)].into_iter().chain(wallet.reconciled_at.map(compared).into_iter().flatten()).collect()
 }
 
 /// What was spent of a budget, and what will have been at the end of its period.
@@ -300,6 +322,20 @@ mod tests {
             assert_eq!(text(&rows[2]), "today $129.97, yesterday unknown");
         }
         assert_eq!(text(&rows(&WalletStatus::default())[1]), "unknown");
+    }
+
+    #[test]
+    fn the_page_says_which_side_holds_more() {
+        for (amount, shown) in [
+            (None, "unknown"),
+            (Some("0"), "balance and report agree"),
+            (Some("149.25"), "the wallet holds $149.25 more than the report explains"),
+            (Some("-0.0001"), "the wallet holds $0.01 less than the report explains"),
+        ] {
+            let wallet = WalletStatus { unreconciled_usd: amount.map(str::to_owned), ..WalletStatus::default() };
+            let row = rows(&wallet).into_iter().find(|row| row.term == "Reconciliation").unwrap();
+            assert_eq!(text(&row), shown);
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::consumption::burn::{Burn, Window, runway_seconds};
 use super::consumption::families::{ORIGIN_CREDIT, ORIGIN_DEBIT, PATH_DEBIT};
 use super::consumption::ledger::Series;
 use super::consumption::periods::Period;
+use super::reconciliation::Compared;
 use super::{BALANCE, Balance, CONSUMPTION, CardStatus, Flow, status};
 use crate::clock::{BootTime, Moment};
 use crate::counting::counter::HighWater;
@@ -39,6 +40,8 @@ pub struct WalletView {
     pub consumption: Option<Arc<ConsumptionView>>,
     /// The card transactions, if that source is enabled.
     pub cards: Option<Arc<CardsView>>,
+    /// What comparing balance and consumption has shown.
+    pub compared: Option<Compared>,
 }
 
 /// What is known of a wallet's consumption.
@@ -131,6 +134,14 @@ impl WalletView {
                 self.budgets.iter().map(unknown).collect()
             }
         }
+    }
+
+    /// What the wallet holds more than the report explains, if balance and report are young enough and it can be told when
+    /// they were compared.
+    #[must_use]
+    pub fn unreconciled(&self, account: &AccountView, now: BootTime) -> Option<Usd> {
+        account.fresh(BALANCE, now).and(account.fresh(CONSUMPTION, now))?;
+        self.compared.filter(|compared| compared.report.is_some()).map(|compared| compared.unreconciled)
     }
 }
 

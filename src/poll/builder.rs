@@ -38,6 +38,8 @@ pub struct Dependencies {
     pub storage_work: StorageWork,
     /// Certificates to trust beside the system's.
     pub extra_roots: Vec<CertificateDer<'static>>,
+    /// How late a report may be that is compared with a balance.
+    pub report_lag: Duration,
     /// Makes chance repeat, where it is set.
     pub seed: Option<u64>,
     /// How long open scrapes may go on at the end.
@@ -52,6 +54,7 @@ impl Default for Dependencies {
             transport: None,
             storage_work: StorageWork::Threads,
             extra_roots: Vec::new(),
+            report_lag: Duration::from_secs(3_600),
             seed: None,
             drain: Duration::from_secs(10),
         }
@@ -202,6 +205,12 @@ impl<'a> Builder<'a> {
             extra_roots: self.dependencies.extra_roots.clone(),
             transport: self.dependencies.transport.clone(),
         }
+    }
+
+    /// How late a report may be that is compared with a balance.
+    #[must_use]
+    pub fn report_lag(&self) -> Duration {
+        self.dependencies.report_lag
     }
 
     /// Creates series that exist before anything is counted.

@@ -22,18 +22,28 @@ pub struct StoredSource {
     pub answer: Option<String>,
 }
 
+/// A stored moment seen from `now`. Its age is by the boot clock where that still counts from the same boot, else by the
+/// wall clock. `None` if it lies in the future: then its age cannot be told.
+#[must_use]
+pub fn moment_from(
+    wall: DateTime<Utc>,
+    boot: Option<&(String, BootTime)>,
+    now: Moment,
+    boot_id: &str,
+) -> Option<Moment> {
+    match boot {
+        Some((id, boot)) if !boot_id.is_empty() && id == boot_id => {
+            (*boot <= now.boot).then_some(Moment { wall, boot: *boot })
+        }
+        _ => (wall <= now.wall).then(|| now.at_wall(wall)),
+    }
+}
+
 impl StoredSource {
-    /// The last success seen from `now`. Its age is by the boot clock where that still counts from the same boot, else by
-    /// the wall clock. `None` if there was none, or it lies in the future: then its age cannot be told.
+    /// The last success seen from `now`; `None` if there was none, or its age cannot be told.
     #[must_use]
     pub fn last_success(&self, now: Moment, boot_id: &str) -> Option<Moment> {
-        let wall = self.last_success?;
-        match &self.boot {
-            Some((id, boot)) if !boot_id.is_empty() && id == boot_id => {
-                (*boot <= now.boot).then_some(Moment { wall, boot: *boot })
-            }
-            _ => (wall <= now.wall).then(|| now.at_wall(wall)),
-        }
+        moment_from(self.last_success?, self.boot.as_ref(), now, boot_id)
     }
 
     /// The boot clock's time of `count_since`, if that was written by this machine's clock since the boot of that name.

@@ -49,9 +49,11 @@ impl Running {
     }
 
     fn value(&self, series: &str) -> f64 {
-        let metrics = self.metrics();
-        let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
-        value.unwrap_or_else(|| panic!("{series} is not there:\n{metrics}"))
+        self.value_of(series).unwrap_or_else(|| panic!("{series} is not there:\n{}", self.metrics()))
+    }
+
+    fn value_of(&self, series: &str) -> Option<f64> {
+        self.metrics().lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
 
     /// Everything that is counted, by its series.
@@ -204,6 +206,12 @@ async fn the_demo_shows_everything_within_three_minutes() {
     let declined = demo.when(began, "a card is declined", |demo| failed(demo) > failed_before).await;
     assert!((70..105).contains(&declined), "{declined}");
     assert!(demo.value(BALANCE) < 50.0, "it is low for long enough to be seen");
+    let unreconciled = || demo.value_of(r#"batchdata_wallet_unreconciled_usd{account="demo"}"#);
+    let differs = demo.when(began, "a charge is missing", |_| unreconciled().is_some_and(|amount| amount < -9.0)).await;
+    assert!((82..96).contains(&differs), "{differs}");
+    assert!(unreconciled() >= Some(-12.8), "{:?}", unreconciled());
+    let agrees = demo.when(began, "the report has it", |_| unreconciled() == Some(0.0)).await;
+    assert!((96..104).contains(&agrees), "{agrees}");
     let topped_up = demo.when(began, "the balance recovers", |demo| demo.value(BALANCE) > 2_000.0).await;
     assert!((110..130).contains(&topped_up), "{topped_up}");
     let settled = demo.when(began, "a batch settles", |demo| demo.value(SETTLED) > settled_before).await;
@@ -266,8 +274,8 @@ fn what_will_happen_is_printed_before_and_when_it_does_and_plainly_without_a_ter
     let lines = printed(&["demo"], "  now ");
     let heading = lines.iter().position(|line| line == "What will happen, in minutes from now:").unwrap();
     let ahead: Vec<&String> = lines[heading + 2..].iter().take_while(|line| !line.is_empty()).collect();
-    assert_eq!(ahead.len(), 9, "{lines:#?}");
-    assert!(ahead[0].starts_with("      0:0") && ahead[8].starts_with("      2:"), "{ahead:#?}");
+    assert_eq!(ahead.len(), 11, "{lines:#?}");
+    assert!(ahead[0].starts_with("      0:0") && ahead[10].starts_with("      2:"), "{ahead:#?}");
     let now = lines.iter().find(|line| line.starts_with("  now 0:0")).expect("the first event");
     assert!(ahead[0].ends_with(now.split_once("  ").unwrap().1.split_once("  ").unwrap().1), "{now}");
     assert!(!lines.concat().contains('\u{1b}'), "{lines:#?}");

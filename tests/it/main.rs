@@ -22,6 +22,7 @@ mod lifecycle;
 mod output;
 mod poll_now;
 mod program;
+mod reconciliation;
 mod release;
 mod reload;
 mod rig;

@@ -157,6 +157,7 @@ impl Rig {
             transport: None,
             storage_work: StorageWork::Threads,
             extra_roots: self.roots.clone(),
+            report_lag: Duration::from_secs(3_600),
             seed: Some(7),
             drain: Duration::from_millis(200),
         }

@@ -75,6 +75,7 @@ impl World {
         if self.rng.u32(..12) == 0 {
             let (at, amount) = (self.vendors.now(), self.rng.i64(1..5_000_000));
             self.vendors.credit(at, "admin_adjustment", usd(amount));
+            self.moved(at.date_naive(), amount, -amount);
             self.order(at.date_naive(), &[("credit", ""), ("origin_credit", "admin_adjustment")], amount);
         }
         if self.plan.has(Trouble::LateSpend) && self.rng.u32(..8) == 0 {
@@ -97,6 +98,9 @@ impl World {
         if self.plan.has(Trouble::Batches) && self.rng.u32(..10) == 0 {
             self.begin_batch();
         }
+        if self.rng.u32(..12) == 0 {
+            self.poll_now();
+        }
         self.trouble().await
     }
 
@@ -114,6 +118,7 @@ impl World {
     fn spend(&mut self, at: DateTime<Utc>, origin: &str, path: &str) {
         let amount = self.rng.i64(1..900_000);
         self.vendors.spend(at, origin, path, usd(amount));
+        self.moved(at.date_naive(), -amount, amount);
         self.order(at.date_naive(), &[("debit", ""), ("origin_debit", origin), ("path", path)], amount);
         self.say(|| format!("spend {amount} on {} by {origin} {path}", at.date_naive()));
     }
@@ -128,6 +133,16 @@ impl World {
             };
             state.oracle.money.order(day, &key, amount);
         }
+    }
+
+    /// The balance moved, and debits less credits of a day in the report. What was there before the first report is the
+    /// base line.
+    fn moved(&self, day: NaiveDate, balance: i64, net: i64) {
+        if self.life.is_none() {
+            return;
+        }
+        let today = self.vendors.now().date_naive();
+        self.network.state().oracle.movements.add(self.time.ms(), (day, today), balance, net);
     }
 
     fn restate(&mut self) {
@@ -145,6 +160,9 @@ impl World {
             ),
         };
         self.vendors.restate(day, &part, usd(amount), Usd::ZERO);
+        if keys[0].0 == "debit" {
+            self.moved(day, 0, amount);
+        }
         self.order(day, &keys, amount);
         self.say(|| format!("restate {day} {part:?} by {amount}"));
     }
@@ -176,7 +194,9 @@ impl World {
         });
     }
 
+    /// A refund lowers the balance only.
     fn paid(&mut self, day: NaiveDate, credits: i64) {
+        self.moved(day, credits, -credits.max(0));
         if credits > 0 {
             self.order(day, &[("credit", ""), ("origin_credit", "wallet_card_top_up")], credits);
         }

@@ -49,6 +49,8 @@ pub struct Marks {
     /// The same for the cards.
     pub cards_base: Vec<Listing>,
     pub checks_tried: Option<DateTime<Utc>>,
+    /// Between which milliseconds the balance that a report was first compared with may have been polled.
+    pub compared: Option<(i64, i64)>,
     /// Between which two moments of the vendor's clock the batches were first polled with success.
     pub checks_first: Option<(DateTime<Utc>, DateTime<Utc>)>,
 }
@@ -233,6 +235,8 @@ impl Checks {
         answers_are_kept(&seen, self.sources["batches"].polls)?;
         self.gauges(&seen)?;
         self.periods(&seen)?;
+        self.budget_of_today(&seen)?;
+        self.reconciled(&seen)?;
         self.schedule(&seen, &before)?;
         self.storage(&seen, &before)?;
         self.last = now;

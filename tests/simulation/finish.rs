@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use rusqlite::{Connection, OpenFlags};
+use wallet_exporter::clock::Clock as _;
 
+use crate::checks::Seen;
 use crate::counters::{key_of, sums, units};
 use crate::network::Conditions;
 use crate::oracle::Book;
@@ -22,6 +24,7 @@ impl World {
         self.until_everything_is_read().await?;
         self.look()?;
         self.money_at_the_end()?;
+        self.compared_at_the_end()?;
         self.reports_at_the_end()?;
         self.cards_at_the_end()?;
         self.batches_at_the_end()?;
@@ -87,6 +90,22 @@ impl World {
                 return Err(format!("not read at the end: polled {polled}, report whole {given}, batches {missing:?}"));
             }
         }
+    }
+
+    fn compared_at_the_end(&self) -> Result<(), String> {
+        if !self.network.state().oracle.money.all_given() {
+            return Ok(());
+        }
+        let seen = Seen {
+            scrape: &self.checks.previous,
+            plan: &self.plan,
+            network: &self.network,
+            now: self.time.ms(),
+            wall: self.clock.now(),
+            storage_fault: None,
+        };
+        self.checks.reconciled_at_the_end(&seen)?;
+        self.checks.budgets_at_the_end(&seen)
     }
 
     fn money_at_the_end(&self) -> Result<(), String> {
@@ -242,6 +261,9 @@ impl World {
             ("label", 420),
             ("consumption_counter", 320),
             ("source", 4),
+            // An hour of polls, in the world that polls most often.
+            ("balance_poll", 4_300),
+            ("reconciliation", 1),
             ("account", 2),
         ];
         for (table, most) in bounds {

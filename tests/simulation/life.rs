@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wallet_exporter::app::{App, Config, Dependencies, Supervisor};
 use wallet_exporter::clock::{Clock as _, SharedClock};
 use wallet_exporter::config::Flags;
 use wallet_exporter::exposition::{Exposition, Format};
 use wallet_exporter::poll::account_storage::StorageWork;
+use wallet_exporter::poll::attempts::PollOutcome;
 use wallet_exporter::poll::webhook_sink::WebhookSink;
 use wallet_exporter::snapshot::SnapshotCell;
 use wallet_exporter::store::{StorageFault, Store};
@@ -64,6 +66,13 @@ impl Life {
 
     pub fn inbox(&self) -> Arc<dyn WebhookSink> {
         Arc::clone(&self.supervisor.webhooks().load()[0].sink)
+    }
+
+    /// Asks a source for an attempt, as `POST /-/poll` does.
+    pub fn poll_now(&self, source: &str) -> JoinHandle<PollOutcome> {
+        let polled = self.supervisor.sources().into_iter().find(|polled| polled.source.name == source).unwrap();
+        let clock = self.clock.clone();
+        tokio::spawn(async move { polled.wake.poll_now(&polled.pause, &clock).await })
     }
 
     pub fn read_files(&self) {

@@ -191,6 +191,7 @@ impl Network {
         if drifted {
             // The simulator has just added a paid top-up of 10 dollars.
             state.oracle.money.order(vendor_day, "credit", 100_000);
+            state.oracle.movements.add(ms, (vendor_day, vendor_day), 100_000, -100_000);
             state.oracle.money.order(vendor_day, "origin_credit/wallet_card_top_up", 100_000);
         }
         let (Delivery::Whole(body) | Delivery::Drip { body, .. } | Delivery::Unframed(body)) = &responded.delivery

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
+use crate::money::Movements;
+
 /// The wallet's total, or a part of it: `debit`, `origin_debit/api_request`.
 pub type Key = String;
 pub type Book = BTreeMap<Key, i64>;
@@ -104,6 +106,10 @@ impl Money {
         }
     }
 
+    pub fn days(&self) -> &BTreeMap<NaiveDate, Book> {
+        &self.days
+    }
+
     /// Whether the last reports hold everything.
     pub fn all_given(&self) -> bool {
         self.dirty.is_empty()
@@ -196,6 +202,7 @@ pub struct Answered {
 /// Everything that is true.
 pub struct Oracle {
     pub money: Money,
+    pub movements: Movements,
     pub cards: Cards,
     pub batches: BTreeMap<String, Batch>,
 }
@@ -204,6 +211,7 @@ impl Oracle {
     pub fn new(since: Option<NaiveDate>) -> Oracle {
         Oracle {
             money: Money::new(since),
+            movements: Movements::default(),
             cards: Cards { recording: true, ..Cards::default() },
             batches: BTreeMap::new(),
         }

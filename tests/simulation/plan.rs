@@ -70,6 +70,8 @@ pub struct Plan {
     pub settle_after: u64,
     pub hold: u64,
     pub budgets: [u32; 2],
+    /// Dollars for the day, the week and the month.
+    pub budgets_usd: [Option<u32>; 3],
     pub wallet_since: Option<NaiveDate>,
     pub checks_since: Option<DateTime<Utc>>,
     pub phases: Vec<Phase>,
@@ -116,6 +118,7 @@ impl Plan {
             settle_after,
             hold: if rng.u32(..4) == 0 { rng.u64(0..300) } else { 120 },
             budgets: [0; 2].map(|_| if rng.u32(..5) == 0 { rng.u32(8..60) } else { 300 }),
+            budgets_usd: [0; 3].map(|_| rng.bool().then(|| rng.u32(1..5_000))),
             wallet_since,
             checks_since,
             phases: phases(rng, length, scale),

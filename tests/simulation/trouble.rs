@@ -218,10 +218,7 @@ impl World {
             self.network.state().crash_after = Some(self.rng.u32(1..8));
         }
         if self.happens(Trouble::Restarts, 20) {
-            if let Some(life) = self.life.take() {
-                life.stop().await;
-                self.checks.ended(self.time.ms(), &self.network);
-            }
+            self.end_life().await;
             self.storage_fault = None;
             let down = self.rng.u64(0..[10, 600, 9_000, 90_000, 90_000][self.plan.scale]);
             self.say(|| format!("restart; down for {down} s"));

@@ -23,6 +23,7 @@ use crate::life::{Life, copy_storage};
 use crate::network::Network;
 use crate::oracle::Oracle;
 use crate::plan::{Phase, Plan, Trouble};
+use crate::polled::Asked;
 use crate::trace::Trace;
 
 /// How a world went.
@@ -57,6 +58,7 @@ pub struct World {
     pub checks: Checks,
     pub life: Option<Life>,
     pub standing: Standing,
+    pub asked: Vec<Asked>,
     pub growing: Vec<Growing>,
     pub storage_fault: Option<StorageFault>,
     variables: BTreeMap<String, String>,
@@ -132,6 +134,7 @@ impl World {
             checks,
             life: None,
             standing: Standing::default(),
+            asked: Vec::new(),
             growing: Vec::new(),
             storage_fault: None,
             variables: BTreeMap::new(),
@@ -170,6 +173,11 @@ impl World {
         set("METRICS_START_AT_ZERO", seconds(plan.hold));
         set("BATCHDATA_REQUESTS_PER_MINUTE", plan.budgets[0].to_string());
         set("RIGHTFOOT_REQUESTS_PER_MINUTE", plan.budgets[1].to_string());
+        for (period, budget) in ["DAY", "WEEK", "MONTH"].into_iter().zip(plan.budgets_usd) {
+            if let Some(dollars) = budget {
+                set(&format!("BATCHDATA_BUDGET_{period}_USD"), dollars.to_string());
+            }
+        }
         if let Some(since) = plan.wallet_since {
             set("BATCHDATA_COUNT_SINCE", since.to_string());
         }
@@ -259,6 +267,7 @@ impl World {
             return Err(ended);
         }
         let (text, status) = life.look();
+        self.answered(&text)?;
         let fault = self.storage_fault;
         self.checks.look(&text, &status, &self.plan, &self.network, &self.clock, &self.directory, fault)
     }
@@ -274,6 +283,7 @@ impl World {
     }
 
     pub async fn end_life(&mut self) {
+        self.asked.clear();
         if let Some(life) = self.life.take() {
             life.stop().await;
             self.checks.ended(self.time.ms(), &self.network);

@@ -1,31 +1,34 @@
 //! The wallet's balance.
 //!
-//! Flows in: the vendor's answer. Flows out: a gauge, and the answer to the store for the next start.
+//! Flows in: the vendor's answer. Flows out: a gauge, what comparing it with the report shows, and both to the store for
+//! the next start.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use crate::batchdata::reconciliation::{BalanceCommit, Shared};
 use crate::batchdata::{BALANCE, Balance, Client, WalletView};
 use crate::money::Usd;
 use crate::names::Source;
 use crate::poll::account_storage::AccountStorage;
 use crate::poll::source::Poller;
-use crate::store::Success;
+use crate::store::{Store, Success};
 use crate::upstream::{CredentialState, RequestError};
 
 /// Polls the balance.
 pub struct BalancePoller {
     client: Arc<Client>,
     storage: Arc<AccountStorage>,
+    reconciliation: Option<Shared>,
 }
 
 impl BalancePoller {
-    /// Ready to poll.
+    /// Ready to poll; with what compares the balance, if there is a report to compare it with.
     #[must_use]
-    pub fn new(client: Arc<Client>, storage: Arc<AccountStorage>) -> BalancePoller {
-        BalancePoller { client, storage }
+    pub fn new(client: Arc<Client>, storage: Arc<AccountStorage>, reconciliation: Option<Shared>) -> BalancePoller {
+        BalancePoller { client, storage, reconciliation }
     }
 }
 
@@ -57,15 +60,29 @@ impl Poller for BalancePoller {
     }
 
     async fn pass(&mut self) -> Result<(), RequestError> {
+        let began = self.storage.clock.boot();
         let balance = self.client.balance().await?;
         let success = Success {
             count_since: self.client.credential().now(),
             answer: Some(written(&balance)),
             ..self.storage.success(BALANCE)
         };
+        let (shared, at) = (self.reconciliation.as_ref(), success.at);
+        let reconciled = shared.zip(at).map(|(shared, at)| {
+            let mut reconciliation = shared.lock();
+            let poll = reconciliation.balance(began, at.boot, balance.amount);
+            (poll, reconciliation.oldest(), reconciliation.compared())
+        });
+        let compared = reconciled.and_then(|(.., compared)| compared);
         // A gauge goes on whether or not it could be kept.
-        self.storage.work("balance", move |store| store.succeed(&success)).await;
-        self.storage.update(|account| account.update_facts::<WalletView>(|wallet| wallet.balance = Some(balance)));
+        let work = move |store: &Store| match reconciled {
+            Some((poll, oldest, compared)) => store.commit_balance(&BalanceCommit { success, poll, oldest, compared }),
+            None => store.succeed(&success),
+        };
+        self.storage.work("balance", work).await;
+        self.storage.update(|account| {
+            account.update_facts::<WalletView>(|wallet| (wallet.balance, wallet.compared) = (Some(balance), compared));
+        });
         Ok(())
     }
 }

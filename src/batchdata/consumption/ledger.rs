@@ -298,6 +298,17 @@ impl Ledger {
         Some(Flow { debit: amount(Series::Debit)?, credit: amount(Series::Credit)? })
     }
 
+    /// How changes move debits less credits of `from` and later days.
+    #[must_use]
+    pub fn net_change(&self, changes: &Changes, from: NaiveDate) -> Usd {
+        let net = |day: &Day| {
+            let amount = |series| day.get(&series).copied().unwrap_or_default();
+            amount(Series::Debit) - amount(Series::Credit)
+        };
+        let days = changes.days.range(from..);
+        days.map(|(date, day)| net(day) - self.days.get(date).map(net).unwrap_or_default()).sum()
+    }
+
     fn amount(&self, date: NaiveDate, series: &Series, pending: Option<&Changes>) -> Option<Usd> {
         let (first, last) = pending.and_then(|changes| changes.covered).or(self.covered)?;
         if date < first.max(self.loaded_from) || date > last {

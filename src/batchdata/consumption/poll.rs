@@ -17,8 +17,10 @@ use super::ledger::{BaseLine, Changes, Ledger, REACH, Series};
 use super::periods::Period;
 use super::table::ConsumptionCommit;
 use crate::batchdata::budget::{Budget, BudgetPeriod, BudgetScope};
-use crate::batchdata::{CONSUMPTION, Client, ConsumptionReport, ConsumptionView, Grain, Periods, WalletView};
+use crate::batchdata::reconciliation::{Report, Shared};
+use crate::batchdata::{CONSUMPTION, Client, Config, ConsumptionReport, ConsumptionView, Grain, Periods, WalletView};
 use crate::clock::BootTime;
+use crate::money::Usd;
 use crate::names::Source;
 use crate::poll::account_storage::{AccountStorage, midnight_after};
 use crate::poll::source::Poller;
@@ -55,41 +57,49 @@ pub struct ConsumptionPoller {
     /// The vendor's midnight, or when another answer may show which day it is.
     look_again: Option<BootTime>,
     budgets: Arc<[Budget]>,
+    reconciliation: Option<Shared>,
+    /// Debits less credits of the base line's day and later days, durable.
+    net: Usd,
 }
 
 impl ConsumptionPoller {
-    /// Restores the ledger of the previous run; `stale` if its last success is long ago.
+    /// Restores the ledger of the previous run; `stale` if its last success is long ago. Reports go to `reconciliation`, if
+    /// there is a balance to compare them with.
     ///
     /// # Errors
     /// If the store cannot be read.
     pub fn restore(
         client: Arc<Client>,
         storage: Arc<AccountStorage>,
-        budgets: Arc<[Budget]>,
-        configured_since: Option<NaiveDate>,
+        reconciliation: Option<Shared>,
+        config: &Config,
         stale: bool,
     ) -> Result<ConsumptionPoller, StoreError> {
         let stored = storage.store().source(storage.account, CONSUMPTION)?;
         let since = match &stored {
             Some(stored) => stored.configured_since.as_deref().and_then(|day| day.parse().ok()),
-            None => configured_since,
+            None => config.count_since,
         };
         let base = since.map_or(BaseLine::FirstReport, BaseLine::Day);
         let restored = if stored.is_some() { storage.store().ledger(storage.account, base)? } else { None };
         let (ledger, full_read_on) = restored.unwrap_or_else(|| (Ledger::new(base), None));
+        let count_since = stored.as_ref().map(|stored| stored.count_since);
+        let net = count_since.map(|since| storage.store().net(storage.account, since.date_naive())).transpose()?;
         let now = storage.clock.boot();
         Ok(ConsumptionPoller {
             client,
             ledger,
+            net: net.unwrap_or_default(),
+            reconciliation,
             configured_since: since,
-            count_since: stored.as_ref().map(|stored| stored.count_since),
+            count_since,
             reported: stored.and_then(|stored| Reported::restored(stored.answer.as_deref()?)),
             full_read_on,
             full_not_before: now,
             stale,
             last_day: None,
             look_again: None,
-            budgets,
+            budgets: Arc::clone(&config.budgets),
             storage,
         })
     }
@@ -246,11 +256,13 @@ impl ConsumptionPoller {
     }
 
     /// `restored` if what counters may have shown before is among the changes, or was before.
-    async fn keep(&mut self, changes: Changes, full_read_on: Option<NaiveDate>, restored: bool) -> Option<Changes> {
-        let count_since = self.count_since.unwrap_or_else(|| match self.configured_since {
-            Some(day) => day.and_time(NaiveTime::MIN).and_utc(),
-            None => self.client.credential().now(),
-        });
+    async fn keep(
+        &mut self,
+        changes: Changes,
+        (count_since, net): (DateTime<Utc>, Usd),
+        full_read_on: Option<NaiveDate>,
+        restored: bool,
+    ) -> Option<Changes> {
         let mut success = self.storage.success(CONSUMPTION);
         success.count_since = count_since;
         success.configured_since = self.configured_since.map(|day| day.to_string());
@@ -279,7 +291,7 @@ impl ConsumptionPoller {
         }
         self.ledger.commit(changes);
         self.storage.created(&new_series);
-        self.count_since = Some(count_since);
+        (self.count_since, self.net) = (Some(count_since), net);
         self.full_read_on = full_read_on;
         None
     }
@@ -300,6 +312,7 @@ impl Poller for ConsumptionPoller {
     }
 
     async fn pass(&mut self) -> Result<(), RequestError> {
+        let began = self.storage.clock.boot();
         let today = self.client.credential().now().date_naive();
         let first = self.ledger.covered().is_none();
         // The day's first pass is a short one: it brings the sums back soon after midnight.
@@ -319,6 +332,7 @@ impl Poller for ConsumptionPoller {
                 return Err(error);
             }
         };
+        let ended = self.storage.clock.moment();
         let unclear = self.client.credential().is_unclear();
         if (first || self.stale) && unclear {
             let words = "the vendor's clock and this machine's disagree by more than an hour: counting begins once a \
@@ -340,8 +354,17 @@ impl Poller for ConsumptionPoller {
         let vendor_now = self.client.credential().now();
         self.reported = (!unclear).then(|| Reported::new(day, vendor_now, report.hourly));
         let full_read_on = if full { Some(day) } else { self.full_read_on };
-        let unkept = self.keep(changes, full_read_on, full || !self.stale).await;
+        let count_since = self.count_since.unwrap_or_else(|| match self.configured_since {
+            Some(day) => day.and_time(NaiveTime::MIN).and_utc(),
+            None => vendor_now,
+        });
+        let net = self.net + self.ledger.net_change(&changes, count_since.date_naive());
+        let unkept = self.keep(changes, (count_since, net), full_read_on, full || !self.stale).await;
         self.stale &= !full || unkept.is_some();
+        // Without a base line that is kept, or the whole of what it lacks, there is nothing to compare.
+        if self.count_since.is_some() && !self.stale && !unclear {
+            self.reconciliation.iter().for_each(|shared| shared.lock().report(Report { began, ended, net }));
+        }
         self.last_day = Some(day);
         let now = self.storage.clock.boot();
         let midnight = midnight_after(day, self.client.credential().now(), now).filter(|_| !unclear);

@@ -9,6 +9,7 @@ use chrono::{Datelike as _, NaiveDate};
 use super::ledger::{BaseLine, Changes, Day, Ledger, Report, Series};
 use crate::counting::counter::HighWater;
 use crate::counting::labels::SharedNames;
+use crate::money::Usd;
 use crate::store::{AccountId, NewSeries, Reader, Row, Store, StoreError, Success, values};
 
 /// One poll's worth.
@@ -101,6 +102,25 @@ impl Store {
         to: NaiveDate,
     ) -> Result<BTreeMap<NaiveDate, Day>, StoreError> {
         self.read(|reader| read_days(reader, account, from, to))
+    }
+
+    /// Debits less credits of `from` and later days.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn net(&self, account: AccountId, from: NaiveDate) -> Result<Usd, StoreError> {
+        let sum = |report: &str| -> Result<Usd, StoreError> {
+            let amounts: Vec<Usd> = self.read(|reader| {
+                reader.rows(
+                    "consumption_day",
+                    "SELECT amount_usd FROM consumption_day WHERE account = ?1 AND day >= ?2 AND report = ?3",
+                    values![account, day_text(from), report],
+                    |row| row.usd(0),
+                )
+            })?;
+            Ok(amounts.into_iter().sum())
+        };
+        Ok(sum(Report::Debit.as_str())? - sum(Report::Credit.as_str())?)
     }
 
     /// Writes one poll's changes.

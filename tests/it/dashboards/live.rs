@@ -21,6 +21,8 @@ const POSITIVE: &str = "the part for a negative amount";
 
 const BRIEF: &str = "a rate over ten minutes at least";
 
+const NO_HOUR: &str = "compared once the balance has been polled for an hour";
+
 const NO_HOURS: &str = "over the six hours, or the day, before each point";
 
 /// Queries that a program watched for a minute cannot answer.
@@ -32,6 +34,8 @@ const EMPTY: &[(&str, &str)] = &[
     ("spend/8 Spend rate by endpoint/A", BRIEF),
     ("spend/9 Spend rate by origin/A", BRIEF),
     ("wallet/1 Balance/B", POSITIVE),
+    ("wallet/34 Not explained by the report/A", NO_HOUR),
+    ("wallet/35 Compared/A", NO_HOUR),
     ("wallet/27 Spend rate, last hour/B", POSITIVE),
     ("wallet/15 Spend rate, against yesterday and last week/B", NO_YESTERDAY),
     ("wallet/15 Spend rate, against yesterday and last week/C", NO_YESTERDAY),

@@ -262,6 +262,8 @@ pub fn wallet() -> WalletStatus {
         balance_as_of: Some(ago(50)),
         warning_balance_usd: Some("100".to_owned()),
         critical_balance_usd: Some("25".to_owned()),
+        unreconciled_usd: Some("-12.8".to_owned()),
+        reconciled_at: Some(ago(180)),
         spend_today_usd: Some("31.4".to_owned()),
         spend_yesterday_usd: None,
         burn: vec![

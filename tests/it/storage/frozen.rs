@@ -27,7 +27,7 @@ enum Left {
 /// Puts a ledger into `directory` whose last write is `answer`.
 fn leave(directory: &Path, version: u32, left: Left) {
     let place = newest_version();
-    let from = if version == 1 { fixture() } else { place.path().join(FILE_NAME) };
+    let from = if version == 1 { fixture(1) } else { place.path().join(FILE_NAME) };
     let path = place.path().join("left");
     std::fs::copy(from, &path).unwrap();
     let connection = sqlite(&path);

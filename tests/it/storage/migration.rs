@@ -10,9 +10,10 @@ use uuid::Uuid;
 use vendor_simulator::{Fault, NewRow, Operation, Options};
 use wallet_exporter::app::SCHEMA;
 use wallet_exporter::clock::ManualClock;
+use wallet_exporter::money::Usd;
 use wallet_exporter::store::{FILE_NAME, OpenError, Store};
 
-use super::{after_fixture, ask, contents, fixture, newest_version, sqlite, user_version, version_1};
+use super::{after_fixture, ask, contents, fixture, ledger_of, newest_version, sqlite, user_version, version_1};
 use crate::program::{PATIENCE, command, run, settings, vendors};
 use crate::rig::{Rig, at, vendor_clock};
 
@@ -102,6 +103,44 @@ async fn a_ledger_of_version_1_shows_the_same_counters_and_its_settled_batches_s
     assert_eq!(rig.value(r#"rightfoot_batches{account="default",state="settled"}"#), Some(2.0));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ledger_of_version_3_shows_the_same_counters_and_begins_to_be_compared() {
+    let directory = ledger_of(3);
+    let path = directory.path().join(FILE_NAME);
+    let before = rows(&path);
+    let now = at("2026-11-27T07:18:16Z");
+    drop(Store::open(Some(directory.path()), now, SCHEMA).unwrap());
+    assert_eq!((user_version(&path), user_version(path.with_extension("db.v3"))), (SCHEMA.version(), 3));
+    assert_eq!(rows(&path), before, "what is new is empty");
+
+    let clock = ManualClock::new(now);
+    let mut rig = Rig::with(clock.clone(), Options::quiet(vendor_clock(&clock))).await;
+    rig.set("STORAGE_PATH", directory.path().to_str().unwrap());
+    rig.set("BATCHDATA_COUNT_SINCE", "2026-11-20");
+    for operation in [Operation::Balance, Operation::ConsumptionReport, Operation::CreditCardTransactions] {
+        rig.vendors.fault(operation, Fault::Hang, None);
+    }
+    rig.start().await;
+    let (served, expected) = (rig.metrics(), include_str!("fixtures/v3.prom"));
+    for line in expected.lines().filter(|line| !line.starts_with('#')) {
+        assert!(served.contains(&format!("{line}\n")), "{line} is not served:\n{served}");
+    }
+    assert!(expected.lines().count() > 50);
+    rig.stop().await;
+
+    // The vendor shows the same seven days, as their sum on the first.
+    rig.vendors.clear_faults(None);
+    rig.vendors.spend(at("2026-11-20T12:00:00Z"), "api_request", "/api/v1/x", Usd::parse("6935.9125").unwrap());
+    rig.vendors.credit(at("2026-11-20T12:00:00Z"), "wallet_card_top_up", Usd::parse("7875").unwrap());
+    rig.start().await;
+    rig.first_polls().await;
+    for _ in 0..70 {
+        rig.clock.advance(Duration::from_secs(60));
+        rig.rest().await;
+    }
+    assert_eq!(rig.value(r#"batchdata_wallet_unreconciled_usd{account="default"}"#), Some(0.0));
+}
+
 #[test]
 fn a_fresh_file_and_a_migrated_one_have_the_same_schema() {
     let (fresh, migrated) = (tempfile::tempdir().unwrap(), newest_version());
@@ -155,7 +194,7 @@ fn migrating_keeps_every_row_and_fills_what_is_new() {
 
     // Everything else is as it was: the new columns are last and null, or the time of settling.
     drop(file);
-    let new = ["card_base", "probe", "webhook_event"];
+    let new = ["card_base", "probe", "webhook_event", "balance_poll", "reconciliation"];
     let comparable = |rows: Vec<String>| -> Vec<String> {
         rows.into_iter()
             .filter(|row| {
@@ -234,7 +273,7 @@ fn the_copy_beside_is_the_whole_file_of_before_and_goes_in_time() {
 
 fn fixture_copy(place: &tempfile::TempDir) -> std::path::PathBuf {
     let path = place.path().join("fixture");
-    std::fs::copy(fixture(), &path).unwrap();
+    std::fs::copy(fixture(1), &path).unwrap();
     path
 }
 

@@ -39,7 +39,7 @@ async fn an_old_ledger_on_a_full_disk_takes_no_webhook_and_counts_its_batch_once
     for error in ["EROFS", "ENOSPC"] {
         let place = switch.place();
         let file = place.path().join(FILE_NAME);
-        std::fs::copy(fixture(), &file).unwrap();
+        std::fs::copy(fixture(1), &file).unwrap();
         let mut rig = rig_on_the_fixture(place.path()).await;
         rig.set("RIGHTFOOT_WEBHOOK_SECRET", SECRET);
         switch.on(error);

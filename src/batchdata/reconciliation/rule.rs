@@ -1,0 +1,188 @@
+//! The rule by which balance and report are compared.
+//!
+//! Flows in: polls and reports, each with the time that its request took, on the boot clock. Flows out: [`Compared`].
+//! Invariants: a report that shows the wallet as it was within the allowed lag moves nothing; a difference that ends takes
+//! the value back to where it was, exactly.
+//!
+//! The offset is the balance plus debits less credits since the base line: constant as long as each movement of the
+//! balance is in the report. At a report it is known as a range, because the report may show any moment of the last hour,
+//! and more may have happened between two polls than they show: a top-up may be up to twice the rise that is left of it.
+//! What is unreconciled stays where it makes the offset possible. Otherwise it returns to zero, or if that does not, moves by
+//! the least that does.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::clock::{BootTime, Moment};
+use crate::money::Usd;
+
+/// How far from each moment of the range, and from the report, a poll of the balance may be.
+const NEAR: Duration = Duration::from_secs(5 * 60);
+
+/// Between two polls no moment is further than [`NEAR`] from both.
+const LONGEST_GAP: Duration = Duration::from_secs(10 * 60);
+
+/// The balance when it was polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BalancePoll {
+    /// Counts the polls of an account.
+    pub number: i64,
+    /// When the answer came.
+    pub at: BootTime,
+    /// What it said.
+    pub balance: Usd,
+}
+
+/// A consumption report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// When it was asked for.
+    pub began: BootTime,
+    /// When the answer was there.
+    pub ended: Moment,
+    /// Debits less credits of the base line's day and later days.
+    pub net: Usd,
+}
+
+/// What the offset may be; both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offset {
+    /// The lowest.
+    pub lowest: Usd,
+    /// The highest, not below that.
+    pub highest: Usd,
+}
+
+/// What comparisons have shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// The offset while nothing is unreconciled.
+    pub offset: Offset,
+    /// What the wallet holds more than the report explains; negative if it holds less.
+    pub unreconciled: Usd,
+    /// The newest report compared; `None` if its age cannot be told.
+    pub report: Option<Moment>,
+}
+
+impl Compared {
+    fn first(offset: Offset, report: Moment) -> Compared {
+        Compared { offset, unreconciled: Usd::ZERO, report: Some(report) }
+    }
+
+    /// The offset is in this range now.
+    fn next(self, now: Offset, report: Moment) -> Compared {
+        let Offset { lowest, highest } = self.offset;
+        let (least, most) = (now.lowest - highest, now.highest - lowest);
+        let possible = least..=most;
+        // It stays where it can. What moved is over if it can be over.
+        let unreconciled = match possible.contains(&self.unreconciled) {
+            true => self.unreconciled,
+            false if possible.contains(&Usd::ZERO) => Usd::ZERO,
+            false => self.unreconciled.clamp(least, most),
+        };
+        let offset = match unreconciled.is_zero() {
+            true => Offset { lowest: lowest.max(now.lowest), highest: highest.min(now.highest) },
+            // It was somewhere in there before the difference began, and is there again once that has ended.
+            false => self.offset,
+        };
+        Compared { offset, unreconciled, report: Some(report) }
+    }
+}
+
+/// Compares the balance of a wallet with its reports.
+#[derive(Clone, Debug)]
+pub struct Reconciliation {
+    /// How late a report may be.
+    lag: Duration,
+    /// Oldest first.
+    polls: VecDeque<BalancePoll>,
+    /// The report that waits for the first poll after it.
+    waiting: Option<Report>,
+    compared: Option<Compared>,
+}
+
+impl Reconciliation {
+    /// What the previous run knew: `polls` in the order in which they were made, `None` where the age cannot be told.
+    /// `lag` is how late a report may be.
+    #[must_use]
+    pub fn restored(
+        lag: Duration,
+        polls: impl IntoIterator<Item = Option<BalancePoll>>,
+        compared: Option<Compared>,
+    ) -> Reconciliation {
+        let mut known: VecDeque<BalancePoll> = VecDeque::new();
+        for poll in polls {
+            // A clock that was wrong then dates what came before it wrongly, too.
+            if poll.is_none_or(|poll| known.back().is_some_and(|last| last.at > poll.at)) {
+                known.clear();
+            }
+            known.extend(poll);
+        }
+        Reconciliation { lag, polls: known, waiting: None, compared }
+    }
+
+    /// A report came.
+    pub fn report(&mut self, report: Report) {
+        let before = self.polls.iter().rev().find(|poll| poll.at <= report.began);
+        if before.is_some_and(|poll| report.began.since(poll.at) <= NEAR) {
+            self.waiting = Some(report);
+        }
+    }
+
+    /// The balance was asked for at `began`, and answered at `ended`.
+    pub fn balance(&mut self, began: BootTime, ended: BootTime, balance: Usd) -> BalancePoll {
+        let number = self.polls.back().map_or(0, |last| last.number + 1);
+        let poll = BalancePoll { number, at: ended, balance };
+        self.polls.push_back(poll);
+        // A poll that began before the report was complete may show less than it.
+        if let Some(report) = self.waiting.take_if(|report| began >= report.ended.boot)
+            && began.since(report.ended.boot) <= NEAR
+            && let Some(now) = self.offset(&report)
+        {
+            self.compared = Some(match self.compared {
+                Some(before) => before.next(now, report.ended),
+                None => Compared::first(now, report.ended),
+            });
+        }
+        // A report that is being read now may have been asked for so long ago.
+        let oldest = ended - self.lag - LONGEST_GAP;
+        while self.polls.get(1).is_some_and(|second| second.at <= oldest) {
+            self.polls.pop_front();
+        }
+        poll
+    }
+
+    /// The number of the oldest poll that is still of use.
+    #[must_use]
+    pub fn oldest(&self) -> i64 {
+        self.polls.front().map_or(0, |poll| poll.number)
+    }
+
+    /// What comparisons have shown; `None` before the first.
+    #[must_use]
+    pub fn compared(&self) -> Option<Compared> {
+        self.compared
+    }
+
+    /// The offset by the balance from the lag before the report to the newest poll. `None` if that is not known throughout.
+    fn offset(&self, report: &Report) -> Option<Offset> {
+        let from = report.began - self.lag;
+        let first = self.polls.iter().rposition(|poll| poll.at <= from)?;
+        let within = || self.polls.iter().skip(first);
+        let mut balance = within().next().map(|poll| Offset { lowest: poll.balance, highest: poll.balance })?;
+        for (one, next) in within().zip(within().skip(1)) {
+            if next.at.since(one.at) > LONGEST_GAP {
+                return None;
+            }
+            // Between the two it was lower before a top-up and higher after it. Debits go one way, and need no room.
+            let rise = (next.balance - one.balance).max(Usd::ZERO);
+            balance.lowest = balance.lowest.min(next.balance).min(one.balance - rise);
+            balance.highest = balance.highest.max(next.balance + rise);
+        }
+        Some(Offset { lowest: balance.lowest + report.net, highest: balance.highest + report.net })
+    }
+}
+
+#[cfg(test)]
+#[path = "rule/tests.rs"]
+mod tests;

@@ -1,0 +1,111 @@
+//! The reconciliation on disk.
+
+use std::time::Duration;
+
+use super::{BalancePoll, Compared, Offset, Reconciliation};
+use crate::clock::{BootTime, Moment};
+use crate::store::{AccountId, Row, Store, StoreError, Success, moment_from, values};
+
+/// A poll of the balance.
+#[derive(Clone, Debug)]
+pub struct BalanceCommit {
+    /// The success that goes with it.
+    pub success: Success,
+    /// The poll.
+    pub poll: BalancePoll,
+    /// The number of the oldest poll that is still of use.
+    pub oldest: i64,
+    /// What comparisons have shown.
+    pub compared: Option<Compared>,
+}
+
+impl Store {
+    /// The reconciliation of the previous run, seen from `now`.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn reconciliation(
+        &self,
+        account: AccountId,
+        lag: Duration,
+        now: Moment,
+        boot_id: &str,
+    ) -> Result<Reconciliation, StoreError> {
+        self.read(|reader| {
+            let moment = |row: &Row<'_>, column| -> Result<Option<Moment>, StoreError> {
+                let boot = (row.text(column + 1)?.to_owned(), BootTime::from_nanos(row.integer(column + 2)?));
+                Ok(moment_from(row.time(column)?, Some(&boot), now, boot_id))
+            };
+            let polls: Vec<Option<BalancePoll>> = reader.rows(
+                "balance_poll",
+                "SELECT number, balance_usd, polled_at, boot_id, boot_time FROM balance_poll
+                 WHERE account = ?1 ORDER BY number",
+                values![account],
+                |row| {
+                    let (number, balance) = (row.integer(0)?, row.usd(1)?);
+                    Ok(moment(row, 2)?.map(|at| BalancePoll { number, at: at.boot, balance }))
+                },
+            )?;
+            let compared = reader.row(
+                "reconciliation",
+                "SELECT lowest_offset_usd, highest_offset_usd, unreconciled_usd, compared_at, boot_id, boot_time
+                 FROM reconciliation WHERE account = ?1",
+                values![account],
+                |row| {
+                    let offset = Offset { lowest: row.usd(0)?, highest: row.usd(1)? };
+                    if offset.lowest > offset.highest {
+                        return Err(row.unreadable());
+                    }
+                    Ok(Compared { offset, unreconciled: row.usd(2)?, report: moment(row, 3)? })
+                },
+            )?;
+            Ok(Reconciliation::restored(lag, polls, compared))
+        })
+    }
+
+    /// Writes a poll of the balance.
+    ///
+    /// # Errors
+    /// If it cannot be written; then nothing was.
+    pub fn commit_balance(&self, commit: &BalanceCommit) -> Result<(), StoreError> {
+        let BalanceCommit { success, poll, oldest, compared } = commit;
+        let boot_id = success.boot_id.as_str();
+        self.write(|writer| {
+            writer.execute(
+                "DELETE FROM balance_poll WHERE account = ?1 AND (number < ?2 OR number >= ?3)",
+                values![success.account, *oldest, poll.number],
+            )?;
+            writer.execute(
+                "INSERT INTO balance_poll (account, number, balance_usd, polled_at, boot_id, boot_time)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                values![
+                    success.account,
+                    poll.number,
+                    poll.balance,
+                    success.at.map(|at| at.wall),
+                    boot_id,
+                    poll.at.as_nanos()
+                ],
+            )?;
+            if let Some(Compared { offset, unreconciled, report: Some(report) }) = compared {
+                writer.execute(
+                    "INSERT INTO reconciliation (account, lowest_offset_usd, highest_offset_usd, unreconciled_usd,
+                     compared_at, boot_id, boot_time) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                     ON CONFLICT (account) DO UPDATE SET lowest_offset_usd = excluded.lowest_offset_usd,
+                     highest_offset_usd = excluded.highest_offset_usd, unreconciled_usd = excluded.unreconciled_usd,
+                     compared_at = excluded.compared_at, boot_id = excluded.boot_id, boot_time = excluded.boot_time",
+                    values![
+                        success.account,
+                        offset.lowest,
+                        offset.highest,
+                        *unreconciled,
+                        report.wall,
+                        boot_id,
+                        report.boot.as_nanos()
+                    ],
+                )?;
+            }
+            writer.succeed(success)
+        })
+    }
+}

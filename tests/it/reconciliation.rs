@@ -1,0 +1,148 @@
+//! Whether the balance moves as the report says, through the whole program.
+
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use vendor_simulator::Part;
+use wallet_exporter::money::Usd;
+
+use crate::accounts::three_accounts;
+use crate::rig::{Rig, at};
+use crate::serving::fixture::ask;
+
+const UNRECONCILED: &str = r#"batchdata_wallet_unreconciled_usd{account="default"}"#;
+const RECONCILED: &str = r#"batchdata_wallet_reconciled_timestamp_seconds{account="default"}"#;
+const DEBIT: &str = r#"batchdata_wallet_debit_usd_total{account="default"}"#;
+
+fn usd(cents: i64) -> Usd {
+    Usd::from_cents(cents)
+}
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+async fn minutes(rig: &Rig, minutes: u32) {
+    for _ in 0..minutes {
+        rig.clock.advance(Duration::from_secs(60));
+        rig.rest().await;
+    }
+}
+
+fn spend(rig: &Rig, cents: i64) {
+    rig.vendors.spend(rig.vendors.now(), "api_request", "/api/v1/property/search", usd(cents));
+}
+
+/// Moves the balance, and nothing in the report.
+fn move_balance(rig: &Rig, cents: i64) {
+    let balance = rig.value(r#"batchdata_wallet_balance_usd{account="default"}"#).unwrap();
+    #[expect(clippy::cast_possible_truncation, reason = "dollars and cents")]
+    let before = (balance * 100.0).round() as i64;
+    rig.vendors.set_balance(usd(before + cents));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn movements_that_are_reported_leave_nothing_and_others_stand_until_they_are_explained() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new().await;
+    rig.set("STORAGE_PATH", directory.path().to_str().unwrap());
+    rig.clock.step_to(at("2026-05-19T22:20:00Z"));
+    rig.vendors.top_up(usd(20_000));
+    rig.start().await;
+    rig.first_polls().await;
+    minutes(&rig, 55).await;
+    assert_eq!((rig.value(UNRECONCILED), rig.value(RECONCILED)), (None, None), "the first hour is not over");
+    minutes(&rig, 15).await;
+    assert_eq!(rig.value(UNRECONCILED), Some(0.0));
+    let age = |rig: &Rig| rig.vendors.now().timestamp() as f64 - rig.value(RECONCILED).unwrap();
+    assert!((0.0..400.0).contains(&age(&rig)), "{}", age(&rig));
+
+    // A top-up around midnight, and a correction of a day before the base line: the whole report is read again after it.
+    minutes(&rig, 25).await;
+    let debit = rig.value(DEBIT).unwrap();
+    rig.vendors.restate(day("2026-05-18"), &Part::Total, usd(10_000), Usd::ZERO);
+    minutes(&rig, 4).await;
+    rig.vendors.top_up(usd(5_000));
+    for _ in 0..12 {
+        spend(&rig, 64);
+        minutes(&rig, 3).await;
+        assert_eq!(rig.value(UNRECONCILED), Some(0.0));
+    }
+    assert!(rig.vendors.now() > at("2026-05-20T00:00:00Z"));
+    assert_eq!(rig.value(DEBIT), Some(debit + 100.0 + 12.0 * 0.64), "the correction has been read");
+
+    // The report lacks a charge for 40 minutes, then another for longer.
+    for (late, shown) in [(40, 0.0), (80, -3.0)] {
+        move_balance(&rig, -300);
+        minutes(&rig, late).await;
+        assert_eq!(rig.value(UNRECONCILED), Some(shown), "{late} minutes");
+        rig.vendors.restate(day("2026-05-20"), &Part::Total, usd(300), Usd::ZERO);
+        minutes(&rig, 12).await;
+        assert_eq!(rig.value(UNRECONCILED), Some(0.0));
+    }
+
+    // Money of which the report knows nothing, and a charge of the base line's day that the balance does not know.
+    move_balance(&rig, 500);
+    minutes(&rig, 75).await;
+    assert_eq!(rig.value(UNRECONCILED), Some(5.0));
+    rig.vendors.restate(day("2026-05-19"), &Part::Total, usd(150), Usd::ZERO);
+    minutes(&rig, 12).await;
+    assert_eq!(rig.value(UNRECONCILED), Some(6.5));
+    let status = ask(rig.web().unwrap(), "GET", "/api/v1/status", &[], b"").await;
+    assert!(status.text().contains(r#""unreconciled_usd":"6.5"#), "{}", status.text());
+
+    // A restart, and one after which the last hour is not known any more.
+    for (down, until_compared) in [(60, 7), (1_800, 75)] {
+        let compared = rig.value(RECONCILED).unwrap();
+        rig.stop().await;
+        rig.clock.advance(Duration::from_secs(down));
+        rig.start().await;
+        assert_eq!((rig.value(UNRECONCILED), rig.value(RECONCILED)), (Some(6.5), Some(compared)), "after {down} s");
+        rig.first_polls().await;
+        spend(&rig, 64);
+        minutes(&rig, until_compared).await;
+        assert_eq!(rig.value(UNRECONCILED), Some(6.5));
+        assert!(rig.value(RECONCILED).unwrap() > compared, "after {down} s");
+    }
+    rig.vendors.restate(day("2026-05-19"), &Part::Total, -usd(150), Usd::ZERO);
+    minutes(&rig, 12).await;
+    assert_eq!(rig.value(UNRECONCILED), Some(5.0));
+
+    // What is too old is withheld; how old it is stays.
+    rig.vendors.fault(vendor_simulator::Operation::Balance, vendor_simulator::Fault::status(503), None);
+    minutes(&rig, 62).await;
+    assert_eq!(rig.value(UNRECONCILED), None);
+    assert!(rig.value(RECONCILED).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_balance_or_the_report_nothing_is_compared() {
+    for sources in ["balance,card_transactions", "consumption"] {
+        let mut rig = Rig::new().await;
+        rig.set("BATCHDATA_SOURCES", sources);
+        rig.start().await;
+        rig.first_polls().await;
+        minutes(&rig, 75).await;
+        assert_eq!((rig.value(UNRECONCILED), rig.value(RECONCILED)), (None, None), "{sources}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_is_changed_by_a_reload_goes_on_comparing() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = three_accounts(directory.path()).await;
+    rig.vendors.top_up(usd(5_000));
+    rig.first_polls().await;
+    let value = || rig.value(r#"batchdata_wallet_unreconciled_usd{account="growth"}"#);
+    minutes(&rig, 70).await;
+    assert_eq!(value(), Some(0.0));
+    rig.vendors.set_balance(usd(4_000));
+    minutes(&rig, 30).await;
+    let path = directory.path().join("accounts.yml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("critical_balance_usd: 50", "critical_balance_usd: 60")).unwrap();
+    assert_eq!(ask(rig.web().unwrap(), "POST", "/-/reload", &[], b"").await.code, 200);
+    assert_eq!(value(), Some(0.0));
+    minutes(&rig, 45).await;
+    assert_eq!(value(), Some(-10.0));
+}

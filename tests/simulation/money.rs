@@ -1,0 +1,190 @@
+//! What the balance and the report say of each other, and budgets.
+//!
+//! Flows in: each scrape, and what the vendor was ordered to do. Flows out: the first figure that is not as it should be.
+//! Invariant: amounts are ten-thousandths of a dollar; nothing here knows ranges, or how the exporter compares.
+
+use chrono::{DateTime, Datelike as _, Days, NaiveDate};
+
+use crate::checks::{Checks, Seen};
+use crate::counters::units;
+use crate::oracle::{Book, Money};
+use crate::plan::Trouble;
+
+/// How long the balance of some moment has to do with a report: the hour, a poll on each side, and one between scrapes.
+const REACH: i64 = 90 * 60_000;
+
+/// Every movement that the balance or the report made.
+#[derive(Default)]
+pub struct Movements(Vec<Movement>);
+
+struct Movement {
+    ms: i64,
+    day: NaiveDate,
+    /// Of the balance, and of the report's debits less credits.
+    balance: i64,
+    net: i64,
+    /// Only a report of all days shows it.
+    late: bool,
+}
+
+impl Movements {
+    /// The balance moved by `balance`, and the report's debits less credits of a day by `net`; `today` is the vendor's day.
+    pub fn add(&mut self, ms: i64, (day, today): (NaiveDate, NaiveDate), balance: i64, net: i64) {
+        self.0.push(Movement { ms, day, balance, net, late: day + Days::new(1) < today });
+    }
+
+    /// Movements of the balance, and of the report alone, in the time before `until`, all added up.
+    fn around(&self, from: i64, until: i64) -> i64 {
+        let within = self.0.iter().filter(|it| it.ms >= from && it.ms <= until);
+        within.map(|it| it.balance.abs().max(it.net.abs())).sum()
+    }
+
+    /// What the report does not explain since `ms`, of days from `base` on.
+    fn unexplained(&self, ms: i64, base: NaiveDate) -> i64 {
+        let since = self.0.iter().filter(|it| it.ms > ms);
+        since.map(|it| it.balance + if it.day >= base { it.net } else { 0 }).sum()
+    }
+
+    /// What was changed of days so long ago that a report may have missed it when the comparing began.
+    fn missed(&self, ms: i64) -> i64 {
+        self.0.iter().filter(|it| it.late && it.ms <= ms).map(|it| it.net.abs()).sum()
+    }
+
+    /// By how much the value may be off because credits and debits came between the same two polls: a credit is only told
+    /// from debits where it is at least twice as much.
+    fn blurred(&self) -> i64 {
+        let near = |one: &Movement, other: &Movement| (one.ms - other.ms).abs() <= 11 * 60_000;
+        let off = |credit: &Movement| {
+            let debits = self.0.iter().filter(|it| it.balance < 0 && near(credit, it));
+            let debits: i64 = debits.map(|it| -it.balance).sum();
+            if credit.balance < 2 * debits { debits.min(credit.balance) } else { 0 }
+        };
+        self.0.iter().filter(|it| it.balance > 0).map(off).sum()
+    }
+
+    /// Whether all that moved was in the next report.
+    fn agree(&self, since: i64) -> bool {
+        self.0.iter().filter(|it| it.ms >= since).all(|it| it.balance + it.net == 0 && !it.late)
+    }
+}
+
+const UNRECONCILED: &str = "batchdata_wallet_unreconciled_usd";
+const RECONCILED: &str = "batchdata_wallet_reconciled_timestamp_seconds";
+
+/// Where the vendor's day is in doubt, so is which days are compared.
+fn is_certain(seen: &Seen<'_>) -> bool {
+    !seen.plan.has(Trouble::SimulatorClock) && !seen.plan.has(Trouble::Dates)
+}
+
+impl Checks {
+    /// Follows when comparing began, and holds that nothing differs where nothing may.
+    pub fn reconciled(&mut self, seen: &Seen<'_>) -> Result<(), String> {
+        let shown = seen.scrape.family(UNRECONCILED).next().map(|(_, value)| units(value));
+        let compared = seen.scrape.has_family(RECONCILED);
+        if shown.is_some() && !compared {
+            return Err(format!("{UNRECONCILED} is shown before anything was compared"));
+        }
+        if !compared {
+            // What could not be written is forgotten with the process.
+            self.marks.compared = None;
+            return Ok(());
+        }
+        let (from, until) = *self.marks.compared.get_or_insert((self.last - REACH, seen.now));
+        let state = seen.network.state();
+        let movements = &state.oracle.movements;
+        let Some(shown) = shown else { return Ok(()) };
+        if is_certain(seen)
+            && shown != 0
+            && movements.agree(from.min(until - 2 * 86_400_000))
+            && shown.abs() > movements.blurred()
+        {
+            return Err(format!("{UNRECONCILED} is {shown} ten-thousandths although balance and report agree"));
+        }
+        Ok(())
+    }
+
+    /// At the end nothing is late any more.
+    pub fn reconciled_at_the_end(&self, seen: &Seen<'_>) -> Result<(), String> {
+        let shown = seen.scrape.family(UNRECONCILED).next().map(|(_, value)| units(value));
+        let since = seen.scrape.family("batchdata_wallet_count_since_timestamp_seconds").next();
+        let (Some(shown), Some((_, since)), Some((from, until))) = (shown, since, self.marks.compared) else {
+            return Ok(());
+        };
+        let newest = seen.scrape.family(RECONCILED).next().map_or(0, |(_, value)| (value * 1_000.0) as i64);
+        if !is_certain(seen) || seen.wall.timestamp_millis() - newest > 20 * 60_000 {
+            return Ok(());
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "whole seconds")]
+        let base = DateTime::from_timestamp(since as i64, 0).unwrap().date_naive();
+        let state = seen.network.state();
+        let movements = &state.oracle.movements;
+        let unexplained = movements.unexplained(until, base);
+        let known = movements.around(from, until) + movements.around(seen.now - REACH, seen.now);
+        let unsure = 2 * known + movements.missed(until) + movements.blurred();
+        if (shown - unexplained).abs() > unsure {
+            return Err(format!(
+                "at the end {UNRECONCILED} is {shown} ten-thousandths; {unexplained} is due, give or take {unsure}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// At the end a budget's spend is what the vendor says of its period, restated or not.
+    pub fn budgets_at_the_end(&self, seen: &Seen<'_>) -> Result<(), String> {
+        if !is_certain(seen) {
+            return Ok(());
+        }
+        let today = seen.network.vendors.now().date_naive();
+        let state = seen.network.state();
+        let spent = seen.scrape.family("batchdata_wallet_budget_spent_usd");
+        let mut found = 0;
+        for (labels, value) in spent {
+            let first = match labels {
+                labels if labels.contains("period=\"day\"") => today,
+                labels if labels.contains("period=\"week\"") => {
+                    today - Days::new(today.weekday().num_days_from_monday().into())
+                }
+                _ => today.with_day(1).unwrap(),
+            };
+            let due = state.oracle.money.spent(first, today);
+            if units(value) != due {
+                return Err(format!("at the end {labels} has spent {} and not {due} ten-thousandths", units(value)));
+            }
+            found += 1;
+        }
+        let configured = seen.plan.budgets_usd.iter().flatten().count();
+        let shown = seen.scrape.has_family("batchdata_wallet_period_debit_usd");
+        if shown && found != configured {
+            return Err(format!("{found} of {configured} budgets show what is spent"));
+        }
+        Ok(())
+    }
+
+    /// What is spent of the budget of a day is the debit of that day, at all times.
+    pub fn budget_of_today(&self, seen: &Seen<'_>) -> Result<(), String> {
+        let of = |family: &'static str, label: &str| {
+            seen.scrape.family(family).find(|(labels, _)| labels.contains(label)).map(|(_, value)| units(value))
+        };
+        let today = of("batchdata_wallet_period_debit_usd", "period=\"today\"");
+        let spent = of("batchdata_wallet_budget_spent_usd", "period=\"day\"");
+        if seen.plan.budgets_usd[0].is_some() && spent != today {
+            return Err(format!("the budget of the day has spent {spent:?}, and the day {today:?}"));
+        }
+        for (place, period) in ["day", "week", "month"].into_iter().enumerate() {
+            let amount = of("batchdata_wallet_budget_usd", &format!("period=\"{period}\""));
+            let due = seen.plan.budgets_usd[place].map(|dollars| i64::from(dollars) * 10_000);
+            if amount != due {
+                return Err(format!("the budget of the {period} is {amount:?}, and {due:?} was configured"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Money {
+    /// What the vendor says that was spent from one day to another.
+    pub fn spent(&self, from: NaiveDate, to: NaiveDate) -> i64 {
+        let debit = |book: &Book| book.get("debit").copied().unwrap_or(0);
+        self.days().range(from..=to).map(|(_, book)| debit(book)).sum()
+    }
+}
