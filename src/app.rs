@@ -49,6 +49,7 @@ pub const SCHEMA: Schema = Schema(&[
     &[store::SCHEMA_1, batchdata::SCHEMA_1, rightfoot::SCHEMA_1],
     &[store::SCHEMA_2, batchdata::SCHEMA_2, rightfoot::SCHEMA_2],
     &[store::SCHEMA_3],
+    &[store::SCHEMA_4, rightfoot::SCHEMA_4],
 ]);
 
 /// Every metric family, in the order of the exposition.

@@ -30,7 +30,7 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
     let client = Client::new(settings, enabled(CONSUMPTION));
     let client = Arc::new(client.map_err(|source| StartError::Client { variable: "BATCHDATA_BASE_URL", source })?);
     if enabled(CONSUMPTION) {
-        builder.create_series(&storage, ConsumptionPoller::known_series())?;
+        builder.create_series(&storage, CONSUMPTION, ConsumptionPoller::known_series())?;
     }
     let mut wallet = WalletView {
         warning_balance: config.warning_balance,

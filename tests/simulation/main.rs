@@ -21,6 +21,7 @@ mod life;
 mod network;
 mod oracle;
 mod plan;
+mod starts;
 mod tallies;
 mod text;
 mod trace;
