@@ -10,6 +10,7 @@ mod config;
 #[cfg(feature = "demo")]
 mod demo;
 mod gate;
+mod ledger;
 mod once;
 mod output;
 mod serve;
@@ -33,6 +34,7 @@ pub use config::{Config, Draft, variables};
 #[cfg(feature = "demo")]
 pub use demo::{Demo, DemoFlags, demo};
 pub use gate::{GateFlags, gate};
+pub use ledger::{AccountFlags, LedgerCommand, ledger};
 pub use once::{check_online, dump};
 pub use output::print;
 pub use serve::{Addresses, Running, serve};
@@ -49,7 +51,8 @@ pub const SCHEMA: Schema = Schema(&[
     &[store::SCHEMA_1, batchdata::SCHEMA_1, rightfoot::SCHEMA_1],
     &[store::SCHEMA_2, batchdata::SCHEMA_2, rightfoot::SCHEMA_2],
     &[store::SCHEMA_3],
-    &[store::SCHEMA_4, rightfoot::SCHEMA_4],
+    &[store::SCHEMA_4],
+    &[store::SCHEMA_5, rightfoot::SCHEMA_5],
 ]);
 
 /// Every metric family, in the order of the exposition.

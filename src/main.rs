@@ -103,6 +103,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
             let code = app::gate(&arguments.flags, &flags, config::environment()).await?;
             return Ok(ExitCode::from(code));
         }
+        Some(Command::Ledger(command)) => {
+            app::ledger(&arguments.flags, &command, config::environment(), dependencies.clock.now())?;
+        }
         #[cfg(feature = "demo")]
         Some(Command::Simulate(flags)) => app::simulate(&flags, &dependencies).await?,
     }

@@ -43,6 +43,9 @@ pub enum Command {
     /// Prints one line and exits with 0 if there is, 2 if not, 1 if the exporter does not answer, 64 if it does not know the
     /// account or an option is wrong. The answer is the exporter's last poll of the balance; no vendor is called.
     Gate(Box<wallet_exporter::app::GateFlags>),
+    /// Move, rename or copy what the exporter has stored
+    #[command(subcommand)]
+    Ledger(wallet_exporter::app::LedgerCommand),
     /// Run the vendor simulator alone
     #[cfg(feature = "demo")]
     Simulate(wallet_exporter::app::SimulateFlags),

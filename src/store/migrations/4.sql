@@ -1,15 +1,7 @@
--- Counter series: from when on each counts, if that can be told, and whether it shows its value yet.
-CREATE TABLE series_4 (
-  account INTEGER NOT NULL REFERENCES account (id),
-  key TEXT NOT NULL,
-  started_at TEXT,
-  shown INTEGER NOT NULL CHECK (shown IN (0, 1)),
-  PRIMARY KEY (account, key)
-) STRICT, WITHOUT ROWID;
-
--- Each was served as zero when it was created.
-INSERT INTO series_4 (account, key, started_at, shown) SELECT account, key, created_at, shown FROM series;
-
-DROP TABLE series;
-
-ALTER TABLE series_4 RENAME TO series;
+-- An account that is being moved from or to another storage. The token is the same on both sides.
+CREATE TABLE account_move (
+  account INTEGER PRIMARY KEY REFERENCES account (id),
+  state TEXT NOT NULL CHECK (state IN ('incoming', 'moved')),
+  token TEXT NOT NULL,
+  other_directory TEXT NOT NULL
+) STRICT;
