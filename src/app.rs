@@ -52,6 +52,7 @@ pub const SCHEMA: Schema = Schema(&[
     &[store::SCHEMA_2, batchdata::SCHEMA_2, rightfoot::SCHEMA_2],
     &[store::SCHEMA_3],
     &[store::SCHEMA_4, batchdata::SCHEMA_4],
+    &[store::SCHEMA_5, rightfoot::SCHEMA_5],
 ]);
 
 /// Every metric family, in the order of the exposition.

@@ -1,6 +1,6 @@
-//! Snapshots and registries in, exposition text out.
+//! Snapshots and registries in, expositions out.
 //!
-//! Flows in: snapshots, registries, the time. Flows out: text, rendered when scraped. Invariant: facts about the vendors
+//! Flows in: snapshots, registries, the time. Flows out: text or protobuf, rendered when scraped. Invariant: facts about the vendors
 //! are built as families from a snapshot, never kept in long-lived gauges that would have to be cleaned of vanished
 //! labels; what this process did comes from registries.
 
@@ -9,10 +9,12 @@ mod cache;
 mod families;
 mod instruments;
 pub mod process;
+pub mod protobuf;
 mod rendered;
 
 pub use cache::Exposition;
-pub use encode::{Encoder, Format, HistogramValue, end};
+pub use encode::{Encoder, Format, HistogramValue, Start, end};
 pub use families::WriteFamilies;
+#[cfg(feature = "testing")]
 pub use instruments::write_instruments;
 pub use rendered::Rendered;

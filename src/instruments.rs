@@ -6,15 +6,19 @@
 //! is seen as an increase.
 
 use crate::names::Label as _;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use strum::VariantArray as _;
 
 use prometheus::core::Collector;
 use prometheus::proto::{Metric, MetricFamily};
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::catalog::{self as c, FamilySpec};
+use crate::clock::Moment;
 use crate::names::{Operation, Source, Vendor};
+use crate::native_histogram::NativeBuckets;
 use crate::upstream::{Observe, Reason};
 
 /// What HTTP requests are for.
@@ -146,6 +150,34 @@ impl ProcessInstruments {
     }
 }
 
+/// How long requests took, in seconds. The `prometheus` crate's histograms have no native buckets, and both kinds must show
+/// the same requests.
+#[derive(Clone, Debug)]
+pub struct Durations {
+    /// Upper bound and requests up to it.
+    pub buckets: [(f64, u64); REQUEST_BOUNDS.len()],
+    /// All of them.
+    pub native: NativeBuckets,
+    /// Their sum.
+    pub sum: f64,
+}
+
+impl Default for Durations {
+    fn default() -> Durations {
+        Durations { buckets: REQUEST_BOUNDS.map(|bound| (bound, 0)), native: NativeBuckets::default(), sum: 0.0 }
+    }
+}
+
+impl Durations {
+    fn observe(&mut self, seconds: f64) {
+        for (_, requests) in self.buckets.iter_mut().filter(|(bound, _)| seconds <= *bound) {
+            *requests += 1;
+        }
+        self.native.observe(seconds);
+        self.sum += seconds;
+    }
+}
+
 /// The instruments of one account of a vendor.
 #[derive(Debug)]
 pub struct AccountInstruments {
@@ -153,9 +185,12 @@ pub struct AccountInstruments {
     pub account: String,
     /// Whose account it is.
     pub vendor: Vendor,
+    /// Since when they count.
+    pub started: Moment,
     registry: Registry,
     requests: IntCounterVec,
-    durations: HistogramVec,
+    /// By operation.
+    durations: Mutex<BTreeMap<&'static str, Durations>>,
     polls: IntCounterVec,
     failures: IntCounterVec,
 }
@@ -163,16 +198,20 @@ pub struct AccountInstruments {
 impl AccountInstruments {
     /// For the sources that will be polled.
     #[must_use]
-    pub fn new(account: &str, vendor: Vendor, sources: impl IntoIterator<Item = Source>) -> AccountInstruments {
+    pub fn new(
+        account: &str,
+        vendor: Vendor,
+        sources: impl IntoIterator<Item = Source>,
+        started: Moment,
+    ) -> AccountInstruments {
         let registry = Registry::new();
         let counter = |spec: &FamilySpec| registered(&registry, IntCounterVec::new(opts(spec), spec.labels));
-        let durations = HistogramOpts::from(opts(&c::VENDOR_REQUEST_DURATION)).buckets(REQUEST_BOUNDS.to_vec());
-        let durations = HistogramVec::new(durations, c::VENDOR_REQUEST_DURATION.labels);
         let instruments = AccountInstruments {
             account: account.to_owned(),
             vendor,
+            started,
             requests: counter(&c::VENDOR_REQUESTS),
-            durations: registered(&registry, durations),
+            durations: Mutex::default(),
             polls: counter(&c::SOURCE_POLLS),
             failures: counter(&c::SOURCE_FAILURES),
             registry,
@@ -182,7 +221,7 @@ impl AccountInstruments {
             for code in EXPECTED_CODES {
                 instruments.requests.with_label_values(&[account, vendor.name, operation, code]);
             }
-            instruments.durations.with_label_values(&[account, vendor.name, operation]);
+            instruments.lock().entry(operation).or_default();
             instruments.polls.with_label_values(&[account, vendor.name, source.name]);
             for reason in Reason::VARIANTS.iter().copied() {
                 instruments.failure(source, reason);
@@ -206,7 +245,18 @@ impl AccountInstruments {
     /// Requests so far to an endpoint, answered or not.
     #[must_use]
     pub fn requests(&self, operation: Operation) -> u64 {
-        self.durations.with_label_values(&[&self.account, self.vendor.name, operation.name]).get_sample_count()
+        self.lock().get(operation.name).map_or(0, |durations| durations.native.count())
+    }
+
+    /// How long requests took, by operation.
+    #[must_use]
+    pub fn durations(&self) -> BTreeMap<&'static str, Durations> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Durations>> {
+        // A panic while it was held left whole counts.
+        self.durations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The families as they stand.
@@ -221,7 +271,7 @@ impl Observe for AccountInstruments {
         let code = code.map_or_else(|| NO_ANSWER.to_owned(), |code| code.to_string());
         let (vendor, operation) = (self.vendor.name, operation.name);
         self.requests.with_label_values(&[self.account.as_str(), vendor, operation, &code]).inc();
-        self.durations.with_label_values(&[&self.account, vendor, operation]).observe(took.as_secs_f64());
+        self.lock().entry(operation).or_default().observe(took.as_secs_f64());
     }
 }
 

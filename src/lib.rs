@@ -9,14 +9,14 @@
 //!  counting     the counters' rule, label limits, zero starts    pure: no I/O, no clock
 //!  store        what must survive a restart                      the only home of SQLite
 //!  snapshot     last good values and their age, by account
-//!  exposition   families and text, when scraped                  facts from snapshots, instruments from registries
+//!  exposition   families, text, protobuf, when scraped           facts from snapshots, instruments from registries
 //!  poll         when to fetch; one task per source
 //!  batchdata    the wallet: balance, consumption, cards
 //!  rightfoot    the balance checks: batches, webhook
 //!  http         axum                                             never calls a vendor, waits for one at `/-/poll` only
 //! ```
 //!
-//! Beside the flow: `money`, `printable` (text for terminals), `clock`, `names`, `config`, `telemetry`, `catalog` (metric
+//! Beside the flow: `money`, `native_histogram` (exponential buckets), `printable` (text for terminals), `clock`, `names`, `config`, `telemetry`, `catalog` (metric
 //! families), `instruments` (what this process did, counted with the `prometheus` crate), `integration` (what a vendor's
 //! folder offers), `app` (the list of vendors, wiring, shutdown).
 #![warn(clippy::too_many_lines)]
@@ -29,6 +29,7 @@
 cfg_if::cfg_if! {
     if #[cfg(feature = "testing")] {
         pub mod money;
+        pub mod native_histogram;
         pub mod printable;
         pub mod clock;
         pub mod names;
@@ -51,6 +52,7 @@ cfg_if::cfg_if! {
     } else {
         // Only what `main` uses is public, so that what nothing but a test uses shows as dead code.
         mod money;
+        mod native_histogram;
         pub mod printable;
         mod clock;
         mod names;

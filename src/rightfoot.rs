@@ -51,6 +51,8 @@ pub const BATCHES: Source = Source {
 pub const SCHEMA_1: &str = include_str!("rightfoot/migrations/1.sql");
 /// Changes of version 2 of the storage.
 pub const SCHEMA_2: &str = include_str!("rightfoot/migrations/2.sql");
+/// Changes of version 5 of the storage.
+pub const SCHEMA_5: &str = include_str!("rightfoot/migrations/5.sql");
 
 /// What the rest of the program knows of this vendor.
 pub const INTEGRATION: Integration = Integration {

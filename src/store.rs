@@ -32,7 +32,7 @@ use open::OpenFile;
 pub use fault::StorageFault;
 #[cfg(feature = "testing")]
 pub use fault::StorageFaultKind;
-pub use migrations::{SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, Schema};
+pub use migrations::{SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, Schema};
 #[cfg(feature = "testing")]
 pub use open::FILE_NAME;
 pub use open::OpenError;
@@ -96,8 +96,11 @@ pub struct Success {
     pub answer: Option<String>,
 }
 
-/// A new series: its key, when it was created, and whether it shows its value. Written in the same transaction as that.
-pub type NewSeries = (String, DateTime<Utc>, bool);
+/// A new series: its key, from when on it counts, and whether it shows its value. Written in the same transaction as that.
+pub type NewSeries = (String, Option<Moment>, bool);
+
+/// A series of the previous run: its key, from when on it counts, and whether it showed its value.
+pub type StoredSeries = (String, Option<DateTime<Utc>>, bool);
 
 /// Prepared statements that are kept: all that polls run.
 const STATEMENTS: usize = 64;

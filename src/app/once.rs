@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::build::App;
 use super::{AppError, Config, Dependencies};
-use crate::exposition::Format;
 use crate::names::Operation;
 use crate::snapshot::BUDGETS;
 use crate::upstream::RequestError;
@@ -49,7 +48,7 @@ async fn poll_all(app: &mut App, begins: impl Fn(Operation)) -> Vec<Outcome> {
 pub async fn dump(config: &Config, dependencies: &Dependencies) -> Result<(String, bool), AppError> {
     let mut app = App::build(&in_memory(config), dependencies)?;
     let outcomes = poll_all(&mut app, |_| ()).await;
-    Ok((app.exposition.to_text(Format::Text), outcomes.iter().all(|outcome| outcome.result.is_ok())))
+    Ok((app.exposition.to_text(), outcomes.iter().all(|outcome| outcome.result.is_ok())))
 }
 
 /// The same configuration with nothing that waits between two looks.

@@ -21,7 +21,6 @@ use super::{AppError, Config, Dependencies};
 use crate::clock::SharedClock;
 use crate::exposition::{Exposition, Format, Rendered};
 use crate::http::{ConnectionLimits, Options, Server, Site, Web, WebhookOptions, WebhookServer};
-use crate::instruments::AccountInstruments;
 use crate::poll::attempts::PollOutcome;
 use crate::snapshot::{AccountError, Gate, GateQuestion, SnapshotCell, Status};
 
@@ -94,8 +93,8 @@ impl Site for Shown {
         names
     }
 
-    fn accounts(&self) -> Vec<Arc<AccountInstruments>> {
-        self.exposition.accounts()
+    fn gathered(&self, format: Format) -> Vec<u8> {
+        self.exposition.gathered(format)
     }
 
     fn status(&self) -> Status {

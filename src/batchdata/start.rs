@@ -32,7 +32,7 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
     let client = Client::new(settings, enabled(CONSUMPTION));
     let client = Arc::new(client.map_err(|source| StartError::Client { variable: "BATCHDATA_BASE_URL", source })?);
     if enabled(CONSUMPTION) {
-        builder.create_series(&storage, ConsumptionPoller::known_series())?;
+        builder.create_series(&storage, CONSUMPTION, ConsumptionPoller::known_series())?;
     }
     let reconciliation = reconciliation(&storage, builder, enabled(BALANCE) && enabled(CONSUMPTION))?;
     let mut wallet = WalletView {

@@ -4,6 +4,7 @@
 //! Invariant: what is kept is served only while the snapshot is the same, nothing in it has ended (an age, the vendor's
 //! midnight) and the wall clock was not set; that is checked by each scrape, so no timer renders.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::encode::{Encoder, Format, end};
@@ -12,7 +13,7 @@ use super::instruments::write_instruments;
 use super::process;
 use super::rendered::Rendered;
 use crate::clock::{BootTime, Moment, SharedClock};
-use crate::instruments::{AccountInstruments, ProcessInstruments};
+use crate::instruments::ProcessInstruments;
 use crate::snapshot::{Snapshot, SnapshotCell};
 
 /// Renders the current snapshot.
@@ -28,8 +29,7 @@ struct Kept {
     snapshot: Arc<Snapshot>,
     at: Moment,
     expires: Option<BootTime>,
-    text: Option<Arc<Rendered>>,
-    openmetrics: Option<Arc<Rendered>>,
+    rendered: BTreeMap<Format, Arc<Rendered>>,
 }
 
 impl Exposition {
@@ -55,12 +55,8 @@ impl Exposition {
             Some(kept) if kept.holds(&snapshot, now) => kept,
             stale => stale.insert(Kept::new(snapshot, now)),
         };
-        let Kept { snapshot, text, openmetrics, .. } = kept;
-        let slot = match format {
-            Format::Text => text,
-            Format::OpenMetrics => openmetrics,
-        };
-        let rendered = slot.get_or_insert_with(|| {
+        let Kept { snapshot, rendered, .. } = kept;
+        let rendered = rendered.entry(format).or_insert_with(|| {
             let mut out = Encoder::new(format);
             self.write_accounts(&mut out, snapshot, now);
             families::write_exporter(&mut out, snapshot, now);
@@ -88,36 +84,52 @@ impl Exposition {
         let mut part = Snapshot::clone(&snapshot);
         part.accounts.retain(|account| names.contains(&account.name()));
         let instruments: Vec<_> = part.accounts.iter().map(|view| Arc::clone(&view.instruments)).collect();
-        let process = names.contains(&"").then_some(&*self.process);
+        let process = names.contains(&"").then_some((&*self.process, snapshot.started_at));
         let mut out = Encoder::new(format);
         self.write_accounts(&mut out, &part, now);
         if process.is_some() {
             families::write_exporter(&mut out, &part, now);
-            process::write(&mut out);
+            process::write(&mut out, snapshot.started_at.by_clock_of(now));
         }
-        write_instruments(&mut out, process, &instruments);
+        write_instruments(&mut out, process, &instruments, now);
         Some(out.into_bytes())
     }
 
-    /// The instruments of all accounts.
+    /// What changes from one scrape to the next, and the end of the exposition.
     #[must_use]
-    pub fn accounts(&self) -> Vec<Arc<AccountInstruments>> {
-        self.cell.current().accounts.iter().map(|view| Arc::clone(&view.instruments)).collect()
+    pub fn gathered(&self, format: Format) -> Vec<u8> {
+        let mut out = Encoder::new(format);
+        let (snapshot, now) = (self.cell.current(), self.clock.moment());
+        self.write_instruments(&mut out, &snapshot, now);
+        process::write(&mut out, snapshot.started_at.by_clock_of(now));
+        let mut last = out.into_bytes();
+        last.extend_from_slice(end(format).as_bytes());
+        last
+    }
+
+    fn write_instruments(&self, out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
+        let accounts: Vec<_> = snapshot.accounts.iter().map(|view| Arc::clone(&view.instruments)).collect();
+        write_instruments(out, Some((&self.process, snapshot.started_at)), &accounts, now);
     }
 
     /// Everything but what belongs to the process itself and its server.
     #[must_use]
-    pub fn to_text(&self, format: Format) -> String {
+    pub fn to_bytes(&self, format: Format) -> Vec<u8> {
         let mut out = Encoder::new(format);
-        write_instruments(&mut out, Some(&self.process), &self.accounts());
-        let parts = [self.rendered(format).plain(), &out.into_bytes(), end(format).as_bytes()].concat();
-        String::from_utf8_lossy(&parts).into_owned()
+        self.write_instruments(&mut out, &self.cell.current(), self.clock.moment());
+        [self.rendered(format).plain(), &out.into_bytes(), end(format).as_bytes()].concat()
+    }
+
+    /// The same as text 0.0.4.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        String::from_utf8_lossy(&self.to_bytes(Format::Text)).into_owned()
     }
 }
 
 impl Kept {
     fn new(snapshot: Arc<Snapshot>, at: Moment) -> Kept {
-        Kept { expires: snapshot.expires(at.boot), snapshot, at, text: None, openmetrics: None }
+        Kept { expires: snapshot.expires(at.boot), snapshot, at, rendered: BTreeMap::new() }
     }
 
     fn holds(&self, snapshot: &Arc<Snapshot>, now: Moment) -> bool {

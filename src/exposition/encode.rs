@@ -1,8 +1,9 @@
-//! Samples to exposition text.
+//! Samples to an exposition.
 //!
-//! Flows in: families and their samples, pushed one by one. Flows out: text 0.0.4 or OpenMetrics 1.0.0. Invariants: a
-//! sample's line is the same bytes in both formats; HELP and TYPE are written only before a sample; a value that is not
-//! finite is dropped (unknown is absent); a family, and a label set within it, is written once.
+//! Flows in: families and their samples, pushed one by one. Flows out: text 0.0.4, OpenMetrics 1.0.0 or protobuf.
+//! Invariants: a sample's line is the same bytes in both texts, and its value in protobuf is the number that the text
+//! reads as; HELP and TYPE are written only before a sample; a value that is not finite is dropped (unknown is absent);
+//! a family, and a label set within it, is written once.
 
 #[cfg(debug_assertions)]
 use std::collections::HashSet;
@@ -11,23 +12,27 @@ use std::io::Write as _;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
+use super::protobuf::Messages;
 use crate::catalog::{FamilySpec, MetricType};
 use crate::money::Usd;
+use crate::native_histogram::NativeBuckets;
 
 /// An exposition format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Format {
     /// Prometheus text, version 0.0.4.
     Text,
     /// OpenMetrics text, version 1.0.0.
     OpenMetrics,
+    /// Messages `io.prometheus.client.MetricFamily`, each after its length.
+    Protobuf,
 }
 
 /// The end of an exposition.
 #[must_use]
 pub const fn end(format: Format) -> &'static str {
     match format {
-        Format::Text => "",
+        Format::Text | Format::Protobuf => "",
         Format::OpenMetrics => "# EOF\n",
     }
 }
@@ -40,6 +45,12 @@ pub trait Value: Copy {
     }
     /// Writes its shortest decimal form that reads back as the same value.
     fn write(self, out: &mut Vec<u8>);
+    /// The number that the written form reads as.
+    fn number(self) -> f64 {
+        let mut written = Vec::new();
+        self.write(&mut written);
+        std::str::from_utf8(&written).ok().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
+    }
 }
 
 // Writing to a vector cannot fail, so the results below are dropped.
@@ -51,6 +62,10 @@ impl Value for f64 {
     fn write(self, out: &mut Vec<u8>) {
         let plain = self == 0.0 || (1e-7..1e17).contains(&self.abs());
         let _ = if plain { write!(out, "{self}") } else { write!(out, "{self:e}") };
+    }
+
+    fn number(self) -> f64 {
+        self
     }
 }
 
@@ -88,13 +103,21 @@ pub struct HistogramValue<'a, S> {
     pub count: u64,
     /// Sum of the observations.
     pub sum: S,
+    /// The same observations in native buckets, which are shown in protobuf only.
+    pub native: Option<&'a NativeBuckets>,
+    /// From when on it counts, if that can be told.
+    pub start: Start,
 }
 
-/// Takes samples, gives text.
+/// From when on a counter or a histogram counts. It is shown in protobuf only.
+pub type Start = Option<DateTime<Utc>>;
+
+/// Takes samples, gives an exposition.
 #[derive(Debug)]
 pub struct Encoder {
     format: Format,
     out: Vec<u8>,
+    messages: Messages,
     #[cfg(debug_assertions)]
     names: HashSet<&'static str>,
 }
@@ -106,6 +129,7 @@ impl Encoder {
         Encoder {
             format,
             out: Vec::new(),
+            messages: Messages::default(),
             #[cfg(debug_assertions)]
             names: HashSet::new(),
         }
@@ -133,9 +157,10 @@ impl Encoder {
         }
     }
 
-    /// The text so far, without the end that [`end`] gives.
+    /// The exposition so far, without the end that [`end`] gives.
     #[must_use]
-    pub fn into_bytes(self) -> Vec<u8> {
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        self.messages.end(&mut self.out);
         self.out
     }
 
@@ -150,6 +175,7 @@ impl Encoder {
         let (name, help) = match self.format {
             Format::Text => (spec.name, help),
             Format::OpenMetrics => (spec.openmetrics_name(), help.replace('"', "\\\"")),
+            Format::Protobuf => return self.messages.begin(spec, &mut self.out),
         };
         self.put(&["# HELP ", name, " ", &help, "\n# TYPE ", name, " ", spec.kind.word(), "\n"]);
     }
@@ -174,6 +200,14 @@ impl Encoder {
         value.write(&mut self.out);
         self.out.push(b'\n');
     }
+
+    fn sample(&mut self, name: &str, labels: &[&str], values: &[&str], value: impl Value) {
+        if self.format == Format::Protobuf {
+            return self.messages.gauge(labels, values, value.number());
+        }
+        self.labels([name, ""], labels, values, None);
+        self.value(value);
+    }
 }
 
 /// Takes the samples of one family.
@@ -187,29 +221,38 @@ pub struct Family<'a> {
 }
 
 impl Family<'_> {
-    /// One sample. `values` are the label values in the family's order. A value that is not finite is dropped, because
-    /// unknown is absent.
+    /// One sample of a gauge. `values` are the label values in the family's order. A value that is not finite is dropped,
+    /// because unknown is absent.
     pub fn sample(&mut self, values: &[&str], value: impl Value) {
-        if self.begin(values, self.spec.kind != MetricType::Histogram && value.is_known()) {
-            self.encoder.labels([self.spec.name, ""], self.spec.labels, values, None);
-            self.encoder.value(value);
+        if self.begin(values, self.spec.kind == MetricType::Gauge && value.is_known()) {
+            self.encoder.sample(self.spec.name, self.spec.labels, values, value);
         }
     }
 
-    /// One sample with labels of its own beside the family's.
+    /// One sample of a counter.
+    pub fn counter(&mut self, values: &[&str], (value, start): (impl Value, Start)) {
+        if !self.begin(values, self.spec.kind == MetricType::Counter && value.is_known()) {
+            return;
+        }
+        if self.encoder.format == Format::Protobuf {
+            return self.encoder.messages.counter(self.spec.labels, values, value.number(), start);
+        }
+        self.encoder.sample(self.spec.name, self.spec.labels, values, value);
+    }
+
+    /// One sample of a gauge with labels of its own beside the family's.
     pub fn sample_with<'a>(
         &mut self,
         own: &[&str],
         more: impl IntoIterator<Item = (&'a String, &'a String)>,
         value: impl Value,
     ) {
-        if self.begin(own, self.spec.kind != MetricType::Histogram && value.is_known()) {
+        if self.begin(own, self.spec.kind == MetricType::Gauge && value.is_known()) {
             let (more, mut values): (Vec<&str>, Vec<&str>) =
                 more.into_iter().map(|(name, value)| (name.as_str(), value.as_str())).unzip();
             values.splice(..0, own.iter().copied());
             let labels: Vec<&str> = self.spec.labels.iter().copied().chain(more).collect();
-            self.encoder.labels([self.spec.name, ""], &labels, &values, None);
-            self.encoder.value(value);
+            self.encoder.sample(self.spec.name, &labels, &values, value);
         }
     }
 
@@ -219,6 +262,9 @@ impl Family<'_> {
             return;
         }
         let (name, labels) = (self.spec.name, self.spec.labels);
+        if self.encoder.format == Format::Protobuf {
+            return self.encoder.messages.histogram(labels, values, value);
+        }
         for (bound, count) in value.buckets {
             // Always as a float (`100.0`), in both formats, so that both make the same series.
             self.encoder.labels([name, "_bucket"], labels, values, Some(&format!("{bound:?}")));

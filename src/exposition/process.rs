@@ -7,8 +7,10 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
+
 use super::encode::Encoder;
-use crate::catalog::{self as c, FamilySpec};
+use crate::catalog::{self as c, FamilySpec, MetricType};
 
 /// How long what was read is served.
 const KEPT: Duration = Duration::from_secs(1);
@@ -17,8 +19,8 @@ type Values = [(&'static FamilySpec, Option<f64>); 7];
 
 static READ: Mutex<Option<(Instant, Values)>> = Mutex::new(None);
 
-/// Writes the families.
-pub fn write(out: &mut Encoder) {
+/// Writes the families of a process that started then.
+pub fn write(out: &mut Encoder, started: DateTime<Utc>) {
     let now = tokio::time::Instant::now().into_std();
     // A panic while this lock was held left the old values, which is fine.
     let mut kept = READ.lock().unwrap_or_else(PoisonError::into_inner);
@@ -27,7 +29,11 @@ pub fn write(out: &mut Encoder) {
         _ => kept.insert((now, read())).1,
     };
     for (spec, value) in values {
-        out.family(spec).sample(&[], value.unwrap_or(f64::NAN));
+        let (mut family, value) = (out.family(spec), value.unwrap_or(f64::NAN));
+        match spec.kind {
+            MetricType::Counter => family.counter(&[], (value, Some(started))),
+            _ => family.sample(&[], value),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A rendered exposition and the answers made of it.
 //!
-//! Flows in: the text of what changes seldom; a short end for each answer. Flows out: an answer's body in two parts.
+//! Flows in: what changes seldom, in one format; a short end for each answer. Flows out: an answer's body in two parts.
 //! Invariants: the first part is compressed once, when it is first wanted; a gzip answer is one member, because there
 //! are clients (curl for one) that stop after the first.
 
@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use flate2::{Compress, Compression, Crc, FlushCompress};
 
-/// Text that is kept between answers.
+/// What is kept between answers.
 #[derive(Debug)]
 pub struct Rendered {
     plain: Bytes,
@@ -51,13 +51,13 @@ fn deflate(state: &mut Compress, plain: &[u8], flush: FlushCompress, mut out: Ve
 }
 
 impl Rendered {
-    /// Keeps the text of an exposition without its end.
+    /// Keeps an exposition without its end.
     #[must_use]
     pub fn new(plain: Vec<u8>) -> Rendered {
         Rendered { plain: plain.into(), deflated: OnceLock::new() }
     }
 
-    /// The text.
+    /// What is kept, as it is.
     #[must_use]
     pub fn plain(&self) -> &[u8] {
         &self.plain

@@ -12,12 +12,17 @@ pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The content type of OpenMetrics 1.0.0.
 pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// The content type of protobuf.
+pub const PROTOBUF: &str =
+    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+
 /// The content type of a format.
 #[must_use]
 pub fn content_type(format: Format) -> HeaderValue {
     HeaderValue::from_static(match format {
         Format::Text => TEXT,
         Format::OpenMetrics => OPENMETRICS,
+        Format::Protobuf => PROTOBUF,
     })
 }
 
@@ -26,6 +31,12 @@ struct Element<'a> {
     value: &'a str,
     parameters: Vec<(&'a str, &'a str)>,
     weight: u16,
+}
+
+impl<'a> Element<'a> {
+    fn parameter(&self, name: &str) -> Option<&'a str> {
+        self.parameters.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+    }
 }
 
 /// The elements of all headers of one name. Values that are not text are skipped.
@@ -86,21 +97,26 @@ fn thousandths(text: &str) -> Option<u16> {
     }
 }
 
-/// The format for these headers: OpenMetrics if its weight is above that of text, else text 0.0.4.
+/// The format for these headers: the one of the highest weight, and text 0.0.4 where none is wanted.
 ///
-/// Of the ranges that match a format the most exact one gives the weight. Parameters other than `version` are
-/// ignored, as what they mean (such as `escaping`) makes no difference to names like ours. Equal weights go to
-/// whichever was named first, and to text where neither was named exactly. OpenMetrics has to be named, unless text is
-/// refused.
+/// Of the ranges that match a format the most exact one gives the weight. Parameters other than `version`, and for
+/// protobuf `proto` and `encoding`, are ignored, as what they mean (such as `escaping`) makes no difference to names like
+/// ours. Equal weights go to whichever was named first, and to text where neither was named exactly. OpenMetrics has to be
+/// named, unless text is refused; protobuf has to be named with its message and its encoding, as a range may come from
+/// somebody who cannot read it.
 #[must_use]
 pub fn format(headers: &HeaderMap) -> Format {
-    let (mut text, mut openmetrics) = (Weighed::default(), Weighed::default());
+    let (mut text, mut openmetrics, mut protobuf) = (Weighed::default(), Weighed::default(), Weighed::default());
     for (place, element) in elements(headers, &ACCEPT).iter().enumerate() {
         let Some((kind, subtype)) = element.value.split_once('/') else { continue };
         let is = |wanted: (&str, &str)| kind.eq_ignore_ascii_case(wanted.0) && subtype.eq_ignore_ascii_case(wanted.1);
-        let version = element.parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("version"));
-        let version = version.map(|(_, version)| *version);
-        if is(("application", "openmetrics-text")) {
+        let version = element.parameter("version");
+        if is(("application", "vnd.google.protobuf")) {
+            let message = element.parameter("proto") == Some("io.prometheus.client.MetricFamily");
+            if message && element.parameter("encoding") == Some("delimited") {
+                protobuf.take(4, element.weight, place);
+            }
+        } else if is(("application", "openmetrics-text")) {
             match version {
                 Some("1.0.0") => openmetrics.take(4, element.weight, place),
                 None => openmetrics.take(3, element.weight, place),
@@ -123,9 +139,11 @@ pub fn format(headers: &HeaderMap) -> Format {
     }
     // Who refuses text takes whatever else fits.
     let named = openmetrics.exactness > 2 || (text.exactness > 1 && text.weight == 0);
-    let preferred = openmetrics.weight > text.weight
-        || (openmetrics.weight == text.weight && named && openmetrics.place < text.place);
-    if preferred && named && openmetrics.weight > 0 { Format::OpenMetrics } else { Format::Text }
+    let (best, format) = match named && openmetrics.is_before(&text) {
+        true => (openmetrics, Format::OpenMetrics),
+        false => (text, Format::Text),
+    };
+    if protobuf.is_before(&best) { Format::Protobuf } else { format }
 }
 
 #[derive(Default)]
@@ -140,6 +158,11 @@ impl Weighed {
         if exactness > self.exactness || (exactness == self.exactness && weight > self.weight) {
             *self = Weighed { exactness, weight, place };
         }
+    }
+
+    /// Whether it is wanted more than another, or as much and sooner.
+    fn is_before(&self, other: &Weighed) -> bool {
+        self.weight > 0 && (self.weight > other.weight || (self.weight == other.weight && self.place < other.place))
     }
 }
 

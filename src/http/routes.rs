@@ -32,7 +32,7 @@ use super::site::Site;
 use super::web::{AuthOutcome, Web};
 use super::{document, gate, negotiate, page, poll_now};
 use crate::config::paths::{DOCUMENTATION, GATE, HEALTHY, PAGE, POLL, READY, RELOAD, RUNBOOKS, STATUS, TARGETS};
-use crate::exposition::{Encoder, Rendered, end, process, write_instruments};
+use crate::exposition::{Rendered, end};
 use crate::instruments::ProcessInstruments;
 
 /// Answers up to this size are sent in one piece.
@@ -42,7 +42,6 @@ const COPIED: usize = 256 * 1024;
 pub(super) struct Shared {
     pub(super) site: Arc<dyn Site>,
     options: Arc<Options>,
-    process: Arc<ProcessInstruments>,
     pub(super) shutdown: CancellationToken,
     reloading: Arc<tokio::sync::Mutex<()>>,
 }
@@ -82,8 +81,7 @@ pub(super) fn routes(
             _ => "other",
         }
     };
-    let shared =
-        Shared { site, options: Arc::new(options), process: Arc::clone(process), shutdown, reloading: Arc::default() };
+    let shared = Shared { site, options: Arc::new(options), shutdown, reloading: Arc::default() };
     let router = Router::new()
         .route(PAGE, get(page))
         .route(STATUS, get(async |State(shared): State<Shared>| Json(shared.site.status())))
@@ -135,12 +133,7 @@ async fn metrics(State(shared): State<Shared>, headers: HeaderMap, uri: Uri) -> 
     let accounts: Vec<String> =
         query.filter(|(name, _)| name == "account").map(|(_, value)| value.into_owned()).collect();
     let parts = if accounts.is_empty() {
-        let mut out = Encoder::new(format);
-        write_instruments(&mut out, Some(&shared.process), &shared.site.accounts());
-        process::write(&mut out);
-        let mut last = out.into_bytes();
-        last.extend_from_slice(end(format).as_bytes());
-        shared.site.rendered(format).body(gzip, last)
+        shared.site.rendered(format).body(gzip, shared.site.gathered(format))
     } else {
         let names: Vec<&str> = accounts.iter().map(String::as_str).collect();
         let Some(slice) = shared.site.slice(format, &names) else {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::exposition::{Format, Rendered};
-use crate::instruments::AccountInstruments;
 use crate::poll::attempts::PollOutcome;
 use crate::snapshot::{AccountError, Gate, GateQuestion, Status};
 
@@ -22,8 +21,8 @@ pub trait Site: Send + Sync + 'static {
     fn slice(&self, format: Format, names: &[&str]) -> Option<Vec<u8>>;
     /// The names of the accounts, each once, with the labels that their operators give them.
     fn account_names(&self) -> BTreeMap<String, BTreeMap<String, String>>;
-    /// The instruments of all accounts.
-    fn accounts(&self) -> Vec<Arc<AccountInstruments>>;
+    /// The families that do, and the end of the exposition.
+    fn gathered(&self, format: Format) -> Vec<u8>;
     /// The state of everything, at this moment.
     fn status(&self) -> Status;
     /// Whether an account has enough money, at this moment.

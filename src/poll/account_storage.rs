@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{BootTime, SharedClock};
-use crate::counting::zero_start::{SeriesKey, ZeroStarts};
+use crate::counting::zero_start::{self, SeriesKey, Start, ZeroStarts};
 use crate::instruments::{AccountInstruments, ProcessInstruments};
 use crate::names::{Source, Vendor};
 use crate::snapshot::{AccountView, SnapshotCell, SourceView};
@@ -72,7 +72,11 @@ impl AccountStorage {
     ) -> Result<AccountStorage, StoreError> {
         let (vendor, name) = (instruments.vendor, instruments.account.clone());
         let account = store.account(vendor, &name)?;
-        let zero_starts = ZeroStarts::restored(store.series(account)?, clock.boot());
+        let now = clock.moment();
+        // A time in the future is of a clock that was wrong: when the series started cannot be told.
+        let start = |start: Option<DateTime<Utc>>| Some(now.at_wall(start.filter(|start| *start <= now.wall)?));
+        let series = store.series(account)?.into_iter().map(|(key, started, shown)| (key, start(started), shown));
+        let zero_starts = ZeroStarts::restored(series, now.boot);
         Ok(AccountStorage {
             clock,
             cell,
@@ -223,13 +227,19 @@ impl AccountStorage {
         }
     }
 
-    /// Rows for those of `keys` that do not exist yet, to be written along with what they count. `at_once` if they may
-    /// have been served before, with a value: then a zero would be seen as a reset.
+    /// Rows for those of `keys`, counted by `source`, that do not exist yet, to be written along with what they count.
+    /// They start at the last success before. `at_once` if they may have been served since, with a value: then a zero, or
+    /// a later start, would be seen as a reset.
     #[must_use]
-    pub fn new_series(&self, keys: impl IntoIterator<Item = String>, at_once: bool) -> Vec<NewSeries> {
-        let (now, shown) = (self.clock.now(), at_once || self.zero_for.is_zero());
+    pub fn new_series(&self, source: Source, keys: impl IntoIterator<Item = String>, at_once: bool) -> Vec<NewSeries> {
+        let (now, shown) = (self.clock.moment(), at_once || self.zero_for.is_zero());
+        let polled = self.cell.current().source(&self.name, source).and_then(|view| view.last_success);
+        let start = match at_once {
+            true => polled,
+            false => Some(zero_start::start(polled.unwrap_or(now), now.boot)),
+        };
         let zero_starts = self.lock();
-        keys.into_iter().filter(|key| !zero_starts.knows(key)).map(|key| (key, now, shown)).collect()
+        keys.into_iter().filter(|key| !zero_starts.knows(key)).map(|key| (key, start, shown)).collect()
     }
 
     /// Rows have been written: their series exist from now on.
@@ -239,10 +249,10 @@ impl AccountStorage {
         }
         let mut zero_starts = self.lock();
         let now = self.clock.boot();
-        for (key, _, shown) in rows {
-            zero_starts.create(key, now);
+        for (key, start, shown) in rows {
+            zero_starts.create(key, *start, now);
             if *shown {
-                zero_starts.show(std::slice::from_ref(key));
+                zero_starts.show(&[(key.clone(), *start)]);
             }
         }
         let zero_starts = Arc::new(zero_starts.clone());
@@ -272,26 +282,25 @@ impl AccountStorage {
     }
 
     async fn show_due(&self) -> bool {
-        let keys = self.lock().due(self.clock.boot(), self.zero_for);
-        self.show(keys).await
+        let due = self.lock().due(self.clock.boot(), self.zero_for);
+        self.show(due).await
     }
 
     /// Shows the values of a group of new series now, because they may have been shown before. Returns whether that is durable.
     pub async fn show_now(&self, prefix: &str) -> bool {
-        let mut keys = self.lock().due(BootTime::from_nanos(i64::MAX), Duration::ZERO);
-        keys.retain(|key| key.starts_with(prefix));
-        keys.is_empty() || self.show(keys).await
+        let unshown = self.lock().unshown(prefix);
+        unshown.is_empty() || self.show(unshown).await
     }
 
-    async fn show(&self, keys: Vec<SeriesKey>) -> bool {
+    async fn show(&self, series: Vec<(SeriesKey, Start)>) -> bool {
         let account = self.account;
-        let rows = keys.clone();
+        let rows = series.clone();
         if self.work("zero starts", move |store| store.show(account, &rows)).await.is_none() {
             return false;
         }
         let zero_starts = {
             let mut zero_starts = self.lock();
-            zero_starts.show(&keys);
+            zero_starts.show(&series);
             Arc::new(zero_starts.clone())
         };
         self.publish(zero_starts);

@@ -167,7 +167,7 @@ impl<'a> Builder<'a> {
         account: &str,
         sources: impl IntoIterator<Item = Source>,
     ) -> Result<Arc<AccountStorage>, StartError> {
-        let instruments = Arc::new(AccountInstruments::new(account, vendor, sources));
+        let instruments = Arc::new(AccountInstruments::new(account, vendor, sources, self.dependencies.clock.moment()));
         let storage = Arc::new(AccountStorage::new(
             Arc::clone(&self.dependencies.clock),
             Arc::clone(&self.cell),
@@ -213,16 +213,17 @@ impl<'a> Builder<'a> {
         self.dependencies.report_lag
     }
 
-    /// Creates series that exist before anything is counted.
+    /// Creates series of a source that exist before anything is counted.
     ///
     /// # Errors
     /// If they cannot be written.
     pub fn create_series(
         &self,
         storage: &AccountStorage,
+        source: Source,
         keys: impl IntoIterator<Item = String>,
     ) -> Result<(), StartError> {
-        let rows = storage.new_series(keys, false);
+        let rows = storage.new_series(source, keys, false);
         self.store.create_series(storage.account, &rows)?;
         storage.created(&rows);
         Ok(())

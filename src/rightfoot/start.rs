@@ -19,7 +19,7 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
     let settings = builder.client_settings(&config.base_url, &config.key, config.requests_per_minute, &storage);
     let client = Client::new(settings);
     let client = Arc::new(client.map_err(|source| StartError::Client { variable: "RIGHTFOOT_BASE_URL", source })?);
-    builder.create_series(&storage, BatchesPoller::known_series())?;
+    builder.create_series(&storage, BATCHES, BatchesPoller::known_series())?;
     let wake = Wake::default();
     let (ids, file) = (config.batch_ids.clone(), config.batch_ids_file.clone());
     let batch_list = Arc::new(BatchList::new(Arc::clone(&storage), Arc::clone(&wake), ids, file));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::source::SourceView;
 use super::status::{AccountStatus, Details};
@@ -120,6 +120,13 @@ impl AccountView {
     #[must_use]
     pub fn is_counted(&self, source: Source) -> bool {
         self.source(source).is_none_or(|view| !view.stale_at_start)
+    }
+
+    /// What a series shows of its value, which is zero at first, and from when on it counts.
+    #[must_use]
+    pub fn shown<V: Default>(&self, key: &str, value: V, now: Moment) -> (V, Option<DateTime<Utc>>) {
+        let (value, start) = self.zero_starts.shown(key, value);
+        (value, start.map(|start| start.by_clock_of(now)))
     }
 
     /// The vendor's facts, if they are of this type.

@@ -35,9 +35,10 @@ pub const SCHEMA_1: &str = include_str!("migrations/1.sql");
 pub const SCHEMA_2: &str = include_str!("migrations/2.sql");
 /// Series and labels have the names of today, and no list of labels.
 pub const SCHEMA_3: &str = include_str!("migrations/3.sql");
-
 /// Accounts can be moved to another storage.
 pub const SCHEMA_4: &str = include_str!("migrations/4.sql");
+/// Series know from when on they count.
+pub const SCHEMA_5: &str = include_str!("migrations/5.sql");
 
 /// A copy that was kept at a migration is removed after this.
 const COPY_KEPT: TimeDelta = TimeDelta::days(30);

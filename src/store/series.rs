@@ -1,21 +1,25 @@
-//! Which counter series exist, and which show their value; which label values have a series of their own.
+//! Which counter series exist, from when on they count, and which show their value; which label values have a series of
+//! their own.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
 use super::sql::{Reader, Writer, values};
-use super::{AccountId, NewSeries, Store, StoreError};
+use super::{AccountId, NewSeries, Store, StoreError, StoredSeries};
+use crate::clock::Moment;
 
 impl Store {
-    /// The series of the previous run: key, and whether the series was shown.
+    /// The series of the previous run.
     ///
     /// # Errors
     /// If they cannot be read.
-    pub fn series(&self, account: AccountId) -> Result<Vec<(String, bool)>, StoreError> {
+    pub fn series(&self, account: AccountId) -> Result<Vec<StoredSeries>, StoreError> {
         self.read(|reader| {
-            let sql = "SELECT key, shown FROM series WHERE account = ?1";
-            reader.rows("series", sql, values![account], |row| Ok((row.text(0)?.to_owned(), row.flag(1)?)))
+            let sql = "SELECT key, started_at, shown FROM series WHERE account = ?1";
+            reader.rows("series", sql, values![account], |row| {
+                Ok((row.text(0)?.to_owned(), row.optional_time(1)?, row.flag(2)?))
+            })
         })
     }
 
@@ -27,14 +31,16 @@ impl Store {
         self.write_at_start(|writer| writer.add_series(account, new_series))
     }
 
-    /// Makes it durable that series show their values. They may be shown once this has returned.
+    /// Makes it durable that series show their values, and from when on they count. They may be shown once this has
+    /// returned.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn show(&self, account: AccountId, keys: &[String]) -> Result<(), StoreError> {
+    pub fn show(&self, account: AccountId, series: &[(String, Option<Moment>)]) -> Result<(), StoreError> {
         self.write(|writer| {
-            for key in keys {
-                writer.execute("UPDATE series SET shown = 1 WHERE account = ?1 AND key = ?2", values![account, key])?;
+            for (key, start) in series {
+                let sql = "UPDATE series SET shown = 1, started_at = ?3 WHERE account = ?1 AND key = ?2";
+                writer.execute(sql, values![account, key, start.map(|start| start.wall)])?;
             }
             Ok(())
         })
@@ -47,10 +53,10 @@ impl Writer<'_> {
     /// # Errors
     /// If they cannot be written.
     pub fn add_series(&self, account: AccountId, new_series: &[NewSeries]) -> Result<(), StoreError> {
-        for (key, at, shown) in new_series {
+        for (key, start, shown) in new_series {
             self.execute(
-                "INSERT INTO series (account, key, created_at, shown) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-                values![account, key, *at, *shown],
+                "INSERT INTO series (account, key, started_at, shown) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+                values![account, key, start.map(|start| start.wall), *shown],
             )?;
         }
         Ok(())

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use wallet_exporter::batchdata::{self, BALANCE, Balance, WalletView};
 use wallet_exporter::catalog::{FamilySpec, MetricType};
 use wallet_exporter::clock::{Clock as _, SystemClock};
-use wallet_exporter::exposition::{Encoder, Format, Rendered};
+use wallet_exporter::exposition::{Encoder, Format, Rendered, process};
 use wallet_exporter::http::{Options, Server, Site};
 use wallet_exporter::instruments::AccountInstruments;
 use wallet_exporter::money::Usd;
@@ -69,7 +69,7 @@ fn wallets() -> Snapshot {
     let now = SystemClock.moment();
     let mut snapshot = Snapshot::new(now, false);
     for number in 0..100 {
-        let instruments = AccountInstruments::new(&format!("team-{number}"), batchdata::VENDOR, [BALANCE]);
+        let instruments = AccountInstruments::new(&format!("team-{number}"), batchdata::VENDOR, [BALANCE], now);
         let balance = Balance { amount: Usd::from_cents(6_000), as_of: now.wall };
         let wallet = WalletView { balance: Some(balance), ..WalletView::default() };
         let mut account = AccountView::new(Arc::new(instruments), BTreeMap::new(), Arc::default(), wallet);
@@ -93,8 +93,10 @@ impl Site for Bench {
         Default::default()
     }
 
-    fn accounts(&self) -> Vec<Arc<AccountInstruments>> {
-        Vec::new()
+    fn gathered(&self, format: Format) -> Vec<u8> {
+        let (mut out, now) = (Encoder::new(format), SystemClock.moment());
+        process::write(&mut out, now.wall);
+        out.into_bytes()
     }
     fn status(&self) -> Status {
         Status {

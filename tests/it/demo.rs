@@ -8,7 +8,6 @@ use chrono::TimeDelta;
 use wallet_exporter::app::{Demo, DemoFlags, Dependencies, ScenarioName};
 use wallet_exporter::clock::{Clock as _, ManualClock};
 use wallet_exporter::config::Flags;
-use wallet_exporter::exposition::Format;
 use wallet_exporter::snapshot::SourceView;
 
 use crate::program::PATIENCE;
@@ -45,7 +44,7 @@ impl Running {
     }
 
     fn metrics(&self) -> String {
-        self.demo.running.exposition.to_text(Format::Text)
+        self.demo.running.exposition.to_text()
     }
 
     fn value(&self, series: &str) -> f64 {

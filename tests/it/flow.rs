@@ -10,6 +10,7 @@ use wallet_exporter::exposition::Format;
 use wallet_exporter::money::Usd;
 
 use crate::rig::Rig;
+use crate::serving::readers::{Said, read};
 
 async fn busy() -> Rig {
     let mut rig = Rig::new().await;
@@ -63,18 +64,23 @@ async fn the_exposition_is_as_it_was_approved() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn both_formats_carry_the_same_samples() {
+async fn every_format_carries_the_same_samples() {
     let mut rig = busy().await;
     rig.start().await;
     rig.first_polls().await;
     let exposition = rig.exposition();
-    let samples = |format| -> Vec<String> {
-        exposition.to_text(format).lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
-    };
-    assert_eq!(samples(Format::Text), samples(Format::OpenMetrics));
-    let known = |name: &str| app::families().any(|family| name.starts_with(family.name));
-    for sample in samples(Format::Text) {
-        assert!(known(&sample), "{sample} is in no family of the catalog");
+    let whole = |format| read(format, &exposition.to_bytes(format));
+    let slice = |format| read(format, &exposition.slice(format, &["default"]).unwrap());
+    for said in [&whole as &dyn Fn(Format) -> Said, &slice] {
+        let text = said(Format::Text);
+        assert!(text.samples.len() > 100, "{text:?}");
+        assert_eq!(text, said(Format::OpenMetrics));
+        assert_eq!(text, said(Format::Protobuf));
+        for (name, (kind, help)) in text.families {
+            let family = app::families().find(|family| family.name == name);
+            let family = family.unwrap_or_else(|| panic!("{name} is not in the catalog"));
+            assert_eq!((family.kind.word(), family.help), (kind.as_str(), help.as_str()));
+        }
     }
 }
 

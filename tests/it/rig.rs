@@ -17,7 +17,7 @@ use vendor_simulator::{Options, Simulator};
 use wallet_exporter::app::{AppError, Config, Dependencies, Running, SimulatorClock, check_online};
 use wallet_exporter::clock::{BootTime, Clock as _, ManualClock};
 use wallet_exporter::config::{ConfigErrors, Flags};
-use wallet_exporter::exposition::{Exposition, Format};
+use wallet_exporter::exposition::Exposition;
 use wallet_exporter::poll::account_storage::StorageWork;
 use wallet_exporter::snapshot::{Snapshot, SnapshotCell};
 use wallet_exporter::store::Store;
@@ -214,7 +214,7 @@ impl Rig {
 
     /// The exposition at this moment.
     pub fn metrics(&self) -> String {
-        self.running.as_ref().unwrap().exposition.to_text(Format::Text)
+        self.running.as_ref().unwrap().exposition.to_text()
     }
 
     /// The value of a series, written as in the exposition: `name{label="value",...}`.

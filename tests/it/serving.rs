@@ -2,10 +2,12 @@
 
 pub mod fixture;
 mod formats;
+mod generated;
 mod hostile;
 mod negotiation;
 mod page;
 pub mod prometheus;
+pub mod readers;
 mod routes;
 mod shutdown;
 pub mod tools;

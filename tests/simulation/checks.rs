@@ -58,6 +58,8 @@ pub struct Marks {
 #[derive(Default)]
 pub struct Checks {
     pub marks: Marks,
+    /// When each counter was last seen, and its value.
+    pub served: BTreeMap<String, (DateTime<Utc>, f64)>,
     pub sources: BTreeMap<&'static str, Source>,
     pub hash: u64,
     pub scrapes: u64,
@@ -199,7 +201,7 @@ impl Checks {
     #[expect(clippy::too_many_arguments, reason = "a scrape and all that is around it")]
     pub fn look(
         &mut self,
-        text: &str,
+        (text, messages): (&str, &[u8]),
         status: &str,
         plan: &Plan,
         network: &Network,
@@ -228,6 +230,7 @@ impl Checks {
         self.follow(&seen);
         self.base_lines(&seen);
         self.counters(&seen, &before)?;
+        self.starts(messages, &seen)?;
         self.amounts(&seen)?;
         self.cards(&seen)?;
         self.batches(&seen)?;

@@ -57,11 +57,12 @@ impl Life {
         Ok(Life { cell, store, exposition, supervisor, ended, clock: clock.clone(), stop })
     }
 
-    /// The exposition and the status page's data.
-    pub fn look(&self) -> (String, String) {
+    /// The exposition as text, what the ledger has of it as protobuf, and the status page's data.
+    pub fn look(&self) -> (String, Vec<u8>, String) {
         let now = self.clock.moment();
         let snapshot = self.cell.current();
-        (self.exposition.to_text(Format::Text), serde_json::to_string(&snapshot.status(now)).unwrap())
+        let messages = self.exposition.rendered(Format::Protobuf).plain().to_vec();
+        (self.exposition.to_text(), messages, serde_json::to_string(&snapshot.status(now)).unwrap())
     }
 
     pub fn inbox(&self) -> Arc<dyn WebhookSink> {

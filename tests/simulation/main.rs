@@ -23,6 +23,7 @@ mod network;
 mod oracle;
 mod plan;
 mod polled;
+mod starts;
 mod tallies;
 mod text;
 mod trace;

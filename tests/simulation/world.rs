@@ -266,10 +266,10 @@ impl World {
         if let Some(ended) = life.ended() {
             return Err(ended);
         }
-        let (text, status) = life.look();
+        let (text, messages, status) = life.look();
         self.answered(&text)?;
         let fault = self.storage_fault;
-        self.checks.look(&text, &status, &self.plan, &self.network, &self.clock, &self.directory, fault)
+        self.checks.look((&text, &messages), &status, &self.plan, &self.network, &self.clock, &self.directory, fault)
     }
 
     pub fn start_life(&mut self) -> Result<(), String> {

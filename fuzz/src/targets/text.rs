@@ -15,10 +15,12 @@ fn headers<'t>(name: &HeaderName, values: impl IntoIterator<Item = &'t [u8]>) ->
     values.map(|value| (name.clone(), value)).collect()
 }
 
-/// An element of a header without quotes: its value in lower case, its version, whether its weight is above 0.
+/// An element of a header without quotes: its value in lower case, its version, whether it names delimited messages of
+/// families, whether its weight is above 0.
 struct Element {
     value: String,
     version: Option<String>,
+    delimited: bool,
     wanted: bool,
 }
 
@@ -31,8 +33,11 @@ fn element(text: &str) -> Element {
     // A weight has one digit, and at most three decimals.
     let is_weight = weight.len() <= 5 && matches!(weight.as_bytes(), [b'0' | b'1'] | [b'0' | b'1', b'.', ..]);
     let weight = if is_weight { weight.parse::<f64>().unwrap_or(0.0) } else { 0.0 };
-    let version = pairs.iter().find(|(name, _)| name.trim() == "version").map(|(_, text)| text.trim().to_owned());
-    Element { value, version, wanted: weight > 0.0 && weight <= 1.0 }
+    let parameter =
+        |wanted| pairs.iter().find(|(name, _)| name.trim() == wanted).map(|(_, text)| text.trim().to_owned());
+    let delimited = parameter("proto").as_deref() == Some("io.prometheus.client.metricfamily")
+        && parameter("encoding").as_deref() == Some("delimited");
+    Element { value, version: parameter("version"), delimited, wanted: weight > 0.0 && weight <= 1.0 }
 }
 
 pub fn accept(input: &[u8]) -> Verdict {
@@ -64,8 +69,13 @@ pub fn accept(input: &[u8]) -> Verdict {
     let openmetrics = named("application/openmetrics-text", "1.0.0").or_else(|| range("application/*"));
     let openmetrics = openmetrics.or_else(|| range("*/*")).unwrap_or(false);
     let text = named("text/plain", "0.0.4").or_else(|| range("text/*"));
-    // Without a word about text it is the answer to whoever accepts neither.
-    let refused = if format == Format::OpenMetrics { !openmetrics } else { text == Some(false) && openmetrics };
+    let protobuf = |element: &Element| element.value == "application/vnd.google.protobuf" && element.delimited;
+    // Without a word about text it is the answer to whoever accepts none of them.
+    let refused = match format {
+        Format::Protobuf => !elements.iter().any(|element| element.wanted && protobuf(element)),
+        Format::OpenMetrics => !openmetrics,
+        Format::Text => text == Some(false) && openmetrics,
+    };
     hold(!refused, || format!("{format:?} has the weight 0"))?;
     hold(!gzip || any(&["gzip", "x-gzip", "*"]), || "gzip has the weight 0".to_owned())?;
     outcome

@@ -9,7 +9,6 @@ use crate::batchdata::{CARD_TRANSACTIONS as SOURCE, CardsView, WalletView};
 use crate::catalog::{ACCOUNT, counter, families, gauge};
 use crate::clock::Moment;
 use crate::exposition::Encoder;
-use crate::money::Usd;
 use crate::snapshot::{AccountView, Snapshot};
 
 const CARD_EVENT: &[&str] = &["account", "kind", "status", "card_brand"];
@@ -28,7 +27,7 @@ families! {
 
 /// Writes them.
 pub fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
-    counters(out, snapshot);
+    counters(out, snapshot, now);
     gauges(out, snapshot, now);
 }
 
@@ -36,35 +35,32 @@ fn cards(snapshot: &Snapshot) -> impl Iterator<Item = (&AccountView, &CardsView)
     snapshot.with_facts::<WalletView>().filter_map(|(account, wallet)| Some((account, wallet.cards.as_deref()?)))
 }
 
-fn counters(out: &mut Encoder, snapshot: &Snapshot) {
+fn counters(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     let counted = || cards(snapshot).filter(|(account, _)| account.is_counted(SOURCE));
-    let is_shown = |account: &AccountView, brand: &str| account.zero_starts.is_shown(&series_key(brand));
     let mut family = out.family(&CARD_TRANSACTIONS);
     for (account, view) in counted() {
         for ((kind, status, brand), counted) in &view.counted {
-            let events = if is_shown(account, brand) { counted.events } else { 0 };
-            family.sample(&[account.name(), kind.as_str(), status.as_str(), brand], events);
+            let events = account.shown(&series_key(brand), counted.events, now);
+            family.counter(&[account.name(), kind.as_str(), status.as_str(), brand], events);
         }
     }
     let mut family = out.family(&CARD_CREDITS);
     for (account, view) in counted() {
         for ((kind, status, brand), counted) in &view.counted {
-            let credits = if is_shown(account, brand) { counted.credits } else { Usd::ZERO };
-            family.sample(&[account.name(), kind.as_str(), status.as_str(), brand], credits);
+            let credits = account.shown(&series_key(brand), counted.credits, now);
+            family.counter(&[account.name(), kind.as_str(), status.as_str(), brand], credits);
         }
     }
     let mut family = out.family(&CARD_SALES_TAX);
     for (account, view) in counted() {
         for (brand, costs) in &view.costs {
-            let amount = if is_shown(account, brand) { costs.sales_tax } else { Usd::ZERO };
-            family.sample(&[account.name(), brand], amount);
+            family.counter(&[account.name(), brand], account.shown(&series_key(brand), costs.sales_tax, now));
         }
     }
     let mut family = out.family(&CARD_FEES);
     for (account, view) in counted() {
         for (brand, costs) in &view.costs {
-            let amount = if is_shown(account, brand) { costs.processing_fees } else { Usd::ZERO };
-            family.sample(&[account.name(), brand], amount);
+            family.counter(&[account.name(), brand], account.shown(&series_key(brand), costs.processing_fees, now));
         }
     }
 }

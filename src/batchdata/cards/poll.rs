@@ -172,7 +172,8 @@ impl CardsPoller {
             // The next start must not take the book for a young one.
             success.at = None;
         }
-        let new_series = self.storage.new_series(changes.costs.keys().map(|brand| series_key(brand)), self.stale);
+        let keys = changes.costs.keys().map(|brand| series_key(brand));
+        let new_series = self.storage.new_series(CARD_TRANSACTIONS, keys, self.stale);
         let changes = Arc::new(changes);
         let (written, latest, rows) = (Arc::clone(&changes), self.book.latest(Some(&changes)), new_series.clone());
         let kept = self

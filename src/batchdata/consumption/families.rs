@@ -11,8 +11,7 @@ use super::ledger::{Report, Series};
 use crate::batchdata::{BurnView, CONSUMPTION, ConsumptionView, WalletView};
 use crate::catalog::{ACCOUNT, counter, families, gauge};
 use crate::clock::{BootTime, Moment};
-use crate::counting::zero_start::ZeroStarts;
-use crate::exposition::Encoder;
+use crate::exposition::{Encoder, Start};
 use crate::money::Usd;
 use crate::snapshot::{AccountView, Snapshot};
 
@@ -44,24 +43,24 @@ families! {
 
 /// Writes them.
 pub fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
-    counters(out, snapshot);
+    counters(out, snapshot, now);
     periods(out, snapshot, now.boot);
     budgets(out, snapshot, now.boot);
     burn(out, snapshot, now);
 }
 
-/// What a counter shows: nothing until its zero start is over.
-fn shown(view: &ConsumptionView, zero_starts: &ZeroStarts) -> BTreeMap<Series, Usd> {
-    let value = |series: &Series, counted| if zero_starts.is_shown(&series.key()) { counted } else { Usd::ZERO };
-    view.counters.iter().map(|(series, counter)| (series.clone(), value(series, counter.counted))).collect()
-}
+type Shown = BTreeMap<Series, (Usd, Start)>;
 
-fn counters(out: &mut Encoder, snapshot: &Snapshot) {
+fn counters(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     let counted = snapshot.with_facts::<WalletView>().filter(|(account, _)| account.is_counted(CONSUMPTION));
-    let views: Vec<(&str, &ConsumptionView, BTreeMap<Series, Usd>)> = counted
+    let views: Vec<(&str, &ConsumptionView, Shown)> = counted
         .filter_map(|(account, wallet)| {
             let view = wallet.consumption.as_deref()?;
-            Some((account.name(), view, shown(view, &account.zero_starts)))
+            let shown = view
+                .counters
+                .iter()
+                .map(|(series, counter)| (series.clone(), account.shown(&series.key(), counter.counted, now)));
+            Some((account.name(), view, shown.collect()))
         })
         .collect();
     for (spec, report) in [
@@ -75,14 +74,14 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot) {
         for (account, _, shown) in &views {
             for (series, amount) in shown.iter().filter(|(series, _)| series.report() == report) {
                 match series.label() {
-                    "" => family.sample(&[account], *amount),
-                    label => family.sample(&[account, label], *amount),
+                    "" => family.counter(&[account], *amount),
+                    label => family.counter(&[account, label], *amount),
                 }
             }
         }
     }
-    let sum = |shown: &BTreeMap<Series, Usd>, report| -> Usd {
-        shown.iter().filter(|(series, _)| series.report() == report).map(|(_, amount)| *amount).sum()
+    let sum = |shown: &Shown, report| -> Usd {
+        shown.iter().filter(|(series, _)| series.report() == report).map(|(_, (amount, _))| *amount).sum()
     };
     // Before the first report nothing is known about either.
     let answered = || views.iter().filter(|(_, view, _)| view.count_since.is_some());

@@ -272,7 +272,7 @@ impl ConsumptionPoller {
             success.at = None;
         }
         let keys = ConsumptionPoller::known_series().into_iter().chain(changes.counters.keys().map(Series::key));
-        let new_series = self.storage.new_series(keys, self.stale);
+        let new_series = self.storage.new_series(CONSUMPTION, keys, self.stale);
         let changes = Arc::new(changes);
         let (written, rows) = (Arc::clone(&changes), new_series.clone());
         let kept = self.storage.work("consumption", move |store| {

@@ -16,8 +16,9 @@ pub(super) fn write_accounts(out: &mut Encoder, snapshot: &Snapshot, now: Moment
     }
     let mut family = out.family(&c::SERIES_OVERFLOW);
     for account in &snapshot.accounts {
+        let started = Some(account.instruments.started.by_clock_of(now));
         for (metric, overflowing) in account.overflow() {
-            family.sample(&[account.name(), metric], overflowing);
+            family.counter(&[account.name(), metric], (overflowing, started));
         }
     }
 }
@@ -26,7 +27,7 @@ pub(super) fn write_accounts(out: &mut Encoder, snapshot: &Snapshot, now: Moment
 pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     let mut family = out.family(&c::WEBHOOK_UNMATCHED);
     if let Some(requests) = snapshot.webhook_unmatched {
-        family.sample(&[], requests);
+        family.counter(&[], (requests, Some(snapshot.started_at.by_clock_of(now))));
     }
     out.family(&c::STORAGE_UP).sample(&[], f64::from(u8::from(snapshot.storage.up())));
     out.family(&c::RELOAD_SUCCESSFUL).sample(&[], f64::from(u8::from(snapshot.reload.successful)));

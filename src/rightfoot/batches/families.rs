@@ -1,12 +1,11 @@
 //! The balance checks: counters over settled batches, gauges over open ones, the webhook.
 
-use super::tally::{BOUNDS, BUCKETS};
-use super::totals::{SERIES_KEY, series_key};
+use super::tally::BOUNDS;
+use super::totals::{BALANCES_KEY, SERIES_KEY, series_key};
 use super::{CheckStatus, RowReject, SubmittedVia};
 use crate::catalog::{ACCOUNT, counter, families, gauge, histogram};
 use crate::clock::Moment;
 use crate::exposition::{Encoder, HistogramValue};
-use crate::money::Usd;
 use crate::names::Label as _;
 use crate::rightfoot::{BATCHES as SOURCE, RightfootView};
 use crate::snapshot::{AccountView, Snapshot};
@@ -30,54 +29,53 @@ families! {
 
 /// Writes them.
 pub fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
-    counters(out, snapshot);
+    counters(out, snapshot, now);
     gauges(out, snapshot, now);
-    webhook(out, snapshot);
+    webhook(out, snapshot, now);
 }
 
-fn counters(out: &mut Encoder, snapshot: &Snapshot) {
+fn counters(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     let counted = || snapshot.with_facts::<RightfootView>().filter(|(account, _)| account.is_counted(SOURCE));
     let mut family = out.family(&CHECKS);
     for (account, view) in counted() {
-        let is_shown = account.zero_starts.is_shown(SERIES_KEY);
         for &status in CheckStatus::VARIANTS {
             for &via in SubmittedVia::VARIANTS {
-                let checks = view.checks.totals.by_status.get(&(status, via)).copied().filter(|_| is_shown);
+                let checks = view.checks.totals.by_status.get(&(status, via)).copied().unwrap_or_default();
                 let labels = [account.name(), status.as_str(), via.as_str()];
-                family.sample(&labels, checks.unwrap_or_default());
+                family.counter(&labels, account.shown(SERIES_KEY, checks, now));
             }
         }
     }
     let mut family = out.family(&CHECKS_BY_INSTITUTION);
     for (account, view) in counted() {
         for (institution, by_status) in &view.checks.totals.by_institution {
-            let is_shown = account.zero_starts.is_shown(&series_key(institution));
+            let key = series_key(institution);
             for &status in CheckStatus::VARIANTS {
-                let checks = by_status.get(&status).copied().filter(|_| is_shown).unwrap_or_default();
-                family.sample(&[account.name(), institution, status.as_str()], checks);
+                let checks = by_status.get(&status).copied().unwrap_or_default();
+                let labels = [account.name(), institution, status.as_str()];
+                family.counter(&labels, account.shown(&key, checks, now));
             }
         }
     }
     let mut family = out.family(&CHECK_BALANCE);
     for (account, view) in counted() {
-        let histogram = &view.checks.totals.histogram;
-        let is_shown = account.zero_starts.is_shown(SERIES_KEY);
-        let (counts, sum) = if is_shown { (histogram.counts, histogram.sum) } else { ([0; BUCKETS], Usd::ZERO) };
+        let (histogram, start) = account.shown(BALANCES_KEY, view.checks.totals.histogram.clone(), now);
         let mut count = 0;
-        let cumulative = counts.map(|observations| {
+        let cumulative = histogram.counts.map(|observations| {
             count += observations;
             count
         });
         let bounds = BOUNDS.map(|bound| bound as f64);
         let buckets: Vec<(f64, u64)> = bounds.into_iter().zip(cumulative).collect();
-        family.histogram(&[account.name()], &HistogramValue { buckets: &buckets, count, sum });
+        let (sum, native) = (histogram.sum, Some(&histogram.native));
+        let value = HistogramValue { buckets: &buckets, count, sum, native, start };
+        family.histogram(&[account.name()], &value);
     }
     let mut family = out.family(&ROWS_REJECTED);
     for (account, view) in counted() {
-        let is_shown = account.zero_starts.is_shown(SERIES_KEY);
         for &reason in RowReject::VARIANTS {
-            let rows = view.checks.totals.rejected.get(&reason).copied().filter(|_| is_shown);
-            family.sample(&[account.name(), reason.as_str()], rows.unwrap_or_default());
+            let rows = view.checks.totals.rejected.get(&reason).copied().unwrap_or_default();
+            family.counter(&[account.name(), reason.as_str()], account.shown(SERIES_KEY, rows, now));
         }
     }
     let mut family = out.family(&CHECKS_COUNT_SINCE);
@@ -131,17 +129,18 @@ fn gauges(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     }
 }
 
-fn webhook(out: &mut Encoder, snapshot: &Snapshot) {
+fn webhook(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     let mut family = out.family(&WEBHOOK_EVENTS);
     for (account, view) in snapshot.with_facts::<RightfootView>() {
         let Some(events) = view.webhook else { continue };
+        let started = Some(account.instruments.started.by_clock_of(now));
         for (result, value) in [
             ("accepted", events.accepted),
             ("duplicate", events.duplicate),
             ("ignored", events.ignored),
             ("malformed", events.malformed),
         ] {
-            family.sample(&[account.name(), result], value);
+            family.counter(&[account.name(), result], (value, started));
         }
     }
 }

@@ -22,7 +22,7 @@ use super::batch::{Batch, BatchState, BatchTiming};
 use super::export::{Download, Findings, IDS_PER_REQUEST, ask};
 use super::table::BatchesCommit;
 use super::tally::{Names, Tallies};
-use super::totals::{CheckTotals, SERIES_KEY, series_key};
+use super::totals::{BALANCES_KEY, CheckTotals, SERIES_KEY, series_key};
 use crate::clock::BootTime;
 use crate::names::Source;
 use crate::poll::account_storage::AccountStorage;
@@ -147,8 +147,8 @@ impl BatchesPoller {
 
     /// The series that exist from the start.
     #[must_use]
-    pub fn known_series() -> [String; 1] {
-        [SERIES_KEY.to_owned()]
+    pub fn known_series() -> [String; 2] {
+        [SERIES_KEY.to_owned(), BALANCES_KEY.to_owned()]
     }
 
     fn unknown(&self, ids: impl IntoIterator<Item = Uuid>) -> Vec<Uuid> {
@@ -319,7 +319,8 @@ impl BatchesPoller {
             success.at = None;
         }
         let keys = totals.by_institution.keys().map(|name| series_key(name));
-        let new_series = self.storage.new_series(BatchesPoller::known_series().into_iter().chain(keys), false);
+        let keys = BatchesPoller::known_series().into_iter().chain(keys);
+        let new_series = self.storage.new_series(BATCHES, keys, false);
         let changed: Vec<Batch> = applied.batches.values().cloned().collect();
         let (rows, institutions) = (new_series.clone(), applied.institutions.clone());
         let written = applied.totals_changed.then(|| totals.clone());

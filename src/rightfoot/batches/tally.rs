@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::counting::labels::{OTHER, SharedNames, clean};
+use crate::exposition::encode::Value as _;
 use crate::money::Usd;
+use crate::native_histogram::NativeBuckets;
 use crate::rightfoot::{CheckRow, CheckStatus, RowReject, RowSink, SubmittedVia};
 
 /// Upper bounds of the balance histogram, in dollars; the last bucket is unbounded.
@@ -84,13 +86,17 @@ impl Institution {
 }
 
 /// A histogram of balances.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Histogram {
     /// Per bucket, not cumulative.
     pub counts: [u64; BUCKETS],
     /// Sum of the balances that are not negative, in text: exact.
     #[serde(with = "usd_text")]
     pub sum: Usd,
+    /// The balances in native buckets, the negative ones as they are. Tallies of before they were counted have none; they
+    /// are taken again before their batches settle.
+    #[serde(default)]
+    pub native: NativeBuckets,
 }
 
 mod usd_text {
@@ -117,6 +123,7 @@ impl Histogram {
         if !balance.is_negative() {
             self.sum += balance;
         }
+        self.native.observe(balance.number());
     }
 
     /// Adds another's counts.
@@ -125,6 +132,7 @@ impl Histogram {
             *mine += theirs;
         }
         self.sum += other.sum;
+        self.native.add(&other.native);
     }
 }
 
@@ -247,6 +255,8 @@ mod tests {
         }
         assert_eq!(histogram.counts, [2, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
         assert_eq!(histogram.sum, Usd::from_cents(1 + 100 + 101 + 10_000_000 + 10_000_001));
+        assert_eq!((histogram.native.count(), histogram.native.zero), (7, 1));
+        assert_eq!(histogram.native.negative.get(&19), Some(&1), "5 dollars below zero");
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub(super) fn write(tally: &Tally, settled: bool) -> Option<String> {
     };
     if !settled {
         stored.counted = counts(&tally.counted);
-        stored.histogram = tally.histogram;
+        stored.histogram = tally.histogram.clone();
         stored.institutions = tally
             .institutions
             .iter()

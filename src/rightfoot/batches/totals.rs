@@ -15,6 +15,9 @@ use crate::rightfoot::{CheckStatus, RowReject};
 /// The key of the series that exist from the start.
 pub const SERIES_KEY: &str = "checks";
 
+/// The key of the histogram of balances. It has its own, because it started again when it got native buckets.
+pub const BALANCES_KEY: &str = "check_balances";
+
 /// The key of an institution's series.
 #[must_use]
 pub fn series_key(institution: &str) -> String {

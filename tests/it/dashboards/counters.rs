@@ -61,9 +61,22 @@ fn grown(labels: &str, counter: &str, range: &str) -> String {
     format!("{watched_whole} or {by} ({counter} - min_over_time({counter}[{range}]))")
 }
 
+/// The query without quantiles of native histograms, which stand before those of the classic ones. They are no figures of
+/// their own: what an increase extrapolates is every bucket alike, and that moves no quantile.
+fn without_native_quantiles(expression: &str) -> String {
+    let native = r#"rightfoot_balance_check_balance_usd{job=~"$job", instance=~"$instance", account=~"$account"}"#;
+    let mut rest = expression.to_owned();
+    for quantile in ["0.25", "0.5", "0.75"] {
+        let quantile = format!("histogram_quantile({quantile}, ");
+        let before = format!("{quantile}sum(increase({native}[1d]))) > -Inf or {quantile}");
+        rest = rest.replace(&before, &quantile);
+    }
+    rest
+}
+
 /// The query without its differences.
 fn without_differences(expression: &str) -> String {
-    let mut rest = expression.to_owned();
+    let mut rest = without_native_quantiles(expression);
     for counter in written(expression) {
         for labels in groupings(expression) {
             for range in ["$__range", "$__interval", "6h", "1d"] {
@@ -98,6 +111,7 @@ fn counters_are_read_as_rates_or_as_differences() {
 #[test]
 fn no_money_is_extrapolated() {
     for (place, expression) in all().iter().flat_map(queries) {
+        let expression = without_native_quantiles(&expression);
         for selector in selectors(&expression).iter().filter(|selector| selector.name.contains("_usd")) {
             assert!(!selector.in_rate, "{place}: {}", selector.name);
         }

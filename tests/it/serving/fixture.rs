@@ -13,9 +13,10 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use wallet_exporter::batchdata::{self, BurnStatus, WalletStatus};
 use wallet_exporter::catalog::{FamilySpec, MetricType};
-use wallet_exporter::exposition::{Encoder, Format, HistogramValue, Rendered};
+use wallet_exporter::clock::{Clock as _, SystemClock};
+use wallet_exporter::exposition::{Encoder, Format, HistogramValue, Rendered, end, process, write_instruments};
 use wallet_exporter::http::{Options, Server, Site, Web};
-use wallet_exporter::instruments::AccountInstruments;
+use wallet_exporter::instruments::ProcessInstruments;
 use wallet_exporter::poll::attempts::PollOutcome;
 use wallet_exporter::rightfoot::{self, BatchesStatus};
 use wallet_exporter::snapshot::*;
@@ -38,9 +39,10 @@ pub fn small(format: Format) -> Encoder {
     let mut out = Encoder::new(format);
     out.family(&BALANCE).sample(&["default"], 42.5);
     let mut spent = out.family(&SPENT);
-    spent.sample(&["default", "api_request"], 12.0);
-    spent.sample(&["default", "quote \" backslash \\ line\nend"], 0.1);
-    let value = HistogramValue { buckets: &[(0.0, 1), (0.5, 1), (100.0, 3)], count: 6, sum: 1234.5 };
+    spent.counter(&["default", "api_request"], (12.0, Some(ago(60))));
+    spent.counter(&["default", "quote \" backslash \\ line\nend"], (0.1, None));
+    let buckets = &[(0.0, 1), (0.5, 1), (100.0, 3)];
+    let value = HistogramValue { buckets, count: 6, sum: 1234.5, native: None, start: Some(ago(61)) };
     out.family(&CHECKS).histogram(&["default"], &value);
     out
 }
@@ -50,15 +52,16 @@ pub fn large(series: u32, format: Format) -> Encoder {
     let mut out = small(format);
     let mut many = out.family(&MANY);
     for number in 0..series {
-        many.sample(&["default", &format!("value-{number:07}")], f64::from(number) * 1.25);
+        many.counter(&["default", &format!("value-{number:07}")], (f64::from(number) * 1.25, Some(ago(60))));
     }
     out
 }
 
 /// A site that shows what the test puts in.
 pub struct FakeSite {
-    /// Text and OpenMetrics.
-    pub rendered: Mutex<[Arc<Rendered>; 2]>,
+    /// By format.
+    pub rendered: Mutex<BTreeMap<Format, Arc<Rendered>>>,
+    pub process: Arc<ProcessInstruments>,
     pub status: Mutex<Status>,
     pub ready: AtomicBool,
     pub reloads: AtomicU64,
@@ -68,15 +71,18 @@ pub struct FakeSite {
     pub web: Mutex<Option<Web>>,
 }
 
-/// Both formats of what `content` writes.
-pub fn both(content: impl Fn(Format) -> Encoder) -> [Arc<Rendered>; 2] {
-    [Format::Text, Format::OpenMetrics].map(|format| Arc::new(Rendered::new(content(format).into_bytes())))
+pub const FORMATS: [Format; 3] = [Format::Text, Format::OpenMetrics, Format::Protobuf];
+
+/// What `content` writes, in every format.
+pub fn every(content: impl Fn(Format) -> Encoder) -> BTreeMap<Format, Arc<Rendered>> {
+    FORMATS.map(|format| (format, Arc::new(Rendered::new(content(format).into_bytes())))).into()
 }
 
 impl FakeSite {
     pub fn new(content: impl Fn(Format) -> Encoder) -> Arc<FakeSite> {
         Arc::new(FakeSite {
-            rendered: Mutex::new(both(content)),
+            rendered: Mutex::new(every(content)),
+            process: Arc::default(),
             status: Mutex::new(status(now())),
             ready: AtomicBool::new(true),
             reloads: AtomicU64::new(0),
@@ -91,7 +97,7 @@ impl FakeSite {
 #[async_trait]
 impl Site for FakeSite {
     fn rendered(&self, format: Format) -> Arc<Rendered> {
-        Arc::clone(&self.rendered.lock().unwrap()[usize::from(format == Format::OpenMetrics)])
+        Arc::clone(&self.rendered.lock().unwrap()[&format])
     }
 
     fn slice(&self, format: Format, names: &[&str]) -> Option<Vec<u8>> {
@@ -102,8 +108,11 @@ impl Site for FakeSite {
         Default::default()
     }
 
-    fn accounts(&self) -> Vec<Arc<AccountInstruments>> {
-        Vec::new()
+    fn gathered(&self, format: Format) -> Vec<u8> {
+        let (mut out, now) = (Encoder::new(format), SystemClock.moment());
+        write_instruments(&mut out, Some((&self.process, now)), &[], now);
+        process::write(&mut out, now.wall);
+        [&out.into_bytes(), end(format).as_bytes()].concat()
     }
 
     fn status(&self) -> Status {
@@ -161,7 +170,8 @@ pub async fn serve(options: Options, site: Arc<FakeSite>) -> Running {
     let address = server.local_addr();
     *site.web.lock().unwrap() = Some(server.web());
     let stop = CancellationToken::new();
-    let task = tokio::spawn(server.run(Arc::clone(&site) as Arc<dyn Site>, Arc::default(), stop.clone()));
+    let process = Arc::clone(&site.process);
+    let task = tokio::spawn(server.run(Arc::clone(&site) as Arc<dyn Site>, process, stop.clone()));
     Running { address, site, stop, task }
 }
 

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use wallet_exporter::exposition::Format;
 use wallet_exporter::http::{ConnectionLimits, Options};
 
-use super::fixture::{Answer, FakeSite, LONG, Running, both, get, large, options, raw, serve, small, until, value};
+use super::fixture::{Answer, FakeSite, LONG, Running, every, get, large, options, raw, serve, small, until, value};
 
 /// ConnectionLimits that are short, each apart from the others, so that a test shows which one struck.
 async fn strict(limits: ConnectionLimits) -> Running {
@@ -88,14 +89,14 @@ async fn a_reader_that_stands_still_is_cut() {
 
 /// The count, read from a small exposition in place of the large one.
 async fn closed_by_head(running: &Running) -> Option<f64> {
-    *running.site.rendered.lock().unwrap() = both(small);
+    *running.site.rendered.lock().unwrap() = every(small);
     closed(running, "slow").await
 }
 
 #[tokio::test]
 async fn answers_share_their_bytes() {
     let running = serve(options(), FakeSite::new(|format| large(300_000, format))).await;
-    let exposition = std::sync::Arc::clone(&running.site.rendered.lock().unwrap()[0]);
+    let exposition = std::sync::Arc::clone(&running.site.rendered.lock().unwrap()[&Format::Text]);
     let resident = || {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap().to_owned();

@@ -1,7 +1,7 @@
 //! Which format, and whether compressed.
 
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
-use wallet_exporter::exposition::Format::{self, OpenMetrics, Text};
+use wallet_exporter::exposition::Format::{self, OpenMetrics, Protobuf, Text};
 use wallet_exporter::http::negotiate;
 
 use super::fixture::{ask, start};
@@ -9,18 +9,38 @@ use super::fixture::{ask, start};
 /// What 2.42 sends, and 3.5; `prometheus::what_prometheus_sends_is_what_these_tests_assume` holds both to the truth.
 pub const PROMETHEUS_2_42: &str = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 pub const PROMETHEUS_3: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
-const PROMETHEUS_PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+/// 2.42 with `native-histograms`.
+pub const PROMETHEUS_2_42_PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+/// 3.5 with `created-timestamp-zero-ingestion` or `native-histograms`.
+pub const PROMETHEUS_3_PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+/// The agent of VictoriaMetrics, as captured.
+const VMAGENT: &str = "text/plain;version=0.0.4;q=1,*/*;q=0.1";
+/// Grafana Alloy with its default `scrape_protocols`, and with protobuf put before them. It scrapes with Prometheus'
+/// package, which makes the header of the list.
+const ALLOY: &str = "application/openmetrics-text;version=1.0.0;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3";
+const ALLOY_PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+/// The OpenTelemetry collector's receiver, which is Prometheus' package, too: by default, and with `PrometheusProto` first.
+const COLLECTOR: &str = PROMETHEUS_3;
+const COLLECTOR_PROTOBUF: &str = PROMETHEUS_3_PROTOBUF;
+const CURL: &str = "*/*";
+const DELIMITED: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
 
 #[test]
 fn the_format() {
-    let table: [(&[&str], Format); 30] = [
+    let table: &[(&[&str], Format)] = &[
         (&[], Text),
         (&[""], Text),
-        (&["*/*"], Text),
+        (&[CURL], Text),
         (&[PROMETHEUS_2_42], OpenMetrics),
         (&[PROMETHEUS_3], OpenMetrics),
-        (&[PROMETHEUS_PROTOBUF], OpenMetrics),
+        (&[PROMETHEUS_2_42_PROTOBUF], Protobuf),
+        (&[PROMETHEUS_3_PROTOBUF], Protobuf),
+        (&[VMAGENT], Text),
+        (&[ALLOY], OpenMetrics),
+        (&[ALLOY_PROTOBUF], Protobuf),
+        (&[COLLECTOR], OpenMetrics),
+        (&[COLLECTOR_PROTOBUF], Protobuf),
         (&[BROWSER], Text),
         (&["application/openmetrics-text"], OpenMetrics),
         (&["application/openmetrics-text; version=1.0.0"], OpenMetrics),
@@ -43,15 +63,59 @@ fn the_format() {
         (&["text/plain;q=0, */*"], OpenMetrics),
         (&["text/*;q=0, application/*;q=0.1"], OpenMetrics),
         (&["text/plain;q=0"], Text),
+        (&[DELIMITED], Protobuf),
+        (
+            &["APPLICATION/VND.Google.Protobuf; Encoding=\"delimited\" ;PROTO=io.prometheus.client.MetricFamily"],
+            Protobuf,
+        ),
+        (&["application/vnd.google.protobuf"], Text),
+        (&["application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily"], Text),
+        (&["application/vnd.google.protobuf;encoding=delimited"], Text),
+        (&["application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text"], Text),
+        (&["application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=compact-text"], Text),
+        (&["application/vnd.google.protobuf;proto=io.prometheus.client.Other;encoding=delimited"], Text),
+        (
+            &[
+                "application/vnd.google.protobuf;proto=io.prometheus.client.Other;encoding=delimited, application/openmetrics-text;q=0.1",
+            ],
+            OpenMetrics,
+        ),
+        (&[DELIMITED, "text/plain"], Protobuf),
+        (&["text/plain", DELIMITED], Text),
+        (&[DELIMITED, "application/openmetrics-text"], Protobuf),
+        (&["application/openmetrics-text", DELIMITED], OpenMetrics),
+        (&["*/*", DELIMITED], Protobuf),
+        (&[DELIMITED, "*/*"], Protobuf),
+        (
+            &[
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.5, text/plain;q=0.6",
+            ],
+            Text,
+        ),
+        (
+            &["application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.5, */*"],
+            Text,
+        ),
+        (&["application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0"], Text),
+        (
+            &["application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0, */*"],
+            Text,
+        ),
+        (
+            &[
+                "text/*;q=0, application/*;q=0.1, application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.2",
+            ],
+            Protobuf,
+        ),
         (&["application/json"], Text),
         (&[";;;,,, / ;q=, =;\"\\"], Text),
     ];
     for (accept, expected) in table {
         let mut headers = HeaderMap::new();
-        for value in accept {
+        for value in *accept {
             headers.append(ACCEPT, HeaderValue::from_str(value).unwrap());
         }
-        assert_eq!(negotiate::format(&headers), expected, "{accept:?}");
+        assert_eq!(negotiate::format(&headers), *expected, "{accept:?}");
     }
 }
 
@@ -96,7 +160,14 @@ async fn what_was_agreed_is_what_is_sent() {
     assert_eq!(zipped.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
     assert_eq!(zipped.header("content-encoding"), "gzip");
     assert_eq!(zipped.body[..2], [0x1f, 0x8b]);
-    for answer in [text, zipped] {
+    let accept = [("Accept", PROMETHEUS_3_PROTOBUF), ("Accept-Encoding", "gzip")];
+    let protobuf = ask(running.address, "GET", "/metrics", &accept, b"").await;
+    assert_eq!(
+        protobuf.header("content-type"),
+        "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+    );
+    assert_eq!((protobuf.header("content-encoding"), &protobuf.body[..2]), ("gzip", &[0x1f, 0x8b][..]));
+    for answer in [text, zipped, protobuf] {
         assert_eq!(answer.code, 200);
         assert_eq!(answer.header("vary"), "Accept, Accept-Encoding");
         assert_eq!(answer.header("content-length"), answer.body.len().to_string());

@@ -1,4 +1,4 @@
-//! The real Prometheus reads both formats and finds the same series, and reads through TLS and passwords.
+//! The real Prometheus reads every format and finds the same series, and reads through TLS and passwords.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -13,7 +13,7 @@ use wallet_exporter::exposition::Format;
 use wallet_exporter::http::negotiate;
 
 use super::fixture::{FakeSite, LONG, ask, options, serve, small, until};
-use super::negotiation::{PROMETHEUS_2_42, PROMETHEUS_3};
+use super::negotiation::{PROMETHEUS_2_42, PROMETHEUS_2_42_PROTOBUF, PROMETHEUS_3, PROMETHEUS_3_PROTOBUF};
 use super::tools::{self, Background};
 use super::web_config::{Authority, TLS, hash, serve_with};
 
@@ -28,7 +28,15 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// What makes every version ask for protobuf.
+pub const NATIVE: &str = "native-histograms";
+
 pub fn run(binary: &Path, folder: &Path, config: &str) -> (Background, SocketAddr) {
+    run_with(binary, folder, config, "")
+}
+
+/// With feature flags, separated by commas.
+pub fn run_with(binary: &Path, folder: &Path, config: &str, features: &str) -> (Background, SocketAddr) {
     let file = folder.join("prometheus.yml");
     std::fs::write(&file, config).unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
@@ -36,6 +44,7 @@ pub fn run(binary: &Path, folder: &Path, config: &str) -> (Background, SocketAdd
         .arg(format!("--config.file={}", file.display()))
         .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
         .arg(format!("--web.listen-address={address}"))
+        .arg(format!("--enable-feature={features}"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(std::fs::File::create(folder.join("log")).unwrap())
@@ -106,27 +115,31 @@ async fn listening_in() -> (SocketAddr, tokio::sync::oneshot::Receiver<String>) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_prometheus_sends_is_what_these_tests_assume() {
-    for binary in binaries() {
+    for (binary, features) in binaries().into_iter().flat_map(|binary| [(binary.clone(), ""), (binary, NATIVE)]) {
         let (target, head) = listening_in().await;
         let folder = TempDir::new().unwrap();
         let config = format!(
             "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: any\n  \
              static_configs: [{{targets: ['{target}']}}]\n"
         );
-        let (_prometheus, _) = run(&binary, folder.path(), &config);
+        let (_prometheus, _) = run_with(&binary, folder.path(), &config, features);
         let head = tokio::time::timeout(LONG, head).await.expect("it scrapes").unwrap();
         let mut headers = HeaderMap::new();
         for (name, value) in head.lines().filter_map(|line| line.split_once(": ")) {
             headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
-        assert_eq!(negotiate::format(&headers), Format::OpenMetrics, "{head}");
+        let (format, of_2_42, of_3) = match features {
+            "" => (Format::OpenMetrics, PROMETHEUS_2_42, PROMETHEUS_3),
+            _ => (Format::Protobuf, PROMETHEUS_2_42_PROTOBUF, PROMETHEUS_3_PROTOBUF),
+        };
+        assert_eq!(negotiate::format(&headers), format, "{head}");
         assert!(negotiate::gzip(&headers), "{head}");
         let version = tools::run(&binary, &["--version"]);
         let version = version.out() + &version.err();
         let accept = headers[ACCEPT].to_str().unwrap();
         match version.split("version ").nth(1).unwrap_or_default() {
-            version if version.starts_with("2.42.") => assert_eq!(accept, PROMETHEUS_2_42),
-            version if version.starts_with("3.5.") => assert_eq!(accept, PROMETHEUS_3),
+            version if version.starts_with("2.42.") => assert_eq!(accept, of_2_42),
+            version if version.starts_with("3.5.") => assert_eq!(accept, of_3),
             // Another one may say it in other words, as long as it gets what it wants.
             _ => {}
         }
@@ -134,30 +147,27 @@ async fn what_prometheus_sends_is_what_these_tests_assume() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_formats_make_the_same_series() {
+async fn every_format_makes_the_same_series() {
     let running = serve(options(), FakeSite::new(small)).await;
     let text = text_only(running.address).await;
-    for binary in binaries() {
+    for (binary, features) in binaries().into_iter().flat_map(|binary| [(binary.clone(), ""), (binary, NATIVE)]) {
         let folder = TempDir::new().unwrap();
         let config = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: openmetrics\n  \
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: preferred\n  \
              static_configs: [{{targets: ['{}']}}]\n- job_name: text\n  static_configs: [{{targets: ['{text}']}}]\n",
             running.address
         );
-        let (_prometheus, address) = run(&binary, folder.path(), &config);
+        let (_prometheus, address) = run_with(&binary, folder.path(), &config, features);
         // Three families: one gauge, two counters, a histogram of six samples, and `up`.
         until("both jobs are scraped", async || {
-            series(address, "openmetrics").await.len() == 10 && series(address, "text").await.len() == 10
+            series(address, "preferred").await.len() == 10 && series(address, "text").await.len() == 10
         })
         .await;
-        let openmetrics = series(address, "openmetrics").await;
-        assert_eq!(openmetrics, series(address, "text").await, "{}", binary.display());
-        let up = openmetrics.iter().find(|(labels, _)| labels.contains("\"up\"")).unwrap();
+        let preferred = series(address, "preferred").await;
+        assert_eq!(preferred, series(address, "text").await, "{} {features}", binary.display());
+        let up = preferred.iter().find(|(labels, _)| labels.contains("\"up\"")).unwrap();
         assert_eq!(up.1, "\"1\"");
-        assert!(
-            openmetrics.keys().any(|labels| labels.contains(r#"quote \" backslash \\ line\nend"#)),
-            "{openmetrics:?}"
-        );
+        assert!(preferred.keys().any(|labels| labels.contains(r#"quote \" backslash \\ line\nend"#)), "{preferred:?}");
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use wallet_exporter::exposition::Format;
 use wallet_exporter::http::Options;
 
 use super::fixture::{Answer, FakeSite, LONG, Running, large, options, serve, start};
@@ -21,7 +22,7 @@ async fn begin_large_scrape(drain: Duration) -> (Running, TcpStream, Vec<u8>) {
 async fn an_open_scrape_finishes() {
     let (running, mut stream, mut all) = begin_large_scrape(LONG).await;
     running.stop.cancel();
-    let length = running.site.rendered.lock().unwrap()[0].plain().len();
+    let length = running.site.rendered.lock().unwrap()[&Format::Text].plain().len();
     tokio::time::timeout(LONG, stream.read_to_end(&mut all)).await.expect("it ends").unwrap();
     let answer = Answer::parse(&all);
     assert!(answer.body.len() > length);

@@ -138,7 +138,7 @@ fn to_version_1(path: &Path) {
         let columns = list(&format!("SELECT name FROM pragma_table_info('{table}', 'main')")).join(", ");
         let (columns, newest) = match table.as_str() {
             "webhook_event" => continue,
-            "birth" => ("account, key, created_at, shown", "series"),
+            "birth" => ("account, key, started_at, shown", "series"),
             "label" => ("account, label, value, allowed_at", "label"),
             table => (columns.as_str(), table),
         };

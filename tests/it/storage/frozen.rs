@@ -12,6 +12,10 @@ use super::shim::Switch;
 use super::{after_fixture, answer, contents, fixture, newest_version, sqlite, user_version, wallet, write};
 use crate::rig::Rig;
 
+fn start() -> Moment {
+    Moment { wall: after_fixture(), boot: BootTime::default() }
+}
+
 fn open(directory: &Path) -> Result<Store, OpenError> {
     Store::open(Some(directory), after_fixture(), SCHEMA).map(|(store, _)| store)
 }
@@ -72,14 +76,10 @@ fn a_ledger_that_cannot_be_written_is_read_and_left_alone_until_it_can() {
             let account = wallet(&store);
             assert_eq!(answer(&store, account).as_deref(), Some("last"), "{case}");
             let checks = store.account(rightfoot::VENDOR, "default").unwrap();
-            assert_eq!(
-                store.batches(checks, Moment { wall: after_fixture(), boot: BootTime::default() }).unwrap().settled,
-                2,
-                "{case}"
-            );
+            assert_eq!(store.batches(checks, start()).unwrap().settled, 2, "{case}");
             // New in this run, before anything is counted.
             let other = store.account(batchdata::VENDOR, "other").unwrap();
-            store.create_series(other, &[("debit".to_owned(), after_fixture(), true)]).unwrap();
+            store.create_series(other, &[("debit".to_owned(), Some(start()), true)]).unwrap();
             for outcome in [write(&store, account, "new"), store.probe()] {
                 let error = outcome.unwrap_err();
                 assert!(matches!(error, StoreError::Frozen { .. }), "{case}: {error}");
@@ -101,7 +101,7 @@ fn a_ledger_that_cannot_be_written_is_read_and_left_alone_until_it_can() {
             let store = open(directory).unwrap();
             assert_eq!(answer(&store, account).as_deref(), Some("new"), "{case}");
             assert_eq!(store.account(batchdata::VENDOR, "other").unwrap(), other, "{case}");
-            assert_eq!(store.series(other).unwrap(), [("debit".to_owned(), true)], "{case}");
+            assert_eq!(store.series(other).unwrap(), [("debit".to_owned(), Some(after_fixture()), true)], "{case}");
         }
     }
 }
@@ -153,7 +153,7 @@ fn a_disk_with_little_room_is_noticed_before_it_is_relied_on() {
     // The room goes while the exporter starts.
     switch.on("ENOSPC");
     let other = store.account(batchdata::VENDOR, "other").unwrap();
-    store.create_series(other, &[("debit".to_owned(), after_fixture(), true)]).unwrap();
+    store.create_series(other, &[("debit".to_owned(), Some(start()), true)]).unwrap();
     assert!(store.is_frozen() && write(&store, account, "newer").is_err() && store.probe().is_err());
     assert_eq!(answer(&store, account).as_deref(), Some("new"));
     switch.off();
@@ -163,7 +163,7 @@ fn a_disk_with_little_room_is_noticed_before_it_is_relied_on() {
     let store = open(place.path()).unwrap();
     assert_eq!(answer(&store, account).as_deref(), Some("newer"));
     assert_eq!(store.account(batchdata::VENDOR, "other").unwrap(), other);
-    assert_eq!(store.series(other).unwrap(), [("debit".to_owned(), true)]);
+    assert_eq!(store.series(other).unwrap(), [("debit".to_owned(), Some(after_fixture()), true)]);
 }
 
 #[test]

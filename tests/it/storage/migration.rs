@@ -9,13 +9,15 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 use vendor_simulator::{Fault, NewRow, Operation, Options};
 use wallet_exporter::app::SCHEMA;
-use wallet_exporter::clock::ManualClock;
+use wallet_exporter::clock::{Clock as _, ManualClock};
+use wallet_exporter::exposition::Format;
 use wallet_exporter::money::Usd;
-use wallet_exporter::store::{FILE_NAME, OpenError, Store};
+use wallet_exporter::store::{FILE_NAME, OpenError, Schema, Store};
 
 use super::{after_fixture, ask, contents, fixture, ledger_of, newest_version, sqlite, user_version, version_1};
 use crate::program::{PATIENCE, command, run, settings, vendors};
 use crate::rig::{Rig, at, vendor_clock};
+use crate::serving::readers::{messages, starts};
 
 const COPY: &str = "wallet-exporter.db.v1";
 
@@ -75,10 +77,16 @@ async fn a_ledger_of_version_1_shows_the_same_counters_and_its_settled_batches_s
     let served = rig.metrics();
     // One family has another name now.
     let expected = include_str!("fixtures/v1.prom").replace("_card_credits_usd_total", "_card_amount_usd_total");
-    for line in expected.lines().filter(|line| !line.starts_with('#')) {
+    // The histogram of balances starts again, because what it has counted is in no native bucket.
+    let again = |line: &&str| line.starts_with("rightfoot_balance_check_balance_usd_");
+    for line in expected.lines().filter(|line| !line.starts_with('#') && !again(line)) {
         assert!(served.contains(&format!("{line}\n")), "{line} is not served:\n{served}");
     }
     assert!(expected.lines().count() > 100);
+    assert_eq!(expected.lines().filter(again).count(), 18);
+    for line in served.lines().filter(again) {
+        assert!(line.ends_with(" 0"), "{line}");
+    }
     rig.stop().await;
 
     // The vendor still has them, with one row more than was counted.
@@ -109,8 +117,8 @@ async fn a_ledger_of_version_3_shows_the_same_counters_and_begins_to_be_compared
     let path = directory.path().join(FILE_NAME);
     let before = rows(&path);
     let now = at("2026-11-27T07:18:16Z");
-    drop(Store::open(Some(directory.path()), now, SCHEMA).unwrap());
-    assert_eq!((user_version(&path), user_version(path.with_extension("db.v3"))), (SCHEMA.version(), 3));
+    drop(Store::open(Some(directory.path()), now, Schema(&SCHEMA.0[..4])).unwrap());
+    assert_eq!((user_version(&path), user_version(path.with_extension("db.v3"))), (4, 3));
     assert_eq!(rows(&path), before, "what is new is empty");
 
     let clock = ManualClock::new(now);
@@ -139,6 +147,52 @@ async fn a_ledger_of_version_3_shows_the_same_counters_and_begins_to_be_compared
         rig.rest().await;
     }
     assert_eq!(rig.value(r#"batchdata_wallet_unreconciled_usd{account="default"}"#), Some(0.0));
+}
+
+/// The version before had neither start timestamps nor native buckets.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn series_of_the_version_before_start_when_they_were_made_and_the_histogram_starts_again() {
+    let directory = version_1();
+    let path = directory.path().join(FILE_NAME);
+    let before = Schema(&SCHEMA.0[..SCHEMA.0.len() - 1]);
+    drop(Store::open(Some(directory.path()), after_fixture(), before).unwrap());
+    assert_eq!(ask(&sqlite(&path), "SELECT count(*) FROM check_histogram"), "1");
+    let made: Vec<(String, String)> = {
+        let file = sqlite(&path);
+        let mut rows = file.prepare("SELECT key, created_at FROM series").unwrap();
+        rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+    };
+    let mut rig = rig_on_the_fixture(directory.path()).await;
+    rig.start().await;
+    assert_eq!(ask(&sqlite(&path), "SELECT count(*) FROM check_histogram"), "0");
+    for (key, created) in &made {
+        let started = ask(&sqlite(&path), &format!("SELECT started_at FROM series WHERE key = '{key}'"));
+        assert_eq!(&started, created, "{key}");
+    }
+    assert!(made.len() > 10);
+    let exposition = rig.exposition();
+    let starts = starts(exposition.rendered(Format::Protobuf).plain());
+    assert_eq!(starts[r#"rightfoot_balance_check_balance_usd{account="default"}"#], Some(rig.clock.now()));
+    let checks = r#"rightfoot_balance_checks_total{account="default",status="success",submitted_via="api"}"#;
+    assert_eq!(starts[checks], Some(at("2026-05-19T12:00:00Z")));
+    assert!(rig.value(checks).unwrap() > 0.0);
+
+    // From now on both kinds of buckets count, and agree: else the native ones would be left out.
+    rig.clock.advance(Duration::from_secs(120));
+    let row = NewRow { at: Some(rig.clock.now().timestamp()), ..NewRow::success("Chase", 12_345) };
+    rig.vendors.new_batch(Some(&batch(2)), false, "customer_ref", vec![row; 3]);
+    let count = r#"rightfoot_balance_check_balance_usd_count{account="default"}"#;
+    for _ in 0..30 {
+        rig.clock.advance(Duration::from_secs(3_600));
+        rig.poll(&["batches"]).await;
+    }
+    assert_eq!(rig.value(count), Some(3.0));
+    let families = messages(rig.exposition().rendered(Format::Protobuf).plain());
+    let family = families.iter().find(|family| family.name == "rightfoot_balance_check_balance_usd").unwrap();
+    let histogram = family.metric[0].histogram.as_ref().unwrap();
+    assert_eq!((histogram.sample_count, histogram.positive_delta.as_slice()), (3, &[3][..]));
+    // 2^(55/8) is 117, 2^(56/8) is 128.
+    assert_eq!((histogram.schema, histogram.positive_span[0].offset), (3, 56));
 }
 
 #[test]
@@ -199,7 +253,7 @@ fn migrating_keeps_every_row_and_fills_what_is_new() {
         rows.into_iter()
             .filter(|row| {
                 !new.iter()
-                    .chain(&["source", "batch", "birth", "series", "label"])
+                    .chain(&["source", "batch", "birth", "series", "label", "check_histogram"])
                     .any(|table| row.starts_with(&format!("{table} ")))
             })
             .collect()
@@ -218,7 +272,7 @@ fn migrating_keeps_every_row_and_fills_what_is_new() {
     for (before, after) in [
         (
             "SELECT group_concat(account || series || born_at || shown) FROM birth",
-            "SELECT group_concat(account || key || created_at || shown) FROM series",
+            "SELECT group_concat(account || key || started_at || shown) FROM series",
         ),
         (
             "SELECT group_concat(account || label || value || admitted_at) FROM label",

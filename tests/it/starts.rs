@@ -1,0 +1,203 @@
+//! Start timestamps: from when on each counter counts, over restarts, losses and wrong clocks.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use vendor_simulator::NewRow;
+use wallet_exporter::clock::Clock as _;
+use wallet_exporter::exposition::Format;
+use wallet_exporter::money::Usd;
+
+use crate::rig::Rig;
+use crate::serving::readers;
+
+const SPENT: &str = r#"batchdata_wallet_debit_usd_total{account="default"}"#;
+const FIRST: &str = r#"batchdata_wallet_origin_debit_usd_total{account="default",origin="first"}"#;
+const LATER: &str = r#"batchdata_wallet_origin_debit_usd_total{account="default",origin="later"}"#;
+const BRAND: &str = r#"batchdata_card_sales_tax_usd_total{account="default",card_brand="visa"}"#;
+const CHECKS: &str = r#"rightfoot_balance_checks_total{account="default",status="success",submitted_via="api"}"#;
+const BANK: &str =
+    r#"rightfoot_balance_checks_by_institution_total{account="default",institution="Chase",status="success"}"#;
+const BALANCES: &str = r#"rightfoot_balance_check_balance_usd{account="default"}"#;
+const REQUESTS: &str = r#"wallet_exporter_vendor_request_duration_seconds{account="default",vendor="batchdata",operation="consumption_report"}"#;
+
+type Starts = BTreeMap<String, Option<DateTime<Utc>>>;
+
+fn read(rig: &Rig) -> Starts {
+    let exposition = rig.exposition();
+    let mut bytes = exposition.rendered(Format::Protobuf).plain().to_vec();
+    bytes.extend(exposition.gathered(Format::Protobuf));
+    readers::starts(&bytes)
+}
+
+fn of(starts: &Starts, series: &str) -> DateTime<Utc> {
+    starts.get(series).unwrap_or_else(|| panic!("no {series} in {starts:#?}")).expect("a start")
+}
+
+fn last_success(rig: &Rig, source: &str) -> DateTime<Utc> {
+    let sources = rig.snapshot();
+    let view = sources.sources().find(|view| view.source.name == source).unwrap();
+    // As precise as what is served.
+    view.last_success.unwrap().wall.trunc_subsecs(6)
+}
+
+/// Starts, and waits until each source was polled. The clock stands still.
+async fn start(rig: &mut Rig) {
+    rig.start().await;
+    rig.until("all is polled", |rig| rig.snapshot().sources().all(|view| view.up.is_some())).await;
+}
+
+fn spend(rig: &Rig, origin: &str, cents: i64) {
+    rig.vendors.spend(rig.clock.now(), origin, "/api/v1/x", Usd::from_cents(cents));
+}
+
+async fn rig(directory: &tempfile::TempDir) -> Rig {
+    let mut rig = Rig::new().await;
+    rig.set("STORAGE_PATH", directory.path().to_str().unwrap());
+    rig.set("METRICS_START_AT_ZERO", "2m");
+    let row = NewRow { at: Some(rig.clock.now().timestamp()), ..NewRow::success("Chase", 1_234) };
+    let batch = rig.vendors.new_batch(None, false, "customer_ref", vec![row]);
+    rig.set("RIGHTFOOT_BATCH_IDS", &batch);
+    rig.set("RIGHTFOOT_COUNT_SINCE", "2026-05-01");
+    spend(&rig, "first", 100);
+    start(&mut rig).await;
+    rig
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_series_starts_at_the_last_poll_before_it_was_known_and_a_restart_moves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = rig(&directory).await;
+    let began = rig.clock.now();
+    let at_first = read(&rig);
+    for (series, start) in &at_first {
+        assert_eq!(*start, Some(began), "{series}");
+    }
+    for series in [SPENT, FIRST, CHECKS, REQUESTS, "process_cpu_seconds_total"] {
+        of(&at_first, series);
+    }
+    rig.poll(&["consumption"]).await;
+    rig.rest().await;
+    let before = last_success(&rig, "consumption");
+    assert!(before > began);
+    spend(&rig, "later", 1_280);
+    rig.poll(&["consumption"]).await;
+    let known = read(&rig);
+    assert_eq!(of(&known, LATER), before);
+    assert_eq!(of(&known, FIRST), began);
+    // It still shows 0, and then its value, from the same start.
+    assert_eq!(rig.value(LATER), Some(0.0));
+    rig.clock.advance(Duration::from_secs(120));
+    rig.until("it is shown", |rig| rig.value(LATER) == Some(12.8)).await;
+    assert_eq!(of(&read(&rig), LATER), before);
+
+    // A card is seen, and a batch settles.
+    rig.rest().await;
+    let before = last_success(&rig, "card_transactions");
+    rig.vendors.top_up(Usd::from_cents(10_000));
+    rig.poll(&["card_transactions"]).await;
+    assert_eq!(of(&read(&rig), BRAND), before);
+    for _ in 0..30 {
+        rig.clock.advance(Duration::from_secs(1_800));
+        rig.poll(&["batches"]).await;
+    }
+    let counted = read(&rig);
+    assert!(of(&counted, BANK) > began && of(&counted, CHECKS) == began);
+
+    rig.stop().await;
+    rig.clock.advance(Duration::from_secs(7 * 86_400));
+    start(&mut rig).await;
+    let restored = read(&rig);
+    for series in [SPENT, FIRST, LATER, BRAND, CHECKS, BANK, BALANCES] {
+        assert_eq!(of(&restored, series), of(&counted, series), "{series}");
+    }
+    assert_eq!(of(&restored, REQUESTS), rig.clock.now().trunc_subsecs(6), "what the process counts begins with it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_lies_at_most_half_an_hour_back_and_moves_when_the_memory_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = rig(&directory).await;
+    rig.stop().await;
+    // The last poll was long ago when the series is first seen.
+    rig.clock.advance(Duration::from_secs(50 * 60));
+    spend(&rig, "later", 1_280);
+    start(&mut rig).await;
+    let half_an_hour = TimeDelta::minutes(30);
+    assert_eq!(of(&read(&rig), LATER), rig.clock.now() - half_an_hour);
+    // It ends before anybody has seen the series, and is back later.
+    rig.stop().await;
+    rig.clock.advance(Duration::from_secs(50 * 60));
+    start(&mut rig).await;
+    let known = of(&read(&rig), LATER);
+    assert_eq!(known, rig.clock.now() - half_an_hour);
+    rig.clock.advance(Duration::from_secs(120));
+    rig.until("it is shown", |rig| rig.value(LATER) == Some(12.8)).await;
+    for _ in 0..2 {
+        rig.stop().await;
+        rig.clock.advance(Duration::from_secs(50 * 60));
+        start(&mut rig).await;
+        assert_eq!(of(&read(&rig), LATER), known);
+    }
+
+    rig.stop().await;
+    std::fs::remove_dir_all(directory.path()).unwrap();
+    start(&mut rig).await;
+    let lost = read(&rig);
+    for series in [SPENT, LATER, CHECKS] {
+        assert_eq!(of(&lost, series), rig.clock.now(), "{series}");
+    }
+}
+
+/// A copy of the storage from before a series was made must not date it after what was served: a scraper would take a later
+/// start for a reset, and count the money twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_of_the_storage_never_starts_a_series_after_it_was_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = rig(&directory).await;
+    rig.stop().await;
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    start(&mut rig).await;
+    let copied = last_success(&rig, "consumption");
+    rig.clock.advance(Duration::from_secs(60));
+    spend(&rig, "later", 1_280);
+    rig.poll(&["consumption"]).await;
+    let served_from = rig.clock.now();
+    rig.clock.advance(Duration::from_secs(120));
+    rig.until("it is shown", |rig| rig.value(LATER) == Some(12.8)).await;
+    // Served for hours, until minutes ago.
+    for _ in 0..4 {
+        rig.clock.advance(Duration::from_secs(3_600));
+        rig.poll(&["consumption"]).await;
+    }
+    rig.stop().await;
+    rig.set("STORAGE_PATH", copy.path().to_str().unwrap());
+    start(&mut rig).await;
+    rig.until("it is back", |rig| rig.value(LATER) == Some(12.8)).await;
+    let start = of(&read(&rig), LATER);
+    assert!(start < served_from, "{start} is after {served_from}");
+    assert!(start <= copied, "{start} is after the copy of {copied}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_was_ahead_leaves_no_start_in_the_future() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = rig(&directory).await;
+    let wrong = rig.clock.now();
+    let right = wrong - TimeDelta::days(1);
+    rig.clock.step_to(right);
+    // What began when the clock was wrong is dated by the right one.
+    assert_eq!(of(&read(&rig), SPENT), right);
+    rig.stop().await;
+    // Across a restart only the stored time is left, and it cannot be right.
+    start(&mut rig).await;
+    assert_eq!(read(&rig)[SPENT], None);
+    rig.clock.advance(Duration::from_secs(2 * 86_400));
+    rig.poll(&["consumption"]).await;
+    assert_eq!(read(&rig)[SPENT], None, "a start that appears later would be a reset");
+}
