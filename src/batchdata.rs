@@ -7,6 +7,8 @@
 //!  balance       \
 //!  consumption    } one report each: wire format, meaning, tables, poll, families
 //!  cards         /
+//!  transactions  the consumption report's rows, as CSV
+//!  history       the past as files: export, report
 //!  view          what is known of a wallet (status: as the page and JSON show it)
 //! ```
 //!
@@ -19,9 +21,11 @@ mod client;
 mod config;
 pub mod consumption;
 mod envelope;
+pub mod history;
 mod scalar;
 mod start;
 mod status;
+pub mod transactions;
 mod view;
 
 use crate::catalog::FamilySpec;
@@ -70,6 +74,9 @@ pub const CONSUMPTION: Source = Source {
     ),
 };
 
+/// The consumption report as CSV.
+pub const CONSUMPTION_CSV: Operation = Operation { name: "consumption_csv", ..CONSUMPTION.operation };
+
 /// The credit-card transactions.
 pub const CARD_TRANSACTIONS: Source = Source {
     vendor: VENDOR,
@@ -113,4 +120,5 @@ pub mod intake {
     pub use super::balance::wire::read_balance;
     pub use super::cards::wire::read_card_page;
     pub use super::consumption::wire::read_consumption;
+    pub use super::transactions::wire::Transactions;
 }

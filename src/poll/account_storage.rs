@@ -223,6 +223,12 @@ impl AccountStorage {
         }
     }
 
+    /// Whether a new series shows 0 before its value.
+    #[must_use]
+    pub fn starts_at_zero(&self) -> bool {
+        !self.zero_for.is_zero()
+    }
+
     /// Rows for those of `keys` that do not exist yet, to be written along with what they count. `at_once` if they may
     /// have been served before, with a value: then a zero would be seen as a reset.
     #[must_use]

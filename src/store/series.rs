@@ -86,4 +86,13 @@ impl Reader<'_> {
         let sql = "SELECT value FROM label WHERE account = ?1 AND label = ?2";
         self.rows("label", sql, values![account, label], |row| Ok(row.text(0)?.to_owned()))
     }
+
+    /// When a series was created: nothing was served of it before.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn created_at(&self, account: AccountId, key: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let sql = "SELECT created_at FROM series WHERE account = ?1 AND key = ?2";
+        self.row("series", sql, values![account, key], |row| row.time(0))
+    }
 }

@@ -15,6 +15,7 @@ mod documentation;
 mod faults;
 mod flow;
 mod gate;
+mod history;
 mod house;
 mod laws;
 mod ledger;

@@ -58,7 +58,7 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot) {
     let counted = snapshot.with_facts::<WalletView>().filter(|(account, _)| account.is_counted(CONSUMPTION));
     let views: Vec<(&str, &ConsumptionView, BTreeMap<Series, Usd>)> = counted
         .filter_map(|(account, wallet)| {
-            let view = wallet.consumption.as_deref()?;
+            let view = wallet.consumption.as_deref().filter(|view| !view.is_unknown)?;
             Some((account.name(), view, shown(view, &account.zero_starts)))
         })
         .collect();
