@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod export;
 mod gate;
+mod ledger;
 mod once;
 mod output;
 mod serve;
@@ -35,6 +36,7 @@ pub use config::{Config, Draft, variables};
 pub use demo::{Demo, DemoFlags, demo};
 pub use export::{ExportFlags, ReportFlags, export, report};
 pub use gate::{GateFlags, gate};
+pub use ledger::{AccountFlags, LedgerCommand, ledger};
 pub use once::{check_online, dump};
 pub use output::print;
 pub use serve::{Addresses, Running, serve};
@@ -51,6 +53,7 @@ pub const SCHEMA: Schema = Schema(&[
     &[store::SCHEMA_1, batchdata::SCHEMA_1, rightfoot::SCHEMA_1],
     &[store::SCHEMA_2, batchdata::SCHEMA_2, rightfoot::SCHEMA_2],
     &[store::SCHEMA_3],
+    &[store::SCHEMA_4],
 ]);
 
 /// Every metric family, in the order of the exposition.

@@ -105,6 +105,7 @@ families! {
     STORAGE_UP = gauge("wallet_exporter_storage_up", &[], "1 if the last write of each kind to the storage succeeded.");
     RELOAD_SUCCESSFUL = gauge("wallet_exporter_config_last_reload_successful", &[], "1 if the last reload of the configuration succeeded.");
     RELOAD_TIME = gauge("wallet_exporter_config_last_reload_success_timestamp_seconds", &[], "Last successful reload of the configuration; the start counts as one.");
+    SHARD_INFO = gauge("wallet_exporter_shard_info", &["shard", "shards"], "Always 1, if the accounts are divided among several exporters: which shard this is, from 0, and of how many.");
     BUILD_INFO = gauge("wallet_exporter_build_info", &["version", "revision", "rustc"], "Always 1; the labels say what was built.");
 }
 

@@ -12,6 +12,7 @@ mod process;
 mod proxy;
 pub mod secret;
 pub mod section;
+mod shard;
 pub mod values;
 mod variables;
 
@@ -22,6 +23,7 @@ pub use errors::ConfigErrors;
 pub use file::FileError;
 pub(crate) use process::is_telemetry_path;
 pub use process::{Flags, LogFormat, Process};
+pub use shard::Shard;
 pub use variables::{VARIABLES, Variable, default_of, variable};
 
 use crate::names::{Source, Vendor};

@@ -109,6 +109,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
         Some(Command::Report(report)) => {
             app::report(&arguments.flags, &report, config::environment(), &dependencies).await?;
         }
+        Some(Command::Ledger(command)) => {
+            app::ledger(&arguments.flags, &command, config::environment(), dependencies.clock.now())?;
+        }
         #[cfg(feature = "demo")]
         Some(Command::Simulate(flags)) => app::simulate(&flags, &dependencies).await?,
     }

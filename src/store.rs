@@ -14,6 +14,7 @@ mod peek;
 mod series;
 mod sources;
 mod sql;
+mod transfer;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
@@ -31,7 +32,7 @@ use open::OpenFile;
 pub use fault::StorageFault;
 #[cfg(feature = "testing")]
 pub use fault::StorageFaultKind;
-pub use migrations::{SCHEMA_1, SCHEMA_2, SCHEMA_3, Schema};
+pub use migrations::{SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, Schema};
 #[cfg(feature = "testing")]
 pub use open::FILE_NAME;
 pub use open::OpenError;
@@ -39,6 +40,7 @@ pub use peek::{configured_since, has_file, read_account, writable};
 pub use sources::StoredSource;
 pub(crate) use sql::values;
 pub use sql::{Reader, Row, SqlValue, Writer};
+pub use transfer::{AccountKey, Move, TransferError, backup, rename};
 
 /// A row of the table `account`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,6 +78,9 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The account is, or should be, in another storage.
+    #[error("storage: {0}")]
+    Elsewhere(Box<TransferError>),
 }
 
 /// A source as it is stored, in the same transaction as what its poll brought.
@@ -182,15 +187,21 @@ impl Store {
     /// The id of an account, made on first sight.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If it cannot be written, or is to be served from another storage.
     pub fn account(&self, vendor: Vendor, name: &str) -> Result<AccountId, StoreError> {
-        self.write_at_start(|writer| {
+        let id = self.write_at_start(|writer| {
             let names = values![vendor.name, name];
             writer.execute("INSERT INTO account (vendor, name) VALUES (?1, ?2) ON CONFLICT DO NOTHING", names)?;
             let sql = "SELECT id FROM account WHERE vendor = ?1 AND name = ?2";
             let id = writer.row("account", sql, names, |row| row.integer(0))?;
             id.map(AccountId).ok_or(StoreError::Unreadable { table: "account" })
-        })
+        })?;
+        let move_of = transfer::incoming(&self.state().connection, id.0)?;
+        if move_of.map_err(|error| StoreError::Elsewhere(Box::new(error)))? {
+            // What the interrupted command would have done. Where it cannot be written, the next start looks again.
+            let _ = self.write(|writer| writer.execute("DELETE FROM account_move WHERE account = ?1", values![id]));
+        }
+        Ok(id)
     }
 
     /// Lets reads and writes fail, or work again: how a test breaks the storage.

@@ -93,6 +93,7 @@ impl App {
             tracing::error!(error, "the ledger cannot be written: it is served from memory and counters stand still");
         }
         let mut snapshot = Snapshot::new(clock.moment(), store.is_durable());
+        snapshot.shard = config.process.shard;
         snapshot.warnings = config.warnings();
         for warning in &snapshot.warnings {
             tracing::warn!("{warning}");

@@ -25,7 +25,7 @@ use crate::names::Vendor;
 pub struct Config {
     /// The process's own settings.
     pub process: Process,
-    /// Accounts of vendors, at least one.
+    /// Accounts of vendors; at least one, but for a shard.
     pub accounts: Vec<ConfiguredAccount>,
     base_urls: BaseUrls,
     /// What to say of variables that only resemble ours.
@@ -137,7 +137,7 @@ impl Draft {
             }
         }
         let Draft { process, base_lines, accounts, base_urls, .. } = draft;
-        if errors.is_empty() && accounts.is_empty() {
+        if errors.is_empty() && accounts.is_empty() && process.shard.is_none() {
             errors.add(
                 INTEGRATIONS.map(|vendor| vendor.vendor.secret_variable).join(", "),
                 "set at least one of them or its _FILE; to try the program without credentials, run `wallet-exporter demo`",
@@ -171,9 +171,10 @@ impl Draft {
         if entries.is_empty() && errors.iter().count() == before {
             errors.add("--config.file", format!("{} has no account: write at least one", file.display()));
         }
+        let shard = self.process.shard;
         // Whoever used a secret first.
         let mut used: HashMap<String, String> = HashMap::new();
-        for mut entry in entries {
+        for mut entry in entries.into_iter().filter(|entry| shard.is_none_or(|shard| shard.has(&entry.name))) {
             if let Some(url) = self.base_urls.get(entry.vendor.name) {
                 entry.variables.set(entry.vendor.base_url(), url.clone());
             }
@@ -325,6 +326,9 @@ impl Config {
             for warning in account.config.warnings() {
                 by_text.entry(warning).or_default().push(account.config.name());
             }
+        }
+        if let Some(shard) = self.process.shard.filter(|_| accounts.is_empty()) {
+            warnings.push(format!("no account of the accounts file falls to shard {shard}"));
         }
         let few = accounts.len() <= INTEGRATIONS.len();
         warnings.extend(by_text.into_iter().map(|(warning, accounts)| match accounts.as_slice() {

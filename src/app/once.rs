@@ -11,6 +11,7 @@ use super::build::App;
 use super::{AppError, Config, Dependencies};
 use crate::exposition::Format;
 use crate::names::Operation;
+use crate::snapshot::BUDGETS;
 use crate::upstream::RequestError;
 
 /// The same configuration with nothing on disk and nothing held back.
@@ -99,6 +100,11 @@ pub async fn check_online(
     }
     let mut fine = outcomes.iter().all(|outcome| outcome.result.is_ok());
     for account in app.cell.current().status(clock.moment()).accounts {
+        let budgets = account.details.rows.iter().filter(|row| row.term == BUDGETS);
+        for line in budgets.flat_map(|row| &row.lines) {
+            let text: String = line.iter().map(ToString::to_string).collect();
+            table.push_str(&format!("{:<36} {text}\n", format!("budget of {} {}", account.vendor, account.account)));
+        }
         for item in account.details.attention {
             let name = format!("{} {}", account.vendor, item.kind);
             table.push_str(&format!("{name:<36} {:<14} {}: {}\n", item.state, item.id, item.advice));

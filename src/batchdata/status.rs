@@ -9,13 +9,14 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Serialize;
 
 use super::BALANCE;
-use super::consumption::budgets::BudgetView;
+use super::budget::BudgetScope;
+use super::consumption::budgets::{BudgetView, PeriodSpend};
 use super::consumption::periods::Period;
 use super::view::{BurnView, WalletView};
 use crate::clock::Moment;
 use crate::money::dollars;
 use crate::names::Label as _;
-use crate::snapshot::{AccountView, DetailRow, Details, Headline, Piece, Severity};
+use crate::snapshot::{AccountView, BUDGETS, DetailRow, Details, Headline, Piece, Severity};
 
 impl WalletView {
     pub(super) fn status(&self, account: &AccountView, now: Moment) -> WalletStatus {
@@ -33,7 +34,11 @@ impl WalletView {
             spend_today_usd: spend(Period::Today),
             spend_yesterday_usd: spend(Period::Yesterday),
             burn: self.burn(account, now.boot).iter().map(|view| view.status(now)).collect(),
-            budgets: self.budgets(account, now.boot).iter().map(BudgetStatus::of).collect(),
+            budgets: self
+                .budgets(account, now.boot)
+                .iter()
+                .map(|view| BudgetStatus::of(view, periods.is_some()))
+                .collect(),
         }
     }
 }
@@ -90,17 +95,34 @@ pub struct BudgetStatus {
     pub projected_usd: Option<String>,
     /// How the rest of the period is projected: `weekdays` or `elapsed_share`.
     pub projection: Option<&'static str>,
+    /// When the period ends; absent if what is spent in it is unknown.
+    pub period_ends_at: Option<DateTime<Utc>>,
+    /// Why an amount is unknown.
+    #[serde(skip)]
+    pub unknown: Option<&'static str>,
 }
 
 impl BudgetStatus {
-    fn of(view: &BudgetView) -> BudgetStatus {
+    fn of(view: &BudgetView, is_reported: bool) -> BudgetStatus {
+        let PeriodSpend { spent, projected, end } = view.period;
+        let unknown = match (spent, projected) {
+            (Some(_), Some(_)) => None,
+            (Some(_), None) => {
+                Some("less than a tenth of the period has passed, and the last four weeks are not all known")
+            }
+            (None, _) if !is_reported => Some("no report of this day was read"),
+            (None, _) if view.budget.scope == BudgetScope::Wallet => Some("a day of the period is not known"),
+            (None, _) => Some("a day of the period is not known, or the path or origin is counted under other"),
+        };
         BudgetStatus {
             name: view.budget.name.clone(),
             period: view.budget.period.as_str(),
             amount_usd: view.budget.amount.to_string(),
-            spent_usd: view.spent.map(|spent| spent.to_string()),
-            projected_usd: view.projected.map(|(amount, _)| amount.normalize().to_string()),
-            projection: view.projected.map(|(_, rule)| rule.as_str()),
+            spent_usd: spent.map(|spent| spent.to_string()),
+            projected_usd: projected.map(|(amount, _)| amount.normalize().to_string()),
+            projection: projected.map(|(_, rule)| rule.as_str()),
+            period_ends_at: end,
+            unknown,
         }
     }
 }
@@ -187,7 +209,7 @@ fn rows(wallet: &WalletStatus) -> Vec<DetailRow> {
         },
     ];
     if !wallet.budgets.is_empty() {
-        rows.push(DetailRow { term: "Budgets", lines: wallet.budgets.iter().map(budget).collect() });
+        rows.push(DetailRow { term: BUDGETS, lines: wallet.budgets.iter().map(budget).collect() });
     }
     rows
 }
@@ -201,12 +223,16 @@ fn budget(budget: &BudgetStatus) -> Vec<Piece> {
         false => format!("{} (by {}): ", budget.name, budget.period),
     };
     text += &format!("{} of {} spent", cents(&budget.spent_usd), dollars(amount));
-    if budget.projected_usd.is_some() {
-        let rule = match budget.projection {
-            Some("weekdays") => "by weekdays of the last four weeks",
-            _ => "by the elapsed share of the period",
-        };
-        text += &format!(", {} projected {rule}", cents(&budget.projected_usd));
+    match budget.projection {
+        Some("weekdays") => {
+            text += &format!(", {} projected by weekdays of the last four weeks", cents(&budget.projected_usd));
+        }
+        Some(_) => text += &format!(", {} projected by the elapsed share of the period", cents(&budget.projected_usd)),
+        None if budget.spent_usd.is_some() => text += ", projection unknown",
+        None => {}
+    }
+    if let Some(why) = budget.unknown {
+        text += &format!(": {why}");
     }
     let reached = |found: &Option<String>| decimal(found.as_ref()).is_some_and(|found| found >= amount);
     let mark = match (reached(&budget.spent_usd), reached(&budget.projected_usd)) {
@@ -285,17 +311,24 @@ mod tests {
             spent_usd: spent.map(str::to_owned),
             projected_usd: projected.map(str::to_owned),
             projection: projected.map(|_| "weekdays"),
+            period_ends_at: None,
+            unknown: projected.is_none().then_some("reason"),
         };
         for (spent, projected, shown, mark) in [
-            (None, None, "team (by month): unknown of $3,000.00 spent", None),
-            (Some("12.5"), None, "team (by month): $12.50 of $3,000.00 spent", None),
+            (None, None, "team (by month): unknown of $3,000.00 spent: reason", None),
+            (Some("12.5"), None, "team (by month): $12.50 of $3,000.00 spent, projection unknown: reason", None),
             (
                 Some("12.5"),
                 Some("3000"),
                 "team (by month): $12.50 of $3,000.00 spent, $3,000.00 projected by weekdays of the last four weeks ",
                 Some("will be used up"),
             ),
-            (Some("3000"), None, "team (by month): $3,000.00 of $3,000.00 spent ", Some("used up")),
+            (
+                Some("3000"),
+                None,
+                "team (by month): $3,000.00 of $3,000.00 spent, projection unknown: reason ",
+                Some("used up"),
+            ),
         ] {
             let row = DetailRow { term: "Budgets", lines: vec![budget(&status(spent, projected))] };
             assert_eq!(text(&row), shown);

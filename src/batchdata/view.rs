@@ -10,10 +10,10 @@ use strum::VariantArray as _;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
-use super::budget::Budget;
+use super::budget::{Budget, BudgetPeriod};
 use super::cards::book::{CardKey, CardKind, Costs, Counted, Pending};
 use super::cards::families::CARD_TRANSACTIONS as CARD_FAMILY;
-use super::consumption::budgets::BudgetView;
+use super::consumption::budgets::{BudgetView, PeriodSpend};
 use super::consumption::burn::{Burn, Window, runway_seconds};
 use super::consumption::families::{ORIGIN_CREDIT, ORIGIN_DEBIT, PATH_DEBIT};
 use super::consumption::ledger::Series;
@@ -78,6 +78,8 @@ pub struct Periods {
     pub valid_until: BootTime,
     /// The sums that are known.
     pub sums: Vec<(Period, Flow)>,
+    /// What was spent in the running periods.
+    pub running: Vec<(BudgetPeriod, PeriodSpend)>,
     /// What was spent of budgets.
     pub budgets: Vec<BudgetView>,
 }
@@ -127,7 +129,7 @@ impl WalletView {
         match self.periods(account, now) {
             Some(periods) => periods.budgets.clone(),
             None => {
-                let unknown = |budget: &Budget| BudgetView { budget: budget.clone(), spent: None, projected: None };
+                let unknown = |budget: &Budget| BudgetView { budget: budget.clone(), period: PeriodSpend::default() };
                 self.budgets.iter().map(unknown).collect()
             }
         }

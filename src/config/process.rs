@@ -10,6 +10,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::errors::{ConfigErrors, refused};
 use super::paths::RESERVED;
+use super::shard::Shard;
 use super::values;
 use super::variables::{VARIABLES, default_of};
 
@@ -46,6 +47,9 @@ pub struct Flags {
     /// The only directory whose secrets the accounts file may name; by default its own [env: SECRETS_DIRECTORY]
     #[arg(long = "secrets.directory", value_name = "DIRECTORY", global = true)]
     pub secrets_directory: Option<String>,
+    /// Poll only the accounts of one shard of several, such as 0/3: those whose name has this hashmod in Prometheus [env: SHARD]
+    #[arg(long = "shard", value_name = "I/N", global = true)]
+    pub shard: Option<String>,
     /// Log level: error, warn, info, debug or trace [env: LOG_LEVEL] [default: info]
     #[arg(long = "log.level", value_name = "LEVEL", global = true)]
     pub log_level: Option<String>,
@@ -67,6 +71,7 @@ pub(super) struct RawProcess {
     metrics_start_at_zero: Option<String>,
     config_file: Option<String>,
     secrets_directory: Option<String>,
+    shard: Option<String>,
     log_level: Option<String>,
     log_format: Option<String>,
 }
@@ -100,6 +105,8 @@ pub struct Process {
     pub config_file: Option<PathBuf>,
     /// Where the secrets of the accounts file are.
     pub secrets_directory: Option<PathBuf>,
+    /// Which accounts of the file are polled; `None`: all.
+    pub shard: Option<Shard>,
     /// The directory of the ledger; `None` keeps nothing on disk.
     pub storage: Option<PathBuf>,
     /// How long a new counter series shows 0.
@@ -192,6 +199,12 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -
     let webhook_config = path("webhook.config.file", &flags.webhook_config_file, raw.webhook_config_file);
     let config_file = path("config.file", &flags.config_file, raw.config_file);
     let secrets_directory = path("secrets.directory", &flags.secrets_directory, raw.secrets_directory);
+    let shard = (flags.shard.is_some() || raw.shard.is_some())
+        .then(|| read(pick("shard", &flags.shard, raw.shard), None, errors, |text| Shard::read(text).map(Some)))
+        .flatten();
+    if shard.is_some() && config_file.is_none() {
+        errors.add("--shard", "has no effect without --config.file: set it, or leave --shard out");
+    }
     let storage = read(storage, None, errors, |text| match text {
         "none" => Ok(None),
         directory => values::path(directory).map(Some),
@@ -205,6 +218,7 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -
         webhook_config,
         config_file,
         secrets_directory,
+        shard,
         storage,
         start_at_zero,
         log_level,

@@ -49,6 +49,11 @@ pub const VARIABLES: &[Variable] = &[
     ),
     variable("CONFIG_FILE", "", "accounts, a YAML file or a directory of them, instead of the vendors' variables"),
     variable("SECRETS_DIRECTORY", "", "the only directory whose secrets `CONFIG_FILE` may name; by default its own"),
+    variable(
+        "SHARD",
+        "",
+        "`0/3`: poll only the accounts of `CONFIG_FILE` that fall to the first of three processes, by Prometheus' `hashmod`",
+    ),
     variable("LOG_LEVEL", "info", "`error`, `warn`, `info`, `debug` or `trace`"),
     variable("LOG_FORMAT", "text", "`text` (logfmt) or `json`"),
 ];

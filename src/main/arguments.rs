@@ -54,6 +54,9 @@ pub enum Command {
     ///
     /// Balances, credits, debits by origin and API path, what does not reconcile, and what the card paid.
     Report(Box<wallet_exporter::app::ReportFlags>),
+    /// Move, rename or copy what the exporter has stored
+    #[command(subcommand)]
+    Ledger(wallet_exporter::app::LedgerCommand),
     /// Run the vendor simulator alone
     #[cfg(feature = "demo")]
     Simulate(wallet_exporter::app::SimulateFlags),

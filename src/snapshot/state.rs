@@ -11,6 +11,7 @@ use super::account::{AccountView, Facts};
 use super::source::SourceView;
 use super::status::{Status, StorageStatus};
 use crate::clock::{BootTime, Moment};
+use crate::config::Shard;
 use crate::names::{Source, Vendor};
 use crate::store::AccountId;
 
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub warnings: Vec<String>,
     /// It was ready before accounts were added: a new account does not make the others unready.
     pub was_ready: bool,
+    /// Which of the configured accounts are here; `None`: all.
+    pub shard: Option<Shard>,
     /// A shutdown is under way.
     pub stopping: bool,
 }
@@ -78,6 +81,7 @@ impl Snapshot {
             webhook_unmatched: None,
             warnings: Vec::new(),
             was_ready: false,
+            shard: None,
             stopping: false,
         }
     }

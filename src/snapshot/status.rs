@@ -2,7 +2,9 @@
 //!
 //! Flows in: the last snapshot and the time. Flows out: plain data. Invariant: no personal data and no secret has a field.
 
-use chrono::{DateTime, Utc};
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 /// The whole state.
@@ -107,6 +109,9 @@ pub struct Details {
     pub attention: Vec<Attention>,
 }
 
+/// Term of the row on budgets, which `check --online` prints, too.
+pub const BUDGETS: &str = "Budgets";
+
 /// A row of the page: a term and what is said of it, in lines of pieces.
 #[derive(Clone, Debug)]
 pub struct DetailRow {
@@ -125,6 +130,15 @@ pub enum Piece {
     Time(DateTime<Utc>),
     /// Text that says how something stands.
     Marked(Severity, String),
+}
+
+impl fmt::Display for Piece {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Piece::Text(text) | Piece::Marked(_, text) => out.write_str(text),
+            Piece::Time(at) => write!(out, "{}", at.to_rfc3339_opts(SecondsFormat::Secs, true)),
+        }
+    }
 }
 
 /// How bad something is.

@@ -36,6 +36,9 @@ pub const SCHEMA_2: &str = include_str!("migrations/2.sql");
 /// Series and labels have the names of today, and no list of labels.
 pub const SCHEMA_3: &str = include_str!("migrations/3.sql");
 
+/// Accounts can be moved to another storage.
+pub const SCHEMA_4: &str = include_str!("migrations/4.sql");
+
 /// A copy that was kept at a migration is removed after this.
 const COPY_KEPT: TimeDelta = TimeDelta::days(30);
 
@@ -119,7 +122,7 @@ pub(super) fn keep_copy(connection: &Connection, path: &Path, now: DateTime<Utc>
     Ok(())
 }
 
-fn write_copy(connection: &Connection, path: &Path, now: DateTime<Utc>) -> Result<(), CopyError> {
+pub(super) fn write_copy(connection: &Connection, path: &Path, now: DateTime<Utc>) -> Result<(), CopyError> {
     let file_error = |error: std::io::Error| CopyError::File(error.kind());
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(file_error(error)),

@@ -80,13 +80,32 @@ async function judgeRanges(prometheus, dashboard) {
 }
 
 /** Where nothing is known nothing is green, red or orange, and each figure says it in its own words. */
-function judgeUnknown({ dashboard, panels }, { shown }) {
-  for (const { panel } of panels) {
+function judgeUnknown({ dashboard, panels }, { shown, text }) {
+  for (const { panel, answers } of panels) {
+    if (panel.type === 'table' && answers.every(({ result }) => result.length === 0) && !text[panel.id].includes(panel.fieldConfig.defaults.noValue))
+      problems.push(`${dashboard.uid}/${panel.title} of an account that nobody knows: ${text[panel.id]}`);
     if (panel.type !== 'stat' && panel.type !== 'bargauge') continue;
     const { noValue } = panel.fieldConfig.defaults;
     for (const text of shown[panel.id])
       if (!NEUTRAL.some((color) => text === `${noValue} ${color}`)) problems.push(`${dashboard.uid}/${panel.title} of an account that nobody knows: ${text}`);
   }
+}
+
+/** The figures that can be negative, which no counter can, as if they all were. Where a second query is for them, they are not. */
+function negative(result) {
+  const canBe = ({ panel }) => {
+    const units = JSON.stringify(panel.fieldConfig ?? {});
+    const isMoney = units.includes('"currency:financial:$"') && !units.includes('"currency:financial:-$"');
+    return isMoney && panel.type !== 'timeseries' && panel.targets.some(({ expr }) => !/_(total|sum|count|bucket)\b/.test(expr));
+  };
+  const panels = structuredClone(result.panels.filter(canBe));
+  for (const { answers } of panels) for (const answer of answers) for (const series of answer.result) series.value[1] = String(-1 - Math.abs(Number(series.value[1])));
+  return { ...result, panels };
+}
+
+function judgeNegative({ dashboard, panels }, { text }) {
+  for (const { panel } of panels)
+    if (!/-\$\d/.test(text[panel.id]) || /\$[^\d.]/.test(text[panel.id])) problems.push(`${dashboard.uid}/${panel.title} with negative amounts: ${text[panel.id]}`);
 }
 
 fs.mkdirSync(output, { recursive: true });
@@ -146,7 +165,9 @@ try {
     const shown = result.panels.map(({ panel }) => `${panel.id} ${panel.title}: ${(findings.shown[panel.id] ?? []).join(' | ')}`);
     fs.writeFileSync(path.join(output, `${name}.txt`), `${shown.join('\n')}\n`);
     judgeUnknown(unknown, await studio.draw(unknown, path.join(output, `${name}-unknown.png`)));
-    note(`${name} drawn, with data and without`);
+    const below = negative(result);
+    if (below.panels.length > 0) judgeNegative(below, await studio.draw(below, path.join(output, `${name}-negative.png`)));
+    note(`${name} drawn, with data and without, and ${below.panels.length} panels with negative amounts`);
   }
 } finally {
   await studio.close();

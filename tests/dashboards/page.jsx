@@ -33,7 +33,7 @@ const ROW = 38;
 const GAP = 8;
 const theme = createTheme({ colors: { mode: 'dark' } });
 const { dashboard, end, panels, annotations } = window.board;
-const findings = (window.findings = { problems: [], shown: {} });
+const findings = (window.findings = { problems: [], shown: {}, text: {} });
 const to = dateTime(end * 1000);
 
 /** The time that a panel shows: its own, where it has one. */
@@ -262,6 +262,7 @@ function inspect() {
   for (const element of document.querySelectorAll('[data-panel]')) {
     const { panel } = panels.find((each) => String(each.panel.id) === element.dataset.panel);
     const text = element.innerText;
+    findings.text[panel.id] = text;
     if (/\b(NaN|Infinity|undefined|\[object)/.test(text)) problem(panel, `shows ${text.slice(0, 80)}`);
     const content = element.querySelector('.markdown-html');
     if (content && content.scrollHeight > content.parentElement.clientHeight + 2)

@@ -403,3 +403,125 @@ async fn a_real_prometheus_finds_and_scrapes_each_account() {
         assert_eq!(own.keys().collect::<Vec<_>>(), [&targets[0]]);
     }
 }
+
+#[test]
+fn the_documented_remote_write_is_accepted_by_prometheus() {
+    let text = include_str!("../../docs/accounts.md");
+    let snippet = text.split("```yaml\n").find(|block| block.starts_with("remote_write:")).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), snippet.split("```").next().unwrap()).unwrap();
+    for promtool in crate::alerts::tools::versions("promtool") {
+        let checked =
+            std::process::Command::new(&promtool).args(["check", "config"]).arg(file.path()).output().unwrap();
+        assert!(checked.status.success(), "{checked:?}");
+    }
+}
+
+/// An accounts file with a wallet of each name.
+fn many(directory: &Path, names: &[String]) -> std::path::PathBuf {
+    let mut text = "accounts:\n".to_owned();
+    for name in names {
+        std::fs::write(directory.join(name), format!("tok-{name}")).unwrap();
+        text += &format!("- {{account: {name}, vendor: batchdata, api_token_file: {name}}}\n");
+    }
+    let path = directory.join("accounts.yml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_shard_of_an_account_is_the_one_that_a_real_prometheus_computes() {
+    const SHARDS: usize = 3;
+    let directory = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..60).map(|number| format!("account-{number}")).collect();
+    let path = many(directory.path(), &names);
+    let mut expected = std::collections::BTreeMap::new();
+    for shard in 0..SHARDS {
+        let config = load(&path, &[("SHARD", &format!("{shard}/{SHARDS}"))]).unwrap();
+        for account in &config.accounts {
+            assert_eq!(expected.insert(account.config.name().to_owned(), shard.to_string()), None);
+        }
+    }
+    assert_eq!(expected.len(), names.len());
+    for binary in binaries() {
+        let folder = tempfile::tempdir().unwrap();
+        let targets =
+            names.iter().map(|name| format!("  - {{targets: ['127.0.0.1:1'], labels: {{account: {name}}}}}\n"));
+        let config = format!(
+            "scrape_configs:\n- job_name: shards\n  static_configs:\n{}  relabel_configs:\n  - {{action: hashmod, \
+             source_labels: [account], modulus: {SHARDS}, target_label: shard}}\n",
+            targets.collect::<String>()
+        );
+        let (_running, prometheus) = run(&binary, folder.path(), &config);
+        let mut found = std::collections::BTreeMap::new();
+        until("Prometheus knows its targets", async || {
+            if tokio::net::TcpStream::connect(prometheus).await.is_err() {
+                return false;
+            }
+            let text = get(prometheus, "/api/v1/targets?state=active").await.text();
+            let (Some(from), Some(to)) = (text.find('{'), text.rfind('}')) else { return false };
+            let Ok(json) = serde_json::from_str::<Value>(&text[from..=to]) else { return false };
+            for target in json["data"]["activeTargets"].as_array().into_iter().flatten() {
+                let label = |name: &str| target["labels"][name].as_str().unwrap().to_owned();
+                found.insert(label("account"), label("shard"));
+            }
+            found.len() == names.len()
+        })
+        .await;
+        assert_eq!(found, expected, "{}", binary.display());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_polls_its_accounts_and_needs_no_secret_of_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    for (shard, name, absent) in [("0/2", "checks", "growth.token"), ("1/2", "growth", "checks.key")] {
+        let mut rig = Rig::new().await;
+        secrets(directory.path());
+        std::fs::remove_file(directory.path().join(absent)).unwrap();
+        std::fs::write(directory.path().join("accounts.yml"), FILE).unwrap();
+        for variable in ["BATCHDATA_API_TOKEN", "RIGHTFOOT_API_KEY"] {
+            rig.settings.remove(variable);
+        }
+        rig.set("CONFIG_FILE", directory.path().join("accounts.yml").to_str().unwrap());
+        rig.set("SHARD", shard);
+        rig.start().await;
+        rig.until("every source was tried", |rig| rig.snapshot().is_ready()).await;
+        let (index, count) = shard.split_once('/').unwrap();
+        let info = format!(r#"wallet_exporter_shard_info{{shard="{index}",shards="{count}"}}"#);
+        assert_eq!(rig.value(&info), Some(1.0));
+        let here = |name: &str| rig.snapshot().accounts.iter().any(|account| account.name() == name);
+        for other in ["growth", "007", "checks"] {
+            assert_eq!(here(other), (other == "checks") == (name == "checks"), "{other} in {shard}");
+        }
+        rig.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_without_accounts_runs_and_says_so_and_nonsense_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    // Both fall to the first of two.
+    let path = many(directory.path(), &["sales".to_owned(), "acme".to_owned()]);
+    assert_eq!(load(&path, &[("SHARD", "0/2")]).unwrap().accounts.len(), 2);
+    let mut rig = Rig::new().await;
+    for variable in ["BATCHDATA_API_TOKEN", "RIGHTFOOT_API_KEY"] {
+        rig.settings.remove(variable);
+    }
+    rig.set("CONFIG_FILE", path.to_str().unwrap());
+    rig.set("SHARD", "1/2");
+    rig.start().await;
+    assert!(rig.snapshot().is_ready());
+    let warnings = rig.snapshot().warnings.clone();
+    assert!(
+        warnings.iter().any(|warning| warning == "no account of the accounts file falls to shard 1/2"),
+        "{warnings:?}"
+    );
+    for (shard, remedy) in [("2/2", "such as 0/3"), ("$(POD_INDEX)/3", "such as 0/3"), ("1", "such as 0/3")] {
+        let found = load(&path, &[("SHARD", shard)]).unwrap_err();
+        assert!(found.contains("SHARD") && found.contains(remedy), "{found}");
+    }
+    let alone = [("SHARD", "0/2"), ("BATCHDATA_API_TOKEN", "x")].map(|(name, value)| (name.into(), value.into()));
+    let found = Config::load(&Flags::default(), alone, at("2026-05-19T12:00:00Z")).unwrap_err().to_string();
+    assert!(found.contains("--shard: has no effect without --config.file"), "{found}");
+}

@@ -35,6 +35,21 @@ async fn budgets_follow_the_vendor_through_restatements_and_midnight() {
     let projected = all(&rig, "_projected").map(|amount| amount.unwrap().round());
     // Half of a day of 10 dollars, and 10 for each further day.
     assert_eq!(projected, [35.0, 95.0, 335.0]);
+    // The budget of the wallet and the wallet's own projection are one figure, to the cent.
+    let of_wallet = |rig: &Rig| {
+        ["day", "week", "month"].map(|period| {
+            rig.value(&format!(r#"batchdata_wallet_projected_debit_usd{{account="default",period="{period}"}}"#))
+        })
+    };
+    assert_eq!(of_wallet(&rig), all(&rig, "_projected"));
+    let ends = |rig: &Rig| {
+        ["day", "week", "month"].map(|period| {
+            let labels = format!(r#"account="default",budget="{period}",period="{period}""#);
+            rig.value(&format!("batchdata_wallet_budget_period_end_timestamp_seconds{{{labels}}}"))
+        })
+    };
+    let times = ["2026-05-19T00:00:00Z", "2026-05-25T00:00:00Z", "2026-06-01T00:00:00Z"];
+    assert_eq!(ends(&rig), times.map(|time| Some(at(time).timestamp() as f64)));
 
     // The vendor takes 20 dollars back.
     spend(&rig, TimeDelta::hours(1), "/api/v1/address/verify", -20);
@@ -46,12 +61,43 @@ async fn budgets_follow_the_vendor_through_restatements_and_midnight() {
     rig.clock.pass_to(at("2026-05-19T00:00:01Z"));
     assert_eq!(all(&rig, "_spent"), [None, None, None]);
     assert_eq!(all(&rig, "_projected"), [None, None, None]);
+    assert_eq!(of_wallet(&rig), [None, None, None]);
+    assert_eq!(ends(&rig), [None, None, None]);
     assert_eq!(all(&rig, ""), [Some(100.0), Some(400.5), Some(1_000.0)], "the amounts are configured");
     rig.vendors.clear_faults(None);
     rig.poll(&["consumption"]).await;
     let spent = || all(&rig, "_spent");
     rig.until("the new day is known", |_| spent()[0].is_some()).await;
     assert_eq!(spent(), [Some(0.0), Some(10.0), Some(180.0)]);
+    assert_eq!(ends(&rig)[0], Some(at("2026-05-20T00:00:00Z").timestamp() as f64));
+    assert_eq!(ends(&rig)[2], Some(at("2026-06-01T00:00:00Z").timestamp() as f64));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_online_prints_each_budget_with_its_rule_or_why_it_is_unknown() {
+    let mut rig = Rig::new().await;
+    rig.set("BATCHDATA_BUDGET_DAY_USD", "40");
+    rig.set("BATCHDATA_BUDGET_MONTH_USD", "1000");
+    // A tenth of the day and of the month is not over, and nothing was spent before.
+    rig.clock.step_to(at("2026-05-01T01:00:00Z"));
+    spend(&rig, TimeDelta::minutes(30), "/api/v1/address/verify", 5);
+    let lines = async |rig: &Rig| {
+        let (text, fine) = rig.check_online().await;
+        let budgets = text.lines().filter(|line| line.starts_with("budget of batchdata default "));
+        (budgets.map(|line| line.split_once("default").unwrap().1.trim().to_owned()).collect::<Vec<_>>(), fine)
+    };
+    let by_weekdays = "projected by weekdays of the last four weeks";
+    let (said, fine) = lines(&rig).await;
+    assert_eq!(said[0], format!("day: $5.00 of $40.00 spent, $5.00 {by_weekdays}"));
+    assert_eq!((said[1].clone(), fine), (format!("month: $5.00 of $1,000.00 spent, $5.00 {by_weekdays}"), true));
+
+    spend(&rig, TimeDelta::minutes(20), "/api/v1/address/verify", 35);
+    assert_eq!(lines(&rig).await.0[0], format!("day: $40.00 of $40.00 spent, $40.00 {by_weekdays} used up"));
+
+    rig.vendors.set_permission(vendor_simulator::Operation::ConsumptionReport, false);
+    let (said, fine) = lines(&rig).await;
+    assert!(!fine);
+    assert_eq!(said[0], "day: unknown of $40.00 spent: no report of this day was read");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

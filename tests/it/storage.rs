@@ -13,6 +13,7 @@ mod hook;
 mod migration;
 mod shim;
 mod together;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

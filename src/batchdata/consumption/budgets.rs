@@ -1,13 +1,13 @@
-//! What was spent of budgets, and what will have been at the end of their periods.
+//! What was spent in running periods, of the wallet and of budgets, and what will have been at their ends.
 //!
 //! Flows in: debits by UTC day, and when the vendor reported them. Flows out: spent and projected amounts. Invariant: what is
-//! not known is absent; a day counts whole, today as it stands.
+//! not known is absent; a day counts whole, today as it stands; every projection is made here.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use rust_decimal::Decimal;
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-use crate::batchdata::budget::Budget;
+use crate::batchdata::budget::{Budget, BudgetPeriod};
 use crate::money::Usd;
 
 /// Weeks that a weekday's mean is taken over.
@@ -26,28 +26,37 @@ pub enum Projection {
     ElapsedShare,
 }
 
+/// A running period at a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PeriodSpend {
+    /// Spent so far.
+    pub spent: Option<Usd>,
+    /// Spent at the end of the period.
+    pub projected: Option<(Decimal, Projection)>,
+    /// The end of the period whose spend is known.
+    pub end: Option<DateTime<Utc>>,
+}
+
 /// A budget at a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BudgetView {
     /// What was configured.
     pub budget: Budget,
-    /// Spent in its period so far.
-    pub spent: Option<Usd>,
-    /// Spent at the end of its period.
-    pub projected: Option<(Decimal, Projection)>,
+    /// Its running period.
+    pub period: PeriodSpend,
 }
 
-impl BudgetView {
-    /// The budget at a report of `today` that was made `at` that time. `debit` is what was spent of it on a day, `None` if
+impl PeriodSpend {
+    /// The period at a report of `today` that was made `at` that time. `debit` is what was spent in it on a day, `None` if
     /// that is unknown.
     #[must_use]
     pub fn new(
-        budget: &Budget,
+        period: BudgetPeriod,
         today: NaiveDate,
         at: DateTime<Utc>,
         debit: impl Fn(NaiveDate) -> Option<Usd>,
-    ) -> BudgetView {
-        let (first, last) = budget.period.days(today);
+    ) -> PeriodSpend {
+        let (first, last) = period.days(today);
         let days = |from: NaiveDate, to: NaiveDate| from.iter_days().take_while(move |day| *day <= to);
         let spent: Option<Usd> = days(first, today).map(&debit).sum();
         let start = today.and_time(NaiveTime::MIN).and_utc();
@@ -70,21 +79,17 @@ impl BudgetView {
         let projected = by_weekdays().map(|amount| (amount, Projection::Weekdays));
         let projected = projected.or_else(|| Some((by_share()?, Projection::ElapsedShare)));
         let projected = projected.map(|(amount, rule)| (amount.round_dp(SCALE), rule));
-        BudgetView { budget: budget.clone(), spent, projected }
+        let end = last.succ_opt().filter(|_| spent.is_some()).map(|next| next.and_time(NaiveTime::MIN).and_utc());
+        PeriodSpend { spent, projected, end }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batchdata::budget::{BudgetPeriod, BudgetScope};
 
     fn day(text: &str) -> NaiveDate {
         text.parse().unwrap()
-    }
-
-    fn budget(period: BudgetPeriod) -> Budget {
-        Budget { name: "x".to_owned(), period, amount: Usd::from_cents(1), scope: BudgetScope::Wallet }
     }
 
     fn at(text: &str) -> DateTime<Utc> {
@@ -104,7 +109,7 @@ mod tests {
     fn a_month_is_projected_by_its_weekdays() {
         // Friday 20 November at noon: 14 weekdays before it with today's ten dollars, 5 days of weekends.
         let known = debit(day("2026-01-01"));
-        let view = BudgetView::new(&budget(BudgetPeriod::Month), day("2026-11-20"), at("2026-11-20T12:00:00Z"), known);
+        let view = PeriodSpend::new(BudgetPeriod::Month, day("2026-11-20"), at("2026-11-20T12:00:00Z"), known);
         assert_eq!(view.spent, Some(Usd::from_cents(15 * 1_000 + 5 * 200)));
         // Half a Friday, then 6 weekdays and 4 days of weekends.
         assert_eq!(view.projected, Some((Decimal::from(160 + 5 + 60 + 8), Projection::Weekdays)));
@@ -113,21 +118,19 @@ mod tests {
     #[test]
     fn without_four_weeks_the_elapsed_share_projects_once_a_tenth_has_passed() {
         let known = || debit(day("2026-11-16"));
-        let at_noon =
-            BudgetView::new(&budget(BudgetPeriod::Week), day("2026-11-17"), at("2026-11-17T12:00:00Z"), known());
+        let at_noon = PeriodSpend::new(BudgetPeriod::Week, day("2026-11-17"), at("2026-11-17T12:00:00Z"), known());
         assert_eq!(at_noon.spent, Some(Usd::from_cents(2_000)));
         // 20 dollars in 1.5 of 7 days.
         assert_eq!(at_noon.projected, Some((Decimal::new(933_333, 4), Projection::ElapsedShare)));
-        let early =
-            BudgetView::new(&budget(BudgetPeriod::Week), day("2026-11-16"), at("2026-11-16T12:00:00Z"), known());
+        let early = PeriodSpend::new(BudgetPeriod::Week, day("2026-11-16"), at("2026-11-16T12:00:00Z"), known());
         assert_eq!((early.spent, early.projected), (Some(Usd::from_cents(1_000)), None));
     }
 
     #[test]
     fn an_unknown_day_of_the_period_leaves_all_unknown() {
         let known = debit(day("2026-11-17"));
-        let view = BudgetView::new(&budget(BudgetPeriod::Week), day("2026-11-18"), at("2026-11-18T12:00:00Z"), known);
-        assert_eq!((view.spent, view.projected), (None, None));
+        let view = PeriodSpend::new(BudgetPeriod::Week, day("2026-11-18"), at("2026-11-18T12:00:00Z"), known);
+        assert_eq!(view, PeriodSpend::default());
     }
 
     #[test]
@@ -135,7 +138,8 @@ mod tests {
         for period in BudgetPeriod::VARIANTS {
             let known = debit(day("2026-01-01"));
             // A Sunday that ends a week and a month.
-            let view = BudgetView::new(&budget(*period), day("2026-05-31"), at("2026-06-01T00:00:00Z"), known);
+            let view = PeriodSpend::new(*period, day("2026-05-31"), at("2026-06-01T00:00:00Z"), known);
+            assert_eq!(view.end, Some(at("2026-06-01T00:00:00Z")), "{period:?}");
             assert_eq!(view.projected, Some((view.spent.unwrap().decimal().round_dp(4), Projection::Weekdays)));
         }
     }

@@ -32,9 +32,11 @@ families! {
     WALLET_COUNT_SINCE = gauge("batchdata_wallet_count_since_timestamp_seconds", ACCOUNT, "Time from which on the spend counters count.");
     PERIOD_DEBIT = gauge("batchdata_wallet_period_debit_usd", &["account", "period"], "Spend in US dollars over a period of UTC days, exactly as the vendor reports it now.");
     PERIOD_CREDIT = gauge("batchdata_wallet_period_credit_usd", &["account", "period"], "Credits in US dollars over a period of UTC days, exactly as the vendor reports them now.");
+    PROJECTED = gauge("batchdata_wallet_projected_debit_usd", &["account", "period"], "Projected spend in US dollars at the end of the running UTC day, ISO week or month.");
     BUDGET = gauge("batchdata_wallet_budget_usd", BUDGETED, "Budget in US dollars for the running UTC day, ISO week or month.");
     BUDGET_SPENT = gauge("batchdata_wallet_budget_spent_usd", BUDGETED, "Spend in US dollars in the budget's running period, exactly as the vendor reports it now.");
     BUDGET_PROJECTED = gauge("batchdata_wallet_budget_projected_usd", BUDGETED, "Projected spend in US dollars at the end of the budget's running period.");
+    BUDGET_END = gauge("batchdata_wallet_budget_period_end_timestamp_seconds", BUDGETED, "When the budget's running period, whose spend is known, ends by the vendor's clock.");
     BURN = gauge("batchdata_wallet_burn_usd_per_hour", WINDOW, "Spend in US dollars an hour over the window that ends at the last report, from the vendor's own hours and days.");
     RUNWAY = gauge("batchdata_wallet_runway_seconds", WINDOW, "Seconds from the poll of the balance until it is used up at the burn of the window; 0 if nothing is left, absent if nothing is spent.");
     EMPTY = gauge("batchdata_wallet_empty_timestamp_seconds", WINDOW, "When the balance is used up at the burn of the window.");
@@ -127,6 +129,14 @@ fn periods(out: &mut Encoder, snapshot: &Snapshot, now: BootTime) {
             family.sample(&[account, period.as_str()], sum.credit);
         }
     }
+    let mut family = out.family(&PROJECTED);
+    for (account, periods) in known() {
+        for (period, spend) in &periods.running {
+            if let Some((amount, _)) = spend.projected {
+                family.sample(&[account, period.as_str()], amount);
+            }
+        }
+    }
 }
 
 fn budgets(out: &mut Encoder, snapshot: &Snapshot, now: BootTime) {
@@ -142,8 +152,9 @@ fn budgets(out: &mut Encoder, snapshot: &Snapshot, now: BootTime) {
         }
     };
     write(&BUDGET, |view| Some(view.budget.amount.decimal()));
-    write(&BUDGET_SPENT, |view| Some(view.spent?.decimal()));
-    write(&BUDGET_PROJECTED, |view| Some(view.projected?.0));
+    write(&BUDGET_SPENT, |view| Some(view.period.spent?.decimal()));
+    write(&BUDGET_PROJECTED, |view| Some(view.period.projected?.0));
+    write(&BUDGET_END, |view| Some(view.period.end?.timestamp().into()));
 }
 
 fn burn(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {

@@ -11,12 +11,12 @@ use strum::VariantArray as _;
 use async_trait::async_trait;
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
-use super::budgets::BudgetView;
+use super::budgets::{BudgetView, PeriodSpend};
 use super::burn::Reported;
 use super::ledger::{BaseLine, Changes, Ledger, REACH, Series};
 use super::periods::Period;
 use super::table::ConsumptionCommit;
-use crate::batchdata::budget::Budget;
+use crate::batchdata::budget::{Budget, BudgetPeriod, BudgetScope};
 use crate::batchdata::{CONSUMPTION, Client, ConsumptionReport, ConsumptionView, Grain, Periods, WalletView};
 use crate::clock::BootTime;
 use crate::names::Source;
@@ -144,10 +144,14 @@ impl ConsumptionPoller {
             .copied()
             .filter_map(|period| Some((period, self.ledger.period(period, day, changes)?)));
         let sums: Vec<_> = sums.collect();
-        let view =
-            |budget: &Budget| BudgetView::new(budget, day, at, |date| self.ledger.spent(date, &budget.scope, changes));
+        let spend = |period, scope: &BudgetScope| {
+            PeriodSpend::new(period, day, at, |date| self.ledger.spent(date, scope, changes))
+        };
+        let of_wallet = |period: &BudgetPeriod| (*period, spend(*period, &BudgetScope::Wallet));
+        let running = BudgetPeriod::VARIANTS.iter().map(of_wallet).collect();
+        let view = |budget: &Budget| BudgetView { budget: budget.clone(), period: spend(budget.period, &budget.scope) };
         let budgets = self.budgets.iter().map(view).collect();
-        (!sums.is_empty()).then_some(Periods { valid_until, sums, budgets })
+        (!sums.is_empty()).then_some(Periods { valid_until, sums, running, budgets })
     }
 
     /// The report up to the vendor's day, and that day.

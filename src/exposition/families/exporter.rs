@@ -31,6 +31,10 @@ pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     out.family(&c::STORAGE_UP).sample(&[], f64::from(u8::from(snapshot.storage.up())));
     out.family(&c::RELOAD_SUCCESSFUL).sample(&[], f64::from(u8::from(snapshot.reload.successful)));
     out.family(&c::RELOAD_TIME).sample(&[], snapshot.reload.last_success.by_clock_of(now));
+    let mut family = out.family(&c::SHARD_INFO);
+    if let Some(shard) = snapshot.shard {
+        family.sample(&[&shard.index().to_string(), &shard.count().to_string()], 1.0);
+    }
     let build = [env!("CARGO_PKG_VERSION"), env!("GIT_REVISION"), env!("RUSTC_VERSION")];
     out.family(&c::BUILD_INFO).sample(&build, 1.0);
 }

@@ -1,7 +1,8 @@
 //! Turns of day, month and year and a leap day, as the real exporter lives through them, judged by the shipped rules.
 //!
 //! Flows in: an exporter over the simulator, scraped every two minutes around a midnight over which a source fails. Flows
-//! out: a runway that jumps, an alert that ends, or one that should not fire. Always holds: promtool begins at the time 0,
+//! out: a runway that jumps, an alert that ends, or one that should not fire; a budget of the day or month that ends before its
+//! period does, or outlives it. Always holds: promtool begins at the time 0,
 //! so each timestamp that the exporter serves is moved back by the beginning. Nothing else is changed: no rule reads the
 //! calendar, which a test of the rules makes sure of.
 
@@ -27,7 +28,11 @@ const FAILS: std::ops::Range<i64> = 70..110;
 const SPENT: i64 = 600;
 
 /// What the rules read of this exporter.
-const READ: [&str; 9] = [
+const READ: [&str; 13] = [
+    "batchdata_wallet_budget_period_end_timestamp_seconds",
+    "batchdata_wallet_budget_projected_usd",
+    "batchdata_wallet_budget_spent_usd",
+    "batchdata_wallet_budget_usd",
     "batchdata_wallet_balance_threshold_usd",
     "batchdata_wallet_balance_usd",
     "batchdata_wallet_burn_usd_per_hour",
@@ -93,6 +98,9 @@ async fn lived(evening: &str, night: &Night) -> Scrapes {
     let mut rig = Rig::with(clock.clone(), Options::quiet(vendor_clock(&clock))).await;
     rig.set("BATCHDATA_SOURCES", "balance,consumption");
     rig.set("BATCHDATA_MAX_AGE", "10m");
+    // Both are spent by the evening.
+    rig.set("BATCHDATA_BUDGET_DAY_USD", "100");
+    rig.set("BATCHDATA_BUDGET_MONTH_USD", "170");
     for half_hours in 1..=60_i32 {
         let when = begin - TimeDelta::minutes(30) * half_hours + TimeDelta::seconds(1);
         rig.vendors.spend(when, "api_request", "/api/v1/address/verify", Usd::from_cents(SPENT / 2));
@@ -144,6 +152,16 @@ fn case(name: String, scrapes: &Scrapes, night: &Night) -> Value {
         if !night.fires || minutes < 55 || fires {
             asked.push(json!({"expr": firing, "eval_time": at, "exp_samples": alerts}));
         }
+    }
+    // Midnight is in minute 90; an alert starts within ten minutes and ends within ten.
+    let spent = r#"group by (budget) (ALERTS{alertstate="firing", alertname="WalletBudgetSpent"})"#;
+    let month_goes_on = name.starts_with("2028-02-28");
+    for minutes in (10..STEPS * 2).step_by(5).filter(|minutes| !(90..100).contains(minutes)) {
+        let budgets = [("day", minutes < 90), ("month", minutes < 90 || month_goes_on)];
+        let firing = budgets.iter().filter(|(_, fires)| *fires);
+        let samples: Vec<Value> =
+            firing.map(|(budget, _)| json!({"labels": format!(r#"{{budget="{budget}"}}"#), "value": 1})).collect();
+        asked.push(json!({"expr": spent, "eval_time": format!("{minutes}m"), "exp_samples": samples}));
     }
     json!({"name": name, "interval": "2m", "input_series": series, "promql_expr_test": asked})
 }

@@ -139,6 +139,19 @@ const CASES: &[Case] = &[
         held: &[("WalletSourceFailing", "account=dropped-checks, vendor=rightfoot, source=batches")],
         left: &[("WalletDataWithheld", "account=dropped-checks, vendor=batchdata, source=consumption")],
     },
+    Case {
+        rules: &[8],
+        cause: ("WalletBudgetSpent", "account=spent, budget=team, period=month"),
+        held: &[
+            ("WalletBudgetAlmostSpent", "account=spent, budget=team, period=month"),
+            ("WalletBudgetProjectedOver", "account=spent, budget=team, period=month"),
+        ],
+        left: &[
+            ("WalletBudgetAlmostSpent", "account=spent, budget=team, period=week"),
+            ("WalletBudgetProjectedOver", "account=spent, budget=other, period=month"),
+            ("WalletBudgetAlmostSpent", "account=saved, budget=team, period=month"),
+        ],
+    },
 ];
 
 /// All labels of an alert: its own and those of its shipped rule.

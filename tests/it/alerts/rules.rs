@@ -223,7 +223,7 @@ fn every_alert_says_how_bad_what_and_what_to_do() {
         let label = |key: &str| rule.labels.get(key).unwrap_or_else(|| panic!("{name}: no {key}")).as_str();
         assert!(["critical", "warning", "info"].contains(&label("severity")), "{name}");
         let topic = label("topic");
-        assert!(["money", "card", "checks", "source", "exporter"].contains(&topic), "{name}");
+        assert!(["money", "budget", "card", "checks", "source", "exporter"].contains(&topic), "{name}");
         assert!(rule.labels.values().all(|value| !value.contains("{{")), "{name}: a label changes with the value");
         assert!(!rule.expr.contains("topk"), "{name}: topk makes and ends alerts at random");
         let text = |key: &str| rule.annotations.get(key).unwrap_or_else(|| panic!("{name}: no {key}")).as_str();
@@ -236,7 +236,7 @@ fn every_alert_says_how_bad_what_and_what_to_do() {
                 "$labels.account"
             };
         assert!(summary.contains(whose), "{name}: the summary does not say whose it is");
-        if topic == "money" || topic == "card" {
+        if ["money", "budget", "card"].contains(&topic) {
             assert!(summary.contains("USD") && summary.contains("printf"), "{name}: no amount in readable money");
         }
         assert!(text("description").len() > 60, "{name}: the description does not say what to do");
@@ -290,7 +290,7 @@ fn every_expression_parses_and_names_only_what_exists() {
 #[test]
 fn money_alerts_read_what_is_remembered() {
     for (name, rule) in alerts() {
-        if rule.labels.get("topic").is_some_and(|topic| topic == "money") {
+        if rule.labels.get("topic").is_some_and(|topic| topic == "money" || topic == "budget") {
             assert!(rule.expr.contains(":known"), "{name}: missing data would resolve it");
             assert!(!rule.expr.contains("_debit_usd_total"), "{name}: a counter holds still under revisions");
         }
@@ -301,7 +301,7 @@ fn money_alerts_read_what_is_remembered() {
 #[test]
 fn no_expression_reads_the_calendar_or_a_job() {
     for rule in rules() {
-        let calendar = ["hour(", "minute(", "month(", "year(", "day_of", "days_in", "86400", "_period_"];
+        let calendar = ["hour(", "minute(", "month(", "year(", "day_of", "days_in", "86400", "wallet_period_"];
         for word in calendar.iter().chain(&["job=", "job!"]) {
             assert!(!rule.expr.contains(word), "{word} in {}", rule.expr);
         }

@@ -88,8 +88,8 @@ fn figures() -> Vec<Figure> {
     let balance = BALANCE_AT_FIRST + paid - all_spent;
     let hourly = dollars(in_range) / 24.0;
     let until_empty = dollars(balance) / hourly / 24.0;
-    // From noon on the 19th, at the rate of seven days in which nothing else was spent.
-    let month = dollars(all_spent) + dollars(all_spent) / (7.0 * 24.0) * (12.5 * 24.0);
+    // One Monday is to come. Of the four before, money was spent on the last; on other days of the week, on none.
+    let month = dollars(all_spent) + dollars(spent(yesterday, today, every)) / 4.0;
     let figure = |board, panel, expected| Figure { board, panel, query: "A", labels: &[], expected, tolerance: 1e-6 };
     vec![
         figure("wallet", "Balance", dollars(balance)),
@@ -97,7 +97,18 @@ fn figures() -> Vec<Figure> {
         Figure { labels: &[("window", "24h")], ..figure("wallet", "Runway now", hourly) },
         Figure { query: "B", tolerance: 0.02, ..figure("wallet", "Runway", until_empty) },
         figure("wallet", "Spent this month", dollars(all_spent)),
-        Figure { tolerance: 0.01, ..figure("wallet", "Month-end projection", month) },
+        Figure { tolerance: 1e-4, ..figure("wallet", "Month-end projection", month) },
+        Figure {
+            query: "C",
+            labels: &[("period", "month")],
+            tolerance: 1e-4,
+            ..figure("wallet", "Budgets of the running periods", month)
+        },
+        Figure {
+            query: "B",
+            labels: &[("period", "month")],
+            ..figure("spend", "Budgets of the running periods", dollars(all_spent))
+        },
         Figure {
             query: "B",
             labels: &[("kind", "top_up"), ("status", "paid")],

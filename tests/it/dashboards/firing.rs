@@ -67,7 +67,9 @@ fn the_table_of_alerts_shows_each_of_their_labels() {
                 assert!(!text(&organize["renameByName"][label]).is_empty(), "{place}: {label}");
             }
             let expression = text(&panel["targets"][0]["expr"]);
-            for label in ["vendor", "source", "state", "status", "kind", "metric", "window", "instance"] {
+            for label in
+                ["vendor", "source", "state", "status", "kind", "metric", "window", "budget", "period", "instance"]
+            {
                 assert!(expression.contains(&format!("\"{label}\"")), "{place}: {label}");
                 assert_eq!(organize["excludeByName"][label], true, "{place}: {label} stands twice");
             }

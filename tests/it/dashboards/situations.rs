@@ -152,18 +152,6 @@ const SITUATIONS: &[Situation] = &[
         shown: Some(9.5),
     },
     Situation {
-        // The time 0 is the first of January.
-        name: "half an hour of a month of 31 days is over",
-        series: &[
-            (r#"batchdata_wallet_period_debit_usd{period="month_to_date"}"#, "100x60"),
-            (r#"batchdata_wallet_burn_usd_per_hour{window="7d"}"#, "2x60"),
-        ],
-        panel: ("Month-end projection", "A"),
-        rules: false,
-        at: "30m",
-        shown: Some(1_587.0),
-    },
-    Situation {
         name: "nothing known of a runway",
         series: &[(BALANCE, "5x60")],
         panel: RUNWAY,

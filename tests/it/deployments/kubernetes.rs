@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::files::{documents, stem, strings, text, top, under, yaml};
 use super::tools;
 
-const OVERLAYS: [&str; 2] = ["demo", "production"];
+const OVERLAYS: [&str; 3] = ["demo", "production", "shards"];
 const RULES: &str = "deploy/prometheus";
 const DASHBOARDS: &str = "grafana/dashboards";
 /// `kubectl apply` keeps a copy of an object in an annotation, which holds no more.
@@ -29,6 +29,12 @@ fn one<'a>(objects: &'a [Value], kind: &str) -> &'a Value {
     let first = found.next().unwrap_or_else(|| panic!("no {kind}"));
     assert!(found.next().is_none(), "more than one {kind}");
     first
+}
+
+/// What makes the pods.
+fn workload(objects: &[Value]) -> &Value {
+    let kind = if objects.iter().any(|object| object["kind"] == "StatefulSet") { "StatefulSet" } else { "Deployment" };
+    one(objects, kind)
 }
 
 #[test]
@@ -83,7 +89,7 @@ fn the_overlays_render_with_the_same_dashboards_rules_and_version() {
 
         let rules = objects.iter().filter(|object| object["kind"] == "PrometheusRule");
         assert_eq!(rules.count(), under(RULES, ".rules.yml").len());
-        let image = one(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+        let image = workload(&objects)["spec"]["template"]["spec"]["containers"][0]["image"].clone();
         assert!(image.as_str().unwrap().ends_with(concat!(":", env!("CARGO_PKG_VERSION"))), "{image}");
     }
 }
@@ -92,11 +98,13 @@ fn the_overlays_render_with_the_same_dashboards_rules_and_version() {
 fn the_pod_has_no_privilege_and_its_health_paths_are_probed() {
     for name in OVERLAYS {
         let Some(objects) = overlay(name) else { return };
-        let deployment = one(&objects, "Deployment");
+        let workload = workload(&objects);
         // Two pods must never hold the one storage.
-        assert_eq!(deployment["spec"]["replicas"], 1);
-        assert_eq!(deployment["spec"]["strategy"]["type"], "Recreate");
-        let pod = &deployment["spec"]["template"]["spec"];
+        if workload["kind"] == "Deployment" {
+            assert_eq!(workload["spec"]["replicas"], 1);
+            assert_eq!(workload["spec"]["strategy"]["type"], "Recreate");
+        }
+        let pod = &workload["spec"]["template"]["spec"];
         assert_eq!(pod["automountServiceAccountToken"], false);
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
         assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
@@ -136,6 +144,50 @@ fn the_network_policy_lets_prometheus_in_and_nothing_but_dns_and_https_out() {
     let policy = &one(&objects, "NetworkPolicy")["spec"];
     assert_eq!(policy["egress"], serde_json::json!([]), "the demo asks nobody");
     assert_eq!(policy["policyTypes"], serde_json::json!(["Ingress", "Egress"]));
+}
+
+#[test]
+fn each_shard_has_its_number_its_volume_and_its_address_and_they_share_the_accounts() {
+    let Some(objects) = overlay("shards") else { return };
+    assert!(objects.iter().all(|object| object["kind"] != "Deployment" && object["kind"] != "PersistentVolumeClaim"));
+    let set = one(&objects, "StatefulSet");
+    assert!(set["spec"].get("strategy").is_none(), "that is a Deployment's");
+    let pod = &set["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let count = set["spec"]["replicas"].as_u64().unwrap();
+    assert_eq!(strings(&container["args"]), [format!("--shard=$(POD_INDEX)/{count}")]);
+    let index = container["env"].as_array().unwrap().iter().find(|entry| entry["name"] == "POD_INDEX").unwrap();
+    let label = "metadata.labels['apps.kubernetes.io/pod-index']";
+    assert_eq!(index["valueFrom"]["fieldRef"]["fieldPath"], label);
+    let claimed: Vec<&str> = set["spec"]["volumeClaimTemplates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|claim| claim["metadata"]["name"].as_str().unwrap())
+        .collect();
+    let volumes: Vec<&str> =
+        pod["volumes"].as_array().unwrap().iter().map(|volume| volume["name"].as_str().unwrap()).collect();
+    let mounts = container["volumeMounts"].as_array().unwrap();
+    for mount in mounts {
+        let name = mount["name"].as_str().unwrap();
+        assert!(claimed.contains(&name) != volumes.contains(&name), "{name}");
+    }
+    let service = one(&objects, "Service");
+    assert_eq!(service["spec"]["clusterIP"], "None");
+    assert_eq!(set["spec"]["serviceName"], service["metadata"]["name"]);
+    // Pods with one address would be one instance.
+    let relabeling = &one(&objects, "ServiceMonitor")["spec"]["endpoints"][0]["relabelings"][0];
+    assert_eq!(relabeling["sourceLabels"][0], "__meta_kubernetes_pod_name");
+    // Each path that the accounts and the settings name is mounted.
+    let settings = objects.iter().find(|object| object["data"].get("CONFIG_FILE").is_some()).unwrap();
+    let mounted = |path: &str| mounts.iter().any(|mount| path.starts_with(mount["mountPath"].as_str().unwrap()));
+    for setting in ["CONFIG_FILE", "SECRETS_DIRECTORY"] {
+        assert!(mounted(settings["data"][setting].as_str().unwrap()), "{setting}");
+    }
+    let named = pod["volumes"][0]["configMap"]["name"].as_str().unwrap();
+    let accounts =
+        objects.iter().find(|object| object["metadata"]["name"] == named).expect("the ConfigMap of the accounts");
+    assert!(accounts["data"]["accounts.yml"].as_str().unwrap().contains("accounts:\n"));
 }
 
 #[test]

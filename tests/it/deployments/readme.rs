@@ -89,7 +89,7 @@ fn nix_root() -> bool {
 #[test]
 fn the_commands_for_kubernetes_make_the_secret_after_its_namespace_and_with_every_file() {
     let blocks = blocks("Kubernetes");
-    let production = blocks.last().unwrap();
+    let [demo, production, shards] = blocks.as_slice() else { panic!("{blocks:?}") };
     let lines: Vec<&str> = production.lines().collect();
     let namespace = lines[0].strip_prefix("kubectl apply -f ").unwrap();
     let name = yaml(namespace)["metadata"]["name"].as_str().unwrap().to_owned();
@@ -105,7 +105,15 @@ fn the_commands_for_kubernetes_make_the_secret_after_its_namespace_and_with_ever
         assert!(lines[1].contains(&format!("--from-file={file}=")), "the secret has no {file}");
     }
 
-    let demo = blocks.first().unwrap();
+    let lines: Vec<&str> = shards.lines().collect();
+    assert_eq!(yaml(lines[0].strip_prefix("kubectl apply -f ").unwrap())["metadata"]["name"], name.as_str());
+    let overlay = lines[2].strip_prefix("kubectl apply -k ").unwrap();
+    let accounts = yaml(&format!("{overlay}/accounts.yml"))["accounts"].clone();
+    for account in accounts.as_array().unwrap() {
+        let key = account["api_token_file"].as_str().unwrap();
+        assert!(lines[1].contains(&format!("--from-file={key}=")), "the secret has no {key}");
+    }
+
     let overlay = demo.lines().find_map(|line| line.strip_prefix("kubectl apply -k ")).unwrap();
     let images = yaml(&format!("{overlay}/kustomization.yaml"))["images"].clone();
     let tag = format!("wallet-exporter:{}", images[0]["newTag"].as_str().unwrap());

@@ -11,7 +11,7 @@ use super::{after_fixture, contents, newest_version, sqlite, version_1, wallet, 
 use crate::program::{settings, vendors};
 use crate::rig::Rig;
 
-fn mode(path: &Path) -> u32 {
+pub fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 

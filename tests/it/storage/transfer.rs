@@ -1,0 +1,198 @@
+//! An account's ledger goes to another storage or gets another name, and its counters go on.
+
+use std::path::Path;
+
+use vendor_simulator::{Fault, Operation};
+use wallet_exporter::app::SCHEMA;
+use wallet_exporter::batchdata;
+use wallet_exporter::store::{AccountKey, FILE_NAME, Move, Store, StoreError, TransferError};
+
+use super::files::mode;
+use super::migration::rig_on_the_fixture;
+use super::{after_fixture, newest_version, sqlite};
+use crate::program::run;
+use crate::rig::Rig;
+
+const KEY: AccountKey<'_> = AccountKey { vendor: "batchdata", name: "default" };
+const COUNTER: &str = r#"batchdata_wallet_debit_usd_total{account="default"}"#;
+/// What it shows in the fixture.
+const COUNTED: Option<f64> = Some(421.26);
+
+/// An exporter on a storage, whose vendors do not answer.
+async fn rig_on(directory: &Path) -> Rig {
+    let rig = rig_on_the_fixture(directory).await;
+    for operation in
+        [Operation::Balance, Operation::ConsumptionReport, Operation::CreditCardTransactions, Operation::BalancesCsv]
+    {
+        rig.vendors.fault(operation, Fault::Hang, None);
+    }
+    rig
+}
+
+fn open(from: &Path, to: &Path, key: AccountKey<'_>) -> Result<Move, TransferError> {
+    Move::open(from, to, key, after_fixture(), SCHEMA)
+}
+
+fn refused(from: &Path, to: &Path, key: AccountKey<'_>) -> String {
+    open(from, to, key).err().map(|error| error.to_string()).unwrap()
+}
+
+/// Whether an exporter with this storage would serve the account.
+fn serves(directory: &Path) -> Result<(), String> {
+    let store = Store::open(Some(directory), after_fixture(), SCHEMA).unwrap().0;
+    match store.account(batchdata::INTEGRATION.vendor, KEY.name) {
+        Ok(_) => Ok(()),
+        Err(error @ StoreError::Elsewhere(_)) => Err(error.to_string()),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// What is stored of the account, but for the names of accounts.
+fn rows(directory: &Path) -> Vec<String> {
+    let file = sqlite(directory.join(FILE_NAME));
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%account INTEGER%' ORDER BY 1";
+    let tables: Vec<String> =
+        file.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let id: i64 = file.query_row("SELECT id FROM account WHERE vendor = 'batchdata'", [], |row| row.get(0)).unwrap();
+    let mut found = Vec::new();
+    for table in tables.iter().filter(|table| *table != "account_move") {
+        let mut statement = file.prepare(&format!("SELECT * FROM {table} WHERE account = {id}")).unwrap();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
+        let mut rows = statement.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let values = columns.iter().enumerate().filter(|(_, name)| *name != "account");
+            let values: Vec<_> = values.map(|(place, _)| row.get_ref(place).unwrap()).collect();
+            found.push(format!("{table} {values:?}"));
+        }
+    }
+    assert!(found.len() > 50, "{found:?}");
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_counters_of_a_moved_account_go_on_at_the_target_and_nowhere_else() {
+    let (from, to) = (newest_version(), tempfile::tempdir().unwrap());
+    let target = to.path().join("shard-1");
+    let arguments =
+        ["ledger", "move", "--vendor", "batchdata", "--account", "default", "--to", target.to_str().unwrap()];
+    let settings = [("STORAGE_PATH", from.path().to_str().unwrap())];
+    let (code, said, complaint) = run(&arguments, &settings);
+    assert_eq!((code, complaint.as_str()), (0, ""));
+    assert!(said.starts_with("batchdata account default was moved from ") && said.ends_with("there\n"), "{said}");
+    assert_eq!(run(&arguments, &settings).0, 0, "again is no harm");
+    let refused = rig_on(from.path()).await.try_start().await.unwrap_err().to_string();
+    assert!(refused.contains("batchdata account default was moved to ") && refused.contains("shard-1"), "{refused}");
+    let mut rig = rig_on(&target).await;
+    rig.start().await;
+    assert_eq!(rig.value(COUNTER), COUNTED);
+    rig.stop().await;
+    // And back, over what was left behind.
+    open(&target, from.path(), KEY).unwrap().run().unwrap();
+    let mut rig = rig_on(from.path()).await;
+    rig.start().await;
+    assert_eq!(rig.value(COUNTER), COUNTED);
+}
+
+#[test]
+fn a_move_that_is_interrupted_anywhere_leaves_one_side_serving_and_can_be_finished() {
+    for steps in 0..=3 {
+        let (from, to) = (newest_version(), tempfile::tempdir().unwrap());
+        let before = rows(from.path());
+        let mut moving = open(from.path(), to.path(), KEY).unwrap();
+        if steps > 0 {
+            moving.copy().unwrap();
+        }
+        if steps > 1 {
+            moving.mark().unwrap();
+        }
+        match steps {
+            3 => moving.finish().unwrap(),
+            _ => drop(moving),
+        }
+        // A storage that has nothing yet would serve the account from zero, as any new one.
+        let source = serves(from.path());
+        let target = if steps == 0 { Err("is not finished".to_owned()) } else { serves(to.path()) };
+        match steps {
+            0 | 1 => assert!(source.is_ok() && target.clone().unwrap_err().contains("is not finished"), "{target:?}"),
+            _ => assert!(source.clone().unwrap_err().contains("was moved to") && target.is_ok(), "{source:?}"),
+        }
+        open(from.path(), to.path(), KEY).unwrap().run().unwrap();
+        assert_eq!(rows(to.path()), before, "after {steps} steps");
+        assert_eq!(rows(from.path()), before, "nothing is deleted");
+        assert!(serves(from.path()).is_err() && serves(to.path()).is_ok());
+        let elsewhere = tempfile::tempdir().unwrap();
+        assert!(refused(from.path(), elsewhere.path(), KEY).contains("was moved to"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_would_lose_a_ledger_or_disturb_an_exporter_is_refused() {
+    let (from, other, place) = (newest_version(), newest_version(), tempfile::tempdir().unwrap());
+    let occupied = refused(from.path(), other.path(), KEY);
+    assert!(occupied.contains("already has a ledger of batchdata account default"), "{occupied}");
+    assert!(refused(from.path(), &from.path().join("."), KEY).contains("name another directory"));
+    let known = refused(from.path(), other.path(), AccountKey { name: "nobody", ..KEY });
+    assert!(known.ends_with("it has: batchdata default, rightfoot default"), "{known}");
+    assert!(refused(place.path(), other.path(), KEY).contains("has no ledger"));
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "nothing is made where nothing is");
+
+    let mut rig = rig_on(from.path()).await;
+    rig.start().await;
+    let target = place.path().join("new");
+    assert!(refused(from.path(), &target, KEY).contains("is in use by another process"));
+    assert!(!target.exists());
+    let settings = [("STORAGE_PATH", from.path().to_str().unwrap())];
+    let to = format!("--to={}", target.display());
+    for arguments in [
+        ["ledger", "move", "--vendor=batchdata", "--account=default", &to],
+        ["ledger", "rename", "--vendor=batchdata", "--account=default", "--to=growth"],
+    ] {
+        let (code, _, complaint) = run(&arguments, &settings);
+        assert!(code == 1 && complaint.contains("in use"), "{code}: {complaint}");
+    }
+    // A copy can be had all the same, and is a whole storage.
+    let copy = place.path().join(FILE_NAME);
+    let backup = ["ledger", "backup", "--to", copy.to_str().unwrap()];
+    let (code, said, complaint) = run(&backup, &settings);
+    assert!(code == 0 && said.contains("was copied to"), "{complaint}");
+    assert_eq!(mode(&copy), 0o600);
+    assert_eq!(rows(place.path()), rows(from.path()));
+    let (code, _, complaint) = run(&backup, &settings);
+    assert!(code == 64 && complaint.contains("exists: name a file that does not"), "{code}: {complaint}");
+    let beside: Vec<_> = std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(beside, [FILE_NAME], "nothing else is left");
+    let mut rig = rig_on(place.path()).await;
+    rig.start().await;
+    assert_eq!(rig.value(COUNTER), COUNTED);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renamed_account_goes_on_under_its_new_name() {
+    let directory = newest_version();
+    let rename = |to: &str| {
+        let arguments = ["ledger", "rename", "--vendor", "batchdata", "--account", "default", "--to", to];
+        run(&arguments, &[("STORAGE_PATH", directory.path().to_str().unwrap())])
+    };
+    let (code, _, complaint) = rename("Not A Name");
+    assert!(code == 64 && complaint.contains("--to"), "{code}: {complaint}");
+    let (code, said, _) = rename("growth");
+    assert_eq!(
+        (code, said.as_str()),
+        (0, "batchdata account default is now growth: change the name in the configuration, too\n")
+    );
+    let (code, _, complaint) = rename("growth");
+    assert!(code == 64 && complaint.contains("it has: batchdata growth, rightfoot default"), "{code}: {complaint}");
+    let mut rig = rig_on(directory.path()).await;
+    rig.set("BATCHDATA_ACCOUNT", "growth");
+    rig.start().await;
+    assert_eq!(rig.value(&COUNTER.replace("default", "growth")), COUNTED);
+    rig.stop().await;
+    // A start with the former name has made an account that never counted.
+    let mut rig = rig_on(directory.path()).await;
+    rig.start().await;
+    rig.stop().await;
+    let back = ["ledger", "rename", "--vendor", "batchdata", "--account", "growth", "--to", "default"];
+    assert_eq!(run(&back, &[("STORAGE_PATH", directory.path().to_str().unwrap())]).0, 0);
+    rig.start().await;
+    assert_eq!(rig.value(COUNTER), COUNTED);
+}
