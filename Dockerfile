@@ -35,7 +35,8 @@ RUN install -D target/release/wallet-exporter /image/usr/local/bin/wallet-export
  && install -D --mode=0644 /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ca-certificates.crt \
  && install -D --mode=0644 LICENSE /image/usr/share/licenses/wallet-exporter/LICENSE \
  && echo 'hosts: files dns' > /image/etc/nsswitch.conf \
- && install --directory --owner=65532 --group=65532 --mode=0700 /image/data
+ && install --directory --owner=65532 --group=65532 --mode=0700 /image/data \
+ && install --directory --owner=65532 --group=65532 --mode=0755 /image/history
 
 FROM scratch
 COPY --from=build /image /

@@ -9,6 +9,7 @@ mod check;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
+mod export;
 mod gate;
 mod ledger;
 mod once;
@@ -33,6 +34,7 @@ pub use check::check;
 pub use config::{Config, Draft, variables};
 #[cfg(feature = "demo")]
 pub use demo::{Demo, DemoFlags, demo};
+pub use export::{ExportFlags, ReportFlags, export, report};
 pub use gate::{GateFlags, gate};
 pub use ledger::{AccountFlags, LedgerCommand, ledger};
 pub use once::{check_online, dump};
@@ -79,7 +81,7 @@ pub enum AppError {
     /// Something that should run for ever has ended.
     #[error("{0} has ended unexpectedly; this is a defect of the program: please report it with the log")]
     Ended(&'static str),
-    /// A running exporter refuses what it was asked.
+    /// What is asked for makes no sense, or a running exporter refuses it.
     #[error("{0}")]
     Refused(String),
     /// A running exporter does not answer.

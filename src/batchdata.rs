@@ -8,6 +8,8 @@
 //!  consumption    } one report each: wire format, meaning, tables, poll, families
 //!  cards         /
 //!  reconciliation  whether balance and consumption agree
+//!  transactions  the consumption report's rows, as CSV
+//!  history       the past as files: export, report
 //!  view          what is known of a wallet (status: as the page and JSON show it)
 //! ```
 //!
@@ -20,10 +22,12 @@ mod client;
 mod config;
 pub mod consumption;
 mod envelope;
+pub mod history;
 pub mod reconciliation;
 mod scalar;
 mod start;
 mod status;
+pub mod transactions;
 mod view;
 
 use crate::catalog::FamilySpec;
@@ -71,6 +75,9 @@ pub const CONSUMPTION: Source = Source {
         "give the token in BATCHDATA_API_TOKEN the permission wallet-consumption-report",
     ),
 };
+
+/// The consumption report as CSV.
+pub const CONSUMPTION_CSV: Operation = Operation { name: "consumption_csv", ..CONSUMPTION.operation };
 
 /// The credit-card transactions.
 pub const CARD_TRANSACTIONS: Source = Source {
@@ -122,4 +129,5 @@ pub mod intake {
     pub use super::balance::wire::read_balance;
     pub use super::cards::wire::read_card_page;
     pub use super::consumption::wire::read_consumption;
+    pub use super::transactions::wire::Transactions;
 }

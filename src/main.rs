@@ -103,6 +103,12 @@ async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
             let code = app::gate(&arguments.flags, &flags, config::environment()).await?;
             return Ok(ExitCode::from(code));
         }
+        Some(Command::Export(export)) => {
+            app::export(&arguments.flags, &export, config::environment(), &dependencies).await?;
+        }
+        Some(Command::Report(report)) => {
+            app::report(&arguments.flags, &report, config::environment(), &dependencies).await?;
+        }
         Some(Command::Ledger(command)) => {
             app::ledger(&arguments.flags, &command, config::environment(), dependencies.clock.now())?;
         }

@@ -36,7 +36,7 @@ pub use migrations::{SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, Schema};
 #[cfg(feature = "testing")]
 pub use open::FILE_NAME;
 pub use open::OpenError;
-pub use peek::{configured_since, has_file, writable};
+pub use peek::{configured_since, has_file, read_account, writable};
 pub use sources::{StoredSource, moment_from};
 pub(crate) use sql::values;
 pub use sql::{Reader, Row, SqlValue, Writer};
@@ -63,6 +63,12 @@ pub enum StoreError {
     Frozen {
         /// Why it could not be written when that was last tried.
         because: String,
+    },
+    /// The file is of an older version, and only read.
+    #[error("storage: the ledger is of version {found}: start this version of the exporter once, which migrates it")]
+    OlderVersion {
+        /// The file's version.
+        found: u32,
     },
     /// The file is no longer what was opened.
     #[error(

@@ -31,7 +31,7 @@ pub use error::{Reason, RequestError};
 pub use exporter::{Access, AskError, ask};
 pub(crate) use http::HttpClient;
 pub use parse_error::ParseError;
-pub use settings::{BuildError, ClientSettings, Observe, RequestLimits};
+pub use settings::{BuildError, ClientSettings, Observe, RequestLimits, Unobserved};
 pub use state::CredentialState;
 pub use transport::Transport;
 #[cfg(feature = "testing")]

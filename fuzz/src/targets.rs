@@ -4,6 +4,7 @@ mod amount;
 mod csv;
 mod json;
 mod text;
+mod transactions;
 mod web;
 
 use wallet_exporter::money::Usd;
@@ -16,6 +17,7 @@ const SECRET: &str = "hunter2";
 /// Every parser of bytes that come from outside.
 pub const TARGETS: &[Target] = &[
     Target { name: "csv", words: include_str!("../words/csv"), check: csv::check },
+    Target { name: "transactions", words: include_str!("../words/transactions"), check: transactions::check },
     Target { name: "balance", words: include_str!("../words/json"), check: json::balance },
     Target { name: "consumption", words: include_str!("../words/json"), check: json::consumption },
     Target { name: "cards", words: include_str!("../words/json"), check: json::cards },

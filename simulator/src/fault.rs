@@ -22,7 +22,7 @@ pub enum ErrorBody {
     Empty,
 }
 
-/// A change to the CSV of the balance checks.
+/// A change to a CSV.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CsvChange {

@@ -11,8 +11,8 @@ use super::amount::DOLLAR;
 use super::cards::{Card, PAID};
 use super::edit::{Change, edit, matches};
 use super::fault::{ErrorBody, Fault};
-use super::wire::balances_csv;
 use super::wire::{Body, Operation, Reply, Request, cards, reason};
+use super::wire::{balances_csv, consumption, transactions_csv};
 use super::{inject_csv, wire};
 
 /// A page for people.
@@ -58,8 +58,11 @@ fn applied(
     now: DateTime<Utc>,
     right: impl FnOnce(&mut State) -> Reply,
 ) -> Result<Reply, Reply> {
-    let csv = operation == Operation::BalancesCsv;
-    let table = |state: &State| balances_csv::table(&state.world, request);
+    let table = |state: &mut State| match operation {
+        Operation::BalancesCsv => Some(balances_csv::table(&state.world, request)),
+        Operation::ConsumptionCsv => Some(consumption::table(&mut state.world, request, now.date_naive())),
+        _ => None,
+    };
     let right_if_ok = |state: &mut State| {
         let reply = right(state);
         if reply.status == 200 { Ok(reply) } else { Err(reply) }
@@ -118,14 +121,14 @@ fn applied(
         Fault::Csv { changes } => {
             let reply = right_if_ok(state)?;
             match table(state) {
-                Ok(table) if csv => inject_csv::changed(table, changes, now.timestamp()),
+                Some(Ok(table)) => download(operation, inject_csv::changed(table, changes), now),
                 _ => reply,
             }
         }
         Fault::Repeat { bytes } => {
             let reply = right_if_ok(state)?;
             match table(state) {
-                Ok(table) if csv => inject_csv::repeated(table, *bytes, now.timestamp()),
+                Some(Ok(table)) => download(operation, inject_csv::repeated(table, *bytes), now),
                 _ => reply,
             }
         }
@@ -144,7 +147,18 @@ fn applied(
 }
 
 fn content_type(operation: Operation) -> &'static str {
-    if operation == Operation::BalancesCsv { "text/csv; charset=utf-8" } else { "application/json" }
+    match operation {
+        Operation::BalancesCsv | Operation::ConsumptionCsv => "text/csv; charset=utf-8",
+        _ => "application/json",
+    }
+}
+
+/// The answer around the bytes of a CSV.
+fn download(operation: Operation, body: impl Iterator<Item = Bytes> + Send + 'static, now: DateTime<Utc>) -> Reply {
+    match operation {
+        Operation::BalancesCsv => balances_csv::download(body, now.timestamp()),
+        _ => transactions_csv::download(body),
+    }
 }
 
 fn status(operation: Operation, code: u16, body: ErrorBody) -> Reply {
@@ -214,6 +228,7 @@ fn endless_page(request: &Request, now: DateTime<Utc>) -> Reply {
 fn flood(operation: Operation, bytes: u64, now: DateTime<Utc>) -> Reply {
     let head = match operation {
         Operation::BalancesCsv => format!("{}\nauthz", balances_csv::COLUMNS.join(",")),
+        Operation::ConsumptionCsv => format!("{}\n2026", transactions_csv::COLUMNS.join(",")),
         _ => r#"{"results":{"data":[],"padding":""#.to_owned(),
     };
     let mut left = bytes.saturating_sub(u64::try_from(head.len()).unwrap_or(0));
@@ -225,7 +240,7 @@ fn flood(operation: Operation, bytes: u64, now: DateTime<Utc>) -> Reply {
     });
     let body = std::iter::once(Bytes::from(head)).chain(pieces);
     match operation {
-        Operation::BalancesCsv => balances_csv::download(body, now.timestamp()),
+        Operation::BalancesCsv | Operation::ConsumptionCsv => download(operation, body, now),
         _ => Reply {
             status: 200,
             headers: vec![("Content-Type", content_type(operation).to_owned())],

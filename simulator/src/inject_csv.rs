@@ -1,4 +1,4 @@
-//! Changes to the CSV of the balance checks.
+//! Changes to the CSV of the balance checks, and to that of the wallet's transactions.
 //!
 //! Flows in: columns and rows as they should be. Flows out: the file with the ordered changes, made while it is sent.
 //! Invariant: changes are applied in their order, each to what the one before has left.
@@ -6,8 +6,7 @@
 use bytes::Bytes;
 
 use super::fault::CsvChange;
-use super::wire::Reply;
-use super::wire::balances_csv::{Table, download, line};
+use super::wire::table::{Table, line};
 
 /// A batch without an owner.
 const FOREIGN: &str = "f0f0f0f0-0000-4000-8000-00000000f0f0";
@@ -25,7 +24,7 @@ struct Style {
 }
 
 /// The table with the changes.
-pub(crate) fn changed(table: Table, changes: &[CsvChange], now: i64) -> Reply {
+pub(crate) fn changed(table: Table, changes: &[CsvChange]) -> impl Iterator<Item = Bytes> + Send + use<> {
     let mut style = Style::default();
     let table = changes.iter().fold(table, |table, change| change_once(table, change, &mut style));
     let end: &[u8] = if style.crlf { b"\r\n" } else { b"\n" };
@@ -46,7 +45,7 @@ pub(crate) fn changed(table: Table, changes: &[CsvChange], now: i64) -> Reply {
         }
         Some(Bytes::from(text))
     });
-    download(std::iter::once(Bytes::from(header)).chain(lines), now)
+    std::iter::once(Bytes::from(header)).chain(lines)
 }
 
 fn change_once(table: Table, change: &CsvChange, style: &mut Style) -> Table {
@@ -167,7 +166,7 @@ fn foreign(table: Table, count: usize) -> Table {
 }
 
 /// The table's rows again and again, until the file has so many bytes; the rows are in memory once.
-pub(crate) fn repeated(table: Table, bytes: u64, now: i64) -> Reply {
+pub(crate) fn repeated(table: Table, bytes: u64) -> impl Iterator<Item = Bytes> + Send + use<> {
     let header = Bytes::from(line(table.columns.iter().map(String::as_bytes), b"\n"));
     let mut all = Vec::new();
     for row in table.rows {
@@ -178,5 +177,5 @@ pub(crate) fn repeated(table: Table, bytes: u64, now: i64) -> Reply {
     // Without rows there is nothing to repeat.
     let times = if length == 0 { 0 } else { bytes.div_ceil(length) };
     let times = usize::try_from(times).unwrap_or(usize::MAX);
-    download(std::iter::once(header).chain(std::iter::repeat_n(rows, times)), now)
+    std::iter::once(header).chain(std::iter::repeat_n(rows, times))
 }

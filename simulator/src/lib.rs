@@ -269,7 +269,7 @@ impl Simulator {
         let asked_at = self.shared.clock.now();
         let limit = self.shared.requests_per_minute;
         self.locked(|state, now| {
-            let operation = Operation::at(&request.path);
+            let operation = Operation::of(request);
             let fault = operation.and_then(|operation| state.faults.take(operation));
             let authorized = operation.is_some_and(|operation| request.bears(state.secret(operation)));
             let reply = match operation {
@@ -345,10 +345,12 @@ impl State {
         let seconds = now.timestamp();
         match operation {
             Operation::Balance => wire::balance::answer(&self.world, seconds),
-            Operation::ConsumptionReport => wire::consumption::answer(&mut self.world, request, now.date_naive()),
+            Operation::ConsumptionReport | Operation::ConsumptionCsv => {
+                wire::consumption::answer(&mut self.world, request, now.date_naive())
+            }
             Operation::CreditCardTransactions => wire::cards::answer(&self.world, request),
             Operation::BalancesCsv => match wire::balances_csv::table(&self.world, request) {
-                Ok(table) => wire::balances_csv::file(table, seconds),
+                Ok(table) => wire::balances_csv::download(table.written(), seconds),
                 Err(reply) => reply,
             },
         }

@@ -60,6 +60,7 @@ impl Simulator {
             authorization: authorization.map(str::to_owned),
             ..Request::default()
         };
+        let operation = Operation::of(&request);
         let answer = self.answer(&request);
         let body = answer.reply.body.whole();
         let delivery = match answer.fault.as_ref().map_or(Wire::Whole, Fault::wire) {
@@ -71,7 +72,7 @@ impl Simulator {
             Wire::Unframed(cut) => Delivery::Unframed(Bytes::copy_from_slice(up_to(&body, cut))),
         };
         Responded {
-            operation: Operation::at(path),
+            operation,
             status: answer.reply.status,
             headers: answer.reply.headers,
             date: answer.date,

@@ -102,12 +102,18 @@ pub(crate) fn history(world: &mut World, from: i64, until: i64) {
     while at < until {
         let slots = i64::from(busy(seed, at)) * (HOUR / SLOT) / 1_000;
         let mut chance = Chance::at(seed, SPEND, at);
+        let mut charges = Vec::new();
         for (origin, path, price, weight) in TRAFFIC {
             let expected = slots * i64::from(weight) / 1_000;
             let calls = expected * i64::from(chance.between(850, 1_150)) / 1_000;
             if calls > 0 {
-                world.wallet.spend(at + i64::from(chance.below(3_599)), origin, path, calls * price);
+                charges.push((at + i64::from(chance.below(3_599)), origin, path, calls * price));
             }
+        }
+        // The balance after each is that of its moment.
+        charges.sort_by_key(|(moment, ..)| *moment);
+        for (moment, origin, path, amount) in charges {
+            world.wallet.spend(moment, origin, path, amount);
         }
         refill(world, at + HOUR - 1, PAID);
         let mut chance = Chance::at(seed, CARD, at);

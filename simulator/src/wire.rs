@@ -7,13 +7,14 @@ pub(crate) mod balance;
 pub(crate) mod balances_csv;
 pub(crate) mod cards;
 pub(crate) mod consumption;
+pub(crate) mod table;
 pub(crate) mod transactions_csv;
 
 use bytes::Bytes;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-/// One of the four endpoints.
+/// One of the four endpoints; the consumption report's CSV is told apart from its JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
@@ -21,6 +22,8 @@ pub enum Operation {
     Balance,
     /// `GET /api/v1/wallet/consumption-report`
     ConsumptionReport,
+    /// The same with `format=csv`
+    ConsumptionCsv,
     /// `GET /api/v1/wallet/credit-card-transactions`
     CreditCardTransactions,
     /// `GET /v1/balances/csv`
@@ -28,7 +31,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// All four.
+    /// Each endpoint, in its usual form.
     pub const ALL: [Operation; 4] =
         [Operation::Balance, Operation::ConsumptionReport, Operation::CreditCardTransactions, Operation::BalancesCsv];
 
@@ -37,7 +40,7 @@ impl Operation {
     pub fn path(self) -> &'static str {
         match self {
             Operation::Balance => "/api/v1/wallet/balance",
-            Operation::ConsumptionReport => "/api/v1/wallet/consumption-report",
+            Operation::ConsumptionReport | Operation::ConsumptionCsv => "/api/v1/wallet/consumption-report",
             Operation::CreditCardTransactions => "/api/v1/wallet/credit-card-transactions",
             Operation::BalancesCsv => "/v1/balances/csv",
         }
@@ -48,14 +51,16 @@ impl Operation {
     pub fn permission(self) -> Option<&'static str> {
         match self {
             Operation::Balance => Some("wallet-balance"),
-            Operation::ConsumptionReport => Some("wallet-consumption-report"),
+            Operation::ConsumptionReport | Operation::ConsumptionCsv => Some("wallet-consumption-report"),
             Operation::CreditCardTransactions => Some("wallet-credit-card-transactions"),
             Operation::BalancesCsv => None,
         }
     }
 
-    pub(crate) fn at(path: &str) -> Option<Operation> {
-        Operation::ALL.into_iter().find(|operation| operation.path() == path)
+    pub(crate) fn of(request: &Request) -> Option<Operation> {
+        let found = Operation::ALL.into_iter().find(|operation| operation.path() == request.path)?;
+        let csv = found == Operation::ConsumptionReport && request.parameter("format") == Some("csv");
+        Some(if csv { Operation::ConsumptionCsv } else { found })
     }
 }
 

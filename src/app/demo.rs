@@ -5,7 +5,7 @@
 //! leaves the machine.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +13,13 @@ use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, SubsecRound as _, Ti
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::export::{Terminal, Wallet, write_series};
 use super::serve::Running;
 use super::signals::Signals;
 use super::simulate::{Programme, ScenarioName, SimulatorClock};
 use super::{AppError, Config, Dependencies, SCHEMA};
+use crate::batchdata::history::openmetrics;
+use crate::batchdata::history::recorded::Recorded;
 use crate::clock::SharedClock;
 use crate::config::Flags;
 use crate::store;
@@ -26,6 +29,9 @@ const ACCOUNT: &str = "demo";
 
 /// How long before its first start the demo counts from.
 const COUNTED: TimeDelta = TimeDelta::days(30);
+
+/// The same where its past is written to a file.
+const COUNTED_WITH_PAST: TimeDelta = TimeDelta::days(180);
 
 /// How far back a later start goes through the simulator's life again, second by second. What is older is its history.
 const LIVED: TimeDelta = TimeDelta::days(3);
@@ -37,11 +43,23 @@ const REPORT_LAG: Duration = Duration::from_secs(30);
 const FOREIGN_BATCH: &str = "0badc0de-0000-4000-8000-000000000000";
 
 /// Flags of `demo`.
-#[derive(Clone, Copy, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct DemoFlags {
     /// What happens at the simulated vendors
     #[arg(long, value_enum, default_value_t = ScenarioName::Story)]
     pub scenario: ScenarioName,
+    /// Write the half-year before the start into this directory, as export --format openmetrics does
+    #[arg(long, value_name = "DIRECTORY")]
+    pub backfill: Option<PathBuf>,
+    /// A label of every series in it, such as job=wallet-exporter; repeat it for more
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = openmetrics::label, requires = "backfill")]
+    pub labels: Vec<(String, String)>,
+}
+
+impl DemoFlags {
+    fn counted(&self) -> TimeDelta {
+        if self.backfill.is_some() { COUNTED_WITH_PAST } else { COUNTED }
+    }
 }
 
 /// A demo that runs.
@@ -145,10 +163,12 @@ impl Demo {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(cannot)?;
         let address = format!("http://{}", listener.local_addr().map_err(cannot)?);
         let now = dependencies.clock.now();
-        let first_start = first_start(flags.storage_path.as_deref(), now);
-        let since = first_start - COUNTED;
+        let first_start = first_start(flags.storage_path.as_deref(), now, demo_flags.counted());
+        let since = first_start - demo_flags.counted();
         let scenario = demo_flags.scenario;
         let calm = Options::demo(Arc::new(SimulatorClock(Arc::clone(&dependencies.clock))));
+        let history_days = calm.history_days.max(u32::try_from(demo_flags.counted().num_days()).unwrap_or(0));
+        let calm = Options { history_days, ..calm };
         let options = options(Options { scenario: scenario.into(), ..calm }, first_start, now);
         let (token, key) = (options.batchdata_token.clone(), options.rightfoot_key.clone());
         let simulator = Simulator::new(options);
@@ -178,11 +198,14 @@ impl Demo {
         let mut flags = flags.clone();
         flags.storage_path.get_or_insert_with(|| "none".to_owned());
         if unset("METRICS_START_AT_ZERO") {
-            flags.metrics_start_at_zero.get_or_insert_with(|| "4s".to_owned());
+            // A zero after the past would be a reset.
+            let zero = if demo_flags.backfill.is_some() { "0s" } else { "4s" };
+            flags.metrics_start_at_zero.get_or_insert_with(|| zero.to_owned());
         }
         let config = Config::load(&flags, variables, now)?;
         crate::telemetry::start(config.process.log_level, config.process.log_format);
 
+        let recorded = recorded(&config)?;
         let around = Dependencies { report_lag: REPORT_LAG, ..dependencies.clone() };
         let running = Running::start(&config, &around).await?;
         if let Some(webhook) = running.addresses.webhook {
@@ -190,6 +213,9 @@ impl Demo {
         }
         let programme = Programme::new(&simulator, now);
         let vendors = tokio::spawn(simulator.serve(listener, running.stop_token().cancelled_owned()));
+        if let Some(directory) = &demo_flags.backfill {
+            backfill(&config, dependencies, directory, &demo_flags.labels, recorded).await?;
+        }
         let web = running.addresses.web;
         let greeting = greeting(&config, now, (&format!("http://{web}"), &address), &programme.ahead(none(scenario)));
         Ok(Demo { running, vendors, greeting, programme })
@@ -208,8 +234,27 @@ impl Demo {
     }
 }
 
+/// What an earlier run has counted.
+fn recorded(config: &Config) -> Result<Option<Recorded>, AppError> {
+    Ok(Recorded::read(config.process.storage.as_deref(), SCHEMA, ACCOUNT)?)
+}
+
+/// Writes the demo's past.
+async fn backfill(
+    config: &Config,
+    dependencies: &Dependencies,
+    directory: &Path,
+    labels: &[(String, String)],
+    recorded: Option<Recorded>,
+) -> Result<(), AppError> {
+    let terminal = Terminal::new();
+    let wallet = Wallet::new(config, Some(ACCOUNT), dependencies)?;
+    let history = wallet.history(dependencies, &terminal);
+    write_series(&history, directory, wallet.series(recorded, labels)).await
+}
+
 /// When the demo with this storage was started first. Its base line is kept there, and must not move.
-fn first_start(storage: Option<&str>, now: DateTime<Utc>) -> DateTime<Utc> {
+fn first_start(storage: Option<&str>, now: DateTime<Utc>, counted: TimeDelta) -> DateTime<Utc> {
     let moment = |text: &str| {
         let day = text.parse::<NaiveDate>().map(|day| day.and_time(NaiveTime::MIN).and_utc());
         day.or_else(|_| text.parse::<DateTime<Utc>>()).ok()
@@ -221,7 +266,8 @@ fn first_start(storage: Option<&str>, now: DateTime<Utc>) -> DateTime<Utc> {
         ours.filter_map(|stored| moment(stored.configured.as_deref()?)).max()
     });
     // The storage keeps whole seconds.
-    since.map_or(now.trunc_subsecs(0), |since| since + COUNTED)
+    // With --backfill at one start and without at another it is only near: never later than now.
+    since.map_or(now.trunc_subsecs(0), |since| (since + counted).min(now.trunc_subsecs(0)))
 }
 
 /// A simulator that was there at the first start and has lived on: the storage knows what it told then.

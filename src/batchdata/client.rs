@@ -1,8 +1,9 @@
 //! The BatchData wallet.
 //!
-//! Flows in: three GET endpoints. Flows out: balance, consumption by day, card transactions.
+//! Flows in: three GET endpoints. Flows out: balance, consumption by day and by transaction, card transactions.
 //! Invariant: all requests of one token share one budget, one pause and one idea of the vendor's clock.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::NaiveDate;
@@ -10,8 +11,10 @@ use chrono::NaiveDate;
 use super::balance::wire::read_balance;
 use super::cards::listing;
 use super::consumption::grain::Grain;
-use super::consumption::wire::read_consumption;
-use super::{BALANCE, Balance, CONSUMPTION, CardTransaction, ConsumptionReport};
+use super::consumption::wire::{read_consumption, read_hours};
+use super::transactions::wire::Transactions;
+use super::transactions::{TransactionSink, TransactionSummary};
+use super::{BALANCE, Balance, CONSUMPTION, CONSUMPTION_CSV, CardTransaction, ConsumptionReport, DayConsumption};
 use crate::upstream::{BuildError, ClientSettings, CredentialState, HttpClient, RequestError};
 
 /// A client for one wallet token.
@@ -54,6 +57,42 @@ impl Client {
         let report = read_consumption(&whole.body, from, to, grain).map_err(|error| whole.about.invalid(error))?;
         self.credential().day_accepted(to);
         Ok(report)
+    }
+
+    /// The same by hour, with origins and paths; named by the hours since 1970.
+    ///
+    /// # Errors
+    /// Everything that is not a believable report of just these days.
+    pub async fn consumption_hours(
+        &self,
+        from: NaiveDate,
+        to: NaiveDate,
+    ) -> Result<BTreeMap<i64, DayConsumption>, RequestError> {
+        let group_by = Grain::Hour.as_str().to_owned();
+        let query = [("start_date", from.to_string()), ("end_date", to.to_string()), ("group_by", group_by)];
+        let whole = self.client.json(CONSUMPTION.operation, &query).await?;
+        read_hours(&whole.body, from, to).map_err(|error| whole.about.invalid(error))
+    }
+
+    /// The transactions of UTC days, both ends included, as they come. On an error the sink has seen a part, which must be
+    /// thrown away.
+    ///
+    /// # Errors
+    /// Everything that is not a complete CSV.
+    pub async fn transactions(
+        &self,
+        from: NaiveDate,
+        to: NaiveDate,
+        sink: &mut dyn TransactionSink,
+    ) -> Result<TransactionSummary, RequestError> {
+        let query = [("start_date", from.to_string()), ("end_date", to.to_string()), ("format", "csv".to_owned())];
+        let mut stream = self.client.csv(CONSUMPTION_CSV, &query).await?;
+        let about = stream.about();
+        let mut transactions = Transactions::new(from, to);
+        while let Some(chunk) = stream.chunk().await? {
+            transactions.push(&chunk, sink).map_err(|error| about.invalid(error))?;
+        }
+        transactions.finish(sink).map_err(|error| about.invalid(error))
     }
 
     /// All card transactions made between two dates, both included; sorted by id, each id once.

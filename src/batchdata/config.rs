@@ -10,13 +10,14 @@ use url::Url;
 
 use super::budget::{self, Budget, BudgetPeriod, BudgetScope};
 use super::start::start;
-use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, VENDOR};
+use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, VENDOR};
 use crate::config::secret::Secret;
 use crate::config::{ConfigErrors, CountSince, Variable, Variables, default_of, section, values, variable};
 use crate::integration::{AccountConfig, Configured};
 use crate::money::Usd;
 use crate::names::{Label as _, Source};
-use crate::poll::builder::{Builder, StartError};
+use crate::poll::builder::{Builder, Dependencies, StartError};
+use crate::upstream::{BuildError, Unobserved};
 
 pub(super) const PREFIX: &str = "BATCHDATA_";
 
@@ -231,6 +232,18 @@ pub(super) fn configure(variables: &Variables, now: DateTime<Utc>, errors: &mut 
     let config = check(raw, now.date_naive(), errors);
     variables.refuse_without(VENDOR.secret_variable, PREFIX, errors);
     Configured { base_line, account: config.map(|config| Arc::new(config) as _) }
+}
+
+impl Config {
+    /// A client for the wallet, without polls and storage.
+    ///
+    /// # Errors
+    /// If the settings cannot work at all.
+    pub fn client(&self, dependencies: &Dependencies) -> Result<Client, BuildError> {
+        let observer = Arc::new(Unobserved);
+        let settings = dependencies.client_settings(&self.base_url, &self.token, self.requests_per_minute, observer);
+        Client::new(settings, true)
+    }
 }
 
 impl AccountConfig for Config {

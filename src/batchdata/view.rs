@@ -51,6 +51,8 @@ pub struct ConsumptionView {
     pub counters: BTreeMap<Series, HighWater>,
     /// From when on they count.
     pub count_since: Option<DateTime<Utc>>,
+    /// The counters include history that no report has told yet, and do not start at zero: they are not shown.
+    pub is_unknown: bool,
     /// Sums over named periods.
     pub periods: Option<Periods>,
     /// Dollars an hour at the last report.

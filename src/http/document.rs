@@ -21,6 +21,7 @@ pub(super) const DOCUMENTATION: &[Document] = &[
     ("docs/configuration.md", include_str!("../../docs/configuration.md")),
     ("docs/accounts.md", include_str!("../../docs/accounts.md")),
     ("docs/counters.md", include_str!("../../docs/counters.md")),
+    ("docs/history.md", include_str!("../../docs/history.md")),
     ("docs/storage.md", include_str!("../../docs/storage.md")),
     ("docs/http-api.md", include_str!("../../docs/http-api.md")),
     ("docs/security.md", include_str!("../../docs/security.md")),

@@ -43,6 +43,17 @@ pub enum Command {
     /// Prints one line and exits with 0 if there is, 2 if not, 1 if the exporter does not answer, 64 if it does not know the
     /// account or an option is wrong. The answer is the exporter's last poll of the balance; no vendor is called.
     Gate(Box<wallet_exporter::app::GateFlags>),
+    /// Write a wallet's history to files: transactions, costs, series
+    ///
+    /// Transactions as CSV or JSON lines, cost data in FOCUS 1.2, or series for an import into Prometheus. There is a file
+    /// for each UTC day, below account=, year=, month= and day=, and one for all series. A day is written again only if
+    /// the vendor has restated it; an export that was interrupted goes on where it was. The exporter may be running, and
+    /// nothing of its storage is changed.
+    Export(Box<wallet_exporter::app::ExportFlags>),
+    /// Print a month's statement of a wallet
+    ///
+    /// Balances, credits, debits by origin and API path, what does not reconcile, and what the card paid.
+    Report(Box<wallet_exporter::app::ReportFlags>),
     /// Move, rename or copy what the exporter has stored
     #[command(subcommand)]
     Ledger(wallet_exporter::app::LedgerCommand),

@@ -227,6 +227,12 @@ impl AccountStorage {
         }
     }
 
+    /// Whether a new series shows 0 before its value.
+    #[must_use]
+    pub fn starts_at_zero(&self) -> bool {
+        !self.zero_for.is_zero()
+    }
+
     /// Rows for those of `keys`, counted by `source`, that do not exist yet, to be written along with what they count.
     /// They start at the last success before. `at_once` if they may have been served since, with a value: then a zero, or
     /// a later start, would be seen as a reset.

@@ -61,6 +61,29 @@ impl Default for Dependencies {
     }
 }
 
+impl Dependencies {
+    /// The settings of a client.
+    #[must_use]
+    pub fn client_settings(
+        &self,
+        base_url: &Url,
+        secret: &Secret,
+        requests_per_minute: u32,
+        observer: Arc<dyn Observe>,
+    ) -> ClientSettings {
+        ClientSettings {
+            base_url: base_url.clone(),
+            secret: secret.clone(),
+            requests_per_minute,
+            clock: Arc::clone(&self.clock),
+            limits: self.limits,
+            observer,
+            extra_roots: self.extra_roots.clone(),
+            transport: self.transport.clone(),
+        }
+    }
+}
+
 /// Why an account cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -195,16 +218,8 @@ impl<'a> Builder<'a> {
         requests_per_minute: u32,
         storage: &AccountStorage,
     ) -> ClientSettings {
-        ClientSettings {
-            base_url: base_url.clone(),
-            secret: secret.clone(),
-            requests_per_minute,
-            clock: Arc::clone(&self.dependencies.clock),
-            limits: self.dependencies.limits,
-            observer: Arc::clone(&storage.instruments) as Arc<dyn Observe>,
-            extra_roots: self.dependencies.extra_roots.clone(),
-            transport: self.dependencies.transport.clone(),
-        }
+        let observer = Arc::clone(&storage.instruments) as Arc<dyn Observe>;
+        self.dependencies.client_settings(base_url, secret, requests_per_minute, observer)
     }
 
     /// How late a report may be that is compared with a balance.

@@ -1,7 +1,8 @@
 //! A look at the storage of an exporter that may be running, or may not start.
 //!
-//! Flows in: a directory. Flows out: from when on each source there counts, and whether it can be written. Invariant: nothing is written, neither the
-//! file nor SQLite's two beside it, and it waits for no other process.
+//! Flows in: a directory. Flows out: from when on each source there counts, what else a command reads, and whether it can
+//! be written. Invariant: nothing is written, neither the file nor SQLite's two beside it, and it waits for no other
+//! process.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,9 @@ use rusqlite::{Connection, OpenFlags};
 use url::Url;
 
 use super::open::{FILE_NAME, Header, is_ours, refuse_planted, validate};
-use super::{OpenError, Schema, StoreError};
+use super::sql::{Reader, values};
+use super::{AccountId, OpenError, Schema, StoreError};
+use crate::names::Vendor;
 
 /// A source that has succeeded before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,14 +32,49 @@ pub struct StoredSince {
 /// # Errors
 /// If the file is not one of this version, or cannot be read.
 pub fn configured_since(directory: &Path, schema: Schema) -> Result<Vec<StoredSince>, OpenError> {
+    let Some((connection, path)) = open(directory, schema)? else { return Ok(Vec::new()) };
+    read(&connection).map_err(|source| OpenError::Sqlite { path, source: StoreError::Sqlite(source) })
+}
+
+/// Reads what is known of an account, beside a process that may be writing; `None` where nothing is.
+///
+/// # Errors
+/// If the file is not one of this version, or cannot be read.
+pub fn read_account<T>(
+    directory: &Path,
+    schema: Schema,
+    (vendor, name): (Vendor, &str),
+    work: impl FnOnce(&Reader<'_>, AccountId) -> Result<T, StoreError>,
+) -> Result<Option<T>, OpenError> {
+    let Some((connection, path)) = open(directory, schema)? else { return Ok(None) };
+    let read = || {
+        // One transaction: all that is read is of one moment.
+        let transaction = connection.unchecked_transaction()?;
+        let version: u32 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if version == 0 {
+            return Ok(None);
+        }
+        if version != schema.version() {
+            return Err(StoreError::OlderVersion { found: version });
+        }
+        let reader = Reader::new(&transaction);
+        let sql = "SELECT id FROM account WHERE vendor = ?1 AND name = ?2";
+        let account = reader.row("account", sql, values![vendor.name, name], |row| row.integer(0))?;
+        account.map(|id| work(&reader, AccountId(id))).transpose()
+    };
+    read().map_err(|source| OpenError::Sqlite { path, source })
+}
+
+/// The file, if there is one that can be read.
+fn open(directory: &Path, schema: Schema) -> Result<Option<(Connection, PathBuf)>, OpenError> {
     let path = directory.join(FILE_NAME);
     if !matches!(validate(&path, is_ours(directory), schema)?, Header::Fine) {
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    let wrap = |source| OpenError::Sqlite { path: path.clone(), source: StoreError::Sqlite(source) };
-    let connection = connect(&path).map_err(wrap)?;
+    let connection = connect(&path)
+        .map_err(|source| OpenError::Sqlite { path: path.clone(), source: StoreError::Sqlite(source) })?;
     refuse_planted(&connection, &path)?;
-    read(&connection).map_err(wrap)
+    Ok(Some((connection, path)))
 }
 
 /// Whether a storage has its file already.

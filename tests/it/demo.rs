@@ -28,6 +28,10 @@ impl Running {
     }
 
     async fn of(scenario: ScenarioName, clock: &ManualClock, storage: &Path) -> Running {
+        Running::with(DemoFlags { scenario, ..DemoFlags::default() }, clock, storage).await
+    }
+
+    async fn with(of_demo: DemoFlags, clock: &ManualClock, storage: &Path) -> Running {
         let local = Some("127.0.0.1:0".to_owned());
         let flags = Flags {
             storage_path: Some(storage.to_str().unwrap().to_owned()),
@@ -37,7 +41,7 @@ impl Running {
             ..Flags::default()
         };
         let around = Dependencies { clock: Arc::new(clock.clone()), ..Dependencies::default() };
-        let demo = Demo::start(&flags, DemoFlags { scenario }, Vec::new(), &around).await.unwrap();
+        let demo = Demo::start(&flags, of_demo, Vec::new(), &around).await.unwrap();
         let running = Running { clock: clock.clone(), demo };
         running.until("every source is up", |running| running.metrics().matches("source_up{").count() == 4).await;
         running
@@ -282,4 +286,28 @@ fn what_will_happen_is_printed_before_and_when_it_does_and_plainly_without_a_ter
     let simulated =
         printed(&["simulate", "--simulator.listen-address=127.0.0.1:0", "--simulator.scenario=outage"], "      3:");
     assert!(simulated.concat().contains("Both vendors are down"), "{simulated:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demos_past_joins_what_it_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(at("2026-05-19T12:00:00Z"));
+    let backfill = Some(folder.path().join("history"));
+    let labels = vec![("job".to_owned(), "wallet-exporter".to_owned())];
+    let flags = DemoFlags { scenario: ScenarioName::Calm, backfill, labels };
+    let demo = Running::with(flags, &clock, &folder.path().join("data")).await;
+    let text = std::fs::read_to_string(folder.path().join("history/account=demo/history.openmetrics")).unwrap();
+    let series = r#"batchdata_wallet_debit_usd_total{account="demo",job="wallet-exporter"} "#;
+    let samples: Vec<(f64, i64)> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix(series)?.split_once(' '))
+        .map(|(value, at)| (value.parse().unwrap(), at.parse().unwrap()))
+        .collect();
+    let (first, last) = (samples[0], samples[samples.len() - 1]);
+    let now = clock.now().timestamp();
+    assert!(last.1 <= now && now - last.1 < 240 && now - first.1 > 180 * 86_400, "{first:?} to {last:?}");
+    assert!(first.0 == 0.0 && last.0 > 100_000.0, "{first:?} to {last:?}");
+    let live = demo.value(DEBIT);
+    assert!(live >= last.0 && live - last.0 < 60.0, "{live} joins {last:?}");
+    demo.stop().await;
 }

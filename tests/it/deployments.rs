@@ -13,5 +13,5 @@ mod image;
 mod kubernetes;
 mod readme;
 mod systemd;
-mod tools;
+pub mod tools;
 mod variables;

@@ -16,6 +16,7 @@ mod faults;
 mod first_dollar;
 mod flow;
 mod gate;
+mod history;
 mod house;
 mod laws;
 mod ledger;

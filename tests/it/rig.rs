@@ -163,6 +163,12 @@ impl Rig {
         }
     }
 
+    /// A client for the wallet, as `export` has one.
+    pub fn wallet(&self) -> wallet_exporter::batchdata::Client {
+        let config = self.config().unwrap();
+        config.account::<wallet_exporter::batchdata::Config>().unwrap().client(&self.dependencies()).unwrap()
+    }
+
     /// What `check --online` prints, and whether all is well.
     pub async fn check_online(&self) -> (String, bool) {
         check_online(&self.config().unwrap(), &self.dependencies(), |_| ()).await.unwrap()

@@ -8,4 +8,5 @@ mod export;
 mod hostile;
 mod pages;
 mod tls;
+mod transactions;
 mod transport;

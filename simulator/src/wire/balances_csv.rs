@@ -1,6 +1,4 @@
 //! `GET /v1/balances/csv`: the rows of the batches that were asked for, streamed.
-//!
-//! Invariant: the rows are those of the moment of the request, however slowly they are taken.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -8,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{Reply, Request, csv_field, time};
+use super::table::Table;
+use super::{Reply, Request, time};
 use crate::amount::cents;
 use crate::batches::{Batch, CANARY_AUTHORIZER, CANARY_CREATOR, CANARY_META, CANARY_PHONE, CANARY_ZIP, Row};
 use crate::world::World;
@@ -16,15 +15,6 @@ use crate::world::World;
 /// The columns that are always there.
 pub(crate) const COLUMNS: [&str; 9] =
     ["Authorizer ID", "Batch ID", "Institution", "Phone", "Zip", "Balance", "Status", "Creator", "Timestamp"];
-
-/// Rows are sent about this many bytes at a time.
-const CHUNK: usize = 16 * 1024;
-
-/// The columns, and the rows one after the other as lists of fields.
-pub(crate) struct Table {
-    pub(crate) columns: Vec<String>,
-    pub(crate) rows: Box<dyn Iterator<Item = Vec<Vec<u8>>> + Send>,
-}
 
 /// The rows, or why not.
 pub(crate) fn table(world: &World, request: &Request) -> Result<Table, Reply> {
@@ -97,38 +87,10 @@ fn fields(batch: &Batch, place: usize, row: &Row, keys: &[String]) -> Vec<Vec<u8
     fields.into_iter().map(String::into_bytes).collect()
 }
 
-/// The table as a file.
-pub(crate) fn file(table: Table, now: i64) -> Reply {
-    let header = Bytes::from(line(table.columns.iter().map(String::as_bytes), b"\n"));
-    let mut rows = table.rows;
-    let body = std::iter::from_fn(move || {
-        let mut chunk = Vec::new();
-        while chunk.len() < CHUNK {
-            let Some(row) = rows.next() else { break };
-            chunk.extend(line(row.iter().map(Vec::as_slice), b"\n"));
-        }
-        (!chunk.is_empty()).then(|| Bytes::from(chunk))
-    });
-    download(std::iter::once(header).chain(body), now)
-}
-
 /// The answer around a file's bytes.
 pub(crate) fn download(body: impl Iterator<Item = Bytes> + Send + 'static, now: i64) -> Reply {
     let stamp = time(now).format("%Y%m%dT%H%M%SZ");
     Reply::file("text/csv; charset=utf-8", &format!("batch-export-{stamp}.csv"), body)
-}
-
-/// One line of a CSV file.
-pub(crate) fn line<'a>(fields: impl Iterator<Item = &'a [u8]>, end: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(200);
-    for (place, field) in fields.enumerate() {
-        if place > 0 {
-            out.push(b',');
-        }
-        csv_field(&mut out, field);
-    }
-    out.extend_from_slice(end);
-    out
 }
 
 /// The bodies of this vendor's refusals are not documented; this one is plain.

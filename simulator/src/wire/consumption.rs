@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use chrono::{Datelike, NaiveDate, Timelike};
 
+use super::table::Table;
 use super::{Invalid, Reply, Request, quoted, time, transactions_csv};
 use crate::amount::{Units, four, short};
 use crate::wallet::{Cell, NameId, Names, Wallet};
@@ -39,6 +40,21 @@ impl Asked {
 
 /// The report; 422 if the parameters are not as documented. `today` is the vendor's own UTC date.
 pub(crate) fn answer(world: &mut World, request: &Request, today: NaiveDate) -> Reply {
+    match asked(request, today) {
+        Err(refusal) => refusal,
+        Ok((asked, None)) => transactions_csv::download(transactions_csv::table(&mut world.wallet, &asked).written()),
+        Ok((asked, Some(grain))) => json(&world.wallet, &asked, grain),
+    }
+}
+
+/// The rows of the CSV, if that is what is asked for.
+pub(crate) fn table(world: &mut World, request: &Request, today: NaiveDate) -> Result<Table, Reply> {
+    let (asked, _) = asked(request, today)?;
+    Ok(transactions_csv::table(&mut world.wallet, &asked))
+}
+
+/// What is asked for; no grain for the CSV.
+fn asked(request: &Request, today: NaiveDate) -> Result<(Asked, Option<Grain>), Reply> {
     let mut invalid = Invalid::default();
     let start = date(&mut invalid, request, "start_date", today);
     let end = date(&mut invalid, request, "end_date", today);
@@ -68,13 +84,13 @@ pub(crate) fn answer(world: &mut World, request: &Request, today: NaiveDate) -> 
         }
     };
     if let Some(reply) = invalid.reply() {
-        return reply;
+        return Err(reply);
     }
     let (Some(start), Some(end)) = (start, end) else {
-        return Reply::refused(500, "Server Error");
+        return Err(Reply::refused(500, "Server Error"));
     };
     let asked = Asked { start, end, origin: request.parameter("origin").map(str::to_owned) };
-    if csv { transactions_csv::answer(&mut world.wallet, &asked) } else { json(&world.wallet, &asked, grain) }
+    Ok((asked, (!csv).then_some(grain)))
 }
 
 fn date(invalid: &mut Invalid, request: &Request, field: &'static str, today: NaiveDate) -> Option<NaiveDate> {

@@ -3,16 +3,18 @@
 use bytes::Bytes;
 
 use super::consumption::Asked;
-use super::{Reply, csv_field, time};
+use super::table::Table;
+use super::{Reply, time};
 use crate::amount::short;
 use crate::batches::{CANARY_DESCRIPTION, CANARY_REFERENCE};
 use crate::wallet::Wallet;
 
-/// The documented header.
-const HEADER: &str = "Date,Type,Amount,Balance After,Origin,Reference ID,Endpoint,Description\n";
+/// The documented columns.
+pub(crate) const COLUMNS: [&str; 8] =
+    ["Date", "Type", "Amount", "Balance After", "Origin", "Reference ID", "Endpoint", "Description"];
 
 /// Every transaction of the days that were asked for, oldest first.
-pub(crate) fn answer(wallet: &mut Wallet, asked: &Asked) -> Reply {
+pub(crate) fn table(wallet: &mut Wallet, asked: &Asked) -> Table {
     let (from, until) = asked.seconds();
     let rows = wallet.transactions(from, until);
     // The names are few; the rows are written while they are sent.
@@ -23,7 +25,7 @@ pub(crate) fn answer(wallet: &mut Wallet, asked: &Asked) -> Reply {
     let slugs = names(wallet.paths.len(), &|id| slug(wallet.paths.name(id)));
     let only = asked.origin.as_deref().map(|origin| wallet.origins.known(origin));
     let wanted = rows.into_iter().filter(move |row| only.is_none_or(|only| only.is_some() && row.origin == only));
-    let lines = wanted.map(move |row| {
+    let rows = wanted.map(move |row| {
         let name = |names: &[String], id: Option<u16>| {
             id.and_then(|id| names.get(usize::from(id))).cloned().unwrap_or_default()
         };
@@ -39,17 +41,13 @@ pub(crate) fn answer(wallet: &mut Wallet, asked: &Asked) -> Reply {
             slug.clone(),
             format!("{CANARY_DESCRIPTION}: {}", if credit { "credit" } else { slug.as_str() }),
         ];
-        let mut line = Vec::with_capacity(160);
-        for (place, field) in fields.iter().enumerate() {
-            if place > 0 {
-                line.push(b',');
-            }
-            csv_field(&mut line, field.as_bytes());
-        }
-        line.push(b'\n');
-        Bytes::from(line)
+        fields.map(String::into_bytes).to_vec()
     });
-    let body = std::iter::once(Bytes::from_static(HEADER.as_bytes())).chain(lines);
+    Table { columns: COLUMNS.map(str::to_owned).to_vec(), rows: Box::new(rows) }
+}
+
+/// The answer around a file's bytes.
+pub(crate) fn download(body: impl Iterator<Item = Bytes> + Send + 'static) -> Reply {
     Reply::file("text/csv; charset=UTF-8", "wallet-consumption.csv", body)
 }
 

@@ -55,7 +55,7 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     let counted = snapshot.with_facts::<WalletView>().filter(|(account, _)| account.is_counted(CONSUMPTION));
     let views: Vec<(&str, &ConsumptionView, Shown)> = counted
         .filter_map(|(account, wallet)| {
-            let view = wallet.consumption.as_deref()?;
+            let view = wallet.consumption.as_deref().filter(|view| !view.is_unknown)?;
             let shown = view
                 .counters
                 .iter()

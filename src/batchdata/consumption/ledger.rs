@@ -14,7 +14,7 @@ use chrono::{Days, NaiveDate};
 
 use super::periods::Period;
 use crate::batchdata::budget::BudgetScope;
-use crate::batchdata::{ConsumptionReport, Flow};
+use crate::batchdata::{ConsumptionReport, DayConsumption, Flow};
 use crate::counting::counter::HighWater;
 use crate::counting::labels::{LabelLimiter, MOST_NAMES, clean};
 use crate::money::Usd;
@@ -387,9 +387,25 @@ impl Ledger {
         (self.origins.new_names(&origins), self.paths.new_names(&paths))
     }
 
+    /// Allows the new label values of a report, and nothing else.
+    pub fn allow(&mut self, report: &ConsumptionReport) {
+        let (origins, paths) = self.new_names(report);
+        self.origins.allow(origins);
+        self.paths.allow(paths);
+    }
+
+    /// A period's amounts by series; zeros are left out.
+    #[must_use]
+    pub fn amounts(&self, period: &DayConsumption) -> Day {
+        self.limited(period, &mut Changes::default())
+    }
+
     fn limit(&self, date: NaiveDate, report: &ConsumptionReport, changes: &mut Changes) -> Day {
+        report.days.get(&date).map(|reported| self.limited(reported, changes)).unwrap_or_default()
+    }
+
+    fn limited(&self, reported: &DayConsumption, changes: &mut Changes) -> Day {
         let mut day = Day::new();
-        let Some(reported) = report.days.get(&date) else { return day };
         let mut add = |series, amount: Usd| *day.entry(series).or_default() += amount;
         add(Series::Debit, reported.total.debit);
         add(Series::Credit, reported.total.credit);

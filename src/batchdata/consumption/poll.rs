@@ -121,12 +121,19 @@ impl ConsumptionPoller {
         [Series::Debit.key(), Series::Credit.key()]
     }
 
+    /// The counters include history, no report has told it yet, and they do not start at zero.
+    fn is_unknown(&self) -> bool {
+        let never_reported = self.count_since.is_none() && self.last_day.is_none();
+        never_reported && self.configured_since.is_some() && !self.storage.starts_at_zero()
+    }
+
     fn view_with(&self, periods: Option<Periods>, changes: Option<&Changes>) -> ConsumptionView {
         let (overflowing_origins, overflowing_paths) = self.ledger.overflow();
         let debit = |day| Some(self.ledger.flow(day, changes)?.debit);
         ConsumptionView {
             counters: self.ledger.counters().clone(),
             count_since: self.count_since,
+            is_unknown: self.is_unknown(),
             periods,
             burn: self.reported.as_ref().map(|reported| reported.burn(debit)).unwrap_or_default(),
             overflowing_origins,

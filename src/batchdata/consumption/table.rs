@@ -30,6 +30,35 @@ fn series(row: &Row<'_>, report: usize, label: usize, names: &mut SharedNames) -
     Ok(Series::new(report, names.share(row.text(label)?)))
 }
 
+/// The ledger of the previous run, and when all days in reach were last read again.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read_ledger(
+    reader: &Reader<'_>,
+    account: AccountId,
+    base: BaseLine,
+) -> Result<Option<(Ledger, Option<NaiveDate>)>, StoreError> {
+    let covered = reader.row(
+        "consumption_covered",
+        "SELECT first_day, last_day, full_read_on FROM consumption_covered WHERE account = ?1",
+        values![account],
+        |row| Ok(((row.day(0)?, row.day(1)?), row.optional(2, |day| day.parse().ok())?)),
+    )?;
+    let Some((covered, full)) = covered else { return Ok(None) };
+    let kept = Ledger::kept_from(covered.1);
+    let days = read_days(reader, account, kept, NaiveDate::MAX)?;
+    let mut names = SharedNames::default();
+    let counters = reader.rows(
+        "consumption_counter",
+        "SELECT report, label, reported_usd, counted_usd FROM consumption_counter WHERE account = ?1",
+        values![account],
+        |row| Ok((series(row, 0, 1, &mut names)?, HighWater { reported: row.usd(2)?, counted: row.usd(3)? })),
+    )?;
+    let (origins, paths) = (reader.allowed(account, "origin")?, reader.allowed(account, "api_path")?);
+    Ok(Some((Ledger::restored(base, Some(covered), (kept, days), counters, origins, paths), full)))
+}
+
 fn read_days(
     reader: &Reader<'_>,
     account: AccountId,
@@ -69,26 +98,7 @@ impl Store {
         account: AccountId,
         base: BaseLine,
     ) -> Result<Option<(Ledger, Option<NaiveDate>)>, StoreError> {
-        self.read(|reader| {
-            let covered = reader.row(
-                "consumption_covered",
-                "SELECT first_day, last_day, full_read_on FROM consumption_covered WHERE account = ?1",
-                values![account],
-                |row| Ok(((row.day(0)?, row.day(1)?), row.optional(2, |day| day.parse().ok())?)),
-            )?;
-            let Some((covered, full)) = covered else { return Ok(None) };
-            let kept = Ledger::kept_from(covered.1);
-            let days = read_days(reader, account, kept, NaiveDate::MAX)?;
-            let mut names = SharedNames::default();
-            let counters = reader.rows(
-                "consumption_counter",
-                "SELECT report, label, reported_usd, counted_usd FROM consumption_counter WHERE account = ?1",
-                values![account],
-                |row| Ok((series(row, 0, 1, &mut names)?, HighWater { reported: row.usd(2)?, counted: row.usd(3)? })),
-            )?;
-            let (origins, paths) = (reader.allowed(account, "origin")?, reader.allowed(account, "api_path")?);
-            Ok(Some((Ledger::restored(base, Some(covered), (kept, days), counters, origins, paths), full)))
-        })
+        self.read(|reader| read_ledger(reader, account, base))
     }
 
     /// The days from `from` to before `to`.

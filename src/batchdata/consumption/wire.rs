@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use chrono::{NaiveDate, NaiveTime};
+use chrono::{DateTime, NaiveDate, NaiveTime};
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -38,7 +38,34 @@ pub fn read_consumption(
     to: NaiveDate,
     grain: Grain,
 ) -> Result<ConsumptionReport, ParseError> {
-    let (Days { days, debits, sum, .. }, summary) = envelope::read(body, Results { from, to, grain })?;
+    let (read, debits) = periods(body, Results { from, to, grain, kept: Grain::Day })?;
+    let mut days = BTreeMap::new();
+    for (hours, day) in read {
+        let begins = DateTime::from_timestamp(hours * 3_600, 0).unwrap_or_default();
+        days.insert(begins.date_naive(), day);
+    }
+    let hourly = (grain == Grain::Hour).then_some(HourlyDebits { from, to, debits });
+    Ok(ConsumptionReport { from, to, days, hourly })
+}
+
+/// Reads a report by hour of the days `from` to `to`, both included: its hours, named by the hours since 1970.
+///
+/// # Errors
+/// As [`read_consumption`].
+pub(in crate::batchdata) fn read_hours(
+    body: &[u8],
+    from: NaiveDate,
+    to: NaiveDate,
+) -> Result<BTreeMap<i64, DayConsumption>, ParseError> {
+    Ok(periods(body, Results { from, to, grain: Grain::Hour, kept: Grain::Hour })?.0)
+}
+
+/// The periods as they are kept, and the debits of each as it was asked for; both by the hours since 1970 at which they
+/// begin.
+type Read = (BTreeMap<i64, DayConsumption>, BTreeMap<i64, Usd>);
+
+fn periods(body: &[u8], asked: Results) -> Result<Read, ParseError> {
+    let (Days { periods, debits, sum, .. }, summary) = envelope::read(body, asked)?;
     for (name, counted, said) in
         [("total_debit", sum.debit, summary.debit), ("total_credit", sum.credit, summary.credit)]
     {
@@ -46,14 +73,15 @@ pub fn read_consumption(
             return Err(ParseError::implausible(format!("summary.{name} is not the sum of the periods")));
         }
     }
-    let hourly = (grain == Grain::Hour).then_some(HourlyDebits { from, to, debits });
-    Ok(ConsumptionReport { from, to, days, hourly })
+    Ok((periods, debits))
 }
 
 struct Results {
     from: NaiveDate,
     to: NaiveDate,
     grain: Grain,
+    /// Periods are added up to these.
+    kept: Grain,
 }
 
 impl<'de> ReadResults<'de> for Results {
@@ -62,7 +90,7 @@ impl<'de> ReadResults<'de> for Results {
     fn read<D: Deserializer<'de>>(self, reading: &Reading, deserializer: D) -> Result<(Days, Flow), D::Error> {
         let mut days = Days {
             asked: self,
-            days: BTreeMap::new(),
+            periods: BTreeMap::new(),
             debits: BTreeMap::new(),
             sum: Flow::default(),
             names: SharedNames::default(),
@@ -76,7 +104,7 @@ impl<'de> ReadResults<'de> for Results {
 /// What has been added up so far.
 struct Days {
     asked: Results,
-    days: BTreeMap<NaiveDate, DayConsumption>,
+    periods: BTreeMap<i64, DayConsumption>,
     /// Debits by period, named by the hours since 1970 at which it begins.
     debits: BTreeMap<i64, Usd>,
     /// All periods together.
@@ -92,13 +120,14 @@ impl Days {
         if date < self.asked.from || date > self.asked.to {
             return Err(ParseError::implausible("a period lies outside the asked dates"));
         }
-        let begins = date.and_time(NaiveTime::MIN).and_utc().timestamp() / 3_600 + i64::from(hour);
+        let midnight = date.and_time(NaiveTime::MIN).and_utc().timestamp() / 3_600;
+        let begins = midnight + i64::from(hour);
         if self.debits.insert(begins, total.debit).is_some() {
             return Err(ParseError::implausible("a period appears twice"));
         }
         self.sum.debit += total.debit;
         self.sum.credit += total.credit;
-        let day = self.days.entry(date).or_default();
+        let day = self.periods.entry(if self.asked.kept == Grain::Hour { begins } else { midnight }).or_default();
         day.total.debit += total.debit;
         day.total.credit += total.credit;
         for (name, flow) in parts.origins.drain(..) {

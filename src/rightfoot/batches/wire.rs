@@ -14,7 +14,7 @@ use super::timestamp::Timestamps;
 use crate::money::Usd;
 use crate::rightfoot::{CheckRow, CheckStatus, RowReject, RowSink, SubmittedVia};
 use crate::upstream::ParseError;
-use crate::upstream::csv::{Fields, LONGEST_RECORD, Records, Splitter, TooLong};
+use crate::upstream::csv::{Fields, Records, Splitter, TooLong, place_of};
 
 /// What an export held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,10 +138,9 @@ impl Records for Feed<'_> {
 impl Rows {
     fn validate<T>(&self, outcome: Result<T, TooLong>) -> Result<T, ParseError> {
         // What was found first stands first.
-        match (self.error.clone(), outcome) {
-            (Some(error), _) => Err(error),
-            (None, Err(TooLong)) => Err(ParseError::decode(format!("a record is longer than {LONGEST_RECORD} bytes"))),
-            (None, Ok(value)) => Ok(value),
+        match self.error.clone() {
+            Some(error) => Err(error),
+            None => outcome.map_err(ParseError::from),
         }
     }
 
@@ -216,23 +215,14 @@ struct Columns {
 
 impl Columns {
     fn find(header: Fields<'_>) -> Result<Columns, ParseError> {
-        let find = |name: &str| {
-            let mut places = (0..header.len())
-                .filter(|index| header.get(*index).is_some_and(|field| field.trim_ascii() == name.as_bytes()));
-            match (places.next(), places.next()) {
-                (Some(place), None) => Ok(place),
-                (None, _) => Err(ParseError::decode(format!("the column {name} is missing"))),
-                (Some(_), Some(_)) => Err(ParseError::decode(format!("the column {name} appears twice"))),
-            }
-        };
         Ok(Columns {
             count: header.len(),
-            batch_id: find("Batch ID")?,
-            institution: find("Institution")?,
-            balance: find("Balance")?,
-            status: find("Status")?,
-            creator: find("Creator")?,
-            timestamp: find("Timestamp")?,
+            batch_id: place_of(header, "Batch ID")?,
+            institution: place_of(header, "Institution")?,
+            balance: place_of(header, "Balance")?,
+            status: place_of(header, "Status")?,
+            creator: place_of(header, "Creator")?,
+            timestamp: place_of(header, "Timestamp")?,
         })
     }
 }

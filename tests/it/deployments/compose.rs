@@ -63,7 +63,8 @@ fn compose_accepts_the_project_with_and_without_an_environment_file() {
         let config: Value = serde_json::from_str(&config).unwrap();
         config["services"]["exporter"].clone()
     };
-    assert_eq!(strings(&command(&compose)["command"]), ["demo", "--storage.path=none"]);
+    let demo = command(&compose);
+    assert_eq!(strings(&demo["command"])[..3], ["demo", "--storage.path=none", "--backfill=/history"]);
     std::fs::write(directory.path().join("deploy/.env"), text("deploy/.env.example")).unwrap();
     let real = command(&compose);
     assert_eq!(strings(&real["command"]), ["serve"]);
@@ -90,7 +91,9 @@ fn every_service_has_a_fixed_version_a_health_check_and_a_port_for_this_machine_
             service.get("build").is_some() || image.split(':').nth(1).is_some_and(|tag| tag != "latest"),
             "{image}"
         );
-        assert_eq!(service["healthcheck"]["test"][0], "CMD", "{name}");
+        // The one that ends is waited for instead.
+        let ends = name == "import";
+        assert!(ends || service["healthcheck"]["test"][0] == "CMD", "{name}");
         for port in strings(&service["ports"]) {
             assert!(port.starts_with("127.0.0.1:"), "{name} publishes {port}");
         }
@@ -193,4 +196,47 @@ fn grafana_finds_its_data_source_and_every_dashboard() {
             assert_eq!(origin(&grafana, inside), "grafana/dashboards", "{provider}");
         }
     }
+}
+
+#[test]
+fn the_demos_past_has_the_labels_that_prometheus_attaches() {
+    let exporter = service("exporter");
+    let command = exporter["command"].as_str().unwrap();
+    let config = yaml("deploy/compose/prometheus.yml");
+    let job = &config["scrape_configs"][0];
+    let target = job["static_configs"][0]["targets"][0].as_str().unwrap();
+    for label in [format!("--label=job={}", job["job_name"].as_str().unwrap()), format!("--label=instance={target}")] {
+        assert!(command.contains(&label), "{label}: {command}");
+    }
+    let import = service("import");
+    for service in [&exporter, &import] {
+        assert!(strings(&service["volumes"]).contains(&"demo-history:/history"));
+    }
+    assert!(text("Dockerfile").contains("/image/history"), "its owner can write there");
+    assert_eq!(service("prometheus")["depends_on"]["import"]["condition"], "service_completed_successfully");
+}
+
+/// The script with the real promtool: once, before the first start, for the demo alone.
+#[test]
+fn the_demos_past_is_imported_once_before_prometheus_starts() {
+    let Some(promtool) = tools::find("promtool") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (data, history) = (folder.path().join("data"), folder.path().join("history"));
+    std::fs::create_dir_all(history.join("account=demo")).unwrap();
+    std::fs::create_dir(&data).unwrap();
+    let path = format!("{}:/usr/bin:/bin", promtool.parent().unwrap().display());
+    let import = |command: &str| {
+        let mut script = Command::new("sh");
+        script.arg(top().join("deploy/compose/import.sh")).env_clear().env("PATH", &path).env("COMMAND", command);
+        tools::succeeds(script.env("DATA", &data).env("HISTORY", &history).env("PATIENCE", "0"));
+        std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>()
+    };
+    assert!(import("demo").is_empty(), "without a past, the demo begins with its start");
+    let stream = "# TYPE a gauge\na 1 1700000000\na 2 1700000240\n# EOF\n";
+    std::fs::write(history.join("account=demo/history.openmetrics"), stream).unwrap();
+    assert!(import("serve").is_empty(), "the real vendors have no past here");
+    let blocks = import("demo --storage.path=none");
+    assert!(blocks.len() == 1 && data.join(&blocks[0]).join("meta.json").is_file(), "{blocks:?}");
+    std::fs::create_dir(data.join("wal")).unwrap();
+    assert_eq!(import("demo").len(), 2, "a Prometheus that has started is left alone");
 }

@@ -69,6 +69,7 @@ async fn the_documents_of_this_version_are_pages_with_an_anchor_for_each_heading
         "docs/metrics.md",
         "docs/configuration.md",
         "docs/counters.md",
+        "docs/history.md",
         "docs/storage.md",
         "docs/accounts.md",
     ];

@@ -31,6 +31,7 @@ async fn ask(running: &Running, operation: Operation, csv: &str) -> Raw {
     match operation {
         Operation::Balance => running.wallet(BALANCE).await,
         Operation::ConsumptionReport => running.wallet(REPORT).await,
+        Operation::ConsumptionCsv => running.wallet(&format!("{REPORT}&format=csv")).await,
         Operation::CreditCardTransactions => running.wallet(CARDS).await,
         Operation::BalancesCsv => running.checks(csv).await,
     }

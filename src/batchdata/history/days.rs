@@ -1,0 +1,290 @@
+//! A file for each UTC day.
+//!
+//! Flows in: the report by day, and the transactions of those days that are new or restated. Flows out: files. Invariant:
+//! a day is downloaded again only if the report says something else of it than before, or if it was not over; a run
+//! that was killed goes on where it was.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use chrono::NaiveDate;
+use sha2::{Digest as _, Sha256};
+
+use super::day_file::{DayFile, Remembered};
+use super::rows::Include;
+use super::sums::Sums;
+use super::{History, HistoryError, Out, days, range};
+use crate::batchdata::transactions::{Transaction, TransactionSink};
+use crate::batchdata::{CardStatus, CardTransaction, DayConsumption};
+use crate::money::{Usd, dollars};
+
+/// What is known of a day beside its transactions.
+pub struct KnownDay<'a> {
+    /// The label `account`.
+    pub account: &'a str,
+    /// Which.
+    pub date: NaiveDate,
+    /// What the report says.
+    pub report: &'a DayConsumption,
+    /// Card transactions that were made on it and paid.
+    pub cards: &'a [CardTransaction],
+    /// What its transactions add up to.
+    pub sums: &'a Sums,
+}
+
+/// How a day is written.
+pub trait DayFormat: Send {
+    /// The file's name.
+    fn file_name(&self) -> &'static str;
+    /// Whether it needs the card transactions.
+    fn needs_cards(&self) -> bool {
+        false
+    }
+    /// What stands before the first row.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn head(&self, out: &mut dyn Write) -> io::Result<()>;
+    /// A transaction.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn row(&mut self, row: &Transaction<'_>, out: &mut dyn Write) -> io::Result<()>;
+    /// What stands after the last.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    fn end(&mut self, day: &KnownDay<'_>, out: &mut dyn Write) -> io::Result<()>;
+}
+
+/// What is exported.
+pub struct DayExport {
+    /// The first day.
+    pub from: Option<NaiveDate>,
+    /// The last day.
+    pub to: Option<NaiveDate>,
+    /// The personal fields.
+    pub include: Include,
+    /// A new format for each day.
+    pub format: fn(Include) -> Box<dyn DayFormat>,
+}
+
+/// Writes a day's rows as they come.
+struct Sink<W> {
+    format: Box<dyn DayFormat>,
+    out: W,
+    sums: Sums,
+    outcome: io::Result<()>,
+}
+
+impl<W: Write + Send> TransactionSink for Sink<W> {
+    fn row(&mut self, row: &Transaction<'_>) {
+        self.sums.add(row);
+        if self.outcome.is_ok() {
+            self.outcome = self.format.row(row, &mut self.out);
+        }
+    }
+}
+
+impl<W: Write> Sink<W> {
+    fn new(export: &DayExport, out: W) -> Sink<W> {
+        Sink { format: (export.format)(export.include), out, sums: Sums::default(), outcome: Ok(()) }
+    }
+
+    fn finish(mut self, day: NaiveDate, known: &Known, account: &str) -> io::Result<(W, Sums)> {
+        self.outcome?;
+        let nothing = DayConsumption::default();
+        let known = KnownDay {
+            account,
+            date: day,
+            report: known.report.get(&day).unwrap_or(&nothing),
+            cards: known.cards.get(&day).map_or(&[], Vec::as_slice),
+            sums: &self.sums,
+        };
+        self.format.end(&known, &mut self.out)?;
+        Ok((self.out, self.sums))
+    }
+}
+
+/// What is known of the days before their transactions are read.
+struct Known {
+    report: BTreeMap<NaiveDate, DayConsumption>,
+    cards: BTreeMap<NaiveDate, Vec<CardTransaction>>,
+}
+
+impl Known {
+    /// A digest of all that a day's file is made of beside the transactions.
+    fn digest(&self, day: NaiveDate) -> String {
+        let mut digest = Sha256::new();
+        let nothing = DayConsumption::default();
+        let report = self.report.get(&day).unwrap_or(&nothing);
+        digest.update(format!("{report:?}{:?}", self.cards.get(&day)));
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl History<'_> {
+    /// Writes the days. Returns how many files are new or other ones than before.
+    ///
+    /// # Errors
+    /// See [`HistoryError`]. What was written before stays.
+    pub async fn export_days(&self, export: &DayExport, out: Out<'_>) -> Result<usize, HistoryError> {
+        let today = self.today().await?;
+        let (from, to) = range(export.from, export.to, today)?;
+        let mut known = Known { report: self.by_day(from, to).await?, cards: BTreeMap::new() };
+        if (export.format)(export.include).needs_cards() {
+            for card in self.cards(from, to).await?.into_iter().filter(|card| card.status == CardStatus::Paid) {
+                known.cards.entry(card.created_at.date_naive()).or_default().push(card);
+            }
+        }
+        match out {
+            Out::Stream(out) => self.stream_days(export, (from, to), today, &known, out).await,
+            Out::Directory(directory) => {
+                let _lock = lock(&directory)?;
+                let (mut changed, of) = (0, days(from, to).count());
+                for (done, day) in days(from, to).enumerate() {
+                    self.progress.step(done, of);
+                    changed += usize::from(self.one_day(export, day, today, &known, &directory).await?);
+                }
+                self.progress.step(of, of);
+                Ok(changed)
+            }
+        }
+    }
+
+    /// All days, one after the other. What has gone out cannot be taken back: a day that fails within is the end.
+    async fn stream_days(
+        &self,
+        export: &DayExport,
+        (from, to): (NaiveDate, NaiveDate),
+        today: NaiveDate,
+        known: &Known,
+        out: &mut (dyn Write + Send),
+    ) -> Result<usize, HistoryError> {
+        let broken = || HistoryError::output("cannot write the output");
+        (export.format)(export.include).head(out).map_err(broken())?;
+        let (of, shared) = (days(from, to).count(), Mutex::new((out, 0)));
+        for (done, day) in days(from, to).enumerate() {
+            self.progress.step(done, of);
+            let written = || shared.lock().map_or(0, |shared| shared.1);
+            let before = written();
+            let sink = || {
+                if written() != before {
+                    let words = format!("the output ends within {day}");
+                    return Err(HistoryError::output(words)(io::ErrorKind::UnexpectedEof.into()));
+                }
+                Ok(Sink::new(export, Shared(&shared)))
+            };
+            let (sink, _) = self.transactions((day, day), sink).await?;
+            let (_, sums) = sink.finish(day, known, self.account).map_err(broken())?;
+            self.compare(day, today, &sums, known);
+        }
+        self.progress.step(of, of);
+        Shared(&shared).flush().map_err(broken())?;
+        Ok(of)
+    }
+
+    /// One day into its file. Returns whether the file is new or another one.
+    async fn one_day(
+        &self,
+        export: &DayExport,
+        day: NaiveDate,
+        today: NaiveDate,
+        known: &Known,
+        directory: &Path,
+    ) -> Result<bool, HistoryError> {
+        let name = (export.format)(export.include).file_name();
+        let file = DayFile::new(directory, self.account, day, name, export.include.any());
+        let (before, report) = (file.remembered(), known.digest(day));
+        let unchanged =
+            |before: &Remembered| before.over && before.report == report && before.include == export.include;
+        if before.as_ref().is_some_and(unchanged) {
+            return Ok(false);
+        }
+        let broken = || HistoryError::output(format!("cannot write {}", file.path().display()));
+        let sink = || {
+            let mut sink = Sink::new(export, file.begin().map_err(broken())?);
+            sink.format.head(&mut sink.out).map_err(broken())?;
+            Ok(sink)
+        };
+        let (sink, _) = self.transactions((day, day), sink).await?;
+        let (out, sums) = sink.finish(day, known, self.account).map_err(broken())?;
+        let (bytes, changed) = file.finish(out).map_err(broken())?;
+        let state = Remembered {
+            report,
+            include: export.include,
+            over: day < today,
+            rows: sums.rows,
+            debit: sums.total.debit.to_string(),
+            credit: sums.total.credit.to_string(),
+            bytes,
+        };
+        file.remember(&state).map_err(broken())?;
+        if let Some(before) = before.filter(|before| changed && before.over && before.include == state.include) {
+            self.progress.note(&restated(day, &before, &state));
+        }
+        self.compare(day, today, &sums, known);
+        Ok(changed)
+    }
+
+    /// Says where transactions and report differ. Of a day that is not over the two were asked at different moments.
+    fn compare(&self, day: NaiveDate, today: NaiveDate, sums: &Sums, known: &Known) {
+        let nothing = DayConsumption::default();
+        if day < today {
+            let found = sums.differences(day, known.report.get(&day).unwrap_or(&nothing));
+            found.iter().for_each(|difference| self.progress.note(difference));
+        }
+    }
+}
+
+/// One output for one sink after the other, and how much has gone out.
+struct Shared<'a, 'o>(&'a Mutex<(&'o mut (dyn Write + Send), u64)>);
+
+impl Write for Shared<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.1 += bytes.len() as u64;
+        shared.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.flush()
+    }
+}
+
+fn restated(day: NaiveDate, before: &Remembered, after: &Remembered) -> String {
+    let change = |what: &str, before: &str, after: &str| {
+        let (before, after) = (Usd::stored(before)?, Usd::stored(after)?);
+        let by = (after - before).decimal();
+        let sign = if by.is_sign_negative() { "" } else { "+" };
+        let amounts = (dollars(before.decimal()), dollars(after.decimal()));
+        (!by.is_zero()).then(|| format!(", {what} {} -> {} ({sign}{})", amounts.0, amounts.1, dollars(by)))
+    };
+    let rows = if before.rows == after.rows {
+        String::new()
+    } else {
+        format!(", transactions {} -> {}", before.rows, after.rows)
+    };
+    let debits = change("debits", &before.debit, &after.debit).unwrap_or_default();
+    let credits = change("credits", &before.credit, &after.credit).unwrap_or_default();
+    format!("{day}: the vendor has restated it, and it is written again{debits}{credits}{rows}")
+}
+
+/// Keeps a second export out of the same directory.
+pub(super) fn lock(directory: &Path) -> Result<File, HistoryError> {
+    let path: PathBuf = directory.join(".wallet-exporter.lock");
+    let broken = || HistoryError::output(format!("cannot write {}", directory.display()));
+    std::fs::create_dir_all(directory).map_err(broken())?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(broken())?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            let held = io::Error::new(io::ErrorKind::ResourceBusy, "another export is writing there");
+            Err(broken()(held))
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(broken()(error)),
+    }
+}

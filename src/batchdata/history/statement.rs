@@ -1,0 +1,311 @@
+//! A month's statement.
+//!
+//! Flows in: the month's report, transactions and card transactions; what the exporter's ledger knows. Flows out: balances,
+//! credits and debits by origin and path, what does not reconcile, the card's fees and tax. Invariant: exact; closing =
+//! opening + credits - debits + what does not reconcile.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use chrono::{Datelike as _, NaiveDate};
+use serde::{Serialize, Serializer};
+use serde_json::json;
+
+use super::balances::Balances;
+use super::recorded::Recorded;
+use super::rows::text_cell;
+use super::sums::Sums;
+use super::{History, HistoryError, days, midnight};
+use crate::batchdata::transactions::{Transaction, TransactionSink};
+use crate::batchdata::{CardStatus, CardTransaction, DayConsumption, Flow};
+use crate::counting::labels::clean;
+use crate::money::{Usd, dollars};
+use crate::printable::printable;
+
+/// The origin of what a card paid in.
+const TOP_UP: &str = "wallet_card_top_up";
+
+/// What the card paid, in a month.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CardCosts {
+    /// Paid purchases of credits.
+    pub purchases: u64,
+    /// The credits.
+    pub purchased_usd: Amount,
+    /// Paid refunds.
+    pub refunds: u64,
+    /// Their credits, positive.
+    pub refunded_usd: Amount,
+    /// Fees of the card's processor.
+    pub processing_fees_usd: Amount,
+    /// Sales tax.
+    pub sales_tax_usd: Amount,
+    /// All together: purchases, fees and tax less refunds.
+    pub charged_usd: Amount,
+}
+
+/// An amount that is written as text, so that no reader makes a float of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount(pub Usd);
+
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&exact(self.0))
+    }
+}
+
+/// The digits, at least two decimals.
+fn exact(amount: Usd) -> rust_decimal::Decimal {
+    let mut decimal = amount.decimal().normalize();
+    decimal.rescale(decimal.scale().max(2));
+    decimal
+}
+
+/// A month.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Statement {
+    /// The label `account`.
+    pub account: String,
+    /// First day.
+    pub from: NaiveDate,
+    /// Last day; of a month that runs, today.
+    pub to: NaiveDate,
+    /// The balance before the first transaction.
+    pub opening_balance_usd: Option<Amount>,
+    /// All credits.
+    pub credits_usd: Amount,
+    /// Of those, what a card paid in.
+    pub top_ups_usd: Amount,
+    /// Credits by origin.
+    pub credits_by_origin_usd: BTreeMap<String, Amount>,
+    /// All debits.
+    pub debits_usd: Amount,
+    /// Debits by origin; need not add up to all.
+    pub debits_by_origin_usd: BTreeMap<String, Amount>,
+    /// Debits by API path; need not add up to all.
+    pub debits_by_api_path_usd: BTreeMap<String, Amount>,
+    /// The balance after the last transaction.
+    pub closing_balance_usd: Option<Amount>,
+    /// Closing less opening less credits plus debits.
+    pub unreconciled_usd: Option<Amount>,
+    /// Where report, transactions and the exporter's ledger differ, in words.
+    pub differences: Vec<String>,
+    /// The card's side, which is not the wallet's.
+    pub card: CardCosts,
+}
+
+/// A month's balances, and sums by day.
+struct Month {
+    balances: Balances,
+    days: BTreeMap<NaiveDate, Sums>,
+}
+
+impl TransactionSink for Month {
+    fn row(&mut self, row: &Transaction<'_>) {
+        self.balances.row(row);
+        self.days.entry(row.at.date_naive()).or_default().add(row);
+    }
+}
+
+impl History<'_> {
+    /// The statement of the month that begins on `month`.
+    ///
+    /// # Errors
+    /// See [`HistoryError`].
+    pub async fn statement(&self, month: NaiveDate, recorded: Option<&Recorded>) -> Result<Statement, HistoryError> {
+        let today = self.today().await?;
+        if month > today {
+            let words = format!("--month: {} has not begun: it is {today} at the vendor", month.format("%Y-%m"));
+            return Err(HistoryError::Usage(words));
+        }
+        let to = last_day(month).min(today);
+        let report = self.by_day(month, to).await?;
+        let span = usize::try_from((midnight(to) - midnight(month)).num_seconds()).unwrap_or(usize::MAX);
+        let begin = || {
+            let balances =
+                Balances::new(midnight(month).timestamp(), i64::try_from(span).unwrap_or(i64::MAX).max(1), 1);
+            Ok(Month { balances, days: BTreeMap::new() })
+        };
+        let (transactions, _) = self.transactions((month, to), begin).await?;
+        let cards = self.cards(month, to).await?;
+        let mut differences = Vec::new();
+        let (nothing, none) = (DayConsumption::default(), Sums::default());
+        for day in days(month, to) {
+            let reported = report.get(&day).unwrap_or(&nothing);
+            if day < today {
+                differences.extend(transactions.days.get(&day).unwrap_or(&none).differences(day, reported));
+            }
+            differences.extend(recorded.and_then(|recorded| beside_ledger(recorded, day, today, reported)));
+        }
+        Ok(statement(self.account, (month, to), &report, &transactions.balances, &cards, differences))
+    }
+}
+
+fn last_day(month: NaiveDate) -> NaiveDate {
+    let next = month.checked_add_months(chrono::Months::new(1));
+    next.and_then(|next| next.pred_opt()).unwrap_or(month)
+}
+
+/// What the exporter's ledger holds of a day that is over, where that is another sum.
+fn beside_ledger(recorded: &Recorded, day: NaiveDate, today: NaiveDate, reported: &DayConsumption) -> Option<String> {
+    let (_, last) = recorded.ledger.covered()?;
+    let known = recorded.ledger.flow(day, None).filter(|_| day < last.min(today))?;
+    let differ = |a: Usd, b: Usd| !(a - b).is_zero();
+    let (debits, credits) = (reported.total.debit, reported.total.credit);
+    (differ(known.debit, debits) || differ(known.credit, credits)).then(|| {
+        let [of_ledger, reported] =
+            [known, reported.total].map(|Flow { debit, credit }| (dollars(debit.decimal()), dollars(credit.decimal())));
+        format!(
+            "{day}: the exporter's ledger has debits of {} and credits of {}, the report now says {} and {}",
+            of_ledger.0, of_ledger.1, reported.0, reported.1
+        )
+    })
+}
+
+fn statement(
+    account: &str,
+    (from, to): (NaiveDate, NaiveDate),
+    report: &BTreeMap<NaiveDate, DayConsumption>,
+    balances: &Balances,
+    cards: &[CardTransaction],
+    differences: Vec<String>,
+) -> Statement {
+    let mut total = Flow::default();
+    let (mut credits_by_origin, mut debits_by_origin, mut by_path) =
+        (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let add = |sums: &mut BTreeMap<String, Amount>, name: &str, amount: Usd| {
+        if !amount.is_zero() {
+            sums.entry(clean(name).to_owned()).or_default().0 += amount;
+        }
+    };
+    for day in report.values() {
+        total.debit += day.total.debit;
+        total.credit += day.total.credit;
+        for (name, flow) in &day.by_origin {
+            add(&mut credits_by_origin, name, flow.credit);
+            add(&mut debits_by_origin, name, flow.debit);
+        }
+        day.by_path.iter().for_each(|(name, debit)| add(&mut by_path, name, *debit));
+    }
+    let Flow { debit: debits, credit: credits } = total;
+    let (opening, closing) = (balances.before(), balances.after().next_back().flatten());
+    let unreconciled = opening.zip(closing).map(|(opening, closing)| closing - opening - credits + debits);
+    Statement {
+        account: account.to_owned(),
+        from,
+        to,
+        opening_balance_usd: opening.map(Amount),
+        credits_usd: Amount(credits),
+        top_ups_usd: credits_by_origin.get(TOP_UP).copied().unwrap_or_default(),
+        credits_by_origin_usd: credits_by_origin,
+        debits_usd: Amount(debits),
+        debits_by_origin_usd: debits_by_origin,
+        debits_by_api_path_usd: by_path,
+        closing_balance_usd: closing.map(Amount),
+        unreconciled_usd: unreconciled.map(Amount),
+        differences,
+        card: card_costs(cards),
+    }
+}
+
+fn card_costs(cards: &[CardTransaction]) -> CardCosts {
+    let mut costs = CardCosts::default();
+    for card in cards.iter().filter(|card| card.status == CardStatus::Paid) {
+        let credits = card.credits.unwrap_or_default();
+        if credits.is_negative() {
+            costs.refunds += 1;
+            costs.refunded_usd.0 -= credits;
+        } else {
+            costs.purchases += 1;
+            costs.purchased_usd.0 += credits;
+        }
+        costs.processing_fees_usd.0 += card.processing_fee;
+        costs.sales_tax_usd.0 += card.sales_tax;
+    }
+    costs.charged_usd.0 =
+        costs.purchased_usd.0 - costs.refunded_usd.0 + costs.processing_fees_usd.0 + costs.sales_tax_usd.0;
+    costs
+}
+
+impl Statement {
+    /// One line for each figure: section, name, amount. An unknown amount is empty.
+    fn lines<'s>(&'s self) -> Vec<(&'static str, &'s str, Option<Usd>)> {
+        let known = |amount: Amount| Some(amount.0);
+        let parts = |section, parts: &'s BTreeMap<String, Amount>| {
+            parts.iter().map(move |(name, amount)| (section, name.as_str(), Some(amount.0)))
+        };
+        let mut lines = vec![("Opening balance", "", self.opening_balance_usd.map(|amount| amount.0))];
+        lines.push(("Credits", "", known(self.credits_usd)));
+        lines.extend(parts("Credits by origin", &self.credits_by_origin_usd));
+        lines.push(("Debits", "", known(self.debits_usd)));
+        lines.extend(parts("Debits by origin", &self.debits_by_origin_usd));
+        lines.extend(parts("Debits by API path", &self.debits_by_api_path_usd));
+        lines.push(("Closing balance", "", self.closing_balance_usd.map(|amount| amount.0)));
+        lines.push(("Not reconciled", "", self.unreconciled_usd.map(|amount| amount.0)));
+        lines.push(("Card", "purchases", known(self.card.purchased_usd)));
+        lines.push(("Card", "refunds", Some(-self.card.refunded_usd.0)));
+        lines.push(("Card", "processing fees", known(self.card.processing_fees_usd)));
+        lines.push(("Card", "sales tax", known(self.card.sales_tax_usd)));
+        lines.push(("Card", "charged", known(self.card.charged_usd)));
+        lines
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut text =
+            format!("Statement of account {}\n{} to {} (UTC), in US dollars\n\n", self.account, self.from, self.to);
+        let mut section = "";
+        for (of, name, amount) in self.lines() {
+            if of == "Card" && section != "Card" {
+                text.push_str("\nPaid by card, beside the wallet\n");
+            } else if !name.is_empty() && section != of {
+                let _ = writeln!(text, "  {of}");
+            }
+            section = of;
+            let title = if name.is_empty() { of.to_owned() } else { format!("    {}", printable(name)) };
+            let amount = amount.map_or_else(|| "unknown".to_owned(), |amount| dollars(amount.decimal()));
+            let _ = writeln!(text, "{title:<52} {amount:>16}");
+        }
+        if !self.differences.is_empty() {
+            text.push_str("\nDifferences\n");
+            self.differences.iter().for_each(|line| text.push_str(&format!("  {}\n", printable(line))));
+        }
+        text
+    }
+
+    /// For spreadsheets: `section,name,amount_usd`.
+    #[must_use]
+    pub fn csv(&self) -> String {
+        let mut text = b"section,name,amount_usd\n".to_vec();
+        for (section, name, amount) in self.lines() {
+            text.extend_from_slice(section.as_bytes());
+            text.push(b',');
+            // A Vec takes everything.
+            let _ = text_cell(&mut text, name);
+            text.push(b',');
+            text.extend(amount.map(|amount| exact(amount).to_string()).unwrap_or_default().into_bytes());
+            text.push(b'\n');
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// For programs; amounts are texts.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let mut value = json!(self);
+        if let Some(members) = value.as_object_mut() {
+            members.insert("currency".to_owned(), json!("USD"));
+        }
+        format!("{value:#}\n")
+    }
+}
+
+/// A month as it is written: `2026-10`.
+///
+/// # Errors
+/// What to write instead.
+pub fn month(text: &str) -> Result<NaiveDate, String> {
+    let day = (text.len() == 7).then(|| format!("{text}-01").parse::<NaiveDate>().ok()).flatten();
+    day.filter(|day| day.year() >= 1970).ok_or_else(|| "write a month such as 2026-10".to_owned())
+}

@@ -1,0 +1,116 @@
+//! A month's statement, against the simulator's books.
+
+use rust_decimal::Decimal;
+use vendor_simulator::{CardEvent, Part};
+use wallet_exporter::app::SCHEMA;
+use wallet_exporter::batchdata::history::HistoryError;
+use wallet_exporter::batchdata::history::recorded::Recorded;
+use wallet_exporter::batchdata::history::statement::{Statement, month};
+use wallet_exporter::money::Usd;
+
+use super::{Past, day};
+use crate::rig::at;
+
+fn digits(amount: Option<wallet_exporter::batchdata::history::statement::Amount>) -> Decimal {
+    amount.unwrap().0.decimal()
+}
+
+async fn april(past: &Past) -> Statement {
+    past.history().statement(day("2026-04-01"), None).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_month_adds_up_to_the_books() {
+    let past = Past::of_days(60).await;
+    let statement = april(&past).await;
+    assert_eq!((statement.from, statement.to), (day("2026-04-01"), day("2026-04-30")));
+    let expected = past.rig.vendors.expected();
+    let (mut debit, mut credit) = (Decimal::ZERO, Decimal::ZERO);
+    for (_, flow) in expected.by_day.range(statement.from..=statement.to) {
+        debit += flow.debit;
+        credit += flow.credit;
+    }
+    assert_eq!((statement.debits_usd.0.decimal(), statement.credits_usd.0.decimal()), (debit, credit));
+    assert_eq!(statement.top_ups_usd, statement.credits_usd, "this wallet is topped up by card alone");
+    let origins: Decimal = statement.debits_by_origin_usd.values().map(|amount| amount.0.decimal()).sum();
+    let paths: Decimal = statement.debits_by_api_path_usd.values().map(|amount| amount.0.decimal()).sum();
+    assert!(origins < debit && paths < debit && paths > debit / Decimal::TWO, "the parts need not add up");
+    // Refunds by card move the balance and are in no report: that is what does not reconcile.
+    let difference = digits(statement.closing_balance_usd) - digits(statement.opening_balance_usd) - credit + debit;
+    assert_eq!(digits(statement.unreconciled_usd), difference);
+    assert_eq!(difference, -statement.card.refunded_usd.0.decimal());
+    assert!(statement.card.refunds > 0 && statement.card.purchases > 0);
+    let card = &statement.card;
+    let charged = card.purchased_usd.0 - card.refunded_usd.0 + card.processing_fees_usd.0 + card.sales_tax_usd.0;
+    assert_eq!(charged, card.charged_usd.0);
+    assert_eq!(statement.differences, [""; 0]);
+    let next = past.history().statement(day("2026-05-01"), None).await.unwrap();
+    assert_eq!(next.to, day("2026-05-19"), "a month that runs ends today");
+}
+
+#[tokio::test]
+async fn a_statement_is_printed_in_three_forms() {
+    let past = Past::of_days(0).await;
+    let vendors = &past.rig.vendors;
+    vendors.set_balance(Usd::from_cents(5_000));
+    vendors.spend(at("2026-04-03T10:00:00Z"), "api_request", "/api/v1/address/verify", Usd::from_cents(1_280));
+    vendors.spend(at("2026-04-03T11:00:00Z"), "=1+1", "", Usd::from_ten_thousandths(7));
+    let event = CardEvent { at: Some(at("2026-04-04T10:00:00Z")), ..CardEvent::paid(Usd::from_cents(10_000)) };
+    vendors.card(&CardEvent {
+        sales_tax: Some(Decimal::new(825, 2)),
+        processing_fee: Some(Decimal::new(320, 2)),
+        ..event
+    });
+    vendors.restate(day("2026-04-05"), &Part::Total, Usd::from_cents(12), Usd::ZERO);
+    let statement = april(&past).await;
+    insta::assert_snapshot!("statement_table", statement.table());
+    assert_eq!(
+        statement.csv(),
+        "section,name,amount_usd\n\
+         Opening balance,,50.00\n\
+         Credits,,100.00\n\
+         Credits by origin,wallet_card_top_up,100.00\n\
+         Debits,,12.9207\n\
+         Debits by origin,'=1+1,0.0007\n\
+         Debits by origin,api_request,12.80\n\
+         Debits by API path,/api/v1/address/verify,12.80\n\
+         Closing balance,,137.1993\n\
+         Not reconciled,,0.12\n\
+         Card,purchases,100.00\n\
+         Card,refunds,0.00\n\
+         Card,processing fees,3.20\n\
+         Card,sales tax,8.25\n\
+         Card,charged,111.45\n"
+    );
+    let json: serde_json::Value = serde_json::from_str(&statement.json()).unwrap();
+    assert_eq!((&json["closing_balance_usd"], &json["currency"]), (&"137.1993".into(), &"USD".into()));
+    assert_eq!(json["differences"][0], "2026-04-05: debits: the transactions add up to $0.00, the report says $0.12");
+    // A month without a transaction: what is not known is no zero.
+    let march = past.history().statement(day("2026-03-01"), None).await.unwrap();
+    assert_eq!((march.opening_balance_usd, march.unreconciled_usd), (None, None));
+    assert!(march.table().contains("unknown") && march.json().contains("\"closing_balance_usd\": null"));
+    let future = past.history().statement(day("2026-06-01"), None).await;
+    assert!(matches!(future, Err(HistoryError::Usage(_))));
+    assert!(
+        month("2026-10").is_ok()
+            && ["2026-13", "2026", "2026-1", "2026-10-01", ""].iter().all(|text| month(text).is_err())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ledger_of_a_running_exporter_is_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut past = Past::of_days(60).await;
+    past.rig.set("STORAGE_PATH", folder.path().to_str().unwrap());
+    past.rig.start().await;
+    past.rig.first_polls().await;
+    let read = || Recorded::read(Some(folder.path()), SCHEMA, "default").unwrap();
+    let month = day("2026-04-01");
+    let same = past.history().statement(month, read().as_ref()).await.unwrap();
+    assert_eq!(same.differences, [""; 0]);
+    // The vendor restates a day that the exporter has not read again yet.
+    let everywhere = Part::Everywhere { origin: "api_request".into(), path: "/api/v1/address/verify".into() };
+    past.rig.vendors.restate(day("2026-04-10"), &everywhere, Usd::from_cents(100), Usd::ZERO);
+    let changed = past.history().statement(month, read().as_ref()).await.unwrap();
+    assert!(changed.differences.iter().any(|line| line.starts_with("2026-04-10: the exporter's ledger has debits of")));
+}
