@@ -258,8 +258,12 @@ fn every_selector_names_a_family_or_a_rule_and_keeps_the_variables() {
 
 /// Panels and columns that can be negative. Grafana writes a negative amount as `-$15.50` in the unit `currencyUSD`, which
 /// shortens thousands to `$2.35K`, and as `$-15.50` in the other one.
-const SIGNED: &[&str] =
-    &["Balance, thresholds and top-ups", "Not attributed", "Spend rate, against yesterday and last week"];
+const SIGNED: &[&str] = &[
+    "Balance, thresholds and top-ups",
+    "Not attributed",
+    "Not explained by the report",
+    "Spend rate, against yesterday and last week",
+];
 
 /// The unit of an amount that is negative, and of whatever else is in its column.
 fn is_for_negative(column: &Value) -> bool {
