@@ -7,7 +7,7 @@
 //! ```text
 //!  http (head)    waits for a permit (credential, date), sends (transport), checks status and headers
 //!  exporter       asks a running exporter, with none of the vendors' credentials
-//!  csv            splits a stream into records
+//!  csv            splits a stream into records (table: with a header, into rows)
 //!  state          what a credential's requests have shown: the vendor's clock, and until when nothing may be asked
 //! ```
 
@@ -22,6 +22,7 @@ mod http;
 mod parse_error;
 mod settings;
 mod state;
+pub(crate) mod table;
 mod tls;
 mod transport;
 mod transport_error;

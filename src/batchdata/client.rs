@@ -12,9 +12,10 @@ use super::balance::wire::read_balance;
 use super::cards::listing;
 use super::consumption::grain::Grain;
 use super::consumption::wire::{read_consumption, read_hours};
+use super::transactions::TransactionSink;
 use super::transactions::wire::Transactions;
-use super::transactions::{TransactionSink, TransactionSummary};
 use super::{BALANCE, Balance, CONSUMPTION, CONSUMPTION_CSV, CardTransaction, ConsumptionReport, DayConsumption};
+use crate::upstream::table::TableSummary;
 use crate::upstream::{BuildError, ClientSettings, CredentialState, HttpClient, RequestError};
 
 /// A client for one wallet token.
@@ -84,7 +85,7 @@ impl Client {
         from: NaiveDate,
         to: NaiveDate,
         sink: &mut dyn TransactionSink,
-    ) -> Result<TransactionSummary, RequestError> {
+    ) -> Result<TableSummary, RequestError> {
         let query = [("start_date", from.to_string()), ("end_date", to.to_string()), ("format", "csv".to_owned())];
         let mut stream = self.client.csv(CONSUMPTION_CSV, &query).await?;
         let about = stream.about();

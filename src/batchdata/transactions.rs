@@ -101,12 +101,3 @@ pub trait TransactionSink: Send {
     /// A row that could be read.
     fn row(&mut self, row: &Transaction<'_>);
 }
-
-/// What a CSV held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TransactionSummary {
-    /// Rows that were taken.
-    pub rows: u64,
-    /// Rows that were not.
-    pub rejected: u64,
-}

@@ -7,8 +7,9 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use super::batches::wire::{Export, ExportSummary};
+use super::batches::wire::Export;
 use super::{BATCHES, RowSink};
+use crate::upstream::table::TableSummary;
 use crate::upstream::{BuildError, ClientSettings, CredentialState, HttpClient, RequestError};
 
 /// A client for one Rightfoot key.
@@ -30,9 +31,9 @@ impl Client {
     ///
     /// # Errors
     /// Everything that is not a complete export.
-    pub async fn balances_csv(&self, ids: &[Uuid], sink: &mut dyn RowSink) -> Result<ExportSummary, RequestError> {
+    pub async fn balances_csv(&self, ids: &[Uuid], sink: &mut dyn RowSink) -> Result<TableSummary, RequestError> {
         if ids.is_empty() {
-            return Ok(ExportSummary::default());
+            return Ok(TableSummary::default());
         }
         let query: Vec<_> = ids.iter().map(|id| ("batch_ids", id.to_string())).collect();
         let mut stream = self.client.csv(BATCHES.operation, &query).await?;

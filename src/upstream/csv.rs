@@ -47,7 +47,7 @@ pub(crate) trait Records {
 
 /// The fields of one record.
 #[derive(Clone, Copy)]
-pub(crate) struct Fields<'a> {
+pub struct Fields<'a> {
     bytes: &'a [u8],
     /// Where each field ends.
     ends: &'a [usize],

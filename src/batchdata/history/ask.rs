@@ -10,8 +10,9 @@ use chrono::{Days, NaiveDate};
 
 use super::{History, HistoryError};
 use crate::batchdata::consumption::ledger::REACH;
-use crate::batchdata::transactions::{TransactionSink, TransactionSummary};
+use crate::batchdata::transactions::TransactionSink;
 use crate::batchdata::{CardTransaction, DayConsumption, Grain};
+use crate::upstream::table::TableSummary;
 use crate::upstream::{Reason, RequestError};
 
 /// Tries of one request.
@@ -105,7 +106,7 @@ impl History<'_> {
         &self,
         (from, to): (NaiveDate, NaiveDate),
         mut sink: impl FnMut() -> Result<S, HistoryError>,
-    ) -> Result<(S, TransactionSummary), HistoryError> {
+    ) -> Result<(S, TableSummary), HistoryError> {
         let asked = async || {
             let mut sink = sink()?;
             let summary = self.client.transactions(from, to, &mut sink).await?;

@@ -1,120 +1,49 @@
 //! The consumption report as CSV.
 //!
-//! Flows in: the chunks of a CSV. Flows out: transactions to a sink, in constant memory. Invariant: columns are found by
-//! name; a row is of a day that was asked for; the result does not depend on how the bytes were cut.
-
-use crate::names::Label as _;
-use strum::VariantArray as _;
+//! Flows in: records. Flows out: transactions to a sink. Invariant: a row is of a day that was asked for.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
-use super::{Personal, Transaction, TransactionReject, TransactionSink, TransactionSummary, TransactionType};
+use super::{Personal, Transaction, TransactionReject, TransactionSink, TransactionType};
 use crate::money::Usd;
 use crate::upstream::ParseError;
-use crate::upstream::csv::{Fields, Records, Splitter, TooLong, place_of};
+use crate::upstream::csv::{Fields, place_of};
 use crate::upstream::dates::{date, number};
+use crate::upstream::table::{Rows, Table};
 
 /// Reads a CSV as it arrives.
-pub struct Transactions {
-    splitter: Splitter,
-    rows: Rows,
+pub type Transactions = Table<TransactionRows>;
+
+/// Rows of these days, both included.
+pub struct TransactionRows {
+    days: (NaiveDate, NaiveDate),
 }
 
 impl Transactions {
     /// A CSV of these days, both included.
     #[must_use]
     pub fn new(from: NaiveDate, to: NaiveDate) -> Transactions {
-        let rows = Rows {
-            days: (from, to),
-            columns: None,
-            error: None,
-            summary: TransactionSummary::default(),
-            by_reason: [0; TransactionReject::VARIANTS.len()],
-        };
-        Transactions { splitter: Splitter::new(), rows }
-    }
-
-    /// Takes the next bytes, however they were cut.
-    ///
-    /// # Errors
-    /// A [`ParseError`] of class `decode`, after which the CSV is over.
-    pub fn push(&mut self, chunk: &[u8], sink: &mut dyn TransactionSink) -> Result<(), ParseError> {
-        let outcome = self.splitter.push(chunk, &mut Feed { rows: &mut self.rows, sink });
-        self.rows.validate(outcome)
-    }
-
-    /// The bytes have ended, all of them: the caller knows by the framing. The last record may lack its line end.
-    ///
-    /// # Errors
-    /// A [`ParseError`] of class `truncated` if they ended early (nothing at all came, or within quotes), or `decode` if
-    /// there were rows and all of them were rejected.
-    pub fn finish(mut self, sink: &mut dyn TransactionSink) -> Result<TransactionSummary, ParseError> {
-        let outcome = self.splitter.finish(&mut Feed { rows: &mut self.rows, sink });
-        if !self.rows.validate(outcome)? {
-            return Err(ParseError::truncated("the body ends inside a quoted field"));
-        }
-        if self.rows.columns.is_none() {
-            return Err(ParseError::truncated("the body is empty: it has no header row"));
-        }
-        let summary = self.rows.summary;
-        if summary.rows == 0 && summary.rejected > 0 {
-            let reasons = TransactionReject::VARIANTS.iter().zip(self.rows.by_reason).filter(|(_, count)| *count > 0);
-            let reasons: Vec<String> = reasons.map(|(reason, count)| format!("{} {count}", reason.as_str())).collect();
-            let words = format!("all {} rows were rejected: {}", summary.rejected, reasons.join(", "));
-            return Err(ParseError::decode(words));
-        }
-        Ok(summary)
+        Table::of(TransactionRows { days: (from, to) })
     }
 }
 
-struct Rows {
-    days: (NaiveDate, NaiveDate),
-    columns: Option<Columns>,
-    error: Option<ParseError>,
-    summary: TransactionSummary,
-    by_reason: [u64; TransactionReject::VARIANTS.len()],
-}
+impl Rows for TransactionRows {
+    type Columns = Columns;
+    type Reject = TransactionReject;
+    type Sink<'a> = dyn TransactionSink + 'a;
 
-struct Feed<'a> {
-    rows: &'a mut Rows,
-    sink: &'a mut dyn TransactionSink,
-}
-
-impl Records for Feed<'_> {
-    fn record(&mut self, fields: Fields<'_>) {
-        let Feed { rows, sink } = self;
-        if rows.error.is_some() {
-            return;
-        }
-        let Some(columns) = rows.columns else {
-            match Columns::find(fields) {
-                Ok(columns) => rows.columns = Some(columns),
-                Err(error) => rows.error = Some(error),
-            }
-            return;
-        };
-        match read(&columns, fields, rows.days) {
-            Ok(row) => {
-                rows.summary.rows += 1;
-                sink.row(&row);
-            }
-            Err(reason) => {
-                rows.summary.rejected += 1;
-                for (known, count) in TransactionReject::VARIANTS.iter().zip(&mut rows.by_reason) {
-                    *count += u64::from(*known == reason);
-                }
-            }
-        }
+    fn columns(header: Fields<'_>) -> Result<Columns, ParseError> {
+        Columns::find(header)
     }
-}
 
-impl Rows {
-    fn validate<T>(&self, outcome: Result<T, TooLong>) -> Result<T, ParseError> {
-        // What was found first stands first.
-        match self.error.clone() {
-            Some(error) => Err(error),
-            None => outcome.map_err(ParseError::from),
-        }
+    fn row(
+        &mut self,
+        columns: &Columns,
+        fields: Fields<'_>,
+        sink: &mut (dyn TransactionSink + '_),
+    ) -> Result<(), TransactionReject> {
+        sink.row(&read(columns, fields, self.days)?);
+        Ok(())
     }
 }
 
@@ -169,7 +98,7 @@ fn time(text: &[u8]) -> Option<DateTime<Utc>> {
 
 /// Where the columns stand.
 #[derive(Clone, Copy)]
-struct Columns {
+pub struct Columns {
     count: usize,
     date: usize,
     kind: usize,

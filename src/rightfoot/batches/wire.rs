@@ -1,12 +1,9 @@
 //! The balance-check export.
 //!
-//! Flows in: the chunks of a CSV. Flows out: rows and rejects to a sink, in constant memory.
-//! Invariant: columns are found by name; of the personal columns only whether `Creator` is empty is looked at; a row
-//! without an error names a batch that was asked for; the result does not depend on how the bytes were cut.
+//! Flows in: records. Flows out: rows and rejects to a sink. Invariant: of the personal columns only whether `Creator` is
+//! empty is looked at; a row without an error names a batch that was asked for.
 
-use crate::names::Label as _;
 use std::borrow::Cow;
-use strum::VariantArray as _;
 
 use uuid::Uuid;
 
@@ -14,21 +11,19 @@ use super::timestamp::Timestamps;
 use crate::money::Usd;
 use crate::rightfoot::{CheckRow, CheckStatus, RowReject, RowSink, SubmittedVia};
 use crate::upstream::ParseError;
-use crate::upstream::csv::{Fields, Records, Splitter, TooLong, place_of};
-
-/// What an export held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ExportSummary {
-    /// Rows that were taken.
-    pub rows: u64,
-    /// Rows that were not.
-    pub rejected: u64,
-}
+use crate::upstream::csv::{Fields, place_of};
+use crate::upstream::table::{Rows, Table};
 
 /// Reads an export as it arrives.
-pub struct Export {
-    splitter: Splitter,
-    rows: Rows,
+pub type Export = Table<CheckRows>;
+
+/// Rows of the batches that were asked for.
+pub struct CheckRows {
+    /// Sorted.
+    asked: Vec<Uuid>,
+    /// The batch id of the row before, as it was written and as it was understood: rows come in long runs of one batch.
+    last: ([u8; 36], Option<Uuid>),
+    timestamps: Timestamps,
 }
 
 impl Export {
@@ -38,112 +33,28 @@ impl Export {
         let mut asked = ids.to_vec();
         asked.sort_unstable();
         asked.dedup();
-        Export {
-            splitter: Splitter::new(),
-            rows: Rows {
-                asked,
-                columns: None,
-                error: None,
-                last: ([0; 36], None),
-                timestamps: Timestamps::default(),
-                summary: ExportSummary::default(),
-                by_reason: [0; RowReject::VARIANTS.len()],
-            },
-        }
-    }
-
-    /// Takes the next bytes, however they were cut.
-    ///
-    /// # Errors
-    /// A [`ParseError`] of class `decode`, after which the export is over.
-    pub fn push(&mut self, chunk: &[u8], sink: &mut dyn RowSink) -> Result<(), ParseError> {
-        let outcome = self.splitter.push(chunk, &mut Feed { rows: &mut self.rows, sink });
-        self.rows.validate(outcome)
-    }
-
-    /// The bytes have ended, all of them: the caller knows by the framing. The last record may lack its line end.
-    ///
-    /// # Errors
-    /// A [`ParseError`] of class `truncated` if they ended early (nothing at all came, or within quotes), or `decode` if there
-    /// were rows and all of them were rejected.
-    pub fn finish(mut self, sink: &mut dyn RowSink) -> Result<ExportSummary, ParseError> {
-        let outcome = self.splitter.finish(&mut Feed { rows: &mut self.rows, sink });
-        if !self.rows.validate(outcome)? {
-            return Err(ParseError::truncated("the body ends inside a quoted field"));
-        }
-        if self.rows.columns.is_none() {
-            return Err(ParseError::truncated("the body is empty: it has no header row"));
-        }
-        let summary = self.rows.summary;
-        if summary.rows == 0 && summary.rejected > 0 {
-            let reasons: Vec<String> = RowReject::VARIANTS
-                .iter()
-                .zip(self.rows.by_reason)
-                .filter(|(_, count)| *count > 0)
-                .map(|(reason, count)| format!("{} {count}", reason.as_str()))
-                .collect();
-            return Err(ParseError::decode(format!(
-                "all {} rows were rejected: {}",
-                summary.rejected,
-                reasons.join(", ")
-            )));
-        }
-        Ok(summary)
+        Table::of(CheckRows { asked, last: ([0; 36], None), timestamps: Timestamps::default() })
     }
 }
 
-struct Rows {
-    /// Sorted.
-    asked: Vec<Uuid>,
-    columns: Option<Columns>,
-    error: Option<ParseError>,
-    /// The batch id of the row before, as it was written and as it was understood: rows come in long runs of one batch.
-    last: ([u8; 36], Option<Uuid>),
-    timestamps: Timestamps,
-    summary: ExportSummary,
-    by_reason: [u64; RowReject::VARIANTS.len()],
-}
+impl Rows for CheckRows {
+    type Columns = Columns;
+    type Reject = RowReject;
+    type Sink<'a> = dyn RowSink + 'a;
 
-struct Feed<'a> {
-    rows: &'a mut Rows,
-    sink: &'a mut dyn RowSink,
-}
+    fn columns(header: Fields<'_>) -> Result<Columns, ParseError> {
+        Columns::find(header)
+    }
 
-impl Records for Feed<'_> {
-    fn record(&mut self, fields: Fields<'_>) {
-        let Feed { rows, sink } = self;
-        if rows.error.is_some() {
-            return;
-        }
-        let Some(columns) = rows.columns else {
-            match Columns::find(fields) {
-                Ok(columns) => rows.columns = Some(columns),
-                Err(error) => rows.error = Some(error),
-            }
-            return;
-        };
-        match rows.read(&columns, fields, *sink) {
-            Ok(()) => rows.summary.rows += 1,
-            Err((reason, batch_id)) => {
-                rows.summary.rejected += 1;
-                for (known, count) in RowReject::VARIANTS.iter().zip(&mut rows.by_reason) {
-                    *count += u64::from(*known == reason);
-                }
-                sink.rejected(reason, batch_id);
-            }
-        }
+    fn row(&mut self, columns: &Columns, fields: Fields<'_>, sink: &mut (dyn RowSink + '_)) -> Result<(), RowReject> {
+        self.read(columns, fields, sink).map_err(|(reason, batch_id)| {
+            sink.rejected(reason, batch_id);
+            reason
+        })
     }
 }
 
-impl Rows {
-    fn validate<T>(&self, outcome: Result<T, TooLong>) -> Result<T, ParseError> {
-        // What was found first stands first.
-        match self.error.clone() {
-            Some(error) => Err(error),
-            None => outcome.map_err(ParseError::from),
-        }
-    }
-
+impl CheckRows {
     fn read(
         &mut self,
         columns: &Columns,
@@ -203,7 +114,7 @@ fn status(word: &[u8]) -> CheckStatus {
 
 /// Where the needed columns stand.
 #[derive(Clone, Copy)]
-struct Columns {
+pub struct Columns {
     count: usize,
     batch_id: usize,
     institution: usize,
