@@ -73,9 +73,9 @@ impl AccountStorage {
         let (vendor, name) = (instruments.vendor, instruments.account.clone());
         let account = store.account(vendor, &name)?;
         let now = clock.moment();
-        // A time in the future is of a clock that was wrong: when the series started cannot be told.
-        let start = |start: Option<DateTime<Utc>>| Some(now.at_wall(start.filter(|start| *start <= now.wall)?));
-        let series = store.series(account)?.into_iter().map(|(key, started, shown)| (key, start(started), shown));
+        let start = |start: Option<DateTime<Utc>>| start.map(|start| now.at_wall(start));
+        let series = store.series(account, now.wall)?;
+        let series = series.into_iter().map(|(key, started, shown)| (key, start(started), shown));
         let zero_starts = ZeroStarts::restored(series, now.boot);
         Ok(AccountStorage {
             clock,
@@ -234,14 +234,14 @@ impl AccountStorage {
     }
 
     /// Rows for those of `keys`, counted by `source`, that do not exist yet, to be written along with what they count.
-    /// They start at the last success before. `at_once` if they may have been served since, with a value: then a zero, or
-    /// a later start, would be seen as a reset.
+    /// They start at the last success before. `at_once` if they may have been served in a previous run, with a value: then a
+    /// zero, or a start in this run, would be seen as a reset.
     #[must_use]
     pub fn new_series(&self, source: Source, keys: impl IntoIterator<Item = String>, at_once: bool) -> Vec<NewSeries> {
         let (now, shown) = (self.clock.moment(), at_once || self.zero_for.is_zero());
         let polled = self.cell.current().source(&self.name, source).and_then(|view| view.last_success);
         let start = match at_once {
-            true => polled,
+            true => polled.filter(|polled| polled.boot < self.instruments.started.boot),
             false => Some(zero_start::start(polled.unwrap_or(now), now.boot)),
         };
         let zero_starts = self.lock();

@@ -5,22 +5,35 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::sql::{Reader, Writer, values};
+use super::sql::{Reader, Row, Writer, values};
 use super::{AccountId, NewSeries, Store, StoreError, StoredSeries};
 use crate::clock::Moment;
 
 impl Store {
-    /// The series of the previous run.
+    /// The series of the previous run. One that seems to start after `now`, or after the account's newest success, was dated
+    /// by a clock that was wrong: when it started cannot be told, now and later.
     ///
     /// # Errors
     /// If they cannot be read.
-    pub fn series(&self, account: AccountId) -> Result<Vec<StoredSeries>, StoreError> {
-        self.read(|reader| {
+    pub fn series(&self, account: AccountId, now: DateTime<Utc>) -> Result<Vec<StoredSeries>, StoreError> {
+        let (newest, mut series): (Option<DateTime<Utc>>, Vec<StoredSeries>) = self.read(|reader| {
+            let sql = "SELECT max(last_success) FROM source WHERE account = ?1";
+            let newest = reader.row("source", sql, values![account], |row| row.optional_time(0))?.flatten();
             let sql = "SELECT key, started_at, shown FROM series WHERE account = ?1";
-            reader.rows("series", sql, values![account], |row| {
-                Ok((row.text(0)?.to_owned(), row.optional_time(1)?, row.flag(2)?))
-            })
-        })
+            let read = |row: &Row<'_>| Ok((row.text(0)?.to_owned(), row.optional_time(1)?, row.flag(2)?));
+            Ok((newest, reader.rows("series", sql, values![account], read)?))
+        })?;
+        let latest = newest.map_or(now, |newest| newest.min(now));
+        let mut has_later = false;
+        for (_, start, _) in &mut series {
+            has_later |= start.take_if(|start| *start > latest).is_some();
+        }
+        if has_later {
+            // Where it cannot be written, the next start finds the same.
+            let sql = "UPDATE series SET started_at = NULL WHERE account = ?1 AND started_at > ?2";
+            let _ = self.write(|writer| writer.execute(sql, values![account, latest]));
+        }
+        Ok(series)
     }
 
     /// Creates series that exist before anything is counted.

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
-use vendor_simulator::NewRow;
+use vendor_simulator::{Fault, NewRow, Operation};
 use wallet_exporter::clock::Clock as _;
 use wallet_exporter::exposition::Format;
 use wallet_exporter::money::Usd;
+use wallet_exporter::store::{StorageFault, StorageFaultKind};
 
 use crate::rig::Rig;
 use crate::serving::readers;
@@ -150,6 +151,46 @@ async fn a_start_lies_at_most_half_an_hour_back_and_moves_when_the_memory_is_los
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_on_a_disk_that_is_full_at_first_starts_no_series_in_this_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = rig(&directory).await;
+    rig.stop().await;
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    start(&mut rig).await;
+    spend(&rig, "later", 1_280);
+    for _ in 0..4 {
+        rig.clock.advance(Duration::from_secs(3_600));
+        rig.poll(&["consumption"]).await;
+    }
+    assert_eq!(rig.value(LATER), Some(12.8));
+    rig.stop().await;
+    rig.set("STORAGE_PATH", copy.path().to_str().unwrap());
+    // The report comes while nothing can be written, and again when it can.
+    rig.vendors.fault(Operation::ConsumptionReport, Fault::status(503), None);
+    start(&mut rig).await;
+    let store = rig.store();
+    store.set_fault(Some(StorageFault { skip: 0, kind: StorageFaultKind::Full }));
+    rig.vendors.clear_faults(None);
+    rig.clock.advance(Duration::from_secs(60));
+    rig.poll(&["consumption"]).await;
+    assert_eq!(rig.value("wallet_exporter_storage_up"), Some(0.0));
+    store.set_fault(None);
+    drop(store);
+    // One pass finds that it can be written again, the next reads all that the copy lacks.
+    for _ in 0..2 {
+        rig.clock.advance(Duration::from_secs(60));
+        rig.poll(&["consumption"]).await;
+    }
+    rig.until("it is back", |rig| rig.value(LATER) == Some(12.8)).await;
+    // It was served for hours before: a start in this run would count it twice.
+    assert_eq!(read(&rig)[LATER], None);
+}
+
 /// A copy of the storage from before a series was made must not date it after what was served: a scraper would take a later
 /// start for a reset, and count the money twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -200,4 +241,7 @@ async fn a_clock_that_was_ahead_leaves_no_start_in_the_future() {
     rig.clock.advance(Duration::from_secs(2 * 86_400));
     rig.poll(&["consumption"]).await;
     assert_eq!(read(&rig)[SPENT], None, "a start that appears later would be a reset");
+    rig.stop().await;
+    start(&mut rig).await;
+    assert_eq!(read(&rig)[SPENT], None, "nor does it come back with a restart");
 }

@@ -101,7 +101,11 @@ fn a_ledger_that_cannot_be_written_is_read_and_left_alone_until_it_can() {
             let store = open(directory).unwrap();
             assert_eq!(answer(&store, account).as_deref(), Some("new"), "{case}");
             assert_eq!(store.account(batchdata::VENDOR, "other").unwrap(), other, "{case}");
-            assert_eq!(store.series(other).unwrap(), [("debit".to_owned(), Some(after_fixture()), true)], "{case}");
+            assert_eq!(
+                store.series(other, after_fixture()).unwrap(),
+                [("debit".to_owned(), Some(after_fixture()), true)],
+                "{case}"
+            );
         }
     }
 }
@@ -163,7 +167,7 @@ fn a_disk_with_little_room_is_noticed_before_it_is_relied_on() {
     let store = open(place.path()).unwrap();
     assert_eq!(answer(&store, account).as_deref(), Some("newer"));
     assert_eq!(store.account(batchdata::VENDOR, "other").unwrap(), other);
-    assert_eq!(store.series(other).unwrap(), [("debit".to_owned(), Some(after_fixture()), true)]);
+    assert_eq!(store.series(other, after_fixture()).unwrap(), [("debit".to_owned(), Some(after_fixture()), true)]);
 }
 
 #[test]

@@ -28,14 +28,14 @@ fn a_fault_fails_every_call_from_its_own_on_until_it_is_cleared_and_writes_nothi
             for call in 0..skip {
                 match call % 2 {
                     0 => write(&store, account, &before).unwrap(),
-                    _ => drop(store.series(account).unwrap()),
+                    _ => drop(store.series(account, after_fixture()).unwrap()),
                 }
             }
             // One fails before it has written, the next at its commit.
             for _ in 0..4 {
                 assert_eq!(code(write(&store, account, "must not be there")), Some(expected));
             }
-            assert_eq!(code(store.series(account).map(drop)), Some(expected));
+            assert_eq!(code(store.series(account, after_fixture()).map(drop)), Some(expected));
             assert_eq!(code(store.probe()), Some(expected));
             store.set_fault(None);
             assert_eq!(answer(&store, account), Some(before));
