@@ -114,7 +114,7 @@ impl BudgetStatus {
         let unknown = match (spent, projected) {
             (Some(_), Some(_)) => None,
             (Some(_), None) => {
-                Some("less than a tenth of the period has passed, and the last four weeks are not all known")
+                Some("less than a tenth of the period has passed, and nothing was spent or known four weeks ago")
             }
             (None, _) if !is_reported => Some("no report of this day was read"),
             (None, _) if view.budget.scope == BudgetScope::Wallet => Some("a day of the period is not known"),

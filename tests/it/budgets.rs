@@ -78,7 +78,7 @@ async fn check_online_prints_each_budget_with_its_rule_or_why_it_is_unknown() {
     let mut rig = Rig::new().await;
     rig.set("BATCHDATA_BUDGET_DAY_USD", "40");
     rig.set("BATCHDATA_BUDGET_MONTH_USD", "1000");
-    // A tenth of the day and of the month is not over, and nothing was spent before.
+    // A tenth of the day and of the month is not over, and nothing was spent before: zeros of the past project nothing.
     rig.clock.step_to(at("2026-05-01T01:00:00Z"));
     spend(&rig, TimeDelta::minutes(30), "/api/v1/address/verify", 5);
     let lines = async |rig: &Rig| {
@@ -86,13 +86,23 @@ async fn check_online_prints_each_budget_with_its_rule_or_why_it_is_unknown() {
         let budgets = text.lines().filter(|line| line.starts_with("budget of batchdata default "));
         (budgets.map(|line| line.split_once("default").unwrap().1.trim().to_owned()).collect::<Vec<_>>(), fine)
     };
-    let by_weekdays = "projected by weekdays of the last four weeks";
     let (said, fine) = lines(&rig).await;
-    assert_eq!(said[0], format!("day: $5.00 of $40.00 spent, $5.00 {by_weekdays}"));
-    assert_eq!((said[1].clone(), fine), (format!("month: $5.00 of $1,000.00 spent, $5.00 {by_weekdays}"), true));
+    let unknown =
+        "projection unknown: less than a tenth of the period has passed, and nothing was spent or known four weeks ago";
+    assert_eq!(said[0], format!("day: $5.00 of $40.00 spent, {unknown}"));
+    assert_eq!((said[1].clone(), fine), (format!("month: $5.00 of $1,000.00 spent, {unknown}"), true));
 
+    // A quarter of the day is over.
+    rig.clock.step_to(at("2026-05-01T06:00:00Z"));
+    let by_share = "projected by the elapsed share of the period";
+    assert_eq!(lines(&rig).await.0[0], format!("day: $5.00 of $40.00 spent, $20.00 {by_share}"));
+    for days in 1..=35 {
+        spend(&rig, TimeDelta::days(days), "/api/v1/address/verify", 10);
+    }
     spend(&rig, TimeDelta::minutes(20), "/api/v1/address/verify", 35);
-    assert_eq!(lines(&rig).await.0[0], format!("day: $40.00 of $40.00 spent, $40.00 {by_weekdays} used up"));
+    // Three quarters of a day of 10 dollars are to come.
+    let by_weekdays = "projected by weekdays of the last four weeks";
+    assert_eq!(lines(&rig).await.0[0], format!("day: $40.00 of $40.00 spent, $47.50 {by_weekdays} used up"));
 
     rig.vendors.set_permission(vendor_simulator::Operation::ConsumptionReport, false);
     let (said, fine) = lines(&rig).await;

@@ -22,7 +22,7 @@ const SCALE: u32 = 4;
 pub enum Projection {
     /// Each remaining day as the mean of its weekday over the last four weeks.
     Weekdays,
-    /// As the elapsed share of the period, where some of those weeks are unknown.
+    /// As the elapsed share of the period, where some of those weeks are unknown or from before anything was spent.
     ElapsedShare,
 }
 
@@ -47,13 +47,14 @@ pub struct BudgetView {
 }
 
 impl PeriodSpend {
-    /// The period at a report of `today` that was made `at` that time. `debit` is what was spent in it on a day, `None` if
-    /// that is unknown.
+    /// The period at a report of `today` that was made `at` that time. `debit` is what was spent on a day, `None` if that is
+    /// unknown. What was not spent before `first_spend`, the first day on which something was, projects nothing.
     #[must_use]
     pub fn new(
         period: BudgetPeriod,
         today: NaiveDate,
         at: DateTime<Utc>,
+        first_spend: Option<NaiveDate>,
         debit: impl Fn(NaiveDate) -> Option<Usd>,
     ) -> PeriodSpend {
         let (first, last) = period.days(today);
@@ -65,7 +66,8 @@ impl PeriodSpend {
             // The last four that are over.
             let weeks = (0..).map(|weeks| day.checked_sub_days(Days::new(7 * weeks)));
             let over = weeks.map_while(|day| day).filter(|day| *day < today).take(WEEKS as usize);
-            let sum: Option<Usd> = over.map(&debit).sum();
+            let spending = |day: NaiveDate| debit(day).filter(|_| first_spend.is_some_and(|first| day >= first));
+            let sum: Option<Usd> = over.map(spending).sum();
             Some(sum?.decimal() / Decimal::from(WEEKS))
         };
         let rest_of_today = mean(today).map(|mean| mean * (Decimal::ONE - elapsed));
@@ -88,6 +90,8 @@ impl PeriodSpend {
 mod tests {
     use super::*;
 
+    const LONG_AGO: Option<NaiveDate> = NaiveDate::from_ymd_opt(2025, 1, 1);
+
     fn day(text: &str) -> NaiveDate {
         text.parse().unwrap()
     }
@@ -109,7 +113,8 @@ mod tests {
     fn a_month_is_projected_by_its_weekdays() {
         // Friday 20 November at noon: 14 weekdays before it with today's ten dollars, 5 days of weekends.
         let known = debit(day("2026-01-01"));
-        let view = PeriodSpend::new(BudgetPeriod::Month, day("2026-11-20"), at("2026-11-20T12:00:00Z"), known);
+        let view =
+            PeriodSpend::new(BudgetPeriod::Month, day("2026-11-20"), at("2026-11-20T12:00:00Z"), LONG_AGO, known);
         assert_eq!(view.spent, Some(Usd::from_cents(15 * 1_000 + 5 * 200)));
         // Half a Friday, then 6 weekdays and 4 days of weekends.
         assert_eq!(view.projected, Some((Decimal::from(160 + 5 + 60 + 8), Projection::Weekdays)));
@@ -118,18 +123,36 @@ mod tests {
     #[test]
     fn without_four_weeks_the_elapsed_share_projects_once_a_tenth_has_passed() {
         let known = || debit(day("2026-11-16"));
-        let at_noon = PeriodSpend::new(BudgetPeriod::Week, day("2026-11-17"), at("2026-11-17T12:00:00Z"), known());
+        let at_noon =
+            PeriodSpend::new(BudgetPeriod::Week, day("2026-11-17"), at("2026-11-17T12:00:00Z"), LONG_AGO, known());
         assert_eq!(at_noon.spent, Some(Usd::from_cents(2_000)));
         // 20 dollars in 1.5 of 7 days.
         assert_eq!(at_noon.projected, Some((Decimal::new(933_333, 4), Projection::ElapsedShare)));
-        let early = PeriodSpend::new(BudgetPeriod::Week, day("2026-11-16"), at("2026-11-16T12:00:00Z"), known());
+        let early =
+            PeriodSpend::new(BudgetPeriod::Week, day("2026-11-16"), at("2026-11-16T12:00:00Z"), LONG_AGO, known());
         assert_eq!((early.spent, early.projected), (Some(Usd::from_cents(1_000)), None));
+    }
+
+    #[test]
+    fn days_before_the_first_spend_project_nothing() {
+        let first = day("2026-11-16");
+        let debit = |date| Some(if date < first { Usd::ZERO } else { Usd::from_cents(1_000) });
+        let at_noon = |date: &str, first| {
+            let time = at(&format!("{date}T12:00:00Z"));
+            PeriodSpend::new(BudgetPeriod::Week, day(date), time, first, debit).projected
+        };
+        assert_eq!(at_noon("2026-11-17", Some(first)), Some((Decimal::new(933_333, 4), Projection::ElapsedShare)));
+        assert_eq!(at_noon("2026-11-16", Some(first)), None);
+        // Half of this Thursday, then Friday to Sunday, whose last four are from after it.
+        let later = at_noon("2026-12-17", Some(first));
+        assert_eq!(later, Some((Decimal::from(40 + 5 + 30), Projection::Weekdays)));
+        assert_eq!(at_noon("2026-11-17", None).unwrap().1, Projection::ElapsedShare);
     }
 
     #[test]
     fn an_unknown_day_of_the_period_leaves_all_unknown() {
         let known = debit(day("2026-11-17"));
-        let view = PeriodSpend::new(BudgetPeriod::Week, day("2026-11-18"), at("2026-11-18T12:00:00Z"), known);
+        let view = PeriodSpend::new(BudgetPeriod::Week, day("2026-11-18"), at("2026-11-18T12:00:00Z"), LONG_AGO, known);
         assert_eq!(view, PeriodSpend::default());
     }
 
@@ -138,7 +161,7 @@ mod tests {
         for period in BudgetPeriod::VARIANTS {
             let known = debit(day("2026-01-01"));
             // A Sunday that ends a week and a month.
-            let view = PeriodSpend::new(*period, day("2026-05-31"), at("2026-06-01T00:00:00Z"), known);
+            let view = PeriodSpend::new(*period, day("2026-05-31"), at("2026-06-01T00:00:00Z"), LONG_AGO, known);
             assert_eq!(view.end, Some(at("2026-06-01T00:00:00Z")), "{period:?}");
             assert_eq!(view.projected, Some((view.spent.unwrap().decimal().round_dp(4), Projection::Weekdays)));
         }

@@ -336,6 +336,15 @@ impl Ledger {
         self.amount(date, &series, pending).filter(|_| apart)
     }
 
+    /// The first of the days up to `today` on which something was spent of what a budget counts.
+    #[must_use]
+    pub fn first_spend(&self, today: NaiveDate, scope: &BudgetScope, pending: Option<&Changes>) -> Option<NaiveDate> {
+        let new = pending.into_iter().flat_map(|changes| changes.days.keys());
+        let first = self.days.keys().chain(new).min()?;
+        let mut days = first.iter_days().take_while(|date| *date <= today);
+        days.find(|date| self.spent(*date, scope, pending).is_some_and(|amount| !amount.is_zero()))
+    }
+
     /// Debit and credit of a period, as if `pending` were applied; `None` if not all of its days are known and in memory.
     #[must_use]
     pub fn period(&self, period: Period, today: NaiveDate, pending: Option<&Changes>) -> Option<Flow> {

@@ -155,7 +155,8 @@ impl ConsumptionPoller {
             .filter_map(|period| Some((period, self.ledger.period(period, day, changes)?)));
         let sums: Vec<_> = sums.collect();
         let spend = |period, scope: &BudgetScope| {
-            PeriodSpend::new(period, day, at, |date| self.ledger.spent(date, scope, changes))
+            let first_spend = self.ledger.first_spend(day, scope, changes);
+            PeriodSpend::new(period, day, at, first_spend, |date| self.ledger.spent(date, scope, changes))
         };
         let of_wallet = |period: &BudgetPeriod| (*period, spend(*period, &BudgetScope::Wallet));
         let running = BudgetPeriod::VARIANTS.iter().map(of_wallet).collect();
