@@ -21,12 +21,14 @@ use crate::serving::prometheus::{binaries, run_with};
 use crate::serving::tools::Background;
 
 const PATIENCE: Duration = Duration::from_secs(120);
-const STARTS: &str = "created-timestamp-zero-ingestion,native-histograms";
+const STARTS: &str = "created-timestamp-zero-ingestion";
+const STARTS_AND_NATIVE: &str = "created-timestamp-zero-ingestion,native-histograms";
 
-/// A Prometheus, and whether it reads start timestamps.
+/// A Prometheus, and whether it reads start timestamps and native histograms.
 struct Reader {
     name: String,
     starts: bool,
+    native: bool,
     process: Background,
     address: SocketAddr,
     folder: TempDir,
@@ -43,7 +45,8 @@ impl Reader {
         );
         let (process, address) = run_with(binary, folder.path(), &config, features);
         let name = format!("{} {features}", binary.display());
-        Reader { name, starts: !features.is_empty(), process, address, folder }
+        let native = features == STARTS_AND_NATIVE;
+        Reader { name, starts: !features.is_empty(), native, process, address, folder }
     }
 
     fn ask(&self, query: &str) -> Vec<Value> {
@@ -176,8 +179,12 @@ async fn story(zero_for: &'static str, seen: f64) {
     story.spend("old", 100);
     let (mut exporter, _replica) = (story.exporter(0), story.exporter(1));
     story.readers.extend(binaries.iter().map(|binary| Reader::start(binary, "", ports)));
-    if binaries.len() > 1 {
-        story.readers.push(Reader::start(newest, STARTS, ports));
+    let version = Command::new(newest).arg("--version").output().unwrap().stdout;
+    match String::from_utf8_lossy(&version).contains("version 2.") {
+        true => crate::deployments::tools::absent("Prometheus 3"),
+        false => {
+            story.readers.extend([STARTS, STARTS_AND_NATIVE].map(|features| Reader::start(newest, features, ports)))
+        }
     }
     story.check("old", 0.0, 0.0, 0.0);
 
@@ -253,12 +260,13 @@ async fn story(zero_for: &'static str, seen: f64) {
         };
         let either = value(&format!("{native} or {classic}")).unwrap();
         assert!(either > 0.0 && either < 60.0, "{}: {either}", reader.name);
-        assert_eq!(value(&native).is_some(), reader.starts, "{}", reader.name);
+        assert_eq!(value(&native).is_some(), reader.native, "{}", reader.name);
+        // With start timestamps alone, Prometheus drops a histogram of which only the native part is to be scraped.
+        assert!(!reader.ask(&format!("{family}_bucket")).is_empty(), "{}", reader.name);
     }
-    if let Some(reader) = story.readers.last().filter(|reader| reader.starts) {
-        assert!(!reader.ask("wallet_exporter_vendor_request_duration_seconds_bucket").is_empty());
+    if story.readers.last().is_some_and(|reader| reader.starts) {
         story.readers.clear();
-        story.readers.push(Reader::start(newest, STARTS, ports));
+        story.readers.push(Reader::start(newest, STARTS_AND_NATIVE, ports));
         story.check("first", 3.0, 0.0, 0.0);
         let log = story.readers[0].log();
         assert!(!log.contains("level=ERROR") && !log.contains("level=WARN"), "{log}");
