@@ -5,9 +5,9 @@
 //! the value back to where it was, exactly.
 //!
 //! The offset is the balance plus debits less credits since the base line: constant as long as each movement of the
-//! balance is in the report. At a report it is known as a range, because the report may show any moment of the last hour,
-//! and more may have happened between two polls than they show: a top-up may be up to twice the rise that is left of it.
-//! What is unreconciled stays where it makes the offset possible. Otherwise it returns to zero, or if that does not, moves by
+//! balance is in the report. At a report it is known as a range: of each movement of the last hour the report may have all
+//! or nothing, debits and credits for themselves, and more may have happened between two polls than they show: a top-up may
+//! be up to twice the rise that is left of it. What is unreconciled stays where it makes the offset possible. Otherwise it returns to zero, or if that does not, moves by
 //! the least that does.
 
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ use crate::clock::{BootTime, Moment};
 use crate::money::Usd;
 
 /// How far from each moment of the range, and from the report, a poll of the balance may be.
-const NEAR: Duration = Duration::from_secs(5 * 60);
+pub(in crate::batchdata) const NEAR: Duration = Duration::from_secs(5 * 60);
 
 /// Between two polls no moment is further than [`NEAR`] from both.
 const LONGEST_GAP: Duration = Duration::from_secs(10 * 60);
@@ -164,22 +164,25 @@ impl Reconciliation {
         self.compared
     }
 
-    /// The offset by the balance from the lag before the report to the newest poll. `None` if that is not known throughout.
+    /// The offset by the newest balance, and by how it moved since the lag before the report: what of that the report does
+    /// not have yet is taken back. `None` if the balance is not known throughout.
     fn offset(&self, report: &Report) -> Option<Offset> {
         let from = report.began - self.lag;
         let first = self.polls.iter().rposition(|poll| poll.at <= from)?;
         let within = || self.polls.iter().skip(first);
-        let mut balance = within().next().map(|poll| Offset { lowest: poll.balance, highest: poll.balance })?;
+        let offset = self.polls.back()?.balance + report.net;
+        let (mut lowest, mut highest) = (offset, offset);
         for (one, next) in within().zip(within().skip(1)) {
             if next.at.since(one.at) > LONGEST_GAP {
                 return None;
             }
-            // Between the two it was lower before a top-up and higher after it. Debits go one way, and need no room.
-            let rise = (next.balance - one.balance).max(Usd::ZERO);
-            balance.lowest = balance.lowest.min(next.balance).min(one.balance - rise);
-            balance.highest = balance.highest.max(next.balance + rise);
+            let moved = next.balance - one.balance;
+            // A rise may be what is left of a top-up of twice that and of debits, which the report may lack.
+            let rise = moved.max(Usd::ZERO);
+            lowest = lowest - rise - rise;
+            highest = highest + moved.abs();
         }
-        Some(Offset { lowest: balance.lowest + report.net, highest: balance.highest + report.net })
+        Some(Offset { lowest, highest })
     }
 }
 

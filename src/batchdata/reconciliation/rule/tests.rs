@@ -220,14 +220,14 @@ proptest! {
     }
 
     #[test]
-    fn each_debit_may_be_as_late_as_it_likes_within_the_hour(
-        debits in prop::collection::vec((1_i64..30, 0_i64..500_000, 0..=HOUR), 1..60),
+    fn each_debit_and_credit_may_be_as_late_as_it_likes_within_the_hour(
+        movements in prop::collection::vec((1_i64..30, -500_000_i64..500_000, 0..=HOUR), 1..60),
     ) {
         let (mut exporter, mut wallet, mut second) = (Exporter::new(), Wallet::default(), 0);
         exporter.run(&wallet, 0, 90 * MINUTE);
         second += 90 * MINUTE;
-        for (minutes, amount, late) in debits {
-            wallet.add(second + 30, -amount, -amount, late);
+        for (minutes, amount, late) in movements {
+            wallet.add(second + 30, amount, amount, late);
             exporter.run(&wallet, second, second + minutes * MINUTE);
             second += minutes * MINUTE;
             prop_assert_eq!(exporter.unreconciled(), Some(Usd::ZERO));
