@@ -119,7 +119,7 @@ fn cases(file: &std::path::Path, text: &str) -> CaseFile {
 /// The same cases with the groups evaluated the other way round, where Prometheus looks back as far as the last evaluation.
 fn reversed(file: &std::path::Path, text: &str) -> Option<String> {
     let cases = cases(file, text);
-    if ["15m", "30m"].contains(&cases.evaluation_interval.as_str()) {
+    if ["15m", "2h"].contains(&cases.evaluation_interval.as_str()) {
         return None;
     }
     let (order, mut groups) = (cases.group_eval_order.join(", "), cases.group_eval_order);
