@@ -9,6 +9,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use url::Url;
 
 use super::budget::{self, Budget, BudgetPeriod, BudgetScope};
+use super::reconciliation::rule::NEAR;
 use super::start::start;
 use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, VENDOR};
 use crate::config::secret::Secret;
@@ -260,14 +261,20 @@ impl AccountConfig for Config {
     }
 
     fn warnings(&self) -> Vec<String> {
-        if self.warning_balance.is_some() || self.critical_balance.is_some() {
-            return Vec::new();
+        let mut warnings = Vec::new();
+        if self.warning_balance.is_none() && self.critical_balance.is_none() {
+            let words = "no balance threshold is set: the alerts on a low balance stay silent until \
+                         BATCHDATA_WARNING_BALANCE_USD or BATCHDATA_CRITICAL_BALANCE_USD is set";
+            warnings.push(words.to_owned());
         }
-        vec![
-            "no balance threshold is set: the alerts on a low balance stay silent until \
-             BATCHDATA_WARNING_BALANCE_USD or BATCHDATA_CRITICAL_BALANCE_USD is set"
-                .to_owned(),
-        ]
+        let interval =
+            |wanted| self.sources.iter().find(|(source, _)| *source == wanted).map(|(_, interval)| *interval);
+        if interval(BALANCE).is_some_and(|interval| interval > NEAR) && interval(CONSUMPTION).is_some() {
+            let words = "BATCHDATA_BALANCE_INTERVAL is longer than 5m: the balance cannot be compared with the \
+                         consumption report";
+            warnings.push(words.to_owned());
+        }
+        warnings
     }
 
     fn start(&self, builder: &mut Builder<'_>) -> Result<(), StartError> {

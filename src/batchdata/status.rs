@@ -22,6 +22,7 @@ impl WalletView {
     pub(super) fn status(&self, account: &AccountView, now: Moment) -> WalletStatus {
         let balance = self.balance.filter(|_| account.fresh(BALANCE, now.boot).is_some());
         let periods = self.periods(account, now.boot);
+        let unreconciled = self.unreconciled(account, now.boot);
         let spend = |period| {
             let (_, sum) = periods?.sums.iter().find(|(found, _)| *found == period)?;
             Some(sum.debit.to_string())
@@ -33,7 +34,8 @@ impl WalletView {
             critical_balance_usd: self.critical_balance.map(|amount| amount.to_string()),
             spend_today_usd: spend(Period::Today),
             spend_yesterday_usd: spend(Period::Yesterday),
-            unreconciled_usd: self.unreconciled(account, now.boot).map(|amount| amount.to_string()),
+            unreconciled_usd: unreconciled.ok().map(|amount| amount.to_string()),
+            unreconciled_unknown: unreconciled.err(),
             reconciled_at: self.compared.and_then(|compared| compared.report).map(|report| report.by_clock_of(now)),
             burn: self.burn(account, now.boot).iter().map(|view| view.status(now)).collect(),
             budgets: self
@@ -77,6 +79,9 @@ pub struct WalletStatus {
     pub spend_yesterday_usd: Option<String>,
     /// What the wallet holds more than the report explains, negative if it holds less; absent if unknown.
     pub unreconciled_usd: Option<String>,
+    /// Why that is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreconciled_unknown: Option<&'static str>,
     /// The newest report that was compared with the balance.
     pub reconciled_at: Option<DateTime<Utc>>,
     /// Burn and runway by window.
@@ -224,7 +229,7 @@ fn rows(wallet: &WalletStatus) -> Vec<DetailRow> {
 /// What the balance and the report differ by.
 fn reconciliation(wallet: &WalletStatus) -> Vec<Piece> {
     let text = match decimal(wallet.unreconciled_usd.as_ref()) {
-        None => "unknown".to_owned(),
+        None => wallet.unreconciled_unknown.map_or("unknown".to_owned(), |why| format!("unknown: {why}")),
         Some(amount) if amount.is_zero() => "balance and report agree".to_owned(),
         Some(amount) => {
             let side = if amount.is_sign_negative() { "less" } else { "more" };

@@ -138,12 +138,21 @@ impl WalletView {
         }
     }
 
-    /// What the wallet holds more than the report explains, if balance and report are young enough and it can be told when
-    /// they were compared.
-    #[must_use]
-    pub fn unreconciled(&self, account: &AccountView, now: BootTime) -> Option<Usd> {
-        account.fresh(BALANCE, now).and(account.fresh(CONSUMPTION, now))?;
-        self.compared.filter(|compared| compared.report.is_some()).map(|compared| compared.unreconciled)
+    /// What the wallet holds more than the report explains.
+    ///
+    /// # Errors
+    /// Why it is unknown.
+    pub fn unreconciled(&self, account: &AccountView, now: BootTime) -> Result<Usd, &'static str> {
+        if account.source(BALANCE).and(account.source(CONSUMPTION)).is_none() {
+            return Err("it needs the sources balance and consumption");
+        }
+        if account.fresh(BALANCE, now).and(account.fresh(CONSUMPTION, now)).is_none() {
+            return Err("the balance or the report is missing or too old");
+        }
+        let compared = self.compared.filter(|compared| compared.report.is_some());
+        compared
+            .map(|compared| compared.unreconciled)
+            .ok_or("the balance must first be polled for an hour, at least every five minutes")
     }
 }
 

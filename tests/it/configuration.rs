@@ -268,6 +268,18 @@ fn missing_thresholds_and_missing_ids_are_warned_of() {
 }
 
 #[test]
+fn a_balance_that_is_polled_too_rarely_to_be_compared_is_warned_of() {
+    let warned = |interval: &str, sources: &str| {
+        let pairs =
+            [("BATCHDATA_API_TOKEN", SECRET), ("BATCHDATA_BALANCE_INTERVAL", interval), ("BATCHDATA_SOURCES", sources)];
+        load(&pairs).unwrap().warnings().join("\n").contains("BATCHDATA_BALANCE_INTERVAL is longer than 5m")
+    };
+    assert!(warned("301s", "balance,consumption"));
+    assert!(!warned("5m", "balance,consumption"));
+    assert!(!warned("20m", "balance,card_transactions"));
+}
+
+#[test]
 fn durations_are_those_of_prometheus_and_have_an_end() {
     let token = ("BATCHDATA_API_TOKEN", SECRET);
     let wallet = |pairs: &[(&str, &str)]| {

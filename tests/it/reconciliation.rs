@@ -41,6 +41,14 @@ fn move_balance(rig: &Rig, cents: i64) {
     rig.vendors.set_balance(usd(before + cents));
 }
 
+/// Why it is unknown, in JSON and on the page.
+async fn says(rig: &Rig, why: &str) {
+    for path in ["/api/v1/status", "/"] {
+        let answer = ask(rig.web().unwrap(), "GET", path, &[], b"").await;
+        assert!(answer.text().contains(why), "{path}: {}", answer.text());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn movements_that_are_reported_leave_nothing_and_others_stand_until_they_are_explained() {
     let directory = tempfile::tempdir().unwrap();
@@ -52,6 +60,7 @@ async fn movements_that_are_reported_leave_nothing_and_others_stand_until_they_a
     rig.first_polls().await;
     minutes(&rig, 55).await;
     assert_eq!((rig.value(UNRECONCILED), rig.value(RECONCILED)), (None, None), "the first hour is not over");
+    says(&rig, "the balance must first be polled for an hour").await;
     minutes(&rig, 15).await;
     assert_eq!(rig.value(UNRECONCILED), Some(0.0));
     let age = |rig: &Rig| rig.vendors.now().timestamp() as f64 - rig.value(RECONCILED).unwrap();
@@ -113,6 +122,7 @@ async fn movements_that_are_reported_leave_nothing_and_others_stand_until_they_a
     minutes(&rig, 62).await;
     assert_eq!(rig.value(UNRECONCILED), None);
     assert!(rig.value(RECONCILED).is_some());
+    says(&rig, "the balance or the report is missing or too old").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,6 +134,7 @@ async fn without_the_balance_or_the_report_nothing_is_compared() {
         rig.first_polls().await;
         minutes(&rig, 75).await;
         assert_eq!((rig.value(UNRECONCILED), rig.value(RECONCILED)), (None, None), "{sources}");
+        says(&rig, "it needs the sources balance and consumption").await;
     }
 }
 

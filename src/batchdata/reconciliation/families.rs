@@ -18,7 +18,7 @@ pub fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     let wallets = || snapshot.with_facts::<WalletView>();
     let mut family = out.family(&UNRECONCILED);
     for (account, wallet) in wallets() {
-        if let Some(unreconciled) = wallet.unreconciled(account, now.boot) {
+        if let Ok(unreconciled) = wallet.unreconciled(account, now.boot) {
             family.sample(&[account.name()], unreconciled);
         }
     }
