@@ -9,7 +9,7 @@ use crate::config::ConfigErrors;
 use crate::exposition::Exposition;
 use crate::instruments::ProcessInstruments;
 use crate::poll::account_storage::AccountStorage;
-use crate::poll::builder::{Builder, StartError, Task, Webhook};
+use crate::poll::builder::{Builder, StartError, Task, Webhook, turn};
 use crate::poll::file_watcher::{FileWatcher, Watched};
 use crate::snapshot::{Snapshot, SnapshotCell};
 use crate::store::Store;
@@ -47,16 +47,18 @@ pub(super) struct Prepared {
 }
 
 impl Wiring {
-    /// Wires an account, shows it, and watches its files. What contradicts the storage is added to `errors`.
+    /// Wires an account, shows it, and watches its files. `turn` is its place among all. What contradicts the storage is added to `errors`.
     pub(super) fn prepare(
         &self,
         account: &ConfiguredAccount,
+        turn: f64,
         errors: &mut ConfigErrors,
     ) -> Result<Prepared, StartError> {
         let start_at_zero = self.config.process.start_at_zero;
         let shared = (Arc::clone(&self.cell), Arc::clone(&self.store), Arc::clone(&self.process));
         let mut builder = Builder::new(&self.dependencies, start_at_zero, shared.0, shared.1, shared.2);
         builder.labels.clone_from(&account.labels);
+        builder.turn = turn;
         account.config.start(&mut builder)?;
         if self.config.process.config_file.is_some() {
             builder.errors.name_account(0, account.config.name());
@@ -108,7 +110,9 @@ impl App {
             watch: Arc::default(),
         };
         let mut errors = ConfigErrors::default();
-        let accounts = config.accounts.iter().map(|account| wiring.prepare(account, &mut errors));
+        let turn = |place| turn(place, config.accounts.len());
+        let accounts = config.accounts.iter().enumerate();
+        let accounts = accounts.map(|(place, account)| wiring.prepare(account, turn(place), &mut errors));
         let accounts = accounts.collect::<Result<Vec<_>, _>>()?;
         if !errors.is_empty() {
             return Err(errors.into());

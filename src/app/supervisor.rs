@@ -18,7 +18,7 @@ use crate::http::Webhooks;
 use crate::names::Source;
 use crate::poll::account_storage::AccountStorage;
 use crate::poll::attempts::Wake;
-use crate::poll::builder::{Task, Webhook};
+use crate::poll::builder::{Task, Webhook, turn};
 use crate::store::AccountId;
 use crate::upstream::Pause;
 
@@ -155,7 +155,8 @@ impl Supervisor {
             tracing::info!(vendor, account, "the account was removed: its series end, its ledger stays");
         }
         self.publish_webhooks();
-        for account in &accounts {
+        for (place, account) in accounts.iter().enumerate() {
+            let turn = turn(place, accounts.len());
             let (vendor, name) = (account.vendor.name, account.config.name());
             match present.iter().find(|present| present.is(account)) {
                 Some(before) if before.variables == account.variables && before.labels == account.labels => {
@@ -168,13 +169,13 @@ impl Supervisor {
                         continue;
                     }
                     let storages = self.end(before).await;
-                    if self.begin(account, &mut errors) {
+                    if self.begin(account, turn, &mut errors) {
                         tracing::info!(vendor, account = name, "the account has changed");
-                    } else if !self.begin(before, &mut errors) {
+                    } else if !self.begin(before, turn, &mut errors) {
                         self.hide(before, &storages);
                     }
                 }
-                None if self.begin(account, &mut errors) => {
+                None if self.begin(account, turn, &mut errors) => {
                     tracing::info!(vendor, account = name, "the account was added");
                 }
                 None => {}
@@ -194,9 +195,9 @@ impl Supervisor {
     }
 
     /// Prepares and runs an account; whether that worked.
-    fn begin(&self, account: &ConfiguredAccount, errors: &mut ConfigErrors) -> bool {
+    fn begin(&self, account: &ConfiguredAccount, turn: f64, errors: &mut ConfigErrors) -> bool {
         let mut found = ConfigErrors::default();
-        let prepared = self.wiring.prepare(account, &mut found);
+        let prepared = self.wiring.prepare(account, turn, &mut found);
         let prepared = prepared.map_err(|error| found.add(account.config.name(), error.to_string()));
         found.iter().for_each(|(name, remedy)| errors.add(name, remedy));
         match prepared {

@@ -2,6 +2,7 @@
 
 pub mod families;
 pub mod poll;
+pub mod same_wallet;
 pub(super) mod wire;
 
 use chrono::{DateTime, Utc};

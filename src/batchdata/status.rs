@@ -23,10 +23,7 @@ impl WalletView {
         let balance = self.balance.filter(|_| account.fresh(BALANCE, now.boot).is_some());
         let periods = self.periods(account, now.boot);
         let unreconciled = self.unreconciled(account, now.boot);
-        let spend = |period| {
-            let (_, sum) = periods?.sums.iter().find(|(found, _)| *found == period)?;
-            Some(sum.debit.to_string())
-        };
+        let spend = |period| Some(periods?.debit(period)?.to_string());
         WalletStatus {
             balance_usd: balance.map(|balance| balance.amount.to_string()),
             balance_as_of: balance.map(|balance| balance.as_of),
@@ -37,6 +34,7 @@ impl WalletView {
             unreconciled_usd: unreconciled.ok().map(|amount| amount.to_string()),
             unreconciled_unknown: unreconciled.err(),
             reconciled_at: self.compared.and_then(|compared| compared.report).map(|report| report.by_clock_of(now)),
+            same_wallet_as: self.same_as.clone(),
             burn: self.burn(account, now.boot).iter().map(|view| view.status(now)).collect(),
             budgets: self
                 .budgets(account, now.boot)
@@ -84,6 +82,9 @@ pub struct WalletStatus {
     pub unreconciled_unknown: Option<&'static str>,
     /// The newest report that was compared with the balance.
     pub reconciled_at: Option<DateTime<Utc>>,
+    /// Another account that shows the same wallet: its money is counted twice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_wallet_as: Option<String>,
     /// Burn and runway by window.
     pub burn: Vec<BurnStatus>,
     /// Budgets, if there are any.
@@ -157,7 +158,9 @@ pub fn details(wallet: &WalletStatus, count_since: Option<DateTime<Utc>>) -> Det
     let mut fields = serde_json::Map::new();
     fields.insert("wallet".to_owned(), serde_json::to_value(wallet).unwrap_or_default());
     let runs_out = wallet.burn.iter().filter_map(|burn| burn.empty_at).min();
-    Details { count_since, fields, rows: rows(wallet), headline: headline(wallet), runs_out, attention: Vec::new() }
+    let same = Headline { severity: Severity::Warning, rank: 0, text: "Two accounts show the same wallet" };
+    let headline = headline(wallet).or(wallet.same_wallet_as.is_some().then_some(same));
+    Details { count_since, fields, rows: rows(wallet), headline, runs_out, attention: Vec::new() }
 }
 
 fn decimal(text: Option<&String>) -> Option<Decimal> {
@@ -220,6 +223,10 @@ fn rows(wallet: &WalletStatus) -> Vec<DetailRow> {
             )),
         },
     ];
+    if let Some(other) = &wallet.same_wallet_as {
+        let words = format!("also shown by account {other}: its money is counted twice, so remove one of them");
+        rows.push(DetailRow { term: "Same wallet", lines: vec![vec![Piece::Marked(Severity::Warning, words)]] });
+    }
     if !wallet.budgets.is_empty() {
         rows.push(DetailRow { term: BUDGETS, lines: wallet.budgets.iter().map(budget).collect() });
     }

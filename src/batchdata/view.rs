@@ -10,6 +10,7 @@ use strum::VariantArray as _;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
+use super::balance::same_wallet::Seen;
 use super::budget::{Budget, BudgetPeriod};
 use super::cards::book::{CardKey, CardKind, Costs, Counted, Pending};
 use super::cards::families::CARD_TRANSACTIONS as CARD_FAMILY;
@@ -42,6 +43,10 @@ pub struct WalletView {
     pub cards: Option<Arc<CardsView>>,
     /// What comparing balance and consumption has shown.
     pub compared: Option<Compared>,
+    /// Its last balances.
+    pub seen: Seen,
+    /// Another account that shows the same wallet.
+    pub same_as: Option<String>,
 }
 
 /// What is known of a wallet's consumption.
@@ -85,6 +90,14 @@ pub struct Periods {
     pub running: Vec<(BudgetPeriod, PeriodSpend)>,
     /// What was spent of budgets.
     pub budgets: Vec<BudgetView>,
+}
+
+impl Periods {
+    /// What was spent in a period, if that is known.
+    #[must_use]
+    pub fn debit(&self, period: Period) -> Option<Usd> {
+        self.sums.iter().find(|(found, _)| *found == period).map(|(_, sum)| sum.debit)
+    }
 }
 
 /// What is known of a wallet's card transactions.

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Timelike as _, Utc};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
@@ -30,6 +30,9 @@ pub enum StorageWork {
     Inline,
 }
 
+/// What is done once a day is done so long after midnight, at the latest.
+const LAST_TURN: Duration = Duration::from_secs(20 * 3_600);
+
 /// The two sleeps.
 const INLINE_PAUSE: Duration = Duration::from_millis(5);
 
@@ -47,6 +50,8 @@ pub struct AccountStorage {
     pub account: AccountId,
     /// What this process did for it.
     pub instruments: Arc<AccountInstruments>,
+    /// Its place among the accounts, from 0 to below 1: so far into an interval, a minute or a day is its turn.
+    pub turn: f64,
     process: Arc<ProcessInstruments>,
     store: Arc<Store>,
     zero_starts: Mutex<ZeroStarts>,
@@ -67,6 +72,7 @@ impl AccountStorage {
         cell: Arc<SnapshotCell>,
         store: Arc<Store>,
         (process, instruments): (Arc<ProcessInstruments>, Arc<AccountInstruments>),
+        turn: f64,
         zero_for: Duration,
         work: StorageWork,
     ) -> Result<AccountStorage, StoreError> {
@@ -84,6 +90,7 @@ impl AccountStorage {
             name,
             account,
             instruments,
+            turn,
             process,
             store,
             zero_starts: Mutex::new(zero_starts),
@@ -92,6 +99,12 @@ impl AccountStorage {
             under_way: TaskTracker::new(),
             changed: Notify::new(),
         })
+    }
+
+    /// Whether it is the account's turn for what is done once a day.
+    #[must_use]
+    pub fn is_turn_of_day(&self, now: DateTime<Utc>) -> bool {
+        f64::from(now.num_seconds_from_midnight()) >= self.turn * LAST_TURN.as_secs_f64()
     }
 
     /// The store, for reads at start.

@@ -128,12 +128,24 @@ pub struct SourceSettings {
     pub max_age: Duration,
 }
 
+/// So many accounts are polled at once when they start.
+const AT_ONCE: usize = 10;
+
+/// When it is the turn of the account at `place` among `accounts`, as a share of an interval: all the same if they are few.
+#[must_use]
+pub fn turn(place: usize, accounts: usize) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "not so many accounts")]
+    if accounts <= AT_ONCE { 0.0 } else { place as f64 / accounts as f64 }
+}
+
 /// Collects what accounts wire.
 pub struct Builder<'a> {
     dependencies: &'a Dependencies,
     start_at_zero: Duration,
     /// Labels of the account that is wired.
     pub labels: BTreeMap<String, String>,
+    /// Its place among the accounts, as [`turn`] gives it.
+    pub turn: f64,
     /// Where snapshots hang.
     pub cell: Arc<SnapshotCell>,
     /// The store.
@@ -168,6 +180,7 @@ impl<'a> Builder<'a> {
             dependencies,
             start_at_zero,
             labels: BTreeMap::new(),
+            turn: 0.0,
             cell,
             store,
             process,
@@ -196,6 +209,7 @@ impl<'a> Builder<'a> {
             Arc::clone(&self.cell),
             Arc::clone(&self.store),
             (Arc::clone(&self.process), instruments),
+            self.turn,
             self.start_at_zero,
             self.dependencies.storage_work,
         )?);

@@ -19,6 +19,9 @@ const SHORTEST_BACKOFF: Duration = Duration::from_secs(1);
 /// Share of an interval by which polls are spread, so that sources and replicas do not march in step.
 const JITTER: f64 = 0.05;
 
+/// The first polls of many accounts are spread over an interval, or over this time if that is shorter.
+const LONGEST_SPREAD: Duration = Duration::from_secs(15 * 60);
+
 /// Decides when to try again.
 #[derive(Debug)]
 pub struct Schedule {
@@ -31,6 +34,12 @@ impl Schedule {
     #[must_use]
     pub fn new(interval: Duration, random: fastrand::Rng) -> Schedule {
         Schedule { interval, random }
+    }
+
+    /// The first attempt of an account whose turn is this share of an interval.
+    #[must_use]
+    pub fn first(&self, now: BootTime, turn: f64) -> BootTime {
+        now + self.interval.min(LONGEST_SPREAD).mul_f64(turn)
     }
 
     /// After a success: the interval, a little more or less.

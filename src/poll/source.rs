@@ -95,7 +95,7 @@ impl Runner {
 
     /// Attempts for ever.
     pub async fn run(mut self, mut poller: Box<dyn Poller>, wake: Wake) {
-        let mut next = self.clock.boot();
+        let mut next = self.schedule.first(self.clock.boot(), poller.storage().turn);
         let pause = poller.credential().pause_state();
         loop {
             // From here on no change is missed.
@@ -131,7 +131,8 @@ impl Runner {
         let current = self.cell.current();
         let Some(view) = current.source(account, source) else { return };
         let shown = view.next_attempt.map(|next| next.boot);
-        if (shown == Some(due) || view.last_attempt.is_none()) && view.paused == paused {
+        let at_once = view.last_attempt.is_none() && due <= self.clock.boot();
+        if (shown == Some(due) || at_once) && view.paused == paused {
             return;
         }
         let due = self.clock.moment().at_boot(due);

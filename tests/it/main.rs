@@ -21,6 +21,7 @@ mod house;
 mod laws;
 mod ledger;
 mod lifecycle;
+mod many_accounts;
 mod output;
 mod poll_now;
 mod program;

@@ -24,7 +24,7 @@ use wallet_exporter::store::Store;
 use wallet_exporter::upstream::RequestLimits;
 
 /// How long a condition may take to come true before a test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Rig {
     pub clock: ManualClock,

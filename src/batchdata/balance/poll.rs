@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use crate::batchdata::consumption::periods::Period;
 use crate::batchdata::reconciliation::{BalanceCommit, Shared};
 use crate::batchdata::{BALANCE, Balance, Client, WalletView};
 use crate::money::Usd;
@@ -29,6 +30,28 @@ impl BalancePoller {
     #[must_use]
     pub fn new(client: Arc<Client>, storage: Arc<AccountStorage>, reconciliation: Option<Shared>) -> BalancePoller {
         BalancePoller { client, storage, reconciliation }
+    }
+}
+
+impl BalancePoller {
+    /// Looks for another account that shows the same wallet.
+    fn compare_accounts(&self) {
+        let (snapshot, name) = (self.storage.cell.current(), &self.storage.name);
+        let mut wallets = snapshot.with_facts::<WalletView>();
+        let Some((_, wallet)) = wallets.clone().find(|(account, _)| account.name() == name) else { return };
+        let (Some(balance), mut seen) = (wallet.balance, wallet.seen.clone()) else { return };
+        let month = wallet.consumption.as_ref().and_then(|view| view.periods.as_ref()?.debit(Period::MonthToDate));
+        if !seen.push(balance.amount, month) {
+            return;
+        }
+        let same = wallets.find(|(account, other)| account.name() != name && seen.is_same(&other.seen));
+        let same = same.map(|(account, _)| account.name().to_owned());
+        if let Some(other) = same.as_ref().filter(|_| wallet.same_as.is_none()) {
+            tracing::warn!(account = name, other, "two accounts show the same wallet: its money is counted twice");
+        }
+        self.storage.update(|account| {
+            account.update_facts::<WalletView>(|wallet| (wallet.seen, wallet.same_as) = (seen, same));
+        });
     }
 }
 
@@ -83,6 +106,7 @@ impl Poller for BalancePoller {
         self.storage.update(|account| {
             account.update_facts::<WalletView>(|wallet| (wallet.balance, wallet.compared) = (Some(balance), compared));
         });
+        self.compare_accounts();
         Ok(())
     }
 }

@@ -110,7 +110,7 @@ impl CardsPoller {
         };
         let now = self.client.credential().now();
         let recent = back(self.last_listed.unwrap_or(today).min(today), 1);
-        let due = self.full_on != Some(today) && self.last_listed == Some(today);
+        let due = self.full_on != Some(today) && self.last_listed == Some(today) && self.storage.is_turn_of_day(now);
         let long = self.stale || (due && self.storage.clock.boot() >= self.full_not_before);
         // What cannot be kept is not worth a long listing.
         if long && self.storage.is_up() {

@@ -33,6 +33,8 @@ const FULL_RETRY: Duration = Duration::from_secs(3_600);
 const MOST_BY_HOUR: i64 = 1;
 /// After midnight the sums are gone until the first success: the pass for it comes this soon.
 const AFTER_MIDNIGHT: Duration = Duration::from_secs(2);
+/// Those of many accounts are spread over this time.
+const MIDNIGHT_POLLS: Duration = Duration::from_secs(50);
 
 /// Where the vendor still shows the old day after its midnight, the next pass comes this soon.
 const OLD_DAY_RETRY: Duration = Duration::from_secs(20);
@@ -321,10 +323,12 @@ impl Poller for ConsumptionPoller {
 
     async fn pass(&mut self) -> Result<(), RequestError> {
         let began = self.storage.clock.boot();
-        let today = self.client.credential().now().date_naive();
+        let vendor_now = self.client.credential().now();
+        let today = vendor_now.date_naive();
         let first = self.ledger.covered().is_none();
         // The day's first pass is a short one: it brings the sums back soon after midnight.
-        let due = self.full_read_on != Some(today) && self.last_day == Some(today);
+        let due =
+            self.full_read_on != Some(today) && self.last_day == Some(today) && self.storage.is_turn_of_day(vendor_now);
         let long = self.stale || (due && self.storage.clock.boot() >= self.full_not_before);
         // What cannot be kept is not worth a long read.
         let full = first || (long && self.storage.is_up());
@@ -390,7 +394,7 @@ impl Poller for ConsumptionPoller {
     fn poll_by(&self, failed: bool) -> Option<BootTime> {
         let (look_again, now) = (self.look_again?, self.storage.clock.boot());
         match look_again > now {
-            true => Some(look_again + AFTER_MIDNIGHT),
+            true => Some(look_again + AFTER_MIDNIGHT + MIDNIGHT_POLLS.mul_f64(self.storage.turn)),
             // A vendor whose clock still shows the old day is asked again soon, not at once.
             false => (!failed).then(|| now + OLD_DAY_RETRY),
         }

@@ -274,6 +274,7 @@ pub fn wallet() -> WalletStatus {
         critical_balance_usd: Some("25".to_owned()),
         unreconciled_usd: Some("-12.8".to_owned()),
         unreconciled_unknown: None,
+        same_wallet_as: None,
         reconciled_at: Some(ago(180)),
         spend_today_usd: Some("31.4".to_owned()),
         spend_yesterday_usd: None,
