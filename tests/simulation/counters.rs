@@ -121,7 +121,7 @@ impl Checks {
         Ok(())
     }
 
-    /// Each (id, state) is an event once, but for those of the base line.
+    /// Each (id, state) is an event once, but for those of the base line, listed or not.
     pub fn cards(&self, seen: &Seen<'_>) -> Result<(), String> {
         let state = seen.network.state();
         let cards = &state.oracle.cards;
@@ -140,7 +140,11 @@ impl Checks {
                         .is_some_and(|(known, day)| *known == status && self.since.is_none_or(|since| *day < since))
                 })
             };
-            let most = cards.seen.keys().filter(|(id, known)| *known == status && !in_base(*id)).count();
+            let most = cards.seen.iter().filter(|(key, day)| {
+                let before = cards.ended_before.contains(key) && self.since.is_none_or(|since| **day < since);
+                key.1 == status && !before && !in_base(key.0)
+            });
+            let most = most.count();
             if events > most as u64 {
                 return Err(format!("{events} card events are {status}, and at most {most} were seen"));
             }

@@ -124,6 +124,8 @@ pub type Listing = BTreeMap<i64, (&'static str, NaiveDate)>;
 pub struct Cards {
     /// Each state in which an id was ever listed: `paid`, `failed`, `unknown`; with the day it was made on.
     pub seen: BTreeMap<(i64, &'static str), NaiveDate>,
+    /// What had ended before the exporter first ran, by the state in which it did.
+    pub ended_before: BTreeSet<(i64, &'static str)>,
     /// Complete listings: when, and what they held.
     pub listings: Vec<(i64, Listing)>,
     open: Listing,
