@@ -16,6 +16,7 @@ use wallet_exporter::store::StorageFault;
 use crate::life::files;
 use crate::network::{Dates, Network};
 use crate::oracle::{Book, Listing};
+use crate::pauses::only_lost_twice;
 use crate::plan::{Plan, SOURCES, Trouble};
 use crate::tallies::{answers_are_kept, unattributed};
 use crate::text::Scrape;
@@ -128,6 +129,7 @@ impl Checks {
     pub fn ended(&mut self, ms: i64, network: &Network) {
         network.note_read();
         network.state().oracle.batches.values_mut().for_each(|batch| batch.answered = None);
+        network.state().lost_twice.clear();
         if self.marks.checks_tried.is_none() {
             self.marks.checks_tried = Some(network.vendors.now() - TimeDelta::milliseconds(ms - self.started));
         }
@@ -241,6 +243,7 @@ impl Checks {
         self.budget_of_today(&seen)?;
         self.reconciled(&seen)?;
         self.schedule(&seen, &before)?;
+        only_lost_twice(&seen)?;
         self.storage(&seen, &before)?;
         self.last = now;
         self.last_vendor = network.vendors.now();

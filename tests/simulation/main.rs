@@ -21,6 +21,7 @@ mod life;
 mod money;
 mod network;
 mod oracle;
+mod pauses;
 mod plan;
 mod polled;
 mod starts;
