@@ -64,6 +64,8 @@ pub struct Checks {
     pub sources: BTreeMap<&'static str, Source>,
     pub hash: u64,
     pub scrapes: u64,
+    /// In how many scrapes the balance had to agree with the report, and was compared with it.
+    pub compared: u64,
     /// When the last scrape was, and when this process started.
     pub last: i64,
     pub last_vendor: DateTime<Utc>,

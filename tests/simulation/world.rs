@@ -35,6 +35,8 @@ pub struct Passed {
     pub hash: u64,
     pub scrapes: u64,
     pub requests: u64,
+    /// How often the balance had to agree with the report.
+    pub compared: u64,
     /// Of the database at the end.
     pub bytes: u64,
 }
@@ -81,6 +83,7 @@ pub fn run(seed: u64, loud: bool, draw: Draw) -> Result<Passed, Failed> {
                 hash: world.checks.hash,
                 scrapes: world.checks.scrapes,
                 requests: world.network.state().requests,
+                compared: world.checks.compared,
                 bytes: world.bytes,
             }),
             Err(why) => {
