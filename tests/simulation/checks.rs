@@ -61,6 +61,8 @@ pub struct Checks {
     pub marks: Marks,
     /// When each counter was last seen, and its value.
     pub served: BTreeMap<String, (DateTime<Utc>, f64)>,
+    /// The exporter's clock was ahead since the storage is kept.
+    pub clock_was_ahead: bool,
     pub sources: BTreeMap<&'static str, Source>,
     pub hash: u64,
     pub scrapes: u64,
@@ -94,6 +96,8 @@ pub struct Seen<'a> {
     pub network: &'a Network,
     pub now: i64,
     pub wall: DateTime<Utc>,
+    /// How far that is from the true time.
+    pub clock_error_ms: i64,
     pub storage_fault: Option<StorageFault>,
 }
 
@@ -168,6 +172,8 @@ impl Checks {
 
     pub fn storage_lost(&mut self, network: &Network) {
         self.marks = Marks::default();
+        self.served.clear();
+        self.clock_was_ahead = false;
         self.storage_was_ever_lost = true;
         for source in self.sources.values_mut() {
             (source.success, source.stored) = (None, None);
@@ -226,7 +232,8 @@ impl Checks {
             }
         }
         let now = network.time.ms();
-        let seen = Seen { scrape: &scrape, plan, network, now, wall: clock.now(), storage_fault };
+        let (wall, clock_error_ms) = (clock.now(), clock.error_ms());
+        let seen = Seen { scrape: &scrape, plan, network, now, wall, clock_error_ms, storage_fault };
         if network.state().conditions.wallet_dates != Dates::Honest {
             self.lied = now;
         }

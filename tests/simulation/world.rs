@@ -321,5 +321,23 @@ impl World {
     pub fn reboot(&mut self) {
         self.clock = self.clock.rebooted();
         self.checks.rebooted();
+        if self.plan.has(Trouble::WallClock) && self.rng.bool() {
+            self.clock_is_set_late();
+        }
+    }
+
+    /// A machine whose clock does not go while it is off starts with an old time, until somebody tells it.
+    fn clock_is_set_late(&mut self) {
+        let (clock, error) = (self.clock.clone(), self.clock.error_ms());
+        let behind = self.rng.i64(1_000..12 * 3_600_000);
+        let (trace, time, later) = (Arc::clone(&self.trace), self.time, self.rng.u64(1..20_000));
+        self.say(|| format!("the wall clock is {} s behind at first", behind / 1_000));
+        clock.set_error_ms(error - behind);
+        self.checks.wall_clock_set();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(later)).await;
+            trace.add(time, || format!("the wall clock is set to {} s off", error / 1_000));
+            clock.set_error_ms(error);
+        });
     }
 }
