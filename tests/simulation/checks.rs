@@ -13,6 +13,7 @@ use wallet_exporter::clock::Clock as _;
 use crate::clock::MachineClock;
 use wallet_exporter::store::StorageFault;
 
+use crate::counters::source_of;
 use crate::life::files;
 use crate::network::{Dates, Network};
 use crate::oracle::{Book, Listing};
@@ -190,8 +191,10 @@ impl Checks {
         let kept: BTreeMap<String, f64> = std::mem::take(&mut self.marks.floor);
         self.marks = old.clone();
         let mut state = network.state();
-        // Which names are folded depends on the order in which they came.
-        if state.oracle.money.lowered.is_empty() && !plan.has(Trouble::ManyNames) {
+        // A copy from before anything was counted begins anew. Which names are folded depends on the order in which they
+        // came.
+        let counts = !self.marks.money_base.is_empty();
+        if counts && state.oracle.money.lowered.is_empty() && !plan.has(Trouble::ManyNames) {
             self.marks.floor.extend(kept.into_iter().filter(|(series, _)| series.starts_with("batchdata_wallet_")));
         }
         if self.marks.money_base.is_empty() {
@@ -203,6 +206,13 @@ impl Checks {
             state.oracle.cards.recording = true;
         }
         self.cards_vanished = true;
+        let cards = !self.marks.cards_base.is_empty();
+        self.served.retain(|series, _| match source_of(series) {
+            Some("consumption") => counts,
+            Some("card_transactions") => cards,
+            // What has settled since then counts anew.
+            _ => false,
+        });
         for source in self.sources.values_mut() {
             source.stored = None;
         }
@@ -312,7 +322,9 @@ impl Checks {
         if self.marks.cards_base.is_empty() {
             // A listing that could not be written is no base line.
             let success = self.sources["card_transactions"].success;
-            let written = seen.storage_fault.is_none() && success.is_some_and(|(low, _)| low > self.storage_changed);
+            // No fault outlives its process.
+            let kept = |low| self.storage_changed <= self.started || low > self.storage_changed;
+            let written = seen.storage_fault.is_none() && success.is_some_and(|(low, _)| kept(low));
             if self.sources["card_transactions"].succeeded && written {
                 self.marks.cards_base = oracle.cards.listings.iter().map(|(_, listing)| listing.clone()).collect();
                 oracle.cards.recording = false;

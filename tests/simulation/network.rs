@@ -242,12 +242,13 @@ impl Network {
         rows.collect()
     }
 
-    /// A faulty answer may be taken for one with fewer rows.
-    fn doubt_answers(&self, query: &[(String, String)]) {
+    /// A faulty answer may be taken for one with fewer rows, and half of one that is whole by its length is.
+    fn doubt_answers(&self, query: &[(String, String)], fault: &Fault) {
         let mut state = self.state();
         for (_, id) in query {
             if let Some(batch) = state.oracle.batches.get_mut(id) {
                 batch.answered = None;
+                batch.uncertain |= matches!(fault, Fault::MalformedJson);
             }
         }
     }
@@ -345,8 +346,8 @@ impl Transport for Network {
         self.ended(operation, Some(responded.status));
         responded.headers.retain(|(name, _)| *name != "Date");
         let date = self.date(wallet, responded.date.clone());
-        if responded.fault.is_some() && operation == Operation::BalancesCsv {
-            self.doubt_answers(&query);
+        if let (Some(fault), Operation::BalancesCsv) = (&responded.fault, operation) {
+            self.doubt_answers(&query, fault);
         }
         let asked: Vec<String> = rows.iter().map(|(id, _)| id.clone()).collect();
         let read = Arc::clone(&self.read);

@@ -106,6 +106,11 @@ impl Money {
         }
     }
 
+    /// The vendor's clock was set: what is dated after its day is not in its answers, and may not have been written before.
+    pub fn day_set(&mut self, day: NaiveDate) {
+        self.dirty.extend(self.days.range(day.succ_opt().unwrap()..).map(|(date, _)| *date));
+    }
+
     pub fn days(&self) -> &BTreeMap<NaiveDate, Book> {
         &self.days
     }

@@ -51,6 +51,7 @@ impl World {
                 if self.rng.u32(..3) == 0 { 0 } else { draw_error(&mut self.rng).clamp(-90_000_000, 90_000_000) };
             self.say(|| format!("the vendor's clock is set to {} s off", offset / 1_000));
             self.vendors.set_clock_offset(TimeDelta::milliseconds(offset));
+            self.network.state().oracle.money.day_set(self.vendors.now().date_naive());
             self.doubt_batches();
             self.checks.vendor_clock_set(self.time.ms());
         }
