@@ -138,6 +138,18 @@ impl World {
         self.checks.disturbed(self.time.ms());
     }
 
+    /// The report is not answered, perhaps beyond midnight.
+    pub fn fail_before_midnight(&mut self) {
+        let fault = Fault::status([401, 404, 500, 503][self.rng.usize(..4)]);
+        let times = Some(self.rng.u32(1..12));
+        self.say(|| format!("before midnight: {fault:?} for {times:?}"));
+        self.vendors.fault(Operation::ConsumptionReport, fault, times);
+        self.checks.disturbed(self.time.ms());
+        if let Some(life) = &self.life {
+            drop(life.poll_now("consumption"));
+        }
+    }
+
     /// Some change nothing that counts; under the others only upper bounds hold for what is open.
     fn csv_fault(&mut self) -> Fault {
         let column = |name: &str| name.to_owned();

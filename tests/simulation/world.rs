@@ -219,6 +219,11 @@ impl World {
             let mut to = (self.time.now() + stride).min(end);
             let midnight = (to.date_naive()).and_time(chrono::NaiveTime::MIN).and_utc();
             if midnight > self.time.now() && self.rng.bool() {
+                if self.plan.has(Trouble::Faults) && self.rng.bool() {
+                    let before = TimeDelta::seconds(self.rng.i64(20..900));
+                    self.step_to(midnight - before).await?;
+                    self.fail_before_midnight();
+                }
                 for second in [-7, 3, 61, 80] {
                     self.step_to(midnight + TimeDelta::seconds(second)).await?;
                 }
