@@ -126,7 +126,9 @@ impl AccountView {
     #[must_use]
     pub fn shown<V: Default>(&self, key: &str, value: V, now: Moment) -> (V, Option<DateTime<Utc>>) {
         let (value, start) = self.zero_starts.shown(key, value);
-        (value, start.map(|start| start.by_clock_of(now)))
+        // Of a clock that was set forward it is not known since when it was behind, and a start that is too late would be
+        // a reset.
+        (value, start.map(|start| start.by_clock_of(now).min(start.wall)))
     }
 
     /// The vendor's facts, if they are of this type.

@@ -245,3 +245,22 @@ async fn a_clock_that_was_ahead_leaves_no_start_in_the_future() {
     start(&mut rig).await;
     assert_eq!(read(&rig)[SPENT], None, "nor does it come back with a restart");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_set_forward_after_a_restart_moves_no_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = rig(&directory).await;
+    let began = rig.clock.now();
+    spend(&rig, "first", 150);
+    rig.clock.advance(Duration::from_secs(3_600));
+    rig.poll(&["consumption"]).await;
+    rig.until("it is shown", |rig| rig.value(FIRST) == Some(1.5)).await;
+    rig.stop().await;
+    // The machine was off for half a day, and its clock stood still until it is set.
+    start(&mut rig).await;
+    rig.clock.step_to(rig.clock.now() + TimeDelta::hours(12));
+    let starts = read(&rig);
+    for series in [SPENT, FIRST] {
+        assert_eq!(of(&starts, series), began, "{series} was served since then");
+    }
+}

@@ -57,6 +57,11 @@ impl World {
             let at = now - TimeDelta::seconds(self.rng.i64(0..40 * 86_400));
             self.new_card(at);
         }
+        // About as old as what the vendor still lists: a later listing may begin before the first one did.
+        for _ in 0..self.rng.u32(0..4) {
+            let at = now - TimeDelta::days(self.rng.i64(350..370));
+            self.failed_card(at);
+        }
         for _ in 0..self.rng.u32(0..3) {
             let id = self.new_batch(true);
             let at = now.timestamp() - self.rng.i64(1_000..7 * 86_400);
@@ -182,6 +187,7 @@ impl World {
         let id = self.vendors.card(&event);
         self.standing.ordered_cards += 1;
         self.say(|| format!("card {id} of {credits} {status:?} at {at}"));
+        self.note_ended(id, crate::oracle::status_name(status));
         if status == Some(1) {
             self.paid(at.date_naive(), credits);
         }
@@ -192,6 +198,21 @@ impl World {
             created: at,
             changed_late: self.plan.has(Trouble::SimulatorClock),
         });
+    }
+
+    /// A payment that never moved any money.
+    fn failed_card(&mut self, at: DateTime<Utc>) {
+        let event = CardEvent { at: Some(at), ..CardEvent::failed(usd(10_000)) };
+        let id = self.vendors.card(&event);
+        self.standing.ordered_cards += 1;
+        self.say(|| format!("failed card {id} dated {at}"));
+        self.note_ended(id, "failed");
+    }
+
+    fn note_ended(&self, id: i64, status: &'static str) {
+        if self.life.is_none() {
+            self.network.state().oracle.cards.ended_before.insert((id, status));
+        }
     }
 
     /// A refund lowers the balance only.
@@ -209,10 +230,7 @@ impl World {
                 // A payment that is dated ahead is never paid yet, so that its credit has no day to come.
                 if self.rng.u32(..20) == 0 {
                     let at = now + TimeDelta::days(self.rng.i64(1..3_000));
-                    let event = CardEvent { at: Some(at), ..CardEvent::failed(usd(10_000)) };
-                    self.vendors.card(&event);
-                    self.standing.ordered_cards += 1;
-                    self.say(|| format!("failed card dated {at}"));
+                    self.failed_card(at);
                 } else {
                     self.new_card(now);
                 }
@@ -228,6 +246,7 @@ impl World {
                 if status != before && self.vendors.set_card_status(id, status) {
                     self.say(|| format!("card {id}: {before:?} -> {status:?}"));
                     self.standing.cards[place].status = status;
+                    self.network.state().oracle.cards.ended_before.retain(|(ended, _)| *ended != id);
                     let old = self.vendors.now() - self.standing.cards[place].created > TimeDelta::days(25);
                     self.standing.cards[place].changed_late |= before != Some(0) || old;
                     if status == Some(1) {

@@ -23,6 +23,9 @@ impl World {
         let webhook = self.plan.has(Trouble::Webhooks) && self.rng.bool();
         if listed || !webhook {
             self.list(&id);
+            if self.plan.has(Trouble::RequestLimits) && self.rng.u32(..4) == 0 {
+                self.starve();
+            }
             self.write_ids();
         }
         let rows = self.rng.u32(1..30);

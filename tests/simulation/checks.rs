@@ -13,9 +13,11 @@ use wallet_exporter::clock::Clock as _;
 use crate::clock::MachineClock;
 use wallet_exporter::store::StorageFault;
 
+use crate::counters::source_of;
 use crate::life::files;
 use crate::network::{Dates, Network};
 use crate::oracle::{Book, Listing};
+use crate::pauses::only_lost_twice;
 use crate::plan::{Plan, SOURCES, Trouble};
 use crate::tallies::{answers_are_kept, unattributed};
 use crate::text::Scrape;
@@ -60,9 +62,13 @@ pub struct Checks {
     pub marks: Marks,
     /// When each counter was last seen, and its value.
     pub served: BTreeMap<String, (DateTime<Utc>, f64)>,
+    /// The exporter's clock was ahead since the storage is kept.
+    pub clock_was_ahead: bool,
     pub sources: BTreeMap<&'static str, Source>,
     pub hash: u64,
     pub scrapes: u64,
+    /// In how many scrapes the balance had to agree with the report, and was compared with it.
+    pub compared: u64,
     /// When the last scrape was, and when this process started.
     pub last: i64,
     pub last_vendor: DateTime<Utc>,
@@ -91,6 +97,8 @@ pub struct Seen<'a> {
     pub network: &'a Network,
     pub now: i64,
     pub wall: DateTime<Utc>,
+    /// How far that is from the true time.
+    pub clock_error_ms: i64,
     pub storage_fault: Option<StorageFault>,
 }
 
@@ -128,6 +136,7 @@ impl Checks {
     pub fn ended(&mut self, ms: i64, network: &Network) {
         network.note_read();
         network.state().oracle.batches.values_mut().for_each(|batch| batch.answered = None);
+        network.state().lost_twice.clear();
         if self.marks.checks_tried.is_none() {
             self.marks.checks_tried = Some(network.vendors.now() - TimeDelta::milliseconds(ms - self.started));
         }
@@ -164,6 +173,8 @@ impl Checks {
 
     pub fn storage_lost(&mut self, network: &Network) {
         self.marks = Marks::default();
+        self.served.clear();
+        self.clock_was_ahead = false;
         self.storage_was_ever_lost = true;
         for source in self.sources.values_mut() {
             (source.success, source.stored) = (None, None);
@@ -180,8 +191,10 @@ impl Checks {
         let kept: BTreeMap<String, f64> = std::mem::take(&mut self.marks.floor);
         self.marks = old.clone();
         let mut state = network.state();
-        // Which names are folded depends on the order in which they came.
-        if state.oracle.money.lowered.is_empty() && !plan.has(Trouble::ManyNames) {
+        // A copy from before anything was counted begins anew. Which names are folded depends on the order in which they
+        // came.
+        let counts = !self.marks.money_base.is_empty();
+        if counts && state.oracle.money.lowered.is_empty() && !plan.has(Trouble::ManyNames) {
             self.marks.floor.extend(kept.into_iter().filter(|(series, _)| series.starts_with("batchdata_wallet_")));
         }
         if self.marks.money_base.is_empty() {
@@ -193,6 +206,13 @@ impl Checks {
             state.oracle.cards.recording = true;
         }
         self.cards_vanished = true;
+        let cards = !self.marks.cards_base.is_empty();
+        self.served.retain(|series, _| match source_of(series) {
+            Some("consumption") => counts,
+            Some("card_transactions") => cards,
+            // What has settled since then counts anew.
+            _ => false,
+        });
         for source in self.sources.values_mut() {
             source.stored = None;
         }
@@ -222,7 +242,8 @@ impl Checks {
             }
         }
         let now = network.time.ms();
-        let seen = Seen { scrape: &scrape, plan, network, now, wall: clock.now(), storage_fault };
+        let (wall, clock_error_ms) = (clock.now(), clock.error_ms());
+        let seen = Seen { scrape: &scrape, plan, network, now, wall, clock_error_ms, storage_fault };
         if network.state().conditions.wallet_dates != Dates::Honest {
             self.lied = now;
         }
@@ -241,6 +262,7 @@ impl Checks {
         self.budget_of_today(&seen)?;
         self.reconciled(&seen)?;
         self.schedule(&seen, &before)?;
+        only_lost_twice(&seen)?;
         self.storage(&seen, &before)?;
         self.last = now;
         self.last_vendor = network.vendors.now();
@@ -300,7 +322,9 @@ impl Checks {
         if self.marks.cards_base.is_empty() {
             // A listing that could not be written is no base line.
             let success = self.sources["card_transactions"].success;
-            let written = seen.storage_fault.is_none() && success.is_some_and(|(low, _)| low > self.storage_changed);
+            // No fault outlives its process.
+            let kept = |low| self.storage_changed <= self.started || low > self.storage_changed;
+            let written = seen.storage_fault.is_none() && success.is_some_and(|(low, _)| kept(low));
             if self.sources["card_transactions"].succeeded && written {
                 self.marks.cards_base = oracle.cards.listings.iter().map(|(_, listing)| listing.clone()).collect();
                 oracle.cards.recording = false;

@@ -1,6 +1,6 @@
 //! Invariants of what is counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checks::{Checks, Seen, Source};
 use crate::plan::Trouble;
@@ -63,6 +63,8 @@ impl Checks {
                 _ => {}
             }
         }
+        let served = self.previous.values.keys().filter(|series| self.previous.is_counter(series));
+        let served: BTreeSet<&str> = served.filter_map(|series| source_of(series)).collect();
         let gap = seen.now - self.last;
         let held = i64::try_from(seen.plan.hold).unwrap() * 1_000;
         for (series, value) in &seen.scrape.values {
@@ -70,9 +72,7 @@ impl Checks {
             let known = self.marks.floor.insert(series.clone(), *value);
             // What the first success after a long gap brings was perhaps shown before: it does not begin again. Nor do the
             // counters of a storage that was old at the start, which are not served before one is kept.
-            let mut served = self.previous.values.keys().filter(|series| self.previous.is_counter(series));
-            let served = served.any(|series| source_of(series) == Some(source));
-            let begins = before[source].succeeded && served && !fresh_process && gap < held;
+            let begins = before[source].succeeded && served.contains(source) && !fresh_process && gap < held;
             if known.is_none() && *value > 0.0 && begins {
                 return Err(format!("{series} began with {value} and not with 0"));
             }
@@ -121,7 +121,7 @@ impl Checks {
         Ok(())
     }
 
-    /// Each (id, state) is an event once, but for those of the base line.
+    /// Each (id, state) is an event once, but for those of the base line, listed or not.
     pub fn cards(&self, seen: &Seen<'_>) -> Result<(), String> {
         let state = seen.network.state();
         let cards = &state.oracle.cards;
@@ -140,7 +140,11 @@ impl Checks {
                         .is_some_and(|(known, day)| *known == status && self.since.is_none_or(|since| *day < since))
                 })
             };
-            let most = cards.seen.keys().filter(|(id, known)| *known == status && !in_base(*id)).count();
+            let most = cards.seen.iter().filter(|(key, day)| {
+                let before = cards.ended_before.contains(key) && self.since.is_none_or(|since| **day < since);
+                key.1 == status && !before && !in_base(key.0)
+            });
+            let most = most.count();
             if events > most as u64 {
                 return Err(format!("{events} card events are {status}, and at most {most} were seen"));
             }

@@ -102,6 +102,7 @@ impl World {
             network: &self.network,
             now: self.time.ms(),
             wall: self.clock.now(),
+            clock_error_ms: self.clock.error_ms(),
             storage_fault: None,
         };
         self.checks.reconciled_at_the_end(&seen)?;

@@ -7,6 +7,7 @@ use vendor_simulator::Operation;
 
 use crate::checks::{Checks, Seen, Source};
 use crate::counters::units;
+use crate::pauses::{LONGEST_PAUSE_MS, passing_ms};
 use crate::plan::Trouble;
 
 /// A family that is there while its source's last success is young, the source, and which `max_age` it has.
@@ -26,7 +27,7 @@ fn queue_ms(budget: u32) -> i64 {
     5_000 + if budget >= 100 { 65_000 } else { 61_000 * (60 / budget + 2) }
 }
 
-fn operation(source: &str) -> Operation {
+pub fn operation(source: &str) -> Operation {
     match source {
         "balance" => Operation::Balance,
         "consumption" => Operation::ConsumptionReport,
@@ -189,7 +190,8 @@ impl Checks {
                 return Err(format!("{name}: the next attempt is shown {} ms in the past", seen.now - next));
             }
             let up = find("wallet_exporter_source_up").is_some_and(|up| up > 0.5);
-            let first_failure = find("wallet_exporter_source_consecutive_failures") == Some(1.0);
+            let failures = find("wallet_exporter_source_consecutive_failures").unwrap_or(0.0);
+            let first_failure = failures == 1.0;
             let limited_now = seen
                 .scrape
                 .family("wallet_exporter_source_failing")
@@ -198,7 +200,8 @@ impl Checks {
                 () if up => ms(seen.plan.intervals[place]) * 105 / 100,
                 // One stray answer is followed by a quick second try.
                 () if first_failure && !limited_now => 10_000,
-                () => 900_000,
+                () if limited_now => LONGEST_PAUSE_MS,
+                () => passing_ms(&state, name, failures).unwrap_or(LONGEST_PAUSE_MS),
             };
             let most = (seen.now + own + 2_500).max(limited + 2_500);
             if next > most {

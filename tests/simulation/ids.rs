@@ -61,6 +61,16 @@ impl World {
         self.checks.disturbed(self.time.ms());
     }
 
+    /// The vendor allows fewer requests than the next pass needs: a wrong id has what is due asked for in parts.
+    pub fn starve(&mut self) {
+        let id = self.unknown_id();
+        self.list(&id.to_string());
+        let limit = self.rng.u32(2..5);
+        self.say(|| format!("{id} is wrong, and the checks are limited to {limit} requests a minute"));
+        self.network.state().conditions.checks_limit = Some((limit, Some("240".to_owned())));
+        self.checks.disturbed(self.time.ms());
+    }
+
     fn unknown_id(&mut self) -> uuid::Uuid {
         let id = self.uuid();
         self.standing.unknown.push((id.to_string(), self.time.ms()));

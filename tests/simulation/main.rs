@@ -21,6 +21,7 @@ mod life;
 mod money;
 mod network;
 mod oracle;
+mod pauses;
 mod plan;
 mod polled;
 mod starts;
@@ -72,7 +73,7 @@ fn invariants_hold_in_every_world() {
     }
     let seeds = seeds();
     let (next, failed) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()));
-    let (seconds, scrapes, requests) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let [seconds, scrapes, requests, compared] = [(); 4].map(|()| AtomicU64::new(0));
     let began = std::time::Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -88,6 +89,7 @@ fn invariants_hold_in_every_world() {
                             seconds.fetch_add(passed.seconds, Ordering::Relaxed);
                             scrapes.fetch_add(passed.scrapes, Ordering::Relaxed);
                             requests.fetch_add(passed.requests, Ordering::Relaxed);
+                            compared.fetch_add(passed.compared, Ordering::Relaxed);
                         }
                         Err(why) => {
                             println!("{why}");
@@ -103,8 +105,9 @@ fn invariants_hold_in_every_world() {
     });
     // Two accounts in each world.
     let years = 2.0 * seconds.into_inner() as f64 / (365.25 * 86_400.0);
+    let compared = compared.into_inner();
     println!(
-        "{} seeds, {years:.1} account-years, {} scrapes, {} requests in {:.1} s",
+        "{} seeds, {years:.1} account-years, {} scrapes, {} requests, {compared} comparisons in {:.1} s",
         seeds.end - seeds.start,
         scrapes.into_inner(),
         requests.into_inner(),
@@ -113,6 +116,7 @@ fn invariants_hold_in_every_world() {
     let mut failed = failed.into_inner().unwrap();
     failed.sort_unstable();
     assert!(failed.is_empty(), "these seeds failed: {failed:?}");
+    assert!(seeds != FIXED || compared > 0, "no balance was compared with a report that it must agree with");
 }
 
 #[test]

@@ -76,6 +76,10 @@ pub struct State {
     pub begun: BTreeMap<Operation, (i64, u32)>,
     /// Until when a 429 may keep a vendor's credential (wallet: true) from asking.
     pub limited_until: BTreeMap<bool, i64>,
+    /// The status of the last answer that arrived, by operation; `None` if the request got none.
+    pub last_status: BTreeMap<Operation, Option<u16>>,
+    /// Requests without an answer that followed on one without an answer, since the process started.
+    pub lost_twice: BTreeMap<Operation, u64>,
     /// A crash is to come after so many more answers.
     pub crash_after: Option<u32>,
     /// Whether webhooks come while answers arrive, and for which batch the next does.
@@ -133,6 +137,8 @@ impl Network {
             checks: Counts::default(),
             begun: BTreeMap::new(),
             limited_until: BTreeMap::new(),
+            last_status: BTreeMap::new(),
+            lost_twice: BTreeMap::new(),
             crash_after: None,
             webhooks: false,
             announced: None,
@@ -236,12 +242,13 @@ impl Network {
         rows.collect()
     }
 
-    /// A faulty answer may be taken for one with fewer rows.
-    fn doubt_answers(&self, query: &[(String, String)]) {
+    /// A faulty answer may be taken for one with fewer rows, and half of one that is whole by its length is.
+    fn doubt_answers(&self, query: &[(String, String)], fault: &Fault) {
         let mut state = self.state();
         for (_, id) in query {
             if let Some(batch) = state.oracle.batches.get_mut(id) {
                 batch.answered = None;
+                batch.uncertain |= matches!(fault, Fault::MalformedJson);
             }
         }
     }
@@ -256,6 +263,11 @@ impl Network {
                 batch.answered = Some(Answered { rows, polls: None });
             }
         }
+    }
+
+    /// A request has ended with this status, or without one. Returns how the one before had.
+    fn ended(&self, operation: Operation, status: Option<u16>) -> Option<Option<u16>> {
+        self.state().last_status.insert(operation, status)
     }
 
     /// An answer has arrived: perhaps the machine crashes now, or a webhook comes for what was asked.
@@ -294,6 +306,9 @@ impl Transport for Network {
         let mut responded = match refusal {
             Some(Refusal::Lost) => {
                 tokio::time::sleep(back).await;
+                if self.ended(operation, None) == Some(None) {
+                    *self.state().lost_twice.entry(operation).or_default() += 1;
+                }
                 self.trace.add(self.time, || format!("{operation:?}: no answer"));
                 return Err(no_answer("the connection was closed before an answer"));
             }
@@ -328,10 +343,11 @@ impl Transport for Network {
             _ => Vec::new(),
         };
         tokio::time::sleep(back).await;
+        self.ended(operation, Some(responded.status));
         responded.headers.retain(|(name, _)| *name != "Date");
         let date = self.date(wallet, responded.date.clone());
-        if responded.fault.is_some() && operation == Operation::BalancesCsv {
-            self.doubt_answers(&query);
+        if let (Some(fault), Operation::BalancesCsv) = (&responded.fault, operation) {
+            self.doubt_answers(&query, fault);
         }
         let asked: Vec<String> = rows.iter().map(|(id, _)| id.clone()).collect();
         let read = Arc::clone(&self.read);

@@ -106,6 +106,11 @@ impl Money {
         }
     }
 
+    /// The vendor's clock was set: what is dated after its day is not in its answers, and may not have been written before.
+    pub fn day_set(&mut self, day: NaiveDate) {
+        self.dirty.extend(self.days.range(day.succ_opt().unwrap()..).map(|(date, _)| *date));
+    }
+
     pub fn days(&self) -> &BTreeMap<NaiveDate, Book> {
         &self.days
     }
@@ -124,6 +129,8 @@ pub type Listing = BTreeMap<i64, (&'static str, NaiveDate)>;
 pub struct Cards {
     /// Each state in which an id was ever listed: `paid`, `failed`, `unknown`; with the day it was made on.
     pub seen: BTreeMap<(i64, &'static str), NaiveDate>,
+    /// What had ended before the exporter first ran, by the state in which it did.
+    pub ended_before: BTreeSet<(i64, &'static str)>,
     /// Complete listings: when, and what they held.
     pub listings: Vec<(i64, Listing)>,
     open: Listing,

@@ -51,6 +51,7 @@ impl World {
                 if self.rng.u32(..3) == 0 { 0 } else { draw_error(&mut self.rng).clamp(-90_000_000, 90_000_000) };
             self.say(|| format!("the vendor's clock is set to {} s off", offset / 1_000));
             self.vendors.set_clock_offset(TimeDelta::milliseconds(offset));
+            self.network.state().oracle.money.day_set(self.vendors.now().date_naive());
             self.doubt_batches();
             self.checks.vendor_clock_set(self.time.ms());
         }
@@ -135,6 +136,18 @@ impl World {
         self.say(|| format!("{operation:?}: {fault:?} for {times:?}"));
         self.vendors.fault(operation, fault, times);
         self.checks.disturbed(self.time.ms());
+    }
+
+    /// The report is not answered, perhaps beyond midnight.
+    pub fn fail_before_midnight(&mut self) {
+        let fault = Fault::status([401, 404, 500, 503][self.rng.usize(..4)]);
+        let times = Some(self.rng.u32(1..12));
+        self.say(|| format!("before midnight: {fault:?} for {times:?}"));
+        self.vendors.fault(Operation::ConsumptionReport, fault, times);
+        self.checks.disturbed(self.time.ms());
+        if let Some(life) = &self.life {
+            drop(life.poll_now("consumption"));
+        }
     }
 
     /// Some change nothing that counts; under the others only upper bounds hold for what is open.

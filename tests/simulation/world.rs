@@ -35,6 +35,8 @@ pub struct Passed {
     pub hash: u64,
     pub scrapes: u64,
     pub requests: u64,
+    /// How often the balance had to agree with the report.
+    pub compared: u64,
     /// Of the database at the end.
     pub bytes: u64,
 }
@@ -81,6 +83,7 @@ pub fn run(seed: u64, loud: bool, draw: Draw) -> Result<Passed, Failed> {
                 hash: world.checks.hash,
                 scrapes: world.checks.scrapes,
                 requests: world.network.state().requests,
+                compared: world.checks.compared,
                 bytes: world.bytes,
             }),
             Err(why) => {
@@ -216,6 +219,11 @@ impl World {
             let mut to = (self.time.now() + stride).min(end);
             let midnight = (to.date_naive()).and_time(chrono::NaiveTime::MIN).and_utc();
             if midnight > self.time.now() && self.rng.bool() {
+                if self.plan.has(Trouble::Faults) && self.rng.bool() {
+                    let before = TimeDelta::seconds(self.rng.i64(20..900));
+                    self.step_to(midnight - before).await?;
+                    self.fail_before_midnight();
+                }
                 for second in [-7, 3, 61, 80] {
                     self.step_to(midnight + TimeDelta::seconds(second)).await?;
                 }
@@ -318,5 +326,23 @@ impl World {
     pub fn reboot(&mut self) {
         self.clock = self.clock.rebooted();
         self.checks.rebooted();
+        if self.plan.has(Trouble::WallClock) && self.rng.bool() {
+            self.clock_is_set_late();
+        }
+    }
+
+    /// A machine whose clock does not go while it is off starts with an old time, until somebody tells it.
+    fn clock_is_set_late(&mut self) {
+        let (clock, error) = (self.clock.clone(), self.clock.error_ms());
+        let behind = self.rng.i64(1_000..12 * 3_600_000);
+        let (trace, time, later) = (Arc::clone(&self.trace), self.time, self.rng.u64(1..20_000));
+        self.say(|| format!("the wall clock is {} s behind at first", behind / 1_000));
+        clock.set_error_ms(error - behind);
+        self.checks.wall_clock_set();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(later)).await;
+            trace.add(time, || format!("the wall clock is set to {} s off", error / 1_000));
+            clock.set_error_ms(error);
+        });
     }
 }
