@@ -6,7 +6,8 @@ use super::balance::poll::{self, BalancePoller};
 use super::cards::poll::CardsPoller;
 use super::consumption::poll::ConsumptionPoller;
 use super::reconciliation::Shared;
-use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, Config, VENDOR, WalletView};
+use super::transactions::poll::TransactionsPoller;
+use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, Config, TRANSACTIONS, VENDOR, WalletView};
 use crate::names::Source;
 use crate::poll::account_storage::AccountStorage;
 use crate::poll::attempts::Wake;
@@ -28,8 +29,9 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
         Ok(stored)
     };
     let (balance, consumption, cards) = (stored(BALANCE)?, stored(CONSUMPTION)?, stored(CARD_TRANSACTIONS)?);
+    let transactions = stored(TRANSACTIONS)?;
     let settings = builder.client_settings(&config.base_url, &config.token, config.requests_per_minute, &storage);
-    let client = Client::new(settings, enabled(CONSUMPTION));
+    let client = Client::new(settings, enabled(CONSUMPTION) || enabled(TRANSACTIONS));
     let client = Arc::new(client.map_err(|source| StartError::Client { variable: "BATCHDATA_BASE_URL", source })?);
     if enabled(CONSUMPTION) {
         builder.create_series(&storage, CONSUMPTION, ConsumptionPoller::known_series())?;
@@ -46,6 +48,7 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
     let mut sources = Vec::new();
     for (source, interval) in &config.sources {
         let (client, storage, since) = (Arc::clone(&client), Arc::clone(&storage), config.count_since);
+        let mut max_age = config.max_age;
         let (poller, stored): (Box<dyn Poller>, _) = match *source {
             CONSUMPTION => {
                 let stale = builder.is_stale(consumption.as_ref(), config.max_age);
@@ -59,9 +62,16 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
                 wallet.cards = Some(Arc::new(poller.view()));
                 (Box::new(poller), cards.clone())
             }
+            TRANSACTIONS => {
+                let poller = TransactionsPoller::restore(client, storage, config, *interval)?;
+                max_age = poller.max_age();
+                wallet.transactions = Some(Arc::new(poller.view()));
+                let stale = builder.is_stale(transactions.as_ref(), max_age);
+                (Box::new(poller.stale(stale)), transactions.clone())
+            }
             _ => (Box::new(BalancePoller::new(client, storage, reconciliation.clone())), balance.clone()),
         };
-        let settings = SourceSettings { interval: *interval, max_age: config.max_age };
+        let settings = SourceSettings { interval: *interval, max_age };
         sources.push((poller, settings, stored, Wake::default()));
     }
     builder.show(&storage, wallet);
