@@ -32,5 +32,6 @@ mod serving;
 mod simulator;
 mod starts;
 mod storage;
+mod transactions;
 mod vendor;
 mod webhook;
