@@ -96,7 +96,7 @@ families! {
     SOURCE_LAST_SUCCESS = gauge("wallet_exporter_source_last_success_timestamp_seconds", SOURCE, "Last success of the source.");
     SOURCE_LAST_ATTEMPT = gauge("wallet_exporter_source_last_attempt_timestamp_seconds", SOURCE, "Last attempt of the source.");
     SOURCE_NEXT_ATTEMPT = gauge("wallet_exporter_source_next_attempt_timestamp_seconds", SOURCE, "Next attempt of the source.");
-    SOURCE_INTERVAL = gauge("wallet_exporter_source_interval_seconds", SOURCE, "Configured polling interval of the source.");
+    SOURCE_INTERVAL = gauge("wallet_exporter_source_interval_seconds", SOURCE, "Polling interval of the source: as configured, or longer where its downloads are limited.");
     SOURCE_MAX_AGE = gauge("wallet_exporter_source_max_age_seconds", SOURCE, "How long the source's last good values are served while it fails.");
     SOURCE_CONSECUTIVE_FAILURES = gauge("wallet_exporter_source_consecutive_failures", SOURCE, "Failed attempts of the source since its last success.");
     SOURCE_LAST_DURATION = gauge("wallet_exporter_source_last_poll_duration_seconds", SOURCE, "How long the last attempt of the source took.");

@@ -30,9 +30,7 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
     };
     let (balance, consumption, cards) = (stored(BALANCE)?, stored(CONSUMPTION)?, stored(CARD_TRANSACTIONS)?);
     let transactions = stored(TRANSACTIONS)?;
-    let settings = builder.client_settings(&config.base_url, &config.token, config.requests_per_minute, &storage);
-    let client = Client::new(settings, enabled(CONSUMPTION) || enabled(TRANSACTIONS));
-    let client = Arc::new(client.map_err(|source| StartError::Client { variable: "BATCHDATA_BASE_URL", source })?);
+    let client = client(config, builder, &storage, enabled(CONSUMPTION) || enabled(TRANSACTIONS))?;
     if enabled(CONSUMPTION) {
         builder.create_series(&storage, CONSUMPTION, ConsumptionPoller::known_series())?;
     }
@@ -48,7 +46,6 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
     let mut sources = Vec::new();
     for (source, interval) in &config.sources {
         let (client, storage, since) = (Arc::clone(&client), Arc::clone(&storage), config.count_since);
-        let mut max_age = config.max_age;
         let (poller, stored): (Box<dyn Poller>, _) = match *source {
             CONSUMPTION => {
                 let stale = builder.is_stale(consumption.as_ref(), config.max_age);
@@ -64,14 +61,13 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
             }
             TRANSACTIONS => {
                 let poller = TransactionsPoller::restore(client, storage, config, *interval)?;
-                max_age = poller.max_age();
                 wallet.transactions = Some(Arc::new(poller.view()));
-                let stale = builder.is_stale(transactions.as_ref(), max_age);
+                let stale = builder.is_stale(transactions.as_ref(), poller.paced().max_age);
                 (Box::new(poller.stale(stale)), transactions.clone())
             }
             _ => (Box::new(BalancePoller::new(client, storage, reconciliation.clone())), balance.clone()),
         };
-        let settings = SourceSettings { interval: *interval, max_age };
+        let settings = SourceSettings { interval: *interval, max_age: config.max_age };
         sources.push((poller, settings, stored, Wake::default()));
     }
     builder.show(&storage, wallet);
@@ -79,13 +75,29 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
     for (poller, settings, stored, wake) in sources {
         builder.source(poller, settings, stored, wake);
     }
+    watch(config, builder, client, wakes);
+    Ok(())
+}
+
+fn client(
+    config: &Config,
+    builder: &Builder<'_>,
+    storage: &AccountStorage,
+    asked_for_days: bool,
+) -> Result<Arc<Client>, StartError> {
+    let settings = builder.client_settings(&config.base_url, &config.token, config.requests_per_minute, storage);
+    let client = Client::new(settings, asked_for_days);
+    Ok(Arc::new(client.map_err(|source| StartError::Client { variable: "BATCHDATA_BASE_URL", source })?))
+}
+
+/// A token that changes ends the pause of the one before.
+fn watch(config: &Config, builder: &mut Builder<'_>, client: Arc<Client>, wakes: Vec<Wake>) {
     builder.secrets.push(WatchedSecret {
         variable: "BATCHDATA_API_TOKEN_FILE".to_owned(),
         secret: config.token.clone(),
         wakes,
         on_change: Box::new(move || client.credential().resume()),
     });
-    Ok(())
 }
 
 /// What compares balance and report, if both are polled, as the previous run left it.

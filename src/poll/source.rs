@@ -11,6 +11,7 @@ use async_trait::async_trait;
 
 use super::account_storage::AccountStorage;
 use super::attempts::Wake;
+use super::builder::SourceSettings;
 use super::schedule::Schedule;
 use crate::clock::{BootTime, Moment, SharedClock};
 use crate::names::Source;
@@ -37,6 +38,10 @@ pub trait Poller: Send {
     }
     /// Before when it does not look again, whatever asks it to.
     fn not_before(&self) -> Option<BootTime> {
+        None
+    }
+    /// How it is polled where that is not as configured.
+    fn pace(&self) -> Option<SourceSettings> {
         None
     }
     /// When it wants to look again at the latest. After a failure only what is worth more than backing off.
@@ -93,6 +98,9 @@ impl Runner {
             view.stale_at_start &= outcome.is_err() || stale;
             view.vendor_clock = skew.map(|skew| Moment { wall: now.wall + skew, boot: now.boot });
             view.next_attempt = Some(now.at_boot(next));
+            if let Some(SourceSettings { interval, max_age }) = poller.pace() {
+                (view.interval, view.max_age) = (interval, max_age);
+            }
         });
         poller.storage().check_storage().await;
         (next, outcome)

@@ -18,6 +18,7 @@ use crate::batchdata::{CONSUMPTION_CSV, Client, Config, Grain, TRANSACTIONS, Tra
 use crate::clock::BootTime;
 use crate::names::Source;
 use crate::poll::account_storage::AccountStorage;
+use crate::poll::builder::SourceSettings;
 use crate::poll::source::Poller;
 use crate::store::StoreError;
 use crate::upstream::{CredentialState, Reason, RequestError};
@@ -33,8 +34,8 @@ pub struct TransactionsPoller {
     configured_since: Option<NaiveDate>,
     count_since: Option<DateTime<Utc>>,
     bytes_per_hour: u64,
-    /// How long the values are to be served as configured, and at least.
-    shortest_max_age: Duration,
+    interval: Duration,
+    max_age: Duration,
     /// What the budget needs to pay for the last download.
     wait: Duration,
     not_before: BootTime,
@@ -82,7 +83,8 @@ impl TransactionsPoller {
             configured_since: since,
             count_since: stored.map(|stored| stored.count_since),
             bytes_per_hour: config.transactions_bytes_per_hour,
-            shortest_max_age: config.max_age.max(interval * 2),
+            interval,
+            max_age: config.max_age,
             wait: Duration::ZERO,
             not_before: now.boot,
             behind: false,
@@ -103,10 +105,11 @@ impl TransactionsPoller {
         TransactionsPoller { stale, ..self }
     }
 
-    /// How old a success may be: a large file is read again only when the budget allows it.
+    /// How often it polls, and how old a success may be: a large file is read again only when the budget allows it.
     #[must_use]
-    pub fn max_age(&self) -> Duration {
-        self.shortest_max_age.max(self.wait * 3)
+    pub fn paced(&self) -> SourceSettings {
+        let interval = self.interval.max(self.wait);
+        SourceSettings { interval, max_age: self.max_age.max(interval * 3) }
     }
 
     /// What is known.
@@ -247,9 +250,8 @@ impl Poller for TransactionsPoller {
         self.stale &= !(complete && kept);
         // What cannot be kept is not worth a further download.
         self.behind = kept && !complete;
-        let (view, max_age) = (Arc::new(self.view()), self.max_age());
+        let view = Arc::new(self.view());
         self.storage.update(|account| account.update_facts::<WalletView>(|wallet| wallet.transactions = Some(view)));
-        self.storage.update_source(TRANSACTIONS, |view| view.max_age = max_age);
         Ok(())
     }
 
@@ -259,6 +261,10 @@ impl Poller for TransactionsPoller {
 
     fn not_before(&self) -> Option<BootTime> {
         Some(self.not_before)
+    }
+
+    fn pace(&self) -> Option<SourceSettings> {
+        Some(self.paced())
     }
 
     fn poll_by(&self, failed: bool) -> Option<BootTime> {
