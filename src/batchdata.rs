@@ -5,10 +5,10 @@
 //!  budget        what may be spent in a period
 //!  client        one token's requests (envelope, scalar: how the vendor writes JSON)
 //!  balance       \
-//!  consumption    } one report each: wire format, meaning, tables, poll, families
-//!  cards         /
+//!  consumption   | one report each: wire format, meaning, tables, poll, families; the transactions are the
+//!  cards         | consumption report's rows, as CSV
+//!  transactions  /
 //!  reconciliation  whether balance and consumption agree
-//!  transactions  the consumption report's rows, as CSV
 //!  history       the past as files: export, report
 //!  view          what is known of a wallet (status: as the page and JSON show it)
 //! ```
@@ -45,7 +45,7 @@ pub use consumption::grain::Grain;
 pub use consumption::{ConsumptionReport, DayConsumption, Flow, HourlyDebits};
 #[cfg(feature = "testing")]
 pub use status::{BurnStatus, WalletStatus, details};
-pub use view::{BurnView, CardsView, ConsumptionView, Periods, WalletView};
+pub use view::{BurnView, CardsView, ConsumptionView, Periods, TransactionsView, WalletView};
 
 /// The vendor.
 pub const VENDOR: Vendor = Vendor { name: "batchdata", title: "BatchData", secret_variable: "BATCHDATA_API_TOKEN" };
@@ -90,12 +90,18 @@ pub const CARD_TRANSACTIONS: Source = Source {
     ),
 };
 
+/// The transactions.
+pub const TRANSACTIONS: Source = Source { vendor: VENDOR, name: "transactions", operation: CONSUMPTION_CSV };
+
 /// Tables of version 1 of the storage.
 pub const SCHEMA_1: &str = include_str!("batchdata/migrations/1.sql");
 /// Changes of version 2 of the storage.
 pub const SCHEMA_2: &str = include_str!("batchdata/migrations/2.sql");
 /// What version 4 of the storage adds.
 pub const SCHEMA_4: &str = include_str!("batchdata/migrations/4.sql");
+
+/// What version 6 of the storage adds.
+pub const SCHEMA_6: &str = include_str!("batchdata/migrations/6.sql");
 
 /// What the rest of the program knows of this vendor.
 pub const INTEGRATION: Integration = Integration {
@@ -109,11 +115,12 @@ pub const INTEGRATION: Integration = Integration {
     configure: config::configure,
 };
 
-static FAMILIES: [&[&FamilySpec]; 4] = [
+static FAMILIES: [&[&FamilySpec]; 5] = [
     balance::families::FAMILIES,
     consumption::families::FAMILIES,
     reconciliation::families::FAMILIES,
     cards::families::FAMILIES,
+    transactions::families::FAMILIES,
 ];
 
 fn write_families(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
@@ -121,6 +128,7 @@ fn write_families(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     consumption::families::write(out, snapshot, now);
     reconciliation::families::write(out, snapshot, now);
     cards::families::write(out, snapshot, now);
+    transactions::families::write(out, snapshot, now);
 }
 
 /// The readers of bodies without the transport, for fuzzing and for benches.

@@ -96,7 +96,7 @@ families! {
     SOURCE_LAST_SUCCESS = gauge("wallet_exporter_source_last_success_timestamp_seconds", SOURCE, "Last success of the source.");
     SOURCE_LAST_ATTEMPT = gauge("wallet_exporter_source_last_attempt_timestamp_seconds", SOURCE, "Last attempt of the source.");
     SOURCE_NEXT_ATTEMPT = gauge("wallet_exporter_source_next_attempt_timestamp_seconds", SOURCE, "Next attempt of the source.");
-    SOURCE_INTERVAL = gauge("wallet_exporter_source_interval_seconds", SOURCE, "Configured polling interval of the source.");
+    SOURCE_INTERVAL = gauge("wallet_exporter_source_interval_seconds", SOURCE, "Polling interval of the source: as configured, or longer where its downloads are limited.");
     SOURCE_MAX_AGE = gauge("wallet_exporter_source_max_age_seconds", SOURCE, "How long the source's last good values are served while it fails.");
     SOURCE_CONSECUTIVE_FAILURES = gauge("wallet_exporter_source_consecutive_failures", SOURCE, "Failed attempts of the source since its last success.");
     SOURCE_LAST_DURATION = gauge("wallet_exporter_source_last_poll_duration_seconds", SOURCE, "How long the last attempt of the source took.");
@@ -115,6 +115,7 @@ families! {
     SOURCE_POLLS = counter("wallet_exporter_source_polls_total", SOURCE, "Attempts of the source.");
     SOURCE_FAILURES = counter("wallet_exporter_source_failures_total", &["account", "vendor", "source", "reason"], "Failed attempts of the source by reason.");
     VENDOR_REQUESTS = counter("wallet_exporter_vendor_requests_total", &["account", "vendor", "operation", "code"], "Requests to the vendor by HTTP code; error if no answer came.");
+    VENDOR_RESPONSE_BYTES = counter("wallet_exporter_vendor_response_bytes_total", &["account", "vendor", "operation"], "Bytes of the vendor's answers, as far as their bodies were read.");
     VENDOR_REQUEST_DURATION = histogram("wallet_exporter_vendor_request_duration_seconds", &["account", "vendor", "operation"], "How long requests to the vendor took.");
     STORAGE_FAILURES = counter("wallet_exporter_storage_failures_total", &[], "Failed writes to the storage.");
     HTTP_REQUESTS = counter("wallet_exporter_http_requests_total", &["handler", "code"], "Requests answered, by handler and status code. A scrape is counted from the next one on.");

@@ -13,7 +13,9 @@ pub mod protobuf;
 mod rendered;
 
 pub use cache::Exposition;
-pub use encode::{Encoder, Format, HistogramValue, Start, end};
+#[cfg(feature = "testing")]
+pub use encode::HistogramValue;
+pub use encode::{Encoder, Format, Start, end};
 pub use families::WriteFamilies;
 #[cfg(feature = "testing")]
 pub use instruments::write_instruments;

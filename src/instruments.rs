@@ -189,6 +189,7 @@ pub struct AccountInstruments {
     pub started: Moment,
     registry: Registry,
     requests: IntCounterVec,
+    bytes: IntCounterVec,
     /// By operation.
     durations: Mutex<BTreeMap<&'static str, Durations>>,
     polls: IntCounterVec,
@@ -211,6 +212,7 @@ impl AccountInstruments {
             vendor,
             started,
             requests: counter(&c::VENDOR_REQUESTS),
+            bytes: counter(&c::VENDOR_RESPONSE_BYTES),
             durations: Mutex::default(),
             polls: counter(&c::SOURCE_POLLS),
             failures: counter(&c::SOURCE_FAILURES),
@@ -221,6 +223,7 @@ impl AccountInstruments {
             for code in EXPECTED_CODES {
                 instruments.requests.with_label_values(&[account, vendor.name, operation, code]);
             }
+            instruments.bytes.with_label_values(&[account, vendor.name, operation]);
             instruments.lock().entry(operation).or_default();
             instruments.polls.with_label_values(&[account, vendor.name, source.name]);
             for reason in Reason::VARIANTS.iter().copied() {
@@ -248,6 +251,12 @@ impl AccountInstruments {
         self.lock().get(operation.name).map_or(0, |durations| durations.native.count())
     }
 
+    /// Bytes so far of the answers of an endpoint.
+    #[must_use]
+    pub fn response_bytes(&self, operation: Operation) -> u64 {
+        self.bytes.with_label_values(&[self.account.as_str(), self.vendor.name, operation.name]).get()
+    }
+
     /// How long requests took, by operation.
     #[must_use]
     pub fn durations(&self) -> BTreeMap<&'static str, Durations> {
@@ -267,10 +276,11 @@ impl AccountInstruments {
 }
 
 impl Observe for AccountInstruments {
-    fn request(&self, operation: Operation, code: Option<u16>, took: Duration) {
+    fn request(&self, operation: Operation, code: Option<u16>, bytes: u64, took: Duration) {
         let code = code.map_or_else(|| NO_ANSWER.to_owned(), |code| code.to_string());
         let (vendor, operation) = (self.vendor.name, operation.name);
         self.requests.with_label_values(&[self.account.as_str(), vendor, operation, &code]).inc();
+        self.bytes.with_label_values(&[self.account.as_str(), vendor, operation]).inc_by(bytes);
         self.lock().entry(operation).or_default().observe(took.as_secs_f64());
     }
 }

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::iter::Sum;
-use std::ops::{Add, AddAssign, Neg, Sub, SubAssign};
+use std::ops::{Add, AddAssign, Mul, Neg, Sub, SubAssign};
 
 use rust_decimal::Decimal;
 use rust_decimal::RoundingStrategy;
@@ -244,6 +244,13 @@ impl Sub for Usd {
 impl SubAssign for Usd {
     fn sub_assign(&mut self, other: Usd) {
         self.0 -= other.0;
+    }
+}
+
+impl Mul<u64> for Usd {
+    type Output = Usd;
+    fn mul(self, times: u64) -> Usd {
+        Usd(self.0 * Decimal::from(times))
     }
 }
 

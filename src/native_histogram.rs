@@ -30,6 +30,11 @@ pub struct NativeBuckets {
 impl NativeBuckets {
     /// Counts a finite observation.
     pub fn observe(&mut self, value: f64) {
+        self.observe_times(value, 1);
+    }
+
+    /// Counts as many finite observations of one value.
+    pub fn observe_times(&mut self, value: f64, times: u64) {
         let distance = value.abs();
         let count = if distance <= ZERO_THRESHOLD {
             &mut self.zero
@@ -38,7 +43,7 @@ impl NativeBuckets {
             let bucket = (distance.log2() * f64::from(1 << SCHEMA)).ceil() as i32;
             side.entry(bucket.min(LAST)).or_default()
         };
-        *count += 1;
+        *count += times;
     }
 
     /// Adds another's counts.

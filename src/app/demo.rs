@@ -105,9 +105,12 @@ fn variables<const N: usize>(
     };
     let always = [
         ("BATCHDATA_ACCOUNT", ACCOUNT),
+        ("BATCHDATA_SOURCES", "balance,consumption,card_transactions,transactions"),
         ("BATCHDATA_BALANCE_INTERVAL", "1s"),
         ("BATCHDATA_CONSUMPTION_INTERVAL", "2s"),
         ("BATCHDATA_CARD_INTERVAL", "3s"),
+        ("BATCHDATA_TRANSACTIONS_INTERVAL", "5s"),
+        ("BATCHDATA_TRANSACTIONS_MB_PER_HOUR", "100000"),
         ("BATCHDATA_WARNING_BALANCE_USD", "150"),
         ("BATCHDATA_CRITICAL_BALANCE_USD", "50"),
         ("BATCHDATA_BUDGET_DAY_USD", "1600"),

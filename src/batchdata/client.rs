@@ -16,7 +16,7 @@ use super::transactions::TransactionSink;
 use super::transactions::wire::Transactions;
 use super::{BALANCE, Balance, CONSUMPTION, CONSUMPTION_CSV, CardTransaction, ConsumptionReport, DayConsumption};
 use crate::upstream::table::TableSummary;
-use crate::upstream::{BuildError, ClientSettings, CredentialState, HttpClient, RequestError};
+use crate::upstream::{BuildError, ClientSettings, CredentialState, HttpClient, Reason, RequestError};
 
 /// A client for one wallet token.
 pub struct Client {
@@ -93,7 +93,29 @@ impl Client {
         while let Some(chunk) = stream.chunk().await? {
             transactions.push(&chunk, sink).map_err(|error| about.invalid(error))?;
         }
-        transactions.finish(sink).map_err(|error| about.invalid(error))
+        let summary = transactions.finish(sink).map_err(|error| about.invalid(error))?;
+        self.credential().day_accepted(to);
+        Ok(summary)
+    }
+
+    /// The vendor refuses days to come. Where only one clock tells the day of the base line, one that it takes shows that
+    /// the clock is behind, and that what was spent since would be counted.
+    ///
+    /// # Errors
+    /// If it takes the day after `day`, or does not say.
+    pub async fn refuses_day_after(&self, day: NaiveDate) -> Result<(), RequestError> {
+        let Some(next) = day.succ_opt() else { return Ok(()) };
+        match self.consumption(next, next, Grain::Day).await {
+            Err(error) if error.status == Some(422) => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => {
+                let words = format!(
+                    "the vendor reports {next} although it is {day} by its Date or this machine's clock: counting \
+                     begins once the clocks are right"
+                );
+                Err(RequestError::new(CONSUMPTION.operation, Reason::Implausible, words))
+            }
+        }
     }
 
     /// All card transactions made between two dates, both included; sorted by id, each id once.

@@ -11,7 +11,7 @@ use url::Url;
 use super::budget::{self, Budget, BudgetPeriod, BudgetScope};
 use super::reconciliation::rule::NEAR;
 use super::start::start;
-use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, VENDOR};
+use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, TRANSACTIONS, VENDOR};
 use crate::config::secret::Secret;
 use crate::config::{ConfigErrors, CountSince, Variable, Variables, default_of, section, values, variable};
 use crate::integration::{AccountConfig, Configured};
@@ -32,10 +32,16 @@ pub(super) const VARIABLES: &[Variable] = &[
         "https://api.batchdata.com",
         "URL of the API; plain `http` only for a loopback address",
     ),
-    variable("BATCHDATA_SOURCES", SOURCES, "reports to poll"),
+    variable("BATCHDATA_SOURCES", SOURCES, "reports to poll; `transactions` is off unless it is among them"),
     variable("BATCHDATA_BALANCE_INTERVAL", "1m", "how often the balance is polled"),
     variable("BATCHDATA_CONSUMPTION_INTERVAL", "5m", "how often the consumption report is polled"),
     variable("BATCHDATA_CARD_INTERVAL", "5m", "how often the card transactions are polled"),
+    variable("BATCHDATA_TRANSACTIONS_INTERVAL", "1h", "how often the transactions are polled"),
+    variable(
+        "BATCHDATA_TRANSACTIONS_MB_PER_HOUR",
+        "100",
+        "megabytes of transactions per hour; a larger file is downloaded less often",
+    ),
     variable("BATCHDATA_COUNT_SINCE", "", "UTC date; with a new storage, counters include the history from that day"),
     variable("BATCHDATA_WARNING_BALANCE_USD", "", "balance below which the warning alert fires"),
     variable("BATCHDATA_CRITICAL_BALANCE_USD", "", "balance below which the critical alert fires"),
@@ -57,6 +63,8 @@ struct Raw {
     balance_interval: Option<String>,
     consumption_interval: Option<String>,
     card_interval: Option<String>,
+    transactions_interval: Option<String>,
+    transactions_mb_per_hour: Option<String>,
     count_since: Option<String>,
     warning_balance_usd: Option<String>,
     critical_balance_usd: Option<String>,
@@ -117,6 +125,8 @@ pub struct Config {
     pub base_url: Url,
     /// Which reports are polled, and how often.
     pub sources: Vec<(Source, Duration)>,
+    /// How many bytes of transactions may be downloaded in an hour.
+    pub transactions_bytes_per_hour: u64,
     /// From which UTC day on history is counted, if it was set.
     pub count_since: Option<NaiveDate>,
     /// Below this the wallet deserves attention.
@@ -139,7 +149,7 @@ impl Raw {
             variable: "BATCHDATA_COUNT_SINCE",
             vendor: VENDOR,
             account: self.account.as_deref().unwrap_or(default_of(VARIABLES, "BATCHDATA_ACCOUNT")).to_owned(),
-            sources: &[CONSUMPTION, CARD_TRANSACTIONS],
+            sources: &[CONSUMPTION, CARD_TRANSACTIONS, TRANSACTIONS],
             since: values::date(self.count_since.as_deref()?).ok()?.to_string(),
         })
     }
@@ -147,16 +157,14 @@ impl Raw {
 
 const SOURCES: &str = "balance,consumption,card_transactions";
 
+/// What may be chosen.
+const ALL_SOURCES: [Source; 4] = [BALANCE, CONSUMPTION, CARD_TRANSACTIONS, TRANSACTIONS];
+
 fn sources(text: &str) -> Result<Vec<Source>, String> {
-    let wrong = || format!("write some of {SOURCES}, separated by commas");
+    let wrong = || format!("write some of {}, separated by commas", ALL_SOURCES.map(|source| source.name).join(","));
     let mut chosen = Vec::new();
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        let source = match part {
-            "balance" => BALANCE,
-            "consumption" => CONSUMPTION,
-            "card_transactions" => CARD_TRANSACTIONS,
-            _ => return Err(wrong()),
-        };
+        let source = ALL_SOURCES.into_iter().find(|source| source.name == part).ok_or_else(wrong)?;
         if !chosen.contains(&source) {
             chosen.push(source);
         }
@@ -174,6 +182,9 @@ fn check(raw: Raw, today: NaiveDate, errors: &mut ConfigErrors) -> Option<Config
     let balance = interval("BATCHDATA_BALANCE_INTERVAL", raw.balance_interval);
     let consumption = interval("BATCHDATA_CONSUMPTION_INTERVAL", raw.consumption_interval);
     let card = interval("BATCHDATA_CARD_INTERVAL", raw.card_interval);
+    let transactions = interval("BATCHDATA_TRANSACTIONS_INTERVAL", raw.transactions_interval);
+    let name = "BATCHDATA_TRANSACTIONS_MB_PER_HOUR";
+    let megabytes = section::value(VARIABLES, name, raw.transactions_mb_per_hour, errors, values::megabytes);
     let count_since = section::optional("BATCHDATA_COUNT_SINCE", raw.count_since, errors, values::date);
     if let Some(day) = count_since.filter(|day| *day > today) {
         errors.add("BATCHDATA_COUNT_SINCE", format!("{day} is in the future: write a UTC date up to today, {today}"));
@@ -210,13 +221,15 @@ fn check(raw: Raw, today: NaiveDate, errors: &mut ConfigErrors) -> Option<Config
     let every = |source| match source {
         BALANCE => balance,
         CONSUMPTION => consumption,
-        _ => card,
+        CARD_TRANSACTIONS => card,
+        _ => transactions,
     };
     Some(Config {
         token: token?,
         account: account?,
         base_url: base_url?,
         sources: chosen?.into_iter().filter_map(|source| Some((source, every(source)?))).collect(),
+        transactions_bytes_per_hour: megabytes? * 1_000_000,
         count_since,
         warning_balance: warning,
         critical_balance: critical,

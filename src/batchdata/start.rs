@@ -6,7 +6,8 @@ use super::balance::poll::{self, BalancePoller};
 use super::cards::poll::CardsPoller;
 use super::consumption::poll::ConsumptionPoller;
 use super::reconciliation::Shared;
-use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, Config, VENDOR, WalletView};
+use super::transactions::poll::TransactionsPoller;
+use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, Config, TRANSACTIONS, VENDOR, WalletView};
 use crate::names::Source;
 use crate::poll::account_storage::AccountStorage;
 use crate::poll::attempts::Wake;
@@ -28,9 +29,8 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
         Ok(stored)
     };
     let (balance, consumption, cards) = (stored(BALANCE)?, stored(CONSUMPTION)?, stored(CARD_TRANSACTIONS)?);
-    let settings = builder.client_settings(&config.base_url, &config.token, config.requests_per_minute, &storage);
-    let client = Client::new(settings, enabled(CONSUMPTION));
-    let client = Arc::new(client.map_err(|source| StartError::Client { variable: "BATCHDATA_BASE_URL", source })?);
+    let transactions = stored(TRANSACTIONS)?;
+    let client = client(config, builder, &storage, enabled(CONSUMPTION) || enabled(TRANSACTIONS))?;
     if enabled(CONSUMPTION) {
         builder.create_series(&storage, CONSUMPTION, ConsumptionPoller::known_series())?;
     }
@@ -59,6 +59,12 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
                 wallet.cards = Some(Arc::new(poller.view()));
                 (Box::new(poller), cards.clone())
             }
+            TRANSACTIONS => {
+                let poller = TransactionsPoller::restore(client, storage, config, *interval)?;
+                wallet.transactions = Some(Arc::new(poller.view()));
+                let stale = builder.is_stale(transactions.as_ref(), poller.paced().max_age);
+                (Box::new(poller.stale(stale)), transactions.clone())
+            }
             _ => (Box::new(BalancePoller::new(client, storage, reconciliation.clone())), balance.clone()),
         };
         let settings = SourceSettings { interval: *interval, max_age: config.max_age };
@@ -69,13 +75,29 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
     for (poller, settings, stored, wake) in sources {
         builder.source(poller, settings, stored, wake);
     }
+    watch(config, builder, client, wakes);
+    Ok(())
+}
+
+fn client(
+    config: &Config,
+    builder: &Builder<'_>,
+    storage: &AccountStorage,
+    asked_for_days: bool,
+) -> Result<Arc<Client>, StartError> {
+    let settings = builder.client_settings(&config.base_url, &config.token, config.requests_per_minute, storage);
+    let client = Client::new(settings, asked_for_days);
+    Ok(Arc::new(client.map_err(|source| StartError::Client { variable: "BATCHDATA_BASE_URL", source })?))
+}
+
+/// A token that changes ends the pause of the one before.
+fn watch(config: &Config, builder: &mut Builder<'_>, client: Arc<Client>, wakes: Vec<Wake>) {
     builder.secrets.push(WatchedSecret {
         variable: "BATCHDATA_API_TOKEN_FILE".to_owned(),
         secret: config.token.clone(),
         wakes,
         on_change: Box::new(move || client.credential().resume()),
     });
-    Ok(())
 }
 
 /// What compares balance and report, if both are polled, as the previous run left it.

@@ -1,8 +1,13 @@
-//! The wallet's transactions: the consumption report as CSV, one row each.
+//! The wallet's transactions: the consumption report as CSV, one row each; counted by type and endpoint.
 //!
 //! Invariant: `Reference ID` and `Description` are personal: they are borrowed for the length of one call, and only an
 //! export that was told to include them looks at them.
 
+pub mod families;
+pub mod ledger;
+pub mod poll;
+pub mod reading;
+pub mod table;
 pub(super) mod wire;
 
 use std::borrow::Cow;

@@ -20,8 +20,11 @@ use super::consumption::families::{ORIGIN_CREDIT, ORIGIN_DEBIT, PATH_DEBIT};
 use super::consumption::ledger::Series;
 use super::consumption::periods::Period;
 use super::reconciliation::Compared;
+use super::transactions::families::TRANSACTIONS as TRANSACTION_FAMILY;
+use super::transactions::ledger::Series as TransactionSeries;
 use super::{BALANCE, Balance, CONSUMPTION, CardStatus, Flow, status};
 use crate::clock::{BootTime, Moment};
+use crate::counting::amounts::AmountHistogram;
 use crate::counting::counter::HighWater;
 use crate::money::Usd;
 use crate::snapshot::{AccountView, Details, Facts, Prepaid};
@@ -41,6 +44,8 @@ pub struct WalletView {
     pub consumption: Option<Arc<ConsumptionView>>,
     /// The card transactions, if that source is enabled.
     pub cards: Option<Arc<CardsView>>,
+    /// The transactions, if that source is enabled.
+    pub transactions: Option<Arc<TransactionsView>>,
     /// What comparing balance and consumption has shown.
     pub compared: Option<Compared>,
     /// Its last balances.
@@ -117,6 +122,17 @@ pub struct CardsView {
     pub overflowing_brands: u64,
 }
 
+/// What is known of a wallet's transactions, durable.
+#[derive(Clone, Debug, Default)]
+pub struct TransactionsView {
+    /// How many there are, by type and endpoint.
+    pub counters: BTreeMap<TransactionSeries, HighWater<i64>>,
+    /// What debits cost, by endpoint.
+    pub amounts: BTreeMap<Arc<str>, AmountHistogram>,
+    /// Distinct endpoints that were counted under `other`.
+    pub overflowing_endpoints: u64,
+}
+
 impl WalletView {
     /// Burn, if the last report is young enough, and runway in seconds from the balance's poll.
     #[must_use]
@@ -182,6 +198,8 @@ impl Facts for WalletView {
             overflow.push((PATH_DEBIT.name, view.overflowing_paths));
         }
         overflow.extend(self.cards.as_ref().map(|view| (CARD_FAMILY.name, view.overflowing_brands)));
+        let transactions = self.transactions.as_ref();
+        overflow.extend(transactions.map(|view| (TRANSACTION_FAMILY.name, view.overflowing_endpoints)));
         overflow
     }
 

@@ -154,6 +154,14 @@ pub fn per_minute(text: &str) -> Result<u32, String> {
         .ok_or_else(|| "write a whole number of requests from 1 to 100000".to_owned())
 }
 
+/// A whole number of megabytes.
+pub fn megabytes(text: &str) -> Result<u64, String> {
+    text.parse::<u64>()
+        .ok()
+        .filter(|number| (1..=100_000).contains(number))
+        .ok_or_else(|| "write a whole number of megabytes from 1 to 100000".to_owned())
+}
+
 /// Comma-separated UUIDs; `position` of a wrong one counts from 1.
 pub fn uuids(text: &str) -> Result<Vec<Uuid>, String> {
     let mut ids = Vec::new();

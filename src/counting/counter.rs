@@ -3,28 +3,30 @@
 //! Flows in: the true total as the vendor reports it now, relative to a base line. Flows out: the highest total seen so
 //! far. Invariant: what is counted never falls and never exceeds the highest total that was reported.
 
+use std::ops::{Add, Sub};
+
 use crate::money::Usd;
 
 /// A total that may be restated, and what is counted of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HighWater {
+pub struct HighWater<T = Usd> {
     /// The total as last reported, less the base line; may fall, may be negative.
-    pub reported: Usd,
+    pub reported: T,
     /// The highest `reported` so far, at least zero.
-    pub counted: Usd,
+    pub counted: T,
 }
 
-impl HighWater {
+impl<T: Copy + Ord + Add<Output = T> + Sub<Output = T>> HighWater<T> {
     /// The same counter once the reported total has changed by `change`.
     #[must_use]
-    pub fn moved(self, change: Usd) -> HighWater {
+    pub fn moved(self, change: T) -> HighWater<T> {
         let reported = self.reported + change;
         HighWater { reported, counted: self.counted.max(reported) }
     }
 
     /// What the counter holds back because the vendor restated downward.
     #[must_use]
-    pub fn held_back(self) -> Usd {
+    pub fn held_back(self) -> T {
         self.counted - self.reported
     }
 }

@@ -14,6 +14,7 @@ use rust_decimal::Decimal;
 
 use super::protobuf::Messages;
 use crate::catalog::{FamilySpec, MetricType};
+use crate::counting::amounts::AmountHistogram;
 use crate::money::Usd;
 use crate::native_histogram::NativeBuckets;
 
@@ -276,6 +277,13 @@ impl Family<'_> {
         self.encoder.value(value.sum);
         self.encoder.labels([name, "_count"], labels, values, None);
         self.encoder.value(value.count);
+    }
+
+    /// One histogram of amounts, which were observed by these upper bounds.
+    pub fn amounts(&mut self, values: &[&str], bounds: &[f64], (histogram, start): (AmountHistogram, Start)) {
+        let (buckets, count) = histogram.cumulative(bounds);
+        let (sum, native) = (histogram.sum, Some(&histogram.native));
+        self.histogram(values, &HistogramValue { buckets: &buckets, count, sum, native, start });
     }
 
     /// Whether a sample with these label values is to be written; before the first, HELP and TYPE are.

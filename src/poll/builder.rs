@@ -291,7 +291,8 @@ impl<'a> Builder<'a> {
         let (now, boot_id) = (self.dependencies.clock.moment(), self.dependencies.clock.boot_id());
         let known = stored.as_ref().is_some_and(|stored| stored.last_success.is_some());
         let last_success = stored.and_then(|stored| stored.last_success(now, &boot_id));
-        let view = SourceView::new(poller.source(), settings.interval, settings.max_age, known, last_success, now.boot);
+        let SourceSettings { interval, max_age } = poller.pace().unwrap_or(settings);
+        let view = SourceView::new(poller.source(), interval, max_age, known, last_success, now.boot);
         poller.storage().update(|account| account.sources.push(view));
         let random = match self.dependencies.seed {
             // Each source needs chances of its own even where they are to repeat.

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 
 use super::account_storage::AccountStorage;
 use super::attempts::Wake;
+use super::builder::SourceSettings;
 use super::schedule::Schedule;
 use crate::clock::{BootTime, Moment, SharedClock};
 use crate::names::Source;
@@ -34,6 +35,14 @@ pub trait Poller: Send {
     /// Whether a success has not yet restored what counters may have shown before.
     fn is_stale(&self) -> bool {
         false
+    }
+    /// Before when it does not look again, whatever asks it to.
+    fn not_before(&self) -> Option<BootTime> {
+        None
+    }
+    /// How it is polled where that is not as configured.
+    fn pace(&self) -> Option<SourceSettings> {
+        None
     }
     /// When it wants to look again at the latest. After a failure only what is worth more than backing off.
     fn poll_by(&self, failed: bool) -> Option<BootTime> {
@@ -79,6 +88,7 @@ impl Runner {
         };
         let poll_by = poller.poll_by(outcome.is_err());
         let next = poll_by.map_or(next, |poll_by| next.min(poll_by.max(now.boot)));
+        let next = poller.not_before().map_or(next, |earliest| next.max(earliest));
         let first = before.is_some_and(|view| view.last_attempt.is_none());
         log_change(before.and_then(|view| view.failing_since), first, &outcome, source, &account, now);
         poller.storage().instruments.polled(source, outcome.as_ref().err().map(|error| error.reason));
@@ -88,6 +98,9 @@ impl Runner {
             view.stale_at_start &= outcome.is_err() || stale;
             view.vendor_clock = skew.map(|skew| Moment { wall: now.wall + skew, boot: now.boot });
             view.next_attempt = Some(now.at_boot(next));
+            if let Some(SourceSettings { interval, max_age }) = poller.pace() {
+                (view.interval, view.max_age) = (interval, max_age);
+            }
         });
         poller.storage().check_storage().await;
         (next, outcome)
@@ -101,7 +114,8 @@ impl Runner {
             // From here on no change is missed.
             let changed = pause.changed();
             let paused = self.paused(&pause);
-            let due = paused.map_or(next, |until| until.max(next));
+            let earliest = poller.not_before().filter(|earliest| *earliest > self.clock.boot());
+            let due = paused.max(earliest).map_or(next, |until| until.max(next));
             self.announce(poller.as_ref(), due, paused);
             tokio::select! {
                 biased;
@@ -109,7 +123,7 @@ impl Runner {
                 () = self.clock.sleep_until(due) => {}
                 () = wake.wished() => {
                     next = self.clock.boot();
-                    if self.paused(&pause).is_some() {
+                    if self.paused(&pause).is_some() || earliest.is_some() {
                         continue;
                     }
                 }
@@ -131,8 +145,8 @@ impl Runner {
         let current = self.cell.current();
         let Some(view) = current.source(account, source) else { return };
         let shown = view.next_attempt.map(|next| next.boot);
-        let at_once = view.last_attempt.is_none() && due <= self.clock.boot();
-        if (shown == Some(due) || at_once) && view.paused == paused {
+        let first = view.last_attempt.is_none() && due <= self.clock.boot();
+        if (shown == Some(due) || first) && view.paused == paused {
             return;
         }
         let due = self.clock.moment().at_boot(due);

@@ -29,9 +29,9 @@ pub struct Failure {
 pub struct SourceView {
     /// Which.
     pub source: Source,
-    /// Configured.
+    /// Configured, or longer where its downloads are limited.
     pub interval: Duration,
-    /// Configured.
+    /// Configured, or longer with the interval.
     pub max_age: Duration,
     /// Last success, of this run or the previous one.
     pub last_success: Option<Moment>,

@@ -191,7 +191,7 @@ pub struct SourceStatus {
     pub next_attempt: Option<DateTime<Utc>>,
     /// Until when nothing is asked, because the vendor asked for it.
     pub paused_until: Option<DateTime<Utc>>,
-    /// Configured interval, seconds.
+    /// Interval, seconds.
     pub interval_seconds: f64,
     /// Configured `max_age`, seconds.
     pub max_age_seconds: f64,

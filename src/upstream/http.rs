@@ -121,7 +121,7 @@ impl HttpClient {
         deadline: Instant,
     ) -> Result<Answer, RequestError> {
         let mut observed =
-            Observed { observer: Arc::clone(&self.observer), operation, code: None, start: Instant::now() };
+            Observed { observer: Arc::clone(&self.observer), operation, code: None, bytes: 0, start: Instant::now() };
         let asked_with = self.credential.secret().version();
         let secret = self.credential.secret().current();
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()))
@@ -163,7 +163,7 @@ impl HttpClient {
             MediaType::Csv => self.limits.csv_bytes,
         };
         let framed = head::is_framed(headers);
-        let answer = Answer { response, about, framed, most, read: 0, _observed: observed };
+        let answer = Answer { response, about, framed, most, observed };
         if answer.response.content_length().is_some_and(|length| length > most) {
             return Err(answer.too_large());
         }
@@ -215,8 +215,7 @@ struct Answer {
     about: About,
     framed: bool,
     most: u64,
-    read: u64,
-    _observed: Observed,
+    observed: Observed,
 }
 
 impl Answer {
@@ -225,13 +224,13 @@ impl Answer {
         match timeout_at(until, self.response.chunk()).await {
             Err(_) => Err(self.too_slow()),
             Ok(Err(error)) => {
-                let (reason, words) = transport_error::inside_the_body(&error, self.read);
+                let (reason, words) = transport_error::inside_the_body(&error, self.observed.bytes);
                 Err(self.about.error(reason, words))
             }
             Ok(Ok(None)) => Ok(None),
             Ok(Ok(Some(chunk))) => {
-                self.read += chunk.len() as u64;
-                if self.read > self.most { Err(self.too_large()) } else { Ok(Some(chunk)) }
+                self.observed.bytes += chunk.len() as u64;
+                if self.observed.bytes > self.most { Err(self.too_large()) } else { Ok(Some(chunk)) }
             }
         }
     }
@@ -251,8 +250,8 @@ impl Answer {
     }
 
     fn too_slow(&self) -> RequestError {
-        self.about
-            .error(Reason::Timeout, format!("the body was not complete in time, {} bytes were received", self.read))
+        let words = format!("the body was not complete in time, {} bytes were received", self.observed.bytes);
+        self.about.error(Reason::Timeout, words)
     }
 
     fn too_large(&self) -> RequestError {
@@ -300,12 +299,14 @@ struct Observed {
     observer: Arc<dyn Observe>,
     operation: Operation,
     code: Option<u16>,
+    /// Of the body, as far as it was read.
+    bytes: u64,
     start: Instant,
 }
 
 impl Drop for Observed {
     fn drop(&mut self) {
-        self.observer.request(self.operation, self.code, self.start.elapsed());
+        self.observer.request(self.operation, self.code, self.bytes, self.start.elapsed());
     }
 }
 

@@ -89,15 +89,16 @@ impl Default for RequestLimits {
 
 /// Observes each request that was sent, or that could not be.
 pub trait Observe: Send + Sync + 'static {
-    /// A request ended: `code` is the HTTP status, `None` if no answer came; `took` runs to the last byte that was read.
-    fn request(&self, operation: Operation, code: Option<u16>, took: Duration);
+    /// A request ended: `code` is the HTTP status, `None` if no answer came; so many `bytes` of the body were read, the last
+    /// after `took`.
+    fn request(&self, operation: Operation, code: Option<u16>, bytes: u64, took: Duration);
 }
 
 /// Nobody observes the requests.
 pub struct Unobserved;
 
 impl Observe for Unobserved {
-    fn request(&self, _: Operation, _: Option<u16>, _: Duration) {}
+    fn request(&self, _: Operation, _: Option<u16>, _: u64, _: Duration) {}
 }
 
 /// Why a client cannot be built.

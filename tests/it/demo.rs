@@ -43,7 +43,7 @@ impl Running {
         let around = Dependencies { clock: Arc::new(clock.clone()), ..Dependencies::default() };
         let demo = Demo::start(&flags, of_demo, Vec::new(), &around).await.unwrap();
         let running = Running { clock: clock.clone(), demo };
-        running.until("every source is up", |running| running.metrics().matches("source_up{").count() == 4).await;
+        running.until("every source is up", |running| running.metrics().matches("source_up{").count() == 5).await;
         running
     }
 

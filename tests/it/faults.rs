@@ -290,6 +290,61 @@ async fn batches_survive_every_fault() {
     matrix("batches").await;
 }
 
+/// The transactions have no gauge: their counters stand still while polls fail, and go on afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_survive_every_fault() {
+    let source = "transactions";
+    let mut rig = Rig::new().await;
+    rig.limits = RequestLimits {
+        total: Duration::from_millis(900),
+        csv_idle: Duration::from_millis(400),
+        csv_total: Duration::from_secs(3),
+        ..rig.limits
+    };
+    rig.set("BATCHDATA_SOURCES", "balance,transactions");
+    rig.set("BATCHDATA_TRANSACTIONS_INTERVAL", "1m");
+    let spend = |rig: &Rig| {
+        rig.vendors.spend(rig.vendors.now(), "api_request", "/api/v1/address/verify", Usd::from_cents(45));
+    };
+    spend(&rig);
+    rig.start().await;
+    rig.first_polls().await;
+    let calls = r#"batchdata_wallet_transactions_total{account="default",type="debit",endpoint_name="address-verify"}"#;
+    let header = "Date,Type,Amount,Balance After,Origin,Reference ID,Endpoint,Description";
+    let quote = Fault::Body { content_type: "text/csv".to_owned(), text: format!("{header}\n\"req_") };
+    let mut cases = common();
+    cases.extend([
+        ("1 GB of rows", Fault::Repeat { bytes: 1 << 30 }, "too_large"),
+        ("1 GB in one record", Fault::Flood { bytes: 1 << 30 }, "decode"),
+        ("cut inside a record", Fault::CutInRecord, "truncated"),
+        ("cut at a line end", Fault::CutAtLineEnd, "truncated"),
+        ("no framing", Fault::Unframed, "truncated"),
+        ("missing column", Fault::csv(CsvChange::Drop("Endpoint".to_owned())), "decode"),
+        ("every row rejected", Fault::csv(CsvChange::Set("Amount".to_owned(), "much".to_owned())), "decode"),
+        ("a quote that is never closed", quote, "truncated"),
+    ]);
+    let mut spent = 0.0;
+    for (name, fault, reason) in cases {
+        rig.rest().await;
+        let success = rig.source("last_success_timestamp_seconds", source);
+        spend(&rig);
+        rig.vendors.fault(Operation::ConsumptionCsv, fault, None);
+        rig.poll_within(&[source], Duration::from_secs(7_200)).await;
+        assert_eq!(rig.source("up", source), Some(0.0), "{name}");
+        assert_eq!(rig.source(&format!("failing={reason}"), source), Some(1.0), "{name}");
+        assert_eq!(rig.source("last_success_timestamp_seconds", source), success, "{name}");
+        assert_eq!(rig.value(calls), Some(spent), "{name}: nothing is counted of what cannot be read");
+        rig.vendors.clear_faults(None);
+        rig.until_recovered(source, name).await;
+        spent += 1.0;
+        assert_eq!(rig.value(calls), Some(spent), "{name}: caught up");
+        if reason != "rate_limited" {
+            rig.poll(&["balance"]).await;
+            assert_eq!(rig.source("up", "balance"), Some(1.0), "{name}: the balance is untouched");
+        }
+    }
+}
+
 /// What is odd and harmless: a success with the right values.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn harmless_oddities_are_successes_with_the_right_values() {

@@ -264,6 +264,7 @@ async fn the_demo_shows_every_family_that_its_data_can_produce() {
             "batchdata_wallet_debit_usd_total{",
             "rightfoot_balance_checks_total{",
             "batchdata_card_transactions_total{",
+            "batchdata_wallet_transactions_total{",
         ]
         .iter()
         .all(|series| counts(series));
@@ -271,7 +272,7 @@ async fn the_demo_shows_every_family_that_its_data_can_produce() {
             .lines()
             .filter(|line| line.starts_with("wallet_exporter_source_up{") && line.ends_with(" 1"))
             .count();
-        if missing.is_empty() && alive && up == 4 {
+        if missing.is_empty() && alive && up == 5 {
             return;
         }
         assert!(Instant::now() < deadline, "missing {missing:?}, alive {alive}, up {up}");

@@ -33,5 +33,6 @@ mod serving;
 mod simulator;
 mod starts;
 mod storage;
+mod transactions;
 mod vendor;
 mod webhook;

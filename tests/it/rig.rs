@@ -281,6 +281,21 @@ impl Rig {
         }
     }
 
+    /// Polls the transactions until they are read up to today.
+    pub async fn catch_up(&self) {
+        let due = |rig: &Rig| {
+            let snapshot = rig.snapshot();
+            let next =
+                snapshot.sources().find(|view| view.source.name == "transactions").unwrap().next_attempt.unwrap();
+            next.boot.since(rig.clock.boot())
+        };
+        self.rest().await;
+        while due(self) < Duration::from_secs(30) {
+            self.poll(&["transactions"]).await;
+            self.rest().await;
+        }
+    }
+
     /// Waits until no poll is under way; the clock stands still.
     pub async fn rest(&self) {
         self.until("no poll is under way", |rig| {

@@ -28,6 +28,7 @@ mod starts;
 mod tallies;
 mod text;
 mod trace;
+mod transactions;
 mod trouble;
 mod world;
 

@@ -238,23 +238,6 @@ impl ConsumptionPoller {
         }
     }
 
-    /// The vendor refuses days to come. Where only one clock tells the day of the base line, one that it takes shows that
-    /// the clock is behind, and that what was spent since would be counted.
-    async fn refuses_day_after(&self, day: NaiveDate) -> Result<(), RequestError> {
-        let Some(next) = day.succ_opt() else { return Ok(()) };
-        match self.client.consumption(next, next, Grain::Day).await {
-            Err(error) if error.status == Some(422) => Ok(()),
-            Err(error) => Err(error),
-            Ok(_) => {
-                let words = format!(
-                    "the vendor reports {next} although it is {day} by its Date or this machine's clock: counting \
-                     begins once the clocks are right"
-                );
-                Err(RequestError::new(CONSUMPTION.operation, Reason::Implausible, words))
-            }
-        }
-    }
-
     /// Loads the days that the report covers and memory does not hold.
     async fn load(&mut self, report: &ConsumptionReport) -> Option<()> {
         if let Some((from, to)) = self.ledger.missing(report.from) {
@@ -353,7 +336,7 @@ impl Poller for ConsumptionPoller {
         }
         let day = report.to;
         if first && !self.client.credential().is_confirmed() {
-            self.refuses_day_after(day).await?;
+            self.client.refuses_day_after(day).await?;
         }
         if self.load(&report).await.is_none() {
             // Without what was known of these days nothing can be counted; the next pass tries again.

@@ -5,7 +5,7 @@ use super::totals::{BALANCES_KEY, SERIES_KEY, series_key};
 use super::{CheckStatus, RowReject, SubmittedVia};
 use crate::catalog::{ACCOUNT, counter, families, gauge, histogram};
 use crate::clock::Moment;
-use crate::exposition::{Encoder, HistogramValue};
+use crate::exposition::Encoder;
 use crate::names::Label as _;
 use crate::rightfoot::{BATCHES as SOURCE, RightfootView};
 use crate::snapshot::{AccountView, Snapshot};
@@ -59,17 +59,8 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     }
     let mut family = out.family(&CHECK_BALANCE);
     for (account, view) in counted() {
-        let (histogram, start) = account.shown(BALANCES_KEY, view.checks.totals.histogram.clone(), now);
-        let mut count = 0;
-        let cumulative = histogram.counts.map(|observations| {
-            count += observations;
-            count
-        });
-        let bounds = BOUNDS.map(|bound| bound as f64);
-        let buckets: Vec<(f64, u64)> = bounds.into_iter().zip(cumulative).collect();
-        let (sum, native) = (histogram.sum, Some(&histogram.native));
-        let value = HistogramValue { buckets: &buckets, count, sum, native, start };
-        family.histogram(&[account.name()], &value);
+        let shown = account.shown(BALANCES_KEY, view.checks.totals.histogram.clone(), now);
+        family.amounts(&[account.name()], &BOUNDS.map(|bound| bound as f64), shown);
     }
     let mut family = out.family(&ROWS_REJECTED);
     for (account, view) in counted() {

@@ -8,10 +8,11 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::batch::{Batch, BatchState, REMEMBERED};
-use super::tally::{Histogram, StatusCounts};
+use super::tally::StatusCounts;
 use super::totals::CheckTotals;
 use super::{CheckStatus, RowReject, SubmittedVia, tally_text};
 use crate::clock::{Moment, delta};
+use crate::counting::amounts::AmountHistogram;
 use crate::store::{AccountId, NewSeries, Reader, Row, Store, StoreError, Success, Writer, values};
 
 const BATCH: &str = "batch";
@@ -273,7 +274,7 @@ fn totals(reader: &Reader<'_>, account: AccountId) -> Result<CheckTotals, StoreE
         values![account],
         |row| Ok((row.text(0).map(reason)?, row.count(1)?)),
     )?;
-    let histogram: Option<Histogram> = reader.row(
+    let histogram: Option<AmountHistogram> = reader.row(
         "check_histogram",
         "SELECT histogram FROM check_histogram WHERE account = ?1",
         values![account],

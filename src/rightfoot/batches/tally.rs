@@ -8,20 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use strum::VariantArray as _;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::counting::amounts::AmountHistogram;
 use crate::counting::labels::{OTHER, SharedNames, clean};
-use crate::exposition::encode::Value as _;
 use crate::money::Usd;
-use crate::native_histogram::NativeBuckets;
 use crate::rightfoot::{CheckRow, CheckStatus, RowReject, RowSink, SubmittedVia};
 
 /// Upper bounds of the balance histogram, in dollars; the last bucket is unbounded.
 pub const BOUNDS: [i64; 15] = [0, 1, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000];
-
-/// Buckets, the unbounded one included.
-pub const BUCKETS: usize = BOUNDS.len() + 1;
 
 /// Names of institutions that one batch may tell apart. A batch has at most 5,000 rows by the vendor's own limit; beyond
 /// this many names the rest is one, so that no answer can fill the memory.
@@ -85,57 +80,6 @@ impl Institution {
     }
 }
 
-/// A histogram of balances.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Histogram {
-    /// Per bucket, not cumulative.
-    pub counts: [u64; BUCKETS],
-    /// Sum of the balances that are not negative, in text: exact.
-    #[serde(with = "usd_text")]
-    pub sum: Usd,
-    /// The balances in native buckets, the negative ones as they are. Tallies of before they were counted have none; they
-    /// are taken again before their batches settle.
-    #[serde(default)]
-    pub native: NativeBuckets,
-}
-
-mod usd_text {
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    use crate::money::Usd;
-
-    pub(super) fn serialize<S: Serializer>(amount: &Usd, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(amount)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Usd, D::Error> {
-        Usd::stored(&String::deserialize(deserializer)?).ok_or_else(|| serde::de::Error::custom("not an amount"))
-    }
-}
-
-impl Histogram {
-    /// A balance; a negative one falls in the first bucket and adds nothing to the sum.
-    pub fn observe(&mut self, balance: Usd) {
-        let bucket = BOUNDS.iter().position(|bound| balance <= Usd::from_cents(bound * 100)).unwrap_or(BUCKETS - 1);
-        if let Some(count) = self.counts.get_mut(bucket) {
-            *count += 1;
-        }
-        if !balance.is_negative() {
-            self.sum += balance;
-        }
-        self.native.observe(balance.number());
-    }
-
-    /// Adds another's counts.
-    pub fn add(&mut self, other: &Histogram) {
-        for (mine, theirs) in self.counts.iter_mut().zip(other.counts) {
-            *mine += theirs;
-        }
-        self.sum += other.sum;
-        self.native.add(&other.native);
-    }
-}
-
 /// What a batch's rows add up to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -146,7 +90,7 @@ pub struct Tally {
     /// Of those, by institution.
     pub institutions: BTreeMap<Arc<str>, Institution>,
     /// Of those, the balances.
-    pub histogram: Histogram,
+    pub histogram: AmountHistogram,
     /// The newest row, of those whose time is believed.
     pub newest: Option<DateTime<Utc>>,
     /// Rows that did not parse.
@@ -181,7 +125,7 @@ impl Tally {
         if row.status == CheckStatus::Success
             && let Some(balance) = row.balance
         {
-            self.histogram.observe(balance);
+            self.histogram.observe(balance, 1, &BOUNDS.map(|bound| Usd::from_cents(bound * 100)));
         }
         let name = clean(row.institution);
         let name = if self.institutions.contains_key(name) || self.institutions.len() < MOST_INSTITUTIONS {
@@ -246,18 +190,6 @@ impl RowSink for Tallies {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bounds_are_inclusive_and_negatives_add_nothing_to_the_sum() {
-        let mut histogram = Histogram::default();
-        for cents in [-500, 0, 1, 100, 101, 10_000_000, 10_000_001] {
-            histogram.observe(Usd::from_cents(cents));
-        }
-        assert_eq!(histogram.counts, [2, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
-        assert_eq!(histogram.sum, Usd::from_cents(1 + 100 + 101 + 10_000_000 + 10_000_001));
-        assert_eq!((histogram.native.count(), histogram.native.zero), (7, 1));
-        assert_eq!(histogram.native.negative.get(&19), Some(&1), "5 dollars below zero");
-    }
 
     #[test]
     fn names_are_bounded_over_all_batches_and_forgotten_with_them() {

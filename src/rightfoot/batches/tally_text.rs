@@ -9,7 +9,8 @@ use strum::VariantArray as _;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::tally::{Histogram, Institution, StatusCounts, Tally};
+use super::tally::{Institution, StatusCounts, Tally};
+use crate::counting::amounts::AmountHistogram;
 use crate::rightfoot::{CheckStatus, RowReject, SubmittedVia};
 
 #[derive(Serialize, Deserialize)]
@@ -20,7 +21,7 @@ struct Stored {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     institutions: BTreeMap<String, (DateTime<Utc>, BTreeMap<String, u64>)>,
     #[serde(default)]
-    histogram: Histogram,
+    histogram: AmountHistogram,
     newest: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     rejected: BTreeMap<String, u64>,
@@ -48,7 +49,7 @@ pub(super) fn write(tally: &Tally, settled: bool) -> Option<String> {
         all: counts(&tally.all),
         counted: Vec::new(),
         institutions: BTreeMap::new(),
-        histogram: Histogram::default(),
+        histogram: AmountHistogram::default(),
         newest: tally.newest,
         rejected: BTreeMap::new(),
     };

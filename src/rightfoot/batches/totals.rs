@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::tally::{Histogram, StatusCounts, Tally};
+use super::tally::{StatusCounts, Tally};
+use crate::counting::amounts::AmountHistogram;
 use crate::counting::labels::{LabelLimiter, MOST_NAMES};
 use crate::rightfoot::{CheckStatus, RowReject};
 
@@ -32,7 +33,7 @@ pub struct CheckTotals {
     /// Rows by institution and status.
     pub by_institution: BTreeMap<String, BTreeMap<CheckStatus, u64>>,
     /// Balances.
-    pub histogram: Histogram,
+    pub histogram: AmountHistogram,
     /// Rejected rows, counted as they are first met.
     pub rejected: BTreeMap<RowReject, u64>,
     institutions: LabelLimiter,
@@ -43,7 +44,7 @@ impl Default for CheckTotals {
         CheckTotals {
             by_status: StatusCounts::new(),
             by_institution: BTreeMap::new(),
-            histogram: Histogram::default(),
+            histogram: AmountHistogram::default(),
             rejected: BTreeMap::new(),
             institutions: LabelLimiter::new(MOST_NAMES),
         }
@@ -56,7 +57,7 @@ impl CheckTotals {
     pub fn restored(
         by_status: StatusCounts,
         by_institution: BTreeMap<String, BTreeMap<CheckStatus, u64>>,
-        histogram: Histogram,
+        histogram: AmountHistogram,
         rejected: BTreeMap<RowReject, u64>,
         institutions: Vec<String>,
     ) -> CheckTotals {

@@ -64,12 +64,14 @@ fn grown(labels: &str, counter: &str, range: &str) -> String {
 /// The query without quantiles of native histograms, which stand before those of the classic ones. They are no figures of
 /// their own: what an increase extrapolates is every bucket alike, and that moves no quantile.
 fn without_native_quantiles(expression: &str) -> String {
-    let native = r#"rightfoot_balance_check_balance_usd{job=~"$job", instance=~"$instance", account=~"$account"}"#;
     let mut rest = expression.to_owned();
-    for quantile in ["0.25", "0.5", "0.75"] {
-        let quantile = format!("histogram_quantile({quantile}, ");
-        let before = format!("{quantile}sum(increase({native}[1d]))) > -Inf or {quantile}");
-        rest = rest.replace(&before, &quantile);
+    for native in ["rightfoot_balance_check_balance_usd", "batchdata_wallet_transaction_usd"] {
+        let native = format!(r#"{native}{{job=~"$job", instance=~"$instance", account=~"$account"}}"#);
+        for quantile in ["0.25", "0.5", "0.75"] {
+            let quantile = format!("histogram_quantile({quantile}, ");
+            let before = format!("{quantile}sum(increase({native}[1d]))) > -Inf or {quantile}");
+            rest = rest.replace(&before, &quantile);
+        }
     }
     rest
 }

@@ -53,6 +53,7 @@ impl Replica {
             ("RIGHTFOOT_WEBHOOK_SECRET", WEBHOOK_SECRET),
             ("WEBHOOK_LISTEN_ADDRESS", "127.0.0.1:0"),
             ("METRICS_START_AT_ZERO", "2m"),
+            ("BATCHDATA_SOURCES", "balance,consumption,card_transactions,transactions"),
             ("BATCHDATA_WARNING_BALANCE_USD", "400"),
             ("BATCHDATA_CRITICAL_BALANCE_USD", "100"),
             ("BATCHDATA_BUDGET_DAY_USD", "1800"),

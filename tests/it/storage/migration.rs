@@ -149,12 +149,43 @@ async fn a_ledger_of_version_3_shows_the_same_counters_and_begins_to_be_compared
     assert_eq!(rig.value(r#"batchdata_wallet_unreconciled_usd{account="default"}"#), Some(0.0));
 }
 
-/// The version before had neither start timestamps nor native buckets.
+/// What is new is empty, so that the transactions begin with a base line.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn series_of_the_version_before_start_when_they_were_made_and_the_histogram_starts_again() {
+async fn a_ledger_of_version_5_shows_the_same_counters_and_begins_to_count_transactions() {
+    let directory = ledger_of(5);
+    let path = directory.path().join(FILE_NAME);
+    let before = rows(&path);
+    let now = at("2026-11-27T11:30:50Z");
+    drop(Store::open(Some(directory.path()), now, SCHEMA).unwrap());
+    assert_eq!((user_version(&path), user_version(path.with_extension("db.v5"))), (6, 5));
+    assert_eq!(rows(&path), before, "what is new is empty");
+
+    let clock = ManualClock::new(now);
+    let mut rig = Rig::with(clock.clone(), Options::quiet(vendor_clock(&clock))).await;
+    rig.set("STORAGE_PATH", directory.path().to_str().unwrap());
+    rig.set("BATCHDATA_SOURCES", "consumption,card_transactions,transactions");
+    rig.set("BATCHDATA_COUNT_SINCE", "2026-11-20");
+    for operation in [Operation::ConsumptionReport, Operation::CreditCardTransactions] {
+        rig.vendors.fault(operation, Fault::Hang, None);
+    }
+    rig.vendors.spend(at("2026-11-20T12:00:00Z"), "api_request", "/api/v1/x", Usd::from_cents(10));
+    rig.start().await;
+    let (served, expected) = (rig.metrics(), include_str!("fixtures/v5.prom"));
+    for line in expected.lines().filter(|line| !line.starts_with('#')) {
+        assert!(served.contains(&format!("{line}\n")), "{line} is not served:\n{served}");
+    }
+    assert!(expected.lines().count() > 50);
+    rig.until("the first day is read", |rig| rig.source("up", "transactions") == Some(1.0)).await;
+    let calls = r#"batchdata_wallet_transactions_total{account="default",type="debit",endpoint_name="x"}"#;
+    assert_eq!(rig.value(calls), Some(1.0), "history counts from the same day");
+}
+
+/// Version 4 had neither start timestamps nor native buckets.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn series_of_version_4_start_when_they_were_made_and_the_histogram_starts_again() {
     let directory = version_1();
     let path = directory.path().join(FILE_NAME);
-    let before = Schema(&SCHEMA.0[..SCHEMA.0.len() - 1]);
+    let before = Schema(&SCHEMA.0[..4]);
     drop(Store::open(Some(directory.path()), after_fixture(), before).unwrap());
     assert_eq!(ask(&sqlite(&path), "SELECT count(*) FROM check_histogram"), "1");
     let made: Vec<(String, String)> = {

@@ -33,7 +33,7 @@ impl Observed {
 }
 
 impl Observe for Observed {
-    fn request(&self, operation: Operation, code: Option<u16>, took: Duration) {
+    fn request(&self, operation: Operation, code: Option<u16>, _: u64, took: Duration) {
         self.0.lock().unwrap().push((operation, code, took));
     }
 }
