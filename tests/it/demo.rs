@@ -125,6 +125,9 @@ async fn the_demo_starts_again_on_another_day_with_its_ledger() {
     for pause in [TimeDelta::minutes(2), TimeDelta::days(1), TimeDelta::days(45)] {
         clock.pass_to(clock.now() + pause);
         let demo = Running::start(&clock, directory.path()).await;
+        // They are read a day a second, and served once nothing is missing.
+        demo.live("the transactions are served", |demo| demo.sum("batchdata_wallet_transactions_total", &[]) > 0.0)
+            .await;
         let now = demo.counters();
         for (series, value) in &before {
             let kept = now.iter().find(|(name, _)| name == series).map(|(_, value)| *value);

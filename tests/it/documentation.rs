@@ -154,7 +154,7 @@ fn the_files_in_the_readmes_commands_are_there() {
 fn the_documented_queries_parse_and_name_what_exists() {
     let block = COUNTERS.split("```promql\n").nth(1).unwrap().split("```").next().unwrap();
     let queries: Vec<&str> = block.split("\n\n").collect();
-    assert_eq!(queries.len(), 4);
+    assert_eq!(queries.len(), 5);
     for query in queries {
         promql_parser::parser::parse(query).unwrap_or_else(|fault| panic!("{query}: {fault}"));
         let words = query

@@ -92,9 +92,13 @@ async fn before_the_first_answer_nothing_is_claimed() {
     let mut rig = busy().await;
     // With 0s, a counter of history is absent until it is known.
     rig.set("METRICS_START_AT_ZERO", "2m");
-    for operation in
-        [Operation::Balance, Operation::ConsumptionReport, Operation::CreditCardTransactions, Operation::BalancesCsv]
-    {
+    for operation in [
+        Operation::Balance,
+        Operation::ConsumptionReport,
+        Operation::ConsumptionCsv,
+        Operation::CreditCardTransactions,
+        Operation::BalancesCsv,
+    ] {
         rig.vendors.fault(operation, Fault::NoReply, None);
     }
     rig.start().await;

@@ -84,6 +84,8 @@ fn left(directory: &Path) -> tempfile::TempDir {
             std::fs::copy(&path, copy.path().join(name)).unwrap();
         }
     }
+    // The directory is known as ours by its lock file.
+    std::fs::write(copy.path().join("wallet-exporter.lock"), "").unwrap();
     copy
 }
 
@@ -269,6 +271,7 @@ async fn history_is_read_day_by_day_within_the_budget_through_a_restart_and_a_pa
     for seen in downloads(&rig).iter().filter(|seen| seen.status == Some(200)) {
         *asked.entry(day_of(seen, "start_date")).or_default() += 1;
     }
+    assert!(downloads(&rig).iter().all(|seen| day_of(seen, "start_date") == day_of(seen, "end_date")));
     let closed: Vec<u32> = ["16", "17", "18"].map(|day| asked[&format!("2026-05-{day}")]).to_vec();
     assert_eq!(closed, [1, 1, 1], "{asked:?}");
     assert_within_budget(&rig, 1_000_000);
@@ -287,7 +290,7 @@ async fn a_large_file_is_read_as_often_as_the_budget_allows_and_is_not_stale_mea
     rig.first_polls().await;
     let bytes = downloads(&rig)[0].body_bytes;
     let wait = bytes as f64 * 0.0036;
-    assert!(wait > 2.0 * 3_600.0 - 900.0, "{wait}");
+    assert!(wait > 5_000.0, "{wait}");
     let shown = |rig: &Rig, name: &str| (rig.source(name, "transactions").unwrap() / wait * 100.0).round() / 100.0;
     assert_eq!((shown(&rig, "interval_seconds"), shown(&rig, "max_age_seconds")), (1.0, 3.0));
     for _ in 0..3 {

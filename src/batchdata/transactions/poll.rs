@@ -41,13 +41,15 @@ pub struct TransactionsPoller {
     not_before: BootTime,
     /// The last pass did not reach the vendor's day.
     behind: bool,
+    /// The last answer had no `Date`: only a vendor that takes the day after shows that a day is over.
+    undated: bool,
     /// Rows of the last reading that could not be read.
     rejected: u64,
     /// The stored ledger may be an older copy of one whose counters were served already: reading up to today restores them.
     stale: bool,
 }
 
-/// What a pass has read: the days, and the vendor's time before.
+/// What a pass has read: the days, and the vendor's time when they were asked for.
 struct Read {
     days: (NaiveDate, NaiveDate),
     now: DateTime<Utc>,
@@ -88,6 +90,7 @@ impl TransactionsPoller {
             wait: Duration::ZERO,
             not_before: now.boot,
             behind: false,
+            undated: false,
             rejected: 0,
             stale: false,
         };
@@ -138,16 +141,17 @@ impl TransactionsPoller {
                 _ => {}
             }
         }
+        let base_line = self.ledger.is_new() && self.configured_since.is_none();
         let before = self.wanted();
         let read = self.download(before).await;
         let refused = read.as_ref().is_err_and(|error| error.status == Some(422));
         let after = self.wanted();
         // A base line must not end on the day before.
-        let read = match (refused || self.ledger.is_new()) && after.0 != before.0 {
+        let read = match (refused || base_line) && after.1 != before.1 {
             true => self.download(after).await?,
             false => read?,
         };
-        if self.ledger.is_new() {
+        if base_line {
             if credential.is_unclear() {
                 let words = "the vendor's clock and this machine's disagree by more than an hour: counting begins once \
                              a second answer agrees";
@@ -160,23 +164,24 @@ impl TransactionsPoller {
         Ok(read)
     }
 
-    fn wanted(&self) -> ((NaiveDate, NaiveDate), DateTime<Utc>, bool) {
-        let credential = self.client.credential();
-        let (now, proven) = (credential.now(), credential.skew().is_some());
-        (self.ledger.wanted(now, proven), now, proven)
+    /// The days to read now, and the vendor's day.
+    fn wanted(&self) -> ((NaiveDate, NaiveDate), NaiveDate) {
+        let now = self.client.credential().now();
+        (self.ledger.wanted(now, !self.undated), now.date_naive())
     }
 
-    async fn download(
-        &mut self,
-        (days, now, proven): ((NaiveDate, NaiveDate), DateTime<Utc>, bool),
-    ) -> Result<Read, RequestError> {
-        let mut reading = Reading::default();
+    async fn download(&mut self, (days, _): ((NaiveDate, NaiveDate), NaiveDate)) -> Result<Read, RequestError> {
+        let (mut reading, began) = (Reading::default(), self.storage.clock.boot());
         let summary = self.client.transactions(days.0, days.1, &mut reading).await?;
         if summary.rejected > 0 && summary.rejected != self.rejected {
             let (account, rejected, first_day) = (&self.storage.name, summary.rejected, days.0);
             tracing::warn!(account, rejected, %first_day, "transactions cannot be read and are not counted");
         }
         self.rejected = summary.rejected;
+        // The answer itself has told what the vendor's clock showed when it was asked.
+        let credential = self.client.credential();
+        let (now, proven) = (credential.at(began), credential.skew().is_some());
+        self.undated = !proven;
         Ok(Read { days, now, proven, reading: reading.bounded()? })
     }
 

@@ -28,7 +28,9 @@ async fn served() -> Values {
     rig.set("BATCHDATA_CRITICAL_BALANCE_USD", "50");
     rig.set("BATCHDATA_BUDGET_MONTH_USD", "1000");
     rig.set("RIGHTFOOT_BATCH_IDS", &rig.vendors.batch(vec![NewRow::success("Chase", 100)]));
+    rig.set("BATCHDATA_SOURCES", "balance,consumption,card_transactions,transactions");
     let dollar = Usd::from_cents(100);
+    rig.vendors.spend(rig.vendors.now(), "api_request", "/api/v1/address/verify", dollar);
     for card in [CardEvent::paid(dollar), CardEvent::failed(dollar), CardEvent::pending(dollar)] {
         rig.vendors.card(&card);
     }

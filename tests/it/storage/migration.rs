@@ -166,7 +166,7 @@ async fn a_ledger_of_version_5_shows_the_same_counters_and_begins_to_count_trans
     rig.set("BATCHDATA_SOURCES", "consumption,card_transactions,transactions");
     rig.set("BATCHDATA_COUNT_SINCE", "2026-11-20");
     for operation in [Operation::ConsumptionReport, Operation::CreditCardTransactions] {
-        rig.vendors.fault(operation, Fault::Hang, None);
+        rig.vendors.fault(operation, Fault::html(500), None);
     }
     rig.vendors.spend(at("2026-11-20T12:00:00Z"), "api_request", "/api/v1/x", Usd::from_cents(10));
     rig.start().await;

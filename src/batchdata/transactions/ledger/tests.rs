@@ -1,3 +1,5 @@
+//! Rules of the ledger, with days of a few rows.
+
 use super::*;
 use proptest::prelude::*;
 
