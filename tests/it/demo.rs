@@ -43,7 +43,13 @@ impl Running {
         let around = Dependencies { clock: Arc::new(clock.clone()), ..Dependencies::default() };
         let demo = Demo::start(&flags, of_demo, Vec::new(), &around).await.unwrap();
         let running = Running { clock: clock.clone(), demo };
-        running.until("every source is up", |running| running.metrics().matches("source_up{").count() == 5).await;
+        // One whose first turn comes after the vendor has throttled another waits for the clock.
+        let tried = |running: &Running| {
+            let snapshot = running.demo.running.cell.current();
+            snapshot.sources().count() == 5
+                && snapshot.sources().all(|view| view.up.or(view.paused.map(|_| false)).is_some())
+        };
+        running.until("every source was tried", tried).await;
         running
     }
 
