@@ -88,8 +88,8 @@ fn figures() -> Vec<Figure> {
     let balance = BALANCE_AT_FIRST + paid - all_spent;
     let hourly = dollars(in_range) / 24.0;
     let until_empty = dollars(balance) / hourly / 24.0;
-    // One Monday is to come. Of the four before, money was spent on the last; on other days of the week, on none.
-    let month = dollars(all_spent) + dollars(spent(yesterday, today, every)) / 4.0;
+    // Nothing was spent four weeks ago: as the elapsed share of the month, at noon of the 19th.
+    let month = dollars(all_spent) * 31.0 / 18.5;
     let figure = |board, panel, expected| Figure { board, panel, query: "A", labels: &[], expected, tolerance: 1e-6 };
     vec![
         figure("wallet", "Balance", dollars(balance)),
