@@ -172,6 +172,25 @@ fn sources(text: &str) -> Result<Vec<Source>, String> {
     if chosen.is_empty() { Err(wrong()) } else { Ok(chosen) }
 }
 
+/// Below which balances the alerts fire: warning and critical.
+fn thresholds(
+    warning: Option<String>,
+    critical: Option<String>,
+    errors: &mut ConfigErrors,
+) -> (Option<Usd>, Option<Usd>) {
+    let warning = section::optional("BATCHDATA_WARNING_BALANCE_USD", warning, errors, values::threshold);
+    let critical = section::optional("BATCHDATA_CRITICAL_BALANCE_USD", critical, errors, values::threshold);
+    if let (Some(warning), Some(critical)) = (warning, critical)
+        && critical >= warning
+    {
+        errors.add(
+            "BATCHDATA_CRITICAL_BALANCE_USD",
+            "write an amount below BATCHDATA_WARNING_BALANCE_USD, such as 50 for a warning at 200",
+        );
+    }
+    (warning, critical)
+}
+
 /// Checks the section; `None` if the vendor is off or faulty.
 fn check(raw: Raw, today: NaiveDate, errors: &mut ConfigErrors) -> Option<Config> {
     let token = section::secret("BATCHDATA_API_TOKEN", raw.api_token, raw.api_token_file, errors, values::credential);
@@ -189,18 +208,7 @@ fn check(raw: Raw, today: NaiveDate, errors: &mut ConfigErrors) -> Option<Config
     if let Some(day) = count_since.filter(|day| *day > today) {
         errors.add("BATCHDATA_COUNT_SINCE", format!("{day} is in the future: write a UTC date up to today, {today}"));
     }
-    let warning =
-        section::optional("BATCHDATA_WARNING_BALANCE_USD", raw.warning_balance_usd, errors, values::threshold);
-    let critical =
-        section::optional("BATCHDATA_CRITICAL_BALANCE_USD", raw.critical_balance_usd, errors, values::threshold);
-    if let (Some(warning), Some(critical)) = (warning, critical)
-        && critical >= warning
-    {
-        errors.add(
-            "BATCHDATA_CRITICAL_BALANCE_USD",
-            "write an amount below BATCHDATA_WARNING_BALANCE_USD, such as 50 for a warning at 200",
-        );
-    }
+    let (warning, critical) = thresholds(raw.warning_balance_usd, raw.critical_balance_usd, errors);
     let by_variable = [
         ("BATCHDATA_BUDGET_DAY_USD", BudgetPeriod::Day, raw.budget_day_usd),
         ("BATCHDATA_BUDGET_WEEK_USD", BudgetPeriod::Week, raw.budget_week_usd),

@@ -23,8 +23,10 @@ fn count(rig: &Rig, kind: &str, endpoint: &str) -> Option<f64> {
     rig.value(&format!("batchdata_wallet_transactions_total{{{labels}}}"))
 }
 
+type Debits = (f64, f64, f64);
+
 /// Debits of an endpoint, how many of them the histogram has, and its sum.
-fn debits(rig: &Rig, endpoint: &str) -> (f64, f64, f64) {
+fn debits(rig: &Rig, endpoint: &str) -> Debits {
     let amount = |what: &str| {
         let labels = format!(r#"account="default",endpoint_name="{endpoint}""#);
         rig.value(&format!("batchdata_wallet_transaction_usd_{what}{{{labels}}}")).unwrap_or(-1.0)
@@ -147,7 +149,7 @@ async fn what_is_restated_today_is_held_and_never_counted_twice() {
     show(&rig, &[]);
     rig.start().await;
     rig.first_polls().await;
-    let steps: &[(&[&'static str], (f64, f64, f64))] = &[
+    let steps: [(&[&'static str], Debits); 6] = [
         (&["5", "-1"], (2.0, 1.0, 5.0)),
         (&["-1"], (2.0, 1.0, 5.0)),
         (&["-1", "1"], (2.0, 1.0, 5.0)),
@@ -160,11 +162,11 @@ async fn what_is_restated_today_is_held_and_never_counted_twice() {
     for (amounts, expected) in steps {
         show(&rig, &amounts.iter().map(|amount| debit(amount)).collect::<Vec<_>>());
         poll(&rig).await;
-        assert_eq!(debits(&rig, "search"), *expected, "{amounts:?}");
+        assert_eq!(debits(&rig, "search"), expected, "{amounts:?}");
         // A restart changes nothing.
         rig.stop().await;
         rig.start().await;
-        assert_eq!(debits(&rig, "search"), *expected, "{amounts:?}");
+        assert_eq!(debits(&rig, "search"), expected, "{amounts:?}");
     }
     show(&rig, &[("2026-05-19 11:00:00", "Adjustment", "3", " "), debit("7")]);
     poll(&rig).await;
