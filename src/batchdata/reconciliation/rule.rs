@@ -179,8 +179,8 @@ impl Reconciliation {
             let moved = next.balance - one.balance;
             // A rise may be what is left of a top-up of twice that and of debits, which the report may lack.
             let rise = moved.max(Usd::ZERO);
-            lowest = lowest - rise - rise;
-            highest = highest + moved.abs();
+            lowest -= rise + rise;
+            highest += moved.abs();
         }
         Some(Offset { lowest, highest })
     }
