@@ -428,6 +428,13 @@ async fn a_hundred_endpoints_have_series_and_the_rest_is_other() {
     spend(&rig, rig.clock.now(), "e000", 10);
     poll(&rig).await;
     assert_eq!(debits(&rig, "other"), (4.0, 4.0, 0.4), "the same after a restart");
+    // The hundred keep their places when their day is closed.
+    rig.clock.pass_to(at("2026-05-20T02:00:00Z"));
+    poll(&rig).await;
+    poll(&rig).await;
+    spend(&rig, rig.clock.now(), "f000", 10);
+    poll(&rig).await;
+    assert_eq!((count(&rig, "debit", "f000"), debits(&rig, "other")), (None, (5.0, 5.0, 0.5)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
