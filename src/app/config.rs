@@ -231,6 +231,11 @@ impl Draft {
 }
 
 impl ConfiguredAccount {
+    /// Whether nothing is configured otherwise.
+    pub(super) fn is_unchanged(&self, other: &ConfiguredAccount) -> bool {
+        self.is(other) && self.variables == other.variables && self.labels == other.labels
+    }
+
     /// Whether it is the same account, whatever is configured of it.
     #[must_use]
     pub fn is(&self, other: &ConfiguredAccount) -> bool {

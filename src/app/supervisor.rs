@@ -98,7 +98,8 @@ impl Supervisor {
             stop,
             ended,
         };
-        app.accounts.into_iter().for_each(|account| supervisor.run(account));
+        let count = app.accounts.len();
+        app.accounts.into_iter().enumerate().for_each(|(place, account)| supervisor.run(account, turn(place, count)));
         (Arc::new(supervisor), receiver)
     }
 
@@ -155,13 +156,14 @@ impl Supervisor {
             tracing::info!(vendor, account, "the account was removed: its series end, its ledger stays");
         }
         self.publish_webhooks();
+        let same = |account: &ConfiguredAccount| present.iter().any(|present| present.is_unchanged(account));
+        let (mut started, count) = (0, accounts.iter().filter(|account| !same(account)).count());
         for (place, account) in accounts.iter().enumerate() {
-            let turn = turn(place, accounts.len());
+            let turns = (turn(place, accounts.len()), turn(started, count));
+            started += usize::from(!same(account));
             let (vendor, name) = (account.vendor.name, account.config.name());
             match present.iter().find(|present| present.is(account)) {
-                Some(before) if before.variables == account.variables && before.labels == account.labels => {
-                    self.moved(account);
-                }
+                Some(before) if before.is_unchanged(account) => self.moved(account),
                 Some(before) => {
                     // Where it could not be started again, it goes on as it is.
                     if let Err(error) = self.wiring.store.account(account.vendor, name) {
@@ -169,13 +171,13 @@ impl Supervisor {
                         continue;
                     }
                     let storages = self.end(before).await;
-                    if self.begin(account, turn, &mut errors) {
+                    if self.begin(account, turns, &mut errors) {
                         tracing::info!(vendor, account = name, "the account has changed");
-                    } else if !self.begin(before, turn, &mut errors) {
+                    } else if !self.begin(before, turns, &mut errors) {
                         self.hide(before, &storages);
                     }
                 }
-                None if self.begin(account, turn, &mut errors) => {
+                None if self.begin(account, turns, &mut errors) => {
                     tracing::info!(vendor, account = name, "the account was added");
                 }
                 None => {}
@@ -194,15 +196,15 @@ impl Supervisor {
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
-    /// Prepares and runs an account; whether that worked.
-    fn begin(&self, account: &ConfiguredAccount, turn: f64, errors: &mut ConfigErrors) -> bool {
+    /// Prepares and runs an account, whose turn is at these shares of a day and of its first interval; whether that worked.
+    fn begin(&self, account: &ConfiguredAccount, (turn, first): (f64, f64), errors: &mut ConfigErrors) -> bool {
         let mut found = ConfigErrors::default();
         let prepared = self.wiring.prepare(account, turn, &mut found);
         let prepared = prepared.map_err(|error| found.add(account.config.name(), error.to_string()));
         found.iter().for_each(|(name, remedy)| errors.add(name, remedy));
         match prepared {
             Ok(prepared) if found.is_empty() => {
-                self.run(prepared);
+                self.run(prepared, first);
                 true
             }
             prepared => {
@@ -212,8 +214,8 @@ impl Supervisor {
         }
     }
 
-    /// Polls an account.
-    fn run(&self, prepared: Prepared) {
+    /// Polls an account, at first after this share of an interval.
+    fn run(&self, prepared: Prepared, first: f64) {
         let Prepared { account, tasks, storages, webhooks } = prepared;
         let (stop, parts) = (self.stop.child_token(), TaskTracker::new());
         let running = Running {
@@ -228,7 +230,7 @@ impl Supervisor {
             self.spawn("the storage", &parts, &stop, async move { storage.end_zero_starts().await });
         }
         for Task { poller, runner, wake } in tasks {
-            self.spawn("a poll", &parts, &stop, runner.run(poller, wake));
+            self.spawn("a poll", &parts, &stop, runner.run(poller, wake, first));
         }
         self.lock().push(running);
         self.publish_webhooks();

@@ -50,7 +50,7 @@ pub struct AccountStorage {
     pub account: AccountId,
     /// What this process did for it.
     pub instruments: Arc<AccountInstruments>,
-    /// Its place among the accounts, from 0 to below 1: so far into an interval, a minute or a day is its turn.
+    /// Its place among the accounts, from 0 to below 1: so far into the minute after midnight and into the day is its turn.
     pub turn: f64,
     process: Arc<ProcessInstruments>,
     store: Arc<Store>,

@@ -106,9 +106,9 @@ impl Runner {
         (next, outcome)
     }
 
-    /// Attempts for ever.
-    pub async fn run(mut self, mut poller: Box<dyn Poller>, wake: Wake) {
-        let mut next = self.schedule.first(self.clock.boot(), poller.storage().turn);
+    /// Attempts for ever; the first after this share of an interval.
+    pub async fn run(mut self, mut poller: Box<dyn Poller>, wake: Wake, first: f64) {
+        let mut next = self.schedule.first(self.clock.boot(), first);
         let pause = poller.credential().pause_state();
         loop {
             // From here on no change is missed.

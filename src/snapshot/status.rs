@@ -193,7 +193,7 @@ pub struct SourceStatus {
     pub paused_until: Option<DateTime<Utc>>,
     /// Interval, seconds.
     pub interval_seconds: f64,
-    /// Configured `max_age`, seconds.
+    /// `max_age`, seconds.
     pub max_age_seconds: f64,
     /// Failures in a row.
     pub consecutive_failures: u64,

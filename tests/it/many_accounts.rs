@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use wallet_exporter::batchdata::{BALANCE, WalletView};
 
 use crate::rig::{Log, PATIENCE, Rig};
-use crate::serving::fixture::get;
+use crate::serving::fixture::{ask, get};
 use wallets::Wallets;
 
 /// An exporter of one account for each token.
@@ -29,6 +29,7 @@ async fn rig(directory: &std::path::Path, tokens: &[&str], sources: &str) -> (Ri
         rig.settings.remove(variable);
     }
     rig.set("CONFIG_FILE", directory.join("accounts.yml").to_str().unwrap());
+    rig.set("WEB_ENABLE_LIFECYCLE", "true");
     rig.set("BATCHDATA_BASE_URL", &format!("http://{}", wallets.serve().await));
     (rig, wallets)
 }
@@ -88,6 +89,36 @@ async fn one_that_hangs_fails_or_floods_delays_none_of_999_others_and_all_are_sp
     }
 }
 
+/// Changes the accounts file, and reloads.
+async fn change(rig: &Rig, directory: &std::path::Path, from: &str, to: &str) {
+    let path = directory.join("accounts.yml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{text}");
+    std::fs::write(&path, text.replace(from, to)).unwrap();
+    assert_eq!(ask(rig.web().unwrap(), "POST", "/-/reload", &[], b"").await.code, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_reload_changes_is_polled_at_once_however_many_there_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (100..150).map(|number| format!("wallet-{number}")).collect();
+    let tokens: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (mut rig, wallets) = rig(directory.path(), &tokens, "[balance]").await;
+    rig.start().await;
+    rest(&rig, &[]).await;
+    let requests = |wallet: &str| wallets.requests.lock().unwrap().get(wallet).copied().unwrap_or_default();
+    assert_eq!((requests("wallet-100"), requests("wallet-149")), (1, 0), "each in its turn");
+    for _ in 0..60 {
+        rig.clock.advance(Duration::from_secs(1));
+        rest(&rig, &[]).await;
+    }
+    let before = [requests("wallet-148"), requests("wallet-149")];
+    assert!(before[1] > 0);
+    change(&rig, directory.path(), "account: wallet-149,", "account: wallet-149, warning_balance_usd: 7,").await;
+    rig.until("it is polled, and the clock stands still", |_| requests("wallet-149") == before[1] + 1).await;
+    assert_eq!(requests("wallet-148"), before[0], "nobody else is");
+}
+
 #[tokio::test]
 async fn a_wallet_under_two_names_is_told_once_it_has_moved_five_times() {
     let (directory, log) = (tempfile::tempdir().unwrap(), Log::begin());
@@ -118,4 +149,9 @@ async fn a_wallet_under_two_names_is_told_once_it_has_moved_five_times() {
     assert!(page.text().contains("Two accounts show the same wallet"), "{}", page.text());
     assert!(status.text().contains(r#""same_wallet_as":"wallet-07""#), "{}", status.text());
     assert_eq!(log.lines("two accounts show the same wallet").len(), 2, "once for each");
+    // One of them is removed, and the balance rests.
+    let other = "  - {account: wallet-07, vendor: batchdata, api_token_file: wallet-07}\n";
+    change(&rig, directory.path(), other, "").await;
+    step(&rig).await;
+    assert_eq!(same(&rig), [None, None]);
 }

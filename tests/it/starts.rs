@@ -10,7 +10,7 @@ use wallet_exporter::exposition::Format;
 use wallet_exporter::money::Usd;
 use wallet_exporter::store::{StorageFault, StorageFaultKind};
 
-use crate::rig::Rig;
+use crate::rig::{Rig, copy_of};
 use crate::serving::readers;
 
 const SPENT: &str = r#"batchdata_wallet_debit_usd_total{account="default"}"#;
@@ -156,11 +156,7 @@ async fn an_older_copy_on_a_disk_that_is_full_at_first_starts_no_series_in_this_
     let directory = tempfile::tempdir().unwrap();
     let mut rig = rig(&directory).await;
     rig.stop().await;
-    let copy = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(directory.path()).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
-    }
+    let copy = copy_of(directory.path());
     start(&mut rig).await;
     spend(&rig, "later", 1_280);
     for _ in 0..4 {
@@ -198,11 +194,7 @@ async fn an_older_copy_of_the_storage_never_starts_a_series_after_it_was_served(
     let directory = tempfile::tempdir().unwrap();
     let mut rig = rig(&directory).await;
     rig.stop().await;
-    let copy = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(directory.path()).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
-    }
+    let copy = copy_of(directory.path());
     start(&mut rig).await;
     let copied = last_success(&rig, "consumption");
     rig.clock.advance(Duration::from_secs(60));

@@ -41,12 +41,14 @@ impl BalancePoller {
         let Some((_, wallet)) = wallets.clone().find(|(account, _)| account.name() == name) else { return };
         let (Some(balance), mut seen) = (wallet.balance, wallet.seen.clone()) else { return };
         let month = wallet.consumption.as_ref().and_then(|view| view.periods.as_ref()?.debit(Period::MonthToDate));
-        if !seen.push(balance.amount, month) {
+        let was = wallet.same_as.as_ref();
+        let is_gone = was.is_some_and(|was| wallets.clone().all(|(account, _)| account.name() != was));
+        if !seen.push(balance.amount, month) && !is_gone {
             return;
         }
         let same = wallets.find(|(account, other)| account.name() != name && seen.is_same(&other.seen));
         let same = same.map(|(account, _)| account.name().to_owned());
-        if let Some(other) = same.as_ref().filter(|_| wallet.same_as.is_none()) {
+        if let Some(other) = same.as_ref().filter(|_| was.is_none()) {
             tracing::warn!(account = name, other, "two accounts show the same wallet: its money is counted twice");
         }
         self.storage.update(|account| {

@@ -15,6 +15,7 @@ use wallet_exporter::store::FILE_NAME;
 
 use super::{ask, sqlite, user_version};
 use crate::program::{Exporter, PATIENCE, command, settings, vendors};
+use crate::rig::copy_of;
 
 const DEBIT: &str = r#"batchdata_wallet_debit_usd_total{account="default"}"#;
 
@@ -111,14 +112,6 @@ impl Fragile {
     }
 }
 
-fn copy(from: &Path) -> tempfile::TempDir {
-    let to = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        std::fs::copy(entry.path(), to.path().join(entry.file_name())).unwrap();
-    }
-    to
-}
-
 /// Writes what a file of the newest version and one of version 1 have in common into one of version 1.
 fn to_version_1(path: &Path) {
     let newest = path.with_extension("newest");
@@ -191,7 +184,7 @@ impl Sweep {
     /// made. Then starts it without faults.
     fn run(&self, at: Option<u64>, kind: &str, sticky: bool) -> u64 {
         let case = format!("{:?}, call {at:?}, {kind}, all later ones: {sticky}", self.found);
-        let directory = copy(self.template.path());
+        let directory = copy_of(self.template.path());
         let count = tempfile::NamedTempFile::new().unwrap();
         let mut settings = self.settings(directory.path());
         let mut set = |name: &str, value: &str| settings.push((name.to_owned(), value.to_owned()));
@@ -239,7 +232,7 @@ impl Sweep {
         drop(fragile);
 
         let path = directory.path().join(FILE_NAME);
-        let looked_at = copy(directory.path());
+        let looked_at = copy_of(directory.path());
         if path.exists() {
             let file = sqlite(looked_at.path().join(FILE_NAME));
             assert_eq!(ask(&file, "SELECT integrity_check FROM pragma_integrity_check"), "ok", "{case}");
