@@ -47,7 +47,8 @@ pub(super) struct Prepared {
 }
 
 impl Wiring {
-    /// Wires an account, shows it, and watches its files. `turn` is its place among all. What contradicts the storage is added to `errors`.
+    /// Wires an account, whose place among all is `turn`, shows it, and watches its files. What contradicts the storage is
+    /// added to `errors`.
     pub(super) fn prepare(
         &self,
         account: &ConfiguredAccount,

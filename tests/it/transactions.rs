@@ -301,6 +301,13 @@ async fn a_large_file_is_read_as_often_as_the_budget_allows_and_is_not_stale_mea
     }
     assert_eq!(debits(&rig, "search").0, 3.0);
     assert_within_budget(&rig, 1_000_000);
+    // A refusal in between is no smaller file: the last success is hours old, and must not be too old now.
+    rig.vendors.fault(Operation::ConsumptionCsv, Fault::status(503), None);
+    poll(&rig).await;
+    assert_eq!(rig.source("up", "transactions"), Some(0.0));
+    assert_eq!((shown(&rig, "interval_seconds"), shown(&rig, "max_age_seconds")), (1.0, 3.0));
+    rig.vendors.clear_faults(None);
+    poll(&rig).await;
     // A restart in the middle shows what is known, at once.
     rig.clock.advance(Duration::from_secs(5_000));
     rig.stop().await;

@@ -95,7 +95,7 @@ impl TransactionsPoller {
             stale: false,
         };
         if let Some(download) = download {
-            poller.pay_for(download.bytes);
+            poller.wait = poller.cost(download.bytes);
             let passed = (now.wall - download.at).to_std().unwrap_or_default();
             poller.not_before = now.boot + poller.wait.saturating_sub(passed);
         }
@@ -125,9 +125,9 @@ impl TransactionsPoller {
         }
     }
 
-    fn pay_for(&mut self, bytes: u64) {
-        self.wait = Duration::from_secs(3_600).mul_f64(bytes as f64 / self.bytes_per_hour as f64);
-        self.not_before = self.storage.clock.boot() + self.wait;
+    /// How long the budget needs to pay for a download.
+    fn cost(&self, bytes: u64) -> Duration {
+        Duration::from_secs(3_600).mul_f64(bytes as f64 / self.bytes_per_hour as f64)
     }
 
     /// The days that are wanted by the vendor's clock, which the answer may set.
@@ -235,7 +235,10 @@ impl Poller for TransactionsPoller {
         let before = downloaded(self);
         let read = self.read().await;
         let bytes = downloaded(self) - before;
-        self.pay_for(bytes);
+        let cost = self.cost(bytes);
+        self.not_before = self.storage.clock.boot() + cost;
+        // One that failed may have downloaded less than a whole file: the pace stays.
+        self.wait = if read.is_ok() { cost } else { self.wait.max(cost) };
         let Read { days, now, proven, reading } = match read {
             Ok(read) => read,
             Err(error) => {
