@@ -18,12 +18,7 @@ use arguments::{Arguments, Command};
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    let matches = arguments::command().try_get_matches();
-    let arguments = matches.and_then(|matches| {
-        use clap::FromArgMatches as _;
-        Arguments::from_arg_matches(&matches)
-    });
-    let arguments = match arguments {
+    let arguments = match arguments::parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are no errors; clap tells them apart by where it prints.

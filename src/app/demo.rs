@@ -94,14 +94,15 @@ pub async fn demo(
     outcome
 }
 
-/// The environment of the demo: the process's own without its vendors.
+/// The environment of the demo: the process's own without its vendors and accounts.
 fn variables<const N: usize>(
     environment: Vec<(OsString, OsString)>,
     vendors: [(&str, String); N],
 ) -> Vec<(OsString, OsString)> {
     let own = |(name, _): &(OsString, OsString)| {
         let name = name.to_string_lossy();
-        !name.starts_with("BATCHDATA_") && !name.starts_with("RIGHTFOOT_")
+        let of_accounts = ["CONFIG_FILE", "SECRETS_DIRECTORY", "SHARD"].contains(&&*name);
+        !of_accounts && !name.starts_with("BATCHDATA_") && !name.starts_with("RIGHTFOOT_")
     };
     let always = [
         ("BATCHDATA_ACCOUNT", ACCOUNT),

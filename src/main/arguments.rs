@@ -1,7 +1,9 @@
 //! The command line: the commands and flags, with their help. Also read by the generator of the manual page and of the
 //! shell completions.
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use wallet_exporter::app::variables;
 use wallet_exporter::config::Flags;
 
@@ -21,8 +23,8 @@ pub enum Command {
     Serve,
     /// Run the exporter with simulated vendors, without credentials
     ///
-    /// Variables that begin with BATCHDATA_ or RIGHTFOOT_ have no effect, and neither has STORAGE_PATH: nothing is stored
-    /// unless --storage.path names a directory.
+    /// Variables that begin with BATCHDATA_ or RIGHTFOOT_ have no effect, and neither have STORAGE_PATH, CONFIG_FILE and
+    /// SHARD: nothing is stored unless --storage.path names a directory.
     #[cfg(feature = "demo")]
     Demo(wallet_exporter::app::DemoFlags),
     /// Validate the configuration and list all errors at once
@@ -64,6 +66,15 @@ pub enum Command {
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("GIT_REVISION"), ")");
 
+/// The process flags that a command does not read: it hides them in its help and refuses them.
+fn unread(command: &str) -> Vec<String> {
+    match command {
+        "demo" => ["config_file", "secrets_directory", "shard"].map(str::to_owned).to_vec(),
+        "simulate" => Flags::augment_args(clap::Command::new("")).get_arguments().map(|arg| arg.get_id().to_string()).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// The command line, with the environment variables in the long help.
 pub fn command() -> clap::Command {
     let listed: Vec<String> = variables()
@@ -73,5 +84,38 @@ pub fn command() -> clap::Command {
         })
         .collect();
     let help = format!("Environment:\n{}", listed.join("\n").replace('`', ""));
-    Arguments::command().after_long_help(help)
+    let mut command = Arguments::command().after_long_help(help);
+    // Gives every command the process flags, so that they can be hidden.
+    command.build();
+    command.mut_subcommands(|mut command| {
+        for id in unread(command.get_name()) {
+            command = command.mut_arg(id, |arg| arg.hide(true));
+        }
+        if command.get_name() != "demo" {
+            return command;
+        }
+        command
+            .mut_arg("storage_path", |arg| arg.help("Directory of the storage; without it, nothing is stored"))
+            .mut_arg("metrics_start_at_zero", |arg| {
+                arg.help("How long a new counter series shows 0 [env: METRICS_START_AT_ZERO] [default: 4s]")
+            })
+    })
+}
+
+/// Parses the command line.
+///
+/// # Errors
+/// What clap refuses, a process flag that the command does not read, and the texts of `--help` and `--version`.
+pub fn parse() -> Result<Arguments, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    if let Some((name, flags)) = matches.subcommand() {
+        let set = |id: &String| flags.value_source(id) == Some(ValueSource::CommandLine);
+        if let Some(id) = unread(name).into_iter().find(set) {
+            let long = command.get_arguments().find(|arg| arg.get_id() == id.as_str()).and_then(clap::Arg::get_long);
+            let text = format!("--{} has no effect on {name}: leave it out", long.unwrap_or(&id));
+            return Err(command.error(ErrorKind::ArgumentConflict, text));
+        }
+    }
+    Arguments::from_arg_matches(&matches)
 }

@@ -12,10 +12,11 @@ use wallet_exporter::app::{App, Config, Dependencies, Supervisor};
 use wallet_exporter::clock::{Clock as _, SharedClock};
 use wallet_exporter::config::Flags;
 use wallet_exporter::exposition::{Exposition, Format};
+use wallet_exporter::money::Usd;
 use wallet_exporter::poll::account_storage::StorageWork;
 use wallet_exporter::poll::attempts::PollOutcome;
 use wallet_exporter::poll::webhook_sink::WebhookSink;
-use wallet_exporter::snapshot::SnapshotCell;
+use wallet_exporter::snapshot::{Gate, GateQuestion, SnapshotCell};
 use wallet_exporter::store::{StorageFault, Store};
 use wallet_exporter::upstream::{RequestLimits, Transport};
 
@@ -63,6 +64,12 @@ impl Life {
         let snapshot = self.cell.current();
         let messages = self.exposition.rendered(Format::Protobuf).plain().to_vec();
         (self.exposition.to_text(), messages, serde_json::to_string(&snapshot.status(now)).unwrap())
+    }
+
+    /// The gate's answer where so many ten-thousandths have to be left.
+    pub fn gate(&self, units: i64) -> Gate {
+        let question = GateQuestion { min: Usd::from_ten_thousandths(units), ..GateQuestion::default() };
+        self.cell.current().gate(&question, self.clock.boot()).expect("there is one wallet")
     }
 
     pub fn inbox(&self) -> Arc<dyn WebhookSink> {

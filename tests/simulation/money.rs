@@ -4,11 +4,12 @@
 //! Invariant: amounts are ten-thousandths of a dollar; nothing here knows ranges, or how the exporter compares.
 
 use chrono::{DateTime, Datelike as _, Days, NaiveDate};
+use wallet_exporter::snapshot::{Gate, GateReason};
 
 use crate::checks::{Checks, Seen};
 use crate::counters::units;
 use crate::oracle::{Book, Money};
-use crate::plan::Trouble;
+use crate::plan::{Plan, Trouble};
 
 /// How long the balance of some moment has to do with a report: the hour, a poll on each side, and one between scrapes.
 const REACH: i64 = 90 * 60_000;
@@ -77,6 +78,29 @@ fn is_certain(seen: &Seen<'_>) -> bool {
 }
 
 impl Checks {
+    /// The gate of the scrape before is open at the balance that is shown and closed a ten-thousandth above it, but only
+    /// while a poll succeeded within three intervals.
+    pub fn gate(&self, plan: &Plan, ask: impl Fn(i64) -> Gate) -> Result<(), String> {
+        let shown = self.previous.family("batchdata_wallet_balance_usd").next().map(|(_, value)| units(value));
+        let at = shown.unwrap_or_default();
+        let max_age = i64::try_from(plan.intervals[0]).unwrap() * 3_000;
+        // The youngest and the oldest that the balance may be.
+        let ages = self.sources["balance"].success.map(|(from, until)| (self.last - until, self.last - from));
+        for (units, enough) in [(at, true), (at + 1, false)] {
+            let gate = ask(units);
+            let may = match gate.reason {
+                GateReason::Sufficient => shown.is_some() && enough && ages.is_some_and(|(young, _)| young <= max_age),
+                GateReason::Insufficient => shown.is_some() && !enough && ages.is_some_and(|(young, _)| young <= max_age),
+                GateReason::Stale => ages.is_some_and(|(_, old)| old > max_age),
+                GateReason::Unknown => shown.is_none(),
+            };
+            if !may || gate.open != (gate.reason == GateReason::Sufficient) {
+                return Err(format!("{shown:?} is shown, {ages:?} ms old, and the gate at {units} says {gate:?}"));
+            }
+        }
+        Ok(())
+    }
+
     /// Follows when comparing began, and holds that nothing differs where nothing may.
     pub fn reconciled(&mut self, seen: &Seen<'_>) -> Result<(), String> {
         let shown = seen.scrape.family(UNRECONCILED).next().map(|(_, value)| units(value));
