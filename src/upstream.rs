@@ -27,7 +27,7 @@ mod tls;
 mod transport;
 mod transport_error;
 
-pub use credential::Pause;
+pub use credential::RateLimit;
 pub use error::{Reason, RequestError};
 pub use exporter::{Access, AskError, ask};
 pub(crate) use http::HttpClient;

@@ -13,6 +13,7 @@ use crate::poll::builder::{Builder, StartError, Task, Webhook, turn};
 use crate::poll::file_watcher::{FileWatcher, Watched};
 use crate::snapshot::{Snapshot, SnapshotCell};
 use crate::store::Store;
+use crate::upstream::RateLimit;
 
 /// Everything, wired, not yet running.
 pub struct App {
@@ -47,19 +48,20 @@ pub(super) struct Prepared {
 }
 
 impl Wiring {
-    /// Wires an account, whose place among all is `turn`, shows it, and watches its files. What contradicts the storage is
-    /// added to `errors`.
+    /// Wires an account, whose place among all is `turn`, shows it, and watches its files. `rate_limit` is what its credential
+    /// has sent before. What contradicts the storage is added to `errors`.
     pub(super) fn prepare(
         &self,
         account: &ConfiguredAccount,
         turn: f64,
+        rate_limit: Arc<RateLimit>,
         errors: &mut ConfigErrors,
     ) -> Result<Prepared, StartError> {
         let start_at_zero = self.config.process.start_at_zero;
         let shared = (Arc::clone(&self.cell), Arc::clone(&self.store), Arc::clone(&self.process));
         let mut builder = Builder::new(&self.dependencies, start_at_zero, shared.0, shared.1, shared.2);
         builder.labels.clone_from(&account.labels);
-        builder.turn = turn;
+        (builder.turn, builder.rate_limit) = (turn, rate_limit);
         account.config.start(&mut builder)?;
         if self.config.process.config_file.is_some() {
             builder.errors.name_account(0, account.config.name());
@@ -113,7 +115,8 @@ impl App {
         let mut errors = ConfigErrors::default();
         let turn = |place| turn(place, config.accounts.len());
         let accounts = config.accounts.iter().enumerate();
-        let accounts = accounts.map(|(place, account)| wiring.prepare(account, turn(place), &mut errors));
+        let accounts =
+            accounts.map(|(place, account)| wiring.prepare(account, turn(place), Arc::default(), &mut errors));
         let accounts = accounts.collect::<Result<Vec<_>, _>>()?;
         if !errors.is_empty() {
             return Err(errors.into());

@@ -16,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::build::App;
 use super::signals::Signals;
-use super::supervisor::{Polled, Supervisor};
+use super::supervisor::Supervisor;
 use super::{AppError, Config, Dependencies};
 use crate::clock::SharedClock;
 use crate::exposition::{Exposition, Format, Rendered};
 use crate::http::{ConnectionLimits, Options, Server, Site, Web, WebhookOptions, WebhookServer};
 use crate::poll::attempts::PollOutcome;
-use crate::snapshot::{AccountError, Gate, GateQuestion, SnapshotCell, Status};
+use crate::snapshot::{AccountError, AccountView, Gate, GateQuestion, SnapshotCell, Status};
 
 /// Where it listens.
 #[derive(Clone, Copy, Debug)]
@@ -142,14 +142,24 @@ impl Site for Shown {
     }
 
     async fn poll(&self, account: Option<&str>, source: &str) -> Result<PollOutcome, AccountError> {
-        let meant =
-            |polled: &&Polled| polled.source.name == source && account.is_none_or(|account| polled.account == account);
+        // By what is shown: while a reload changes an account, it is not polled for a moment.
+        let shown = |account: Option<&str>| {
+            let current = self.cell.current();
+            let has = |view: &&Arc<AccountView>| view.sources.iter().any(|view| view.source.name == source);
+            let meant = |view: &&Arc<AccountView>| account.is_none_or(|account| view.name() == account);
+            let found = AccountError::unless_one(current.accounts.iter().filter(meant).filter(has));
+            found.map(|view| view.name().to_owned())
+        };
+        let account = shown(account)?;
         let sources = self.supervisor.sources();
-        let polled = AccountError::unless_one(sources.iter().filter(meant))?;
-        let outcome = polled.wake.poll_now(&polled.pause, self.clock.as_ref()).await;
-        // A reload may have ended the account meanwhile.
-        let is_there = || self.supervisor.sources().iter().any(|source| Arc::ptr_eq(&source.wake, &polled.wake));
-        if matches!(outcome, PollOutcome::Pending) && !is_there() { Err(AccountError::Unknown) } else { Ok(outcome) }
+        let polled = sources.iter().find(|polled| polled.source.name == source && polled.account == account);
+        let outcome = match polled {
+            Some(polled) => polled.wake.poll_now(&polled.rate_limit, self.clock.as_ref()).await,
+            // It is polled as soon as it has changed.
+            None => PollOutcome::Pending,
+        };
+        // A reload may have removed the account meanwhile.
+        if matches!(outcome, PollOutcome::Pending) { shown(Some(&account)).map(|_| outcome) } else { Ok(outcome) }
     }
 }
 

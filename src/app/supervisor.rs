@@ -7,6 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use secrecy::ExposeSecret as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,7 +21,7 @@ use crate::poll::account_storage::AccountStorage;
 use crate::poll::attempts::Wake;
 use crate::poll::builder::{Task, Webhook, turn};
 use crate::store::AccountId;
-use crate::upstream::Pause;
+use crate::upstream::RateLimit;
 
 /// A source that is polled.
 #[derive(Clone)]
@@ -32,7 +33,7 @@ pub struct Polled {
     /// Asks for an attempt.
     pub wake: Wake,
     /// The credential's.
-    pub pause: Arc<Pause>,
+    pub rate_limit: Arc<RateLimit>,
 }
 
 impl Polled {
@@ -41,7 +42,7 @@ impl Polled {
             account: task.poller.storage().name.clone(),
             source: task.poller.source(),
             wake: Arc::clone(&task.wake),
-            pause: task.poller.credential().pause_state(),
+            rate_limit: task.poller.credential().rate_limit(),
         }
     }
 }
@@ -158,29 +159,32 @@ impl Supervisor {
         self.publish_webhooks();
         let same = |account: &ConfiguredAccount| present.iter().any(|present| present.is_unchanged(account));
         let (mut started, count) = (0, accounts.iter().filter(|account| !same(account)).count());
+        let frozen = self.wiring.store.is_frozen();
+        let writable = if count == 0 || frozen { Ok(()) } else { self.wiring.store.probe() };
+        if let Err(error) = &writable {
+            errors.add("storage", format!("{error}; accounts that are new or have changed wait for the next reload"));
+        }
+        let can_begin = |account, errors: &mut _| writable.is_ok() && self.can_begin(account, errors);
         for (place, account) in accounts.iter().enumerate() {
             let turns = (turn(place, accounts.len()), turn(started, count));
             started += usize::from(!same(account));
             let (vendor, name) = (account.vendor.name, account.config.name());
             match present.iter().find(|present| present.is(account)) {
                 Some(before) if before.is_unchanged(account) => self.moved(account),
-                Some(before) => {
-                    // Where it could not be started again, it goes on as it is.
-                    if let Err(error) = self.wiring.store.account(account.vendor, name) {
-                        errors.add(name, error.to_string());
-                        continue;
-                    }
+                // Where it could not be started again, it goes on as it is.
+                Some(before) if can_begin(account, &mut errors) => {
+                    let kept = self.rate_limit(before, account);
                     let storages = self.end(before).await;
-                    if self.begin(account, turns, &mut errors) {
+                    if self.begin(account, turns, &kept, &mut errors) {
                         tracing::info!(vendor, account = name, "the account has changed");
-                    } else if !self.begin(before, turns, &mut errors) {
+                    } else if !self.begin(before, turns, &kept, &mut errors) {
                         self.hide(before, &storages);
                     }
                 }
-                None if self.begin(account, turns, &mut errors) => {
+                None if can_begin(account, &mut errors) && self.begin(account, turns, &Arc::default(), &mut errors) => {
                     tracing::info!(vendor, account = name, "the account was added");
                 }
-                None => {}
+                _ => {}
             }
         }
         self.publish_webhooks();
@@ -196,10 +200,38 @@ impl Supervisor {
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
-    /// Prepares and runs an account, whose turn is at these shares of a day and of its first interval; whether that worked.
-    fn begin(&self, account: &ConfiguredAccount, (turn, first): (f64, f64), errors: &mut ConfigErrors) -> bool {
+    /// Whether the storage lets an account start. If not, an error says why.
+    fn can_begin(&self, account: &ConfiguredAccount, errors: &mut ConfigErrors) -> bool {
+        let store = &self.wiring.store;
         let mut found = ConfigErrors::default();
-        let prepared = self.wiring.prepare(account, turn, &mut found);
+        let id = store.account(account.vendor, account.config.name());
+        match id.and_then(|id| account.config.check_since(store, id, &mut found)) {
+            Ok(()) => found.name_account(0, account.config.name()),
+            Err(error) => found.add(account.config.name(), error.to_string()),
+        }
+        found.iter().for_each(|(name, remedy)| errors.add(name, remedy));
+        found.is_empty()
+    }
+
+    /// What was sent with the credential of an account, if its change keeps it.
+    fn rate_limit(&self, before: &ConfiguredAccount, account: &ConfiguredAccount) -> Arc<RateLimit> {
+        let value = |account: &ConfiguredAccount| account.config.credential().current().expose_secret().to_owned();
+        let accounts = self.lock();
+        let running = accounts.iter().find(|running| running.account.is(before));
+        let source = running.filter(|_| value(before) == value(account)).and_then(|running| running.sources.first());
+        source.map(|source| Arc::clone(&source.rate_limit)).unwrap_or_default()
+    }
+
+    /// Prepares and runs an account, whose turn is at these shares of a day and of its first interval; whether that worked.
+    fn begin(
+        &self,
+        account: &ConfiguredAccount,
+        (turn, first): (f64, f64),
+        rate_limit: &Arc<RateLimit>,
+        errors: &mut ConfigErrors,
+    ) -> bool {
+        let mut found = ConfigErrors::default();
+        let prepared = self.wiring.prepare(account, turn, Arc::clone(rate_limit), &mut found);
         let prepared = prepared.map_err(|error| found.add(account.config.name(), error.to_string()));
         found.iter().for_each(|(name, remedy)| errors.add(name, remedy));
         match prepared {

@@ -8,26 +8,23 @@ use super::consumption::poll::ConsumptionPoller;
 use super::reconciliation::Shared;
 use super::transactions::poll::TransactionsPoller;
 use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, Config, TRANSACTIONS, VENDOR, WalletView};
+use crate::config::ConfigErrors;
 use crate::names::Source;
 use crate::poll::account_storage::AccountStorage;
 use crate::poll::attempts::Wake;
-use crate::poll::builder::{Builder, SourceSettings, StartError};
+use crate::poll::builder::{Builder, RestoredSource, SourceSettings, StartError};
 use crate::poll::file_watcher::WatchedSecret;
 use crate::poll::source::Poller;
-use crate::store::StoredSource;
+use crate::store::{AccountId, Store, StoreError};
 
 pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), StartError> {
     let storage = builder.storage(VENDOR, &config.account, config.sources.iter().map(|(source, _)| *source))?;
     let enabled = |source| config.sources.iter().any(|(enabled, _)| *enabled == source);
-    let mut stored = |source: Source| -> Result<Option<StoredSource>, StartError> {
-        let stored = builder.store.source(storage.account, source)?;
-        if source != BALANCE {
-            let configured = config.count_since.map(|day| day.to_string());
-            let kept = stored.as_ref().map(|stored| stored.configured_since.as_deref());
-            builder.errors.check_since("BATCHDATA_COUNT_SINCE", configured.as_deref(), kept);
-        }
-        Ok(stored)
-    };
+    check_since(config, &builder.store, storage.account, &mut builder.errors)?;
+    if !builder.errors.is_empty() {
+        return Ok(());
+    }
+    let stored = |source: Source| builder.store.source(storage.account, source);
     let (balance, consumption, cards) = (stored(BALANCE)?, stored(CONSUMPTION)?, stored(CARD_TRANSACTIONS)?);
     let transactions = stored(TRANSACTIONS)?;
     let client = client(config, builder, &storage, enabled(CONSUMPTION) || enabled(TRANSACTIONS))?;
@@ -68,14 +65,26 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
             _ => (Box::new(BalancePoller::new(client, storage, reconciliation.clone())), balance.clone()),
         };
         let settings = SourceSettings { interval: *interval, max_age: config.max_age };
-        sources.push((poller, settings, stored, Wake::default()));
+        sources.push(RestoredSource { poller, settings, stored, wake: Wake::default() });
     }
-    builder.show(&storage, wallet);
-    let wakes = sources.iter().map(|(.., wake)| Arc::clone(wake)).collect();
-    for (poller, settings, stored, wake) in sources {
-        builder.source(poller, settings, stored, wake);
-    }
+    let wakes = sources.iter().map(|source| Arc::clone(&source.wake)).collect();
+    builder.show(&storage, wallet, sources);
     watch(config, builder, client, wakes);
+    Ok(())
+}
+
+pub(super) fn check_since(
+    config: &Config,
+    store: &Store,
+    account: AccountId,
+    errors: &mut ConfigErrors,
+) -> Result<(), StoreError> {
+    let configured = config.count_since.map(|day| day.to_string());
+    for source in [CONSUMPTION, CARD_TRANSACTIONS, TRANSACTIONS] {
+        let stored = store.source(account, source)?;
+        let kept = stored.as_ref().map(|stored| stored.configured_since.as_deref());
+        errors.check_since("BATCHDATA_COUNT_SINCE", configured.as_deref(), kept);
+    }
     Ok(())
 }
 

@@ -70,7 +70,9 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("GI
 fn unread(command: &str) -> Vec<String> {
     match command {
         "demo" => ["config_file", "secrets_directory", "shard"].map(str::to_owned).to_vec(),
-        "simulate" => Flags::augment_args(clap::Command::new("")).get_arguments().map(|arg| arg.get_id().to_string()).collect(),
+        "simulate" => {
+            Flags::augment_args(clap::Command::new("")).get_arguments().map(|arg| arg.get_id().to_string()).collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
-use crate::upstream::{Pause, RequestError};
+use crate::upstream::{RateLimit, RequestError};
 
 /// How long one who asks waits for the end.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -73,17 +73,17 @@ impl Attempts {
 
     /// Asks for an attempt that begins from now on, and waits for its end. One that is under way may have read before
     /// whatever made somebody ask.
-    pub async fn poll_now(&self, pause: &Pause, clock: &dyn Clock) -> PollOutcome {
+    pub async fn poll_now(&self, limit: &RateLimit, clock: &dyn Clock) -> PollOutcome {
         let mut late = clock.sleep_until(clock.boot() + PATIENCE);
         let mut made = self.made.subscribe();
         let mut before = None;
         loop {
             // From here on no change is missed.
-            let changed = pause.changed();
+            let changed = limit.changed();
             {
                 let made = made.borrow_and_update();
                 let waits = before.is_none_or(|before| made.begun == before);
-                let left = pause.until().map(|until| until.since(clock.boot())).unwrap_or_default();
+                let left = limit.paused_until().map(|until| until.since(clock.boot())).unwrap_or_default();
                 match &made.last {
                     Some(outcome) if before.is_some_and(|before| made.ended > before) => {
                         return PollOutcome::Ended(outcome.clone());

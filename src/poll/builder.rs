@@ -23,7 +23,7 @@ use crate::instruments::{AccountInstruments, ProcessInstruments};
 use crate::names::{Source, Vendor};
 use crate::snapshot::{AccountView, Facts, SnapshotCell, SourceView};
 use crate::store::{Store, StoreError, StoredSource};
-use crate::upstream::{BuildError, ClientSettings, Observe, RequestLimits, Transport};
+use crate::upstream::{BuildError, ClientSettings, Observe, RateLimit, RequestLimits, Transport};
 
 /// What the application depends on; tests put other things in.
 #[derive(Clone)]
@@ -80,6 +80,7 @@ impl Dependencies {
             observer,
             extra_roots: self.extra_roots.clone(),
             transport: self.transport.clone(),
+            rate_limit: Arc::default(),
         }
     }
 }
@@ -128,6 +129,18 @@ pub struct SourceSettings {
     pub max_age: Duration,
 }
 
+/// A source, as the previous run left it.
+pub struct RestoredSource {
+    /// What it does.
+    pub poller: Box<dyn Poller>,
+    /// As it is configured.
+    pub settings: SourceSettings,
+    /// What the store has of it.
+    pub stored: Option<StoredSource>,
+    /// Asks it to look at once.
+    pub wake: Wake,
+}
+
 /// So many accounts are polled at once when they start.
 const AT_ONCE: usize = 10;
 
@@ -146,6 +159,8 @@ pub struct Builder<'a> {
     pub labels: BTreeMap<String, String>,
     /// Its place among the accounts, as [`turn`] gives it.
     pub turn: f64,
+    /// What its credential has sent before.
+    pub rate_limit: Arc<RateLimit>,
     /// Where snapshots hang.
     pub cell: Arc<SnapshotCell>,
     /// The store.
@@ -181,6 +196,7 @@ impl<'a> Builder<'a> {
             start_at_zero,
             labels: BTreeMap::new(),
             turn: 0.0,
+            rate_limit: Arc::default(),
             cell,
             store,
             process,
@@ -233,7 +249,8 @@ impl<'a> Builder<'a> {
         storage: &AccountStorage,
     ) -> ClientSettings {
         let observer = Arc::clone(&storage.instruments) as Arc<dyn Observe>;
-        self.dependencies.client_settings(base_url, secret, requests_per_minute, observer)
+        let settings = self.dependencies.client_settings(base_url, secret, requests_per_minute, observer);
+        ClientSettings { rate_limit: Arc::clone(&self.rate_limit), ..settings }
     }
 
     /// How late a report may be that is compared with a balance.
@@ -266,11 +283,14 @@ impl<'a> Builder<'a> {
         last.is_some_and(|last| last.is_none_or(|last| now.boot.since(last.boot) > max_age))
     }
 
-    /// Shows an account, whose sources follow; in the place of the same one from before.
-    pub fn show(&self, storage: &AccountStorage, facts: impl Facts) {
+    /// Shows an account with its sources; in the place of the same one from before.
+    pub fn show(&mut self, storage: &AccountStorage, facts: impl Facts, sources: Vec<RestoredSource>) {
         let zero_starts = Arc::new(storage.zero_starts());
         let labels = self.labels.clone();
-        let view = AccountView::new(Arc::clone(&storage.instruments), labels, zero_starts, facts);
+        let mut view = AccountView::new(Arc::clone(&storage.instruments), labels, zero_starts, facts);
+        for source in sources {
+            view.sources.push(self.source(source));
+        }
         self.cell.update(|snapshot| {
             let same = |shown: &&mut Arc<AccountView>| shown.vendor() == view.vendor() && shown.name() == view.name();
             match snapshot.accounts.iter_mut().find(same) {
@@ -280,20 +300,14 @@ impl<'a> Builder<'a> {
         });
     }
 
-    /// A source of an account that is shown. `wake` asks it to look at once.
-    pub fn source(
-        &mut self,
-        poller: Box<dyn Poller>,
-        settings: SourceSettings,
-        stored: Option<StoredSource>,
-        wake: Wake,
-    ) {
+    /// Makes the task of a source, and its view.
+    fn source(&mut self, source: RestoredSource) -> SourceView {
+        let RestoredSource { poller, settings, stored, wake } = source;
         let (now, boot_id) = (self.dependencies.clock.moment(), self.dependencies.clock.boot_id());
         let known = stored.as_ref().is_some_and(|stored| stored.last_success.is_some());
         let last_success = stored.and_then(|stored| stored.last_success(now, &boot_id));
         let SourceSettings { interval, max_age } = poller.pace().unwrap_or(settings);
         let view = SourceView::new(poller.source(), interval, max_age, known, last_success, now.boot);
-        poller.storage().update(|account| account.sources.push(view));
         let random = match self.dependencies.seed {
             // Each source needs chances of its own even where they are to repeat.
             Some(seed) => {
@@ -307,5 +321,6 @@ impl<'a> Builder<'a> {
         let schedule = Schedule::new(settings.interval, random);
         let runner = Runner { clock: Arc::clone(&self.dependencies.clock), cell: Arc::clone(&self.cell), schedule };
         self.tasks.push(Task { poller, runner, wake });
+        view
     }
 }

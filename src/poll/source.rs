@@ -16,7 +16,7 @@ use super::schedule::Schedule;
 use crate::clock::{BootTime, Moment, SharedClock};
 use crate::names::Source;
 use crate::snapshot::SnapshotCell;
-use crate::upstream::{CredentialState, Pause, Reason, RequestError};
+use crate::upstream::{CredentialState, RateLimit, Reason, RequestError};
 
 /// One source's work.
 #[async_trait]
@@ -109,11 +109,11 @@ impl Runner {
     /// Attempts for ever; the first after this share of an interval.
     pub async fn run(mut self, mut poller: Box<dyn Poller>, wake: Wake, first: f64) {
         let mut next = self.schedule.first(self.clock.boot(), first);
-        let pause = poller.credential().pause_state();
+        let limit = poller.credential().rate_limit();
         loop {
             // From here on no change is missed.
-            let changed = pause.changed();
-            let paused = self.paused(&pause);
+            let changed = limit.changed();
+            let paused = self.paused(&limit);
             let earliest = poller.not_before().filter(|earliest| *earliest > self.clock.boot());
             let due = paused.max(earliest).map_or(next, |until| until.max(next));
             self.announce(poller.as_ref(), due, paused);
@@ -123,7 +123,7 @@ impl Runner {
                 () = self.clock.sleep_until(due) => {}
                 () = wake.wished() => {
                     next = self.clock.boot();
-                    if self.paused(&pause).is_some() || earliest.is_some() {
+                    if self.paused(&limit).is_some() || earliest.is_some() {
                         continue;
                     }
                 }
@@ -135,8 +135,8 @@ impl Runner {
         }
     }
 
-    fn paused(&self, pause: &Pause) -> Option<BootTime> {
-        pause.until().filter(|until| *until > self.clock.boot())
+    fn paused(&self, limit: &RateLimit) -> Option<BootTime> {
+        limit.paused_until().filter(|until| *until > self.clock.boot())
     }
 
     /// Shows when the next attempt will be made, and whether a pause is the reason.

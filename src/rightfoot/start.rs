@@ -6,16 +6,32 @@ use super::batch_list::BatchList;
 use super::batches::batch::BatchTiming;
 use super::batches::poll::{BatchesPoller, BatchesSettings};
 use super::{BATCHES, Client, Config, RightfootView, VENDOR, WebhookView};
+use crate::config::ConfigErrors;
 use crate::poll::attempts::Wake;
-use crate::poll::builder::{Builder, SourceSettings, StartError, Webhook};
+use crate::poll::builder::{Builder, RestoredSource, SourceSettings, StartError, Webhook};
 use crate::poll::file_watcher::{WatchedFile, WatchedSecret};
+use crate::store::{AccountId, Store, StoreError};
+
+pub(super) fn check_since(
+    config: &Config,
+    store: &Store,
+    account: AccountId,
+    errors: &mut ConfigErrors,
+) -> Result<(), StoreError> {
+    let stored = store.source(account, BATCHES)?;
+    let configured = config.count_since.map(|since| since.to_rfc3339());
+    let kept = stored.as_ref().map(|stored| stored.configured_since.as_deref());
+    errors.check_since("RIGHTFOOT_COUNT_SINCE", configured.as_deref(), kept);
+    Ok(())
+}
 
 pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), StartError> {
     let storage = builder.storage(VENDOR, &config.account, [BATCHES])?;
+    check_since(config, &builder.store, storage.account, &mut builder.errors)?;
+    if !builder.errors.is_empty() {
+        return Ok(());
+    }
     let stored = builder.store.source(storage.account, BATCHES)?;
-    let configured = config.count_since.map(|since| since.to_rfc3339());
-    let kept = stored.as_ref().map(|stored| stored.configured_since.as_deref());
-    builder.errors.check_since("RIGHTFOOT_COUNT_SINCE", configured.as_deref(), kept);
     let settings = builder.client_settings(&config.base_url, &config.key, config.requests_per_minute, &storage);
     let client = Client::new(settings);
     let client = Arc::new(client.map_err(|source| StartError::Client { variable: "RIGHTFOOT_BASE_URL", source })?);
@@ -27,9 +43,10 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
     let settings = BatchesSettings { timing, count_since: config.count_since };
     let poller = BatchesPoller::restore(Arc::clone(&client), Arc::clone(&storage), Arc::clone(&batch_list), settings)?;
     let webhook = config.webhook_secret.as_ref().map(|_| WebhookView::default());
-    builder.show(&storage, RightfootView { checks: Arc::new(poller.view()), webhook });
+    let view = RightfootView { checks: Arc::new(poller.view()), webhook };
     let settings = SourceSettings { interval: config.interval, max_age: config.max_age };
-    builder.source(Box::new(poller), settings, stored, Arc::clone(&wake));
+    let source = RestoredSource { poller: Box::new(poller), settings, stored, wake: Arc::clone(&wake) };
+    builder.show(&storage, view, vec![source]);
     builder.secrets.push(WatchedSecret {
         variable: "RIGHTFOOT_API_KEY_FILE".to_owned(),
         secret: config.key.clone(),

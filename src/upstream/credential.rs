@@ -27,18 +27,22 @@ pub(super) struct Paused {
     pub(super) left: Duration,
 }
 
-/// Until when requests wait. Who waits for a change is woken in the order of waiting, so that a simulation repeats.
+/// When a credential's next request may be sent. Outlives the client where an account changes and its credential does not.
 #[derive(Default)]
-pub struct Pause {
-    until: Mutex<Option<BootTime>>,
+pub struct RateLimit {
+    /// When the last permits were given, oldest first, at most the budget. The lock is held while waiting: it is fair, so
+    /// requests go out in the order in which they asked.
+    given: FairMutex<VecDeque<BootTime>>,
+    paused_until: Mutex<Option<BootTime>>,
+    /// Who waits for a change is woken in the order of waiting, so that a simulation repeats.
     changed: Notify,
 }
 
-impl Pause {
+impl RateLimit {
     /// Until when requests wait; that may be over.
     #[must_use]
-    pub fn until(&self) -> Option<BootTime> {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn paused_until(&self) -> Option<BootTime> {
+        *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Completes at the next change from now on.
@@ -46,8 +50,8 @@ impl Pause {
         self.changed.notified()
     }
 
-    fn set(&self, until: Option<BootTime>) {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    fn pause(&self, until: Option<BootTime>) {
+        *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
         self.changed.notify_waiters();
     }
 }
@@ -56,10 +60,7 @@ pub(super) struct Credential {
     secret: Secret,
     clock: SharedClock,
     per_minute: usize,
-    /// When the last permits were given, oldest first, at most `per_minute` of them. The lock is held while waiting:
-    /// it is fair, so requests go out in the order in which they asked.
-    given: FairMutex<VecDeque<BootTime>>,
-    pause: Arc<Pause>,
+    limit: Arc<RateLimit>,
     vendor: Mutex<Vendor>,
 }
 
@@ -74,6 +75,7 @@ impl Credential {
         requests_per_minute: u32,
         clock: SharedClock,
         asked_for_days: bool,
+        limit: Arc<RateLimit>,
     ) -> Credential {
         // A budget of nothing would be a client that never asks; the configuration does not allow it.
         let per_minute = usize::try_from(requests_per_minute).unwrap_or(usize::MAX).max(1);
@@ -81,8 +83,7 @@ impl Credential {
             secret,
             clock,
             per_minute,
-            given: FairMutex::default(),
-            pause: Arc::default(),
+            limit,
             vendor: Mutex::new(Vendor { clock: VendorClock::new(asked_for_days), skewed: false }),
         }
     }
@@ -93,11 +94,11 @@ impl Credential {
 
     /// Completes when the budget allows a request. Who drops the waiting takes no permit.
     pub(super) async fn permit(&self) -> Result<(), Paused> {
-        let mut given = self.given.lock().await;
+        let mut given = self.limit.given.lock().await;
         loop {
-            let changed = self.pause.changed();
+            let changed = self.limit.changed();
             let now = self.clock.boot();
-            if let Some(until) = self.pause.until().filter(|until| *until > now) {
+            if let Some(until) = self.limit.paused_until().filter(|until| *until > now) {
                 return Err(Paused { left: until.since(now) });
             }
             while given.len() >= self.per_minute && given.front().is_some_and(|oldest| now.since(*oldest) >= WINDOW) {
@@ -116,21 +117,21 @@ impl Credential {
         }
     }
 
-    /// Until when all requests wait, and notice of changes.
-    pub(super) fn pause_state(&self) -> &Arc<Pause> {
-        &self.pause
+    /// When the next request may be sent, and notice of changes.
+    pub(super) fn rate_limit(&self) -> &Arc<RateLimit> {
+        &self.limit
     }
 
     /// Lets all requests wait; never shortens a longer pause.
     pub(super) fn pause(&self, until: BootTime) {
-        if self.pause.until().is_none_or(|pause| pause < until) {
-            self.pause.set(Some(until));
+        if self.limit.paused_until().is_none_or(|pause| pause < until) {
+            self.limit.pause(Some(until));
         }
     }
 
     /// Ends a pause.
     pub(super) fn resume(&self) {
-        self.pause.set(None);
+        self.limit.pause(None);
     }
 
     /// Learns from the `Date` header of an answer to a request that was sent at `sent`.

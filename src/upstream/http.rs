@@ -52,7 +52,13 @@ impl HttpClient {
         };
         Ok(HttpClient {
             transport,
-            credential: Credential::new(settings.secret, settings.requests_per_minute, settings.clock, asked_for_days),
+            credential: Credential::new(
+                settings.secret,
+                settings.requests_per_minute,
+                settings.clock,
+                asked_for_days,
+                settings.rate_limit,
+            ),
             base_url: settings.base_url,
             limits: settings.limits,
             observer: settings.observer,

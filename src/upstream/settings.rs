@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustls_pki_types::CertificateDer;
 use url::Url;
 
+use super::credential::RateLimit;
 use super::transport::Transport;
 use crate::clock::SharedClock;
 use crate::config::secret::Secret;
@@ -34,6 +35,8 @@ pub struct ClientSettings {
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// What sends the requests; the network if absent.
     pub transport: Option<Arc<dyn Transport>>,
+    /// What was sent with the credential before, and how long it is paused.
+    pub rate_limit: Arc<RateLimit>,
 }
 
 impl fmt::Debug for ClientSettings {

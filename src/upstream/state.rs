@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use super::credential::{Credential, Pause};
+use super::credential::{Credential, RateLimit};
 use crate::clock::BootTime;
 use crate::config::secret::SecretVersion;
 
@@ -68,10 +68,10 @@ impl<'a> CredentialState<'a> {
         self.0.vendor_clock(super::date::VendorClock::refused);
     }
 
-    /// Until when no request is sent, and notice of changes.
+    /// When the next request may be sent, and notice of changes.
     #[must_use]
-    pub fn pause_state(&self) -> Arc<Pause> {
-        Arc::clone(self.0.pause_state())
+    pub fn rate_limit(&self) -> Arc<RateLimit> {
+        Arc::clone(self.0.rate_limit())
     }
 
     /// Which secret is in use.

@@ -146,7 +146,11 @@ fn watch(count: usize) -> String {
     let (slowest, median) = (scrapes[scrapes.len() - 1], scrapes[scrapes.len() / 2]);
     #[expect(clippy::cast_precision_loss, reason = "counts")]
     let (asked, expected) = ((requests() - asked) as f64, count as f64 * seconds * (1.0 / 60.0 + 2.0 / 300.0));
-    let _ = writeln!(said, "  {series} series, memory at most {memory:.0} MiB, CPU {:.1} % of a core", 100.0 * cpu / seconds);
+    let _ = writeln!(
+        said,
+        "  {series} series, memory at most {memory:.0} MiB, CPU {:.1} % of a core",
+        100.0 * cpu / seconds
+    );
     let _ = writeln!(said, "  /metrics each 30 s: median {median:.3} s, slowest of {} {slowest:.3} s", scrapes.len());
     let _ = writeln!(
         said,

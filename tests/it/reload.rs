@@ -2,11 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use vendor_simulator::{CardEvent, NewRow};
+use vendor_simulator::{CardEvent, Fault, NewRow, Operation};
 use wallet_exporter::batchdata;
 use wallet_exporter::instruments::AccountInstruments;
 use wallet_exporter::money::Usd;
+use wallet_exporter::store::{StorageFault, StorageFaultKind};
 
 use crate::accounts::three_accounts;
 use crate::rig::Rig;
@@ -196,6 +198,103 @@ async fn the_webhook_of_an_account_is_open_as_long_as_the_account_is_there() {
     change(directory.path(), "webhook_secret_file: first", "webhook_secret_file: second");
     assert_eq!(reload(&rig).await.code, 200);
     assert_eq!((status(secrets[0]).await, status(secrets[1]).await), (404, 200));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_account_keeps_the_pause_and_the_budget_of_its_credential() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = three_accounts(directory.path()).await;
+    let web = rig.web().unwrap();
+    let poll = async || ask(web, "POST", "/-/poll?account=growth&source=balance", &[], b"").await.code;
+    rig.vendors.fault(Operation::Balance, Fault::throttled(Some("1800")), Some(1));
+    assert_eq!(poll().await, 502);
+    rig.vendors.clear_requests();
+    let requests = |rig: &Rig| {
+        let wallet = [Some(Operation::Balance), Some(Operation::ConsumptionReport)];
+        let all = rig.vendors.requests().into_iter();
+        all.filter(|request| request.authorized && wallet.contains(&request.operation)).collect::<Vec<_>>()
+    };
+    let asked = |rig: &Rig| requests(rig).len();
+    change(directory.path(), "team: growth", "team: sales");
+    assert_eq!(reload(&rig).await.code, 200);
+    assert_eq!(poll().await, 429, "the vendor's pause goes on");
+    assert_eq!(asked(&rig), 0);
+
+    // Another credential has a pause and a budget of its own.
+    std::fs::write(directory.path().join("other.token"), "tok-other").unwrap();
+    change(directory.path(), "growth.token", "other.token");
+    assert_eq!(reload(&rig).await.code, 200);
+    assert_eq!(poll().await, 502, "it is asked");
+    change(directory.path(), "other.token", "growth.token");
+    change(directory.path(), "critical_balance_usd: 50", "requests_per_minute: 2");
+    assert_eq!(reload(&rig).await.code, 200);
+    rig.until("both sources were polled", |rig| asked(rig) == 2).await;
+    change(directory.path(), "team: sales", "team: growth");
+    assert_eq!(reload(&rig).await.code, 200);
+    rig.until("the next request", |rig| {
+        rig.clock.advance(std::time::Duration::from_secs(1));
+        asked(rig) > 2
+    })
+    .await;
+    let times: Vec<_> = requests(&rig).iter().map(|request| request.at).collect();
+    assert!(times[2] - times[0] >= chrono::TimeDelta::seconds(59), "the budget of a minute was used up: {times:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_cannot_change_is_not_started_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = three_accounts(directory.path()).await;
+    let growth = instruments(&rig, "growth");
+    change(directory.path(), "critical_balance_usd: 50", "count_since: 2026-05-01");
+    assert_eq!(reload(&rig).await.code, 500);
+    assert!(Arc::ptr_eq(&growth, &instruments(&rig, "growth")), "its base line would move");
+    change(directory.path(), "count_since: 2026-05-01", "critical_balance_usd: 50");
+
+    let (store, kind) = (rig.store(), StorageFaultKind::Full);
+    store.set_fault(Some(StorageFault { skip: 0, kind }));
+    change(directory.path(), "team: growth", "team: sales");
+    std::fs::write(directory.path().join("new.token"), "tok-new").unwrap();
+    let added = "accounts:\n  - {account: new, vendor: batchdata, api_token_file: new.token}\n";
+    change(directory.path(), "accounts:\n", added);
+    let answer = reload(&rig).await;
+    assert_eq!((answer.code, answer.text().contains("storage: ")), (500, true), "{}", answer.text());
+    assert!(Arc::ptr_eq(&growth, &instruments(&rig, "growth")), "nothing of it could be written");
+    assert_eq!(names(&rig), ["007", "checks", "growth"]);
+    assert!(!store.is_frozen(), "a reload makes no account's counters stand still");
+    store.set_fault(None);
+    assert_eq!(reload(&rig).await.code, 200);
+    assert_eq!(names(&rig), ["007", "checks", "growth", "new"]);
+    assert!(rig.metrics().contains(r#"team="sales""#));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_account_that_changes_is_shown_with_its_sources_at_all_times() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = three_accounts(directory.path()).await;
+    let (done, web) = (Arc::new(AtomicBool::new(false)), rig.web().unwrap());
+    let watching = {
+        let (done, cell) = (Arc::clone(&done), rig.cell());
+        std::thread::spawn(move || {
+            let (mut seen, mut without) = (0_u64, 0_u64);
+            while !done.load(Ordering::Relaxed) {
+                let snapshot = cell.current();
+                let growth = snapshot.accounts.iter().find(|view| view.name() == "growth");
+                seen += 1;
+                without += u64::from(growth.is_none_or(|view| view.sources.len() != 2));
+            }
+            (seen, without)
+        })
+    };
+    for (from, to) in [("growth, cost", "sales, cost"), ("sales, cost", "growth, cost")].repeat(30) {
+        change(directory.path(), &format!("team: {from}"), &format!("team: {to}"));
+        assert_eq!(reload(&rig).await.code, 200);
+        let code = ask(web, "POST", "/-/poll?source=consumption&account=growth", &[], b"").await.code;
+        assert!([200, 202, 502].contains(&code), "{code}");
+    }
+    done.store(true, Ordering::Relaxed);
+    let (seen, without) = watching.join().unwrap();
+    assert!(seen > 1_000, "{seen}");
+    assert_eq!(without, 0, "of {seen}");
 }
 
 /// Polls, webhooks and writes are under way while accounts are started again: nothing is lost, and nothing counts twice.

@@ -221,8 +221,12 @@ impl Rig {
         Arc::clone(&self.running.as_ref().unwrap().store)
     }
 
+    pub fn cell(&self) -> Arc<SnapshotCell> {
+        Arc::clone(&self.running.as_ref().unwrap().cell)
+    }
+
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.running.as_ref().unwrap().cell.current()
+        self.cell().current()
     }
 
     pub fn exposition(&self) -> Arc<Exposition> {

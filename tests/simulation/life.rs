@@ -80,7 +80,7 @@ impl Life {
     pub fn poll_now(&self, source: &str) -> JoinHandle<PollOutcome> {
         let polled = self.supervisor.sources().into_iter().find(|polled| polled.source.name == source).unwrap();
         let clock = self.clock.clone();
-        tokio::spawn(async move { polled.wake.poll_now(&polled.pause, &clock).await })
+        tokio::spawn(async move { polled.wake.poll_now(&polled.rate_limit, &clock).await })
     }
 
     pub fn read_files(&self) {

@@ -85,13 +85,18 @@ impl Checks {
         let at = shown.unwrap_or_default();
         let max_age = i64::try_from(plan.intervals[0]).unwrap() * 3_000;
         // The youngest and the oldest that the balance may be.
-        let ages = self.sources["balance"].success.map(|(from, until)| (self.last - until, self.last - from));
+        let success = self.sources["balance"].success;
+        let ages = success.map(|(from, until)| (self.last - until, self.last - from));
+        // What an earlier run polled may be lost, and an older balance be stored.
+        let stored = success.is_none_or(|(from, _)| from < self.started);
         for (units, enough) in [(at, true), (at + 1, false)] {
             let gate = ask(units);
             let may = match gate.reason {
                 GateReason::Sufficient => shown.is_some() && enough && ages.is_some_and(|(young, _)| young <= max_age),
-                GateReason::Insufficient => shown.is_some() && !enough && ages.is_some_and(|(young, _)| young <= max_age),
-                GateReason::Stale => ages.is_some_and(|(_, old)| old > max_age),
+                GateReason::Insufficient => {
+                    shown.is_some() && !enough && ages.is_some_and(|(young, _)| young <= max_age)
+                }
+                GateReason::Stale => stored || ages.is_some_and(|(_, old)| old > max_age),
                 GateReason::Unknown => shown.is_none(),
             };
             if !may || gate.open != (gate.reason == GateReason::Sufficient) {

@@ -277,7 +277,15 @@ impl World {
         let (text, messages, status) = life.look();
         self.answered(&text)?;
         let fault = self.storage_fault;
-        self.checks.look((&text, &messages), &status, &self.plan, &self.network, &self.clock, &self.directory, fault)?;
+        self.checks.look(
+            (&text, &messages),
+            &status,
+            &self.plan,
+            &self.network,
+            &self.clock,
+            &self.directory,
+            fault,
+        )?;
         let Some(life) = &self.life else { return Ok(()) };
         self.checks.gate(&self.plan, |units| life.gate(units))
     }

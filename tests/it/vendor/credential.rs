@@ -109,7 +109,7 @@ async fn the_sources_of_a_token_share_its_budget_and_its_pause() {
     let version = client.credential().secret_version();
     client.credential().pause(until, &version);
     client.credential().pause(clock.boot() + Duration::from_secs(5), &version);
-    assert_eq!(client.credential().pause_state().until(), Some(until));
+    assert_eq!(client.credential().rate_limit().paused_until(), Some(until));
     clock.advance(Duration::from_secs(89));
     let fault = client.balance().await.unwrap_err();
     assert_eq!((fault.reason, fault.status), (Reason::RateLimited, None));
