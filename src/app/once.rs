@@ -61,7 +61,7 @@ fn impatient(mut config: Config) -> Config {
     config
 }
 
-/// Calls every endpoint once, and says so before each. Returns a table, and whether nothing in it needs care.
+/// Calls every endpoint once, and says so before each. Returns a table, and whether nothing in it needs attention.
 ///
 /// # Errors
 /// If it cannot be set up.

@@ -23,7 +23,7 @@ pub enum Command {
     Serve,
     /// Run the exporter with simulated vendors, without credentials
     ///
-    /// Variables that begin with BATCHDATA_ or RIGHTFOOT_ have no effect, and neither have STORAGE_PATH, CONFIG_FILE and
+    /// Variables that begin with BATCHDATA_ or RIGHTFOOT_ have no effect, and neither do STORAGE_PATH, CONFIG_FILE and
     /// SHARD: nothing is stored unless --storage.path names a directory.
     #[cfg(feature = "demo")]
     Demo(wallet_exporter::app::DemoFlags),
