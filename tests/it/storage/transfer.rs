@@ -9,9 +9,9 @@ use wallet_exporter::store::{AccountKey, FILE_NAME, Move, Store, StoreError, Tra
 
 use super::files::mode;
 use super::migration::rig_on_the_fixture;
-use super::{after_fixture, newest_version, sqlite};
+use super::{after_fixture, answer, newest_version, sqlite, wallet, write};
 use crate::program::run;
-use crate::rig::Rig;
+use crate::rig::{Rig, copy_of};
 
 const KEY: AccountKey<'_> = AccountKey { vendor: "batchdata", name: "default" };
 const COUNTER: &str = r#"batchdata_wallet_debit_usd_total{account="default"}"#;
@@ -122,6 +122,37 @@ fn a_move_that_is_interrupted_anywhere_leaves_one_side_serving_and_can_be_finish
         assert!(serves(from.path()).is_err() && serves(to.path()).is_ok());
         let elsewhere = tempfile::tempdir().unwrap();
         assert!(refused(from.path(), elsewhere.path(), KEY).contains("was moved to"));
+    }
+}
+
+#[test]
+fn a_look_at_a_ledger_that_is_being_written_leaves_its_log() {
+    let directory = newest_version();
+    let (store, _) = Store::open(Some(directory.path()), after_fixture(), SCHEMA).unwrap();
+    let account = wallet(&store);
+    let path = directory.path().join(FILE_NAME);
+    let (log, copy) = (path.with_extension("db-wal"), directory.path().join("copy.db"));
+    let backup = ["ledger", "backup", "--to", copy.to_str().unwrap()];
+    let storage = ("STORAGE_PATH", directory.path().to_str().unwrap());
+    for look in [&backup[..], &["check"]] {
+        write(&store, account, "before").unwrap();
+        sqlite(&path).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        let written = store.write(|writer| {
+            // More than the cache holds.
+            writer.execute("INSERT INTO probe (id, filler) VALUES (1, randomblob(4 * 1024 * 1024))", &[])?;
+            writer.execute("DELETE FROM probe", &[])?;
+            assert!(std::fs::metadata(&log).unwrap().len() > 0, "the log has a part of it");
+            let (code, _, complaint) = run(look, &[storage, ("BATCHDATA_API_TOKEN", "sim-batchdata-token")]);
+            assert_eq!(code, 0, "{look:?}: {complaint}");
+            assert!(log.exists(), "{look:?}");
+            Ok(())
+        });
+        written.unwrap();
+        write(&store, account, look[0]).unwrap();
+        store.probe().unwrap();
+        let kept = copy_of(directory.path());
+        let (kept, _) = Store::open(Some(kept.path()), after_fixture(), SCHEMA).unwrap();
+        assert_eq!(answer(&kept, account).as_deref(), Some(look[0]), "it is in the file");
     }
 }
 
