@@ -271,6 +271,20 @@ fn a_copy_whose_source_went_elsewhere_does_not_stay_in_the_way() {
     assert_eq!(serves(a.path()), Ok(()), "it never left");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_names_all_accounts_that_were_moved() {
+    let (from, to) = (newest_version(), tempfile::tempdir().unwrap());
+    for vendor in ["batchdata", "rightfoot"] {
+        open(from.path(), to.path(), AccountKey { vendor, ..KEY }).unwrap().run().unwrap();
+    }
+    let refused = rig_on(from.path()).await.try_start().await.unwrap_err().to_string();
+    let named = ["batchdata", "rightfoot"].map(|vendor| format!("storage: {vendor} account default was moved to "));
+    assert!(named.iter().all(|named| refused.contains(named)), "{refused}");
+    let mut rig = rig_on(to.path()).await;
+    rig.start().await;
+    assert_eq!(rig.value(COUNTER), COUNTED);
+}
+
 #[test]
 fn a_look_at_a_ledger_that_is_being_written_leaves_its_log() {
     let directory = newest_version();
