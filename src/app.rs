@@ -76,6 +76,9 @@ pub enum AppError {
     /// An account cannot be started.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Accounts are not served from this storage.
+    #[error("{}", .0.join("\n"))]
+    Elsewhere(Vec<String>),
     /// A server cannot start.
     #[error(transparent)]
     Serve(#[from] crate::http::ServeError),

@@ -16,7 +16,7 @@ mod sources;
 mod sql;
 mod transfer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
 use chrono::{DateTime, Utc};
@@ -134,6 +134,16 @@ enum Place {
     Frozen(Frozen),
 }
 
+impl Place {
+    fn directory(&self) -> &Path {
+        match self {
+            Place::Memory => Path::new("none"),
+            Place::File(file) => &file.directory,
+            Place::Frozen(frozen) => &frozen.directory,
+        }
+    }
+}
+
 impl Store {
     fn new(connection: Connection, place: Place, schema: Schema) -> Store {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -199,10 +209,13 @@ impl Store {
             let id = writer.row("account", sql, names, |row| row.integer(0))?;
             id.map(AccountId).ok_or(StoreError::Unreadable { table: "account" })
         })?;
-        let move_of = transfer::incoming(&self.state().connection, id.0)?;
-        if move_of.map_err(|error| StoreError::Elsewhere(Box::new(error)))? {
+        let state = self.state();
+        let key = AccountKey { vendor: vendor.name, name };
+        let arriving = transfer::incoming(&state.connection, id.0, key, state.place.directory())?;
+        drop(state);
+        if let Some(tokens) = arriving.map_err(|error| StoreError::Elsewhere(Box::new(error)))? {
             // What the interrupted command would have done. Where it cannot be written, the next start looks again.
-            let _ = self.write(|writer| writer.execute("DELETE FROM account_move WHERE account = ?1", values![id]));
+            let _ = self.write(|writer| writer.execute(transfer::ARRIVED, values![id, tokens.as_str()]));
         }
         Ok(id)
     }

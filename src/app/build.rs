@@ -12,7 +12,7 @@ use crate::poll::account_storage::AccountStorage;
 use crate::poll::builder::{Builder, StartError, Task, Webhook, turn};
 use crate::poll::file_watcher::{FileWatcher, Watched};
 use crate::snapshot::{Snapshot, SnapshotCell};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::upstream::RateLimit;
 
 /// Everything, wired, not yet running.
@@ -77,6 +77,22 @@ impl Wiring {
             webhooks: builder.webhooks,
         })
     }
+
+    /// Wires every account that is configured. All that are served from elsewhere are named.
+    fn prepare_all(&self) -> Result<Vec<Prepared>, AppError> {
+        let (mut errors, mut elsewhere, mut prepared) = (ConfigErrors::default(), Vec::new(), Vec::new());
+        let accounts = &self.config.accounts;
+        for (place, account) in accounts.iter().enumerate() {
+            match self.prepare(account, turn(place, accounts.len()), Arc::default(), &mut errors) {
+                Err(StartError::Store(error @ StoreError::Elsewhere(_))) => elsewhere.push(error.to_string()),
+                outcome => prepared.push(outcome?),
+            }
+        }
+        if !elsewhere.is_empty() {
+            return Err(AppError::Elsewhere(elsewhere));
+        }
+        if errors.is_empty() { Ok(prepared) } else { Err(errors.into()) }
+    }
 }
 
 impl App {
@@ -112,15 +128,7 @@ impl App {
             process: Arc::default(),
             watch: Arc::default(),
         };
-        let mut errors = ConfigErrors::default();
-        let turn = |place| turn(place, config.accounts.len());
-        let accounts = config.accounts.iter().enumerate();
-        let accounts =
-            accounts.map(|(place, account)| wiring.prepare(account, turn(place), Arc::default(), &mut errors));
-        let accounts = accounts.collect::<Result<Vec<_>, _>>()?;
-        if !errors.is_empty() {
-            return Err(errors.into());
-        }
+        let accounts = wiring.prepare_all()?;
         let of_vendors = INTEGRATIONS.iter().map(|vendor| vendor.write_families).collect();
         let exposition = Exposition::new(clock, Arc::clone(&wiring.cell), Arc::clone(&wiring.process), of_vendors);
         Ok(App {

@@ -27,6 +27,9 @@ pub enum LedgerCommand {
         /// Directory of the other storage; it is made if it does not exist
         #[arg(long, value_name = "DIRECTORY")]
         to: PathBuf,
+        /// The storage at the other end of an earlier move of the account is lost: move what is here
+        #[arg(long)]
+        other_is_lost: bool,
     },
     /// Give an account's ledger the name that the account has from now on
     ///
@@ -82,8 +85,8 @@ pub fn ledger(
     };
     let shown = |path: &Path| path.display().to_string();
     let done = match command {
-        LedgerCommand::Move { account, to } => {
-            Move::open(storage, to, account.key(), now, SCHEMA)?.run()?;
+        LedgerCommand::Move { account, to, other_is_lost } => {
+            Move::open(storage, to, account.key(), *other_is_lost, now, SCHEMA)?.run()?;
             let (AccountFlags { vendor, account }, from, to) = (account, shown(storage), shown(to));
             format!("{vendor} account {account} was moved from {from} to {to}: start the exporter there\n")
         }

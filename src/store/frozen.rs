@@ -8,18 +8,19 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::StoreError;
 use super::migrations::{self, Schema};
 use super::open::{self, FILE_NAME, Header, Lock, OpenError, OpenFile};
+use super::{StoreError, peek};
 
 /// Tables whose rows are made at a start, before anything is counted.
 const MADE_AT_START: [&str; 2] = ["account", "series"];
 
 /// Why a store is in memory, and where its file is.
 pub(super) struct Frozen {
-    directory: PathBuf,
+    pub(super) directory: PathBuf,
     pub(super) because: String,
     /// There is a ledger in the file; it must still be the same one when the file can be written.
     has_ledger: bool,
@@ -95,6 +96,8 @@ pub(super) fn open_untouched(path: &Path) -> Result<Connection, rusqlite::Error>
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if open::has_log(path) {
         let file = Connection::open_with_flags_and_vfs(path, flags, c"unix-none")?;
+        // Closing it would delete a log of which nothing is committed yet: without locks, nobody seems to be writing it.
+        file.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         // The index of the log is then in memory.
         file.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
         return Ok(file);
@@ -104,6 +107,14 @@ pub(super) fn open_untouched(path: &Path) -> Result<Connection, rusqlite::Error>
     let mut uri = absolute.ok_or_else(|| rusqlite::Error::InvalidPath(path.to_owned()))?;
     uri.set_query(Some("immutable=1"));
     Connection::open_with_flags(uri.as_str(), flags | OpenFlags::SQLITE_OPEN_URI)
+}
+
+/// Reads from a file, without making any other, that another process may be writing: with its locks, if they can be had.
+pub(super) fn look<T>(
+    path: &Path,
+    read: impl Fn(&Connection) -> Result<T, rusqlite::Error>,
+) -> Result<T, rusqlite::Error> {
+    peek::connect(path).and_then(|file| read(&file)).or_else(|_| read(&open_untouched(path)?))
 }
 
 impl Frozen {

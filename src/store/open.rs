@@ -304,7 +304,7 @@ pub(super) fn validate(path: &Path, ours: bool, schema: Schema) -> Result<Header
     let sqlite = header.starts_with(b"SQLite format 3\0");
     // What a newer version has written last may still be in the log.
     let logged = || match has_log(path) {
-        true => frozen::open_untouched(path).and_then(|file| migrations::version(&file)).unwrap_or(0),
+        true => frozen::look(path, migrations::version).unwrap_or(0),
         false => 0,
     };
     match (sqlite, number(68), number(60)) {

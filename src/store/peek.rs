@@ -98,7 +98,7 @@ pub fn writable(directory: &Path) -> Result<(), OpenError> {
     rustix::fs::access(nearest, access).map_err(|error| wrap(std::io::Error::from(error).kind()))
 }
 
-fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+pub(super) fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Connection::open_with_flags(address(path)?.as_str(), flags)
 }

@@ -1,22 +1,26 @@
 //! An account's ledger goes to another storage, or gets another name; a copy of a whole storage.
 //!
 //! Flows in: directories that no exporter has open, but for a copy. Flows out: the same rows elsewhere. Invariant: at every
-//! moment, a crash included, at most one side serves the account, and nothing is deleted at its source. A move is three
-//! commits, each synced: the rows are at the target and are not served, the source is marked as moved, the target serves.
+//! moment, a crash included, at most one side serves the account, nothing is deleted at its source, and what is written
+//! over was served by nobody or went on elsewhere. A move is four commits, each synced: the ledger gets a token by which its
+//! copies are known, the rows are at the target and are not served, the source is marked as moved, the target serves.
 
 mod error;
+mod mark;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
-use uuid::Uuid;
 
 use super::migrations::{CopyError, beside, write_copy};
 use super::open::{FILE_NAME, Header, OpenFile, damage, is_ours, open_file, refuse_planted, validate};
-use super::{OpenError, Schema, frozen};
+use super::peek::has_file;
+use super::{OpenError, Schema};
 pub use error::TransferError;
+pub(super) use mark::{ARRIVED, incoming};
+use mark::{Mark, Standing};
 
 /// An account, by its vendor's label value and its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,42 +38,6 @@ struct Ledger {
     _file: OpenFile,
 }
 
-/// What is known of a move of an account.
-struct Mark {
-    is_incoming: bool,
-    token: String,
-    other: String,
-}
-
-fn mark(connection: &Connection, account: i64) -> Result<Option<Mark>, rusqlite::Error> {
-    let sql = "SELECT state = 'incoming', token, other_directory FROM account_move WHERE account = ?1";
-    let read = |row: &rusqlite::Row<'_>| Ok(Mark { is_incoming: row.get(0)?, token: row.get(1)?, other: row.get(2)? });
-    connection.query_row(sql, [account], read).optional()
-}
-
-/// Whether an account that may be served from here has a mark of its move to here. The inner error says why it may not.
-pub(super) fn incoming(connection: &Connection, account: i64) -> Result<Result<bool, TransferError>, rusqlite::Error> {
-    let Some(mark) = mark(connection, account)? else { return Ok(Ok(false)) };
-    let (vendor, account) =
-        connection.query_row("SELECT vendor, name FROM account WHERE id = ?1", [account], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-        })?;
-    Ok(if !mark.is_incoming {
-        Err(TransferError::Moved { vendor, account, to: mark.other })
-    } else if source_has_moved(Path::new(&mark.other), &mark.token) {
-        Ok(true)
-    } else {
-        Err(TransferError::Unfinished { vendor, account, from: mark.other })
-    })
-}
-
-/// Whether the source of a move was marked before the move was interrupted. False if that cannot be seen from here.
-fn source_has_moved(directory: &Path, token: &str) -> bool {
-    let sql = "SELECT EXISTS (SELECT * FROM account_move WHERE token = ?1 AND state = 'moved')";
-    let connection = frozen::open_untouched(&directory.join(FILE_NAME));
-    connection.and_then(|connection| connection.query_row(sql, [token], |row| row.get(0))).unwrap_or(false)
-}
-
 impl Ledger {
     fn open(directory: &Path, now: DateTime<Utc>, schema: Schema) -> Result<Ledger, TransferError> {
         let path = directory.join(FILE_NAME);
@@ -81,7 +49,7 @@ impl Ledger {
 
     /// One that is there already.
     fn existing(directory: &Path, now: DateTime<Utc>, schema: Schema) -> Result<Ledger, TransferError> {
-        match directory.join(FILE_NAME).exists() {
+        match has_file(directory) {
             true => Ledger::open(directory, now, schema),
             false => Err(TransferError::NoLedger(directory.to_owned())),
         }
@@ -119,6 +87,26 @@ impl Ledger {
         TransferError::Occupied { directory: self.directory.clone(), vendor, account }
     }
 
+    fn mark(&self, key: AccountKey<'_>) -> Result<Option<Mark>, rusqlite::Error> {
+        self.find(key)?.map_or(Ok(None), |account| Mark::of(&self.connection, account))
+    }
+
+    /// Refuses a copy over a ledger that is the only one of its kind, as far as can be seen.
+    fn refuse_loss(&self, key: AccountKey<'_>, copied: &Mark) -> Result<(), TransferError> {
+        let Some(account) = self.find(key)? else { return Ok(()) };
+        match Mark::of(&self.connection, account)? {
+            Some(mark) if mark.standing != Standing::Here => {
+                let elsewhere = || Mark::at(Path::new(&mark.other), key);
+                match mark.is_superseded_by(copied) || elsewhere().is_some_and(|other| mark.is_superseded_by(&other)) {
+                    true => Ok(()),
+                    false => Err(mark.unfinished(key, &self.directory)),
+                }
+            }
+            _ if self.has_counted(account)? => Err(self.occupied(key)),
+            _ => Ok(()),
+        }
+    }
+
     fn write(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<(), rusqlite::Error>,
@@ -136,13 +124,16 @@ pub struct Move {
     vendor: String,
     name: String,
     account: i64,
-    token: String,
+    /// Those of the ledger before it is moved.
+    before: String,
+    tokens: String,
     /// The source is marked as moved already.
     is_marked: bool,
 }
 
 impl Move {
-    /// Opens both storages; neither may be in use.
+    /// Opens both storages; neither may be in use. `other_is_lost` says so of the storage at the other end of an earlier move
+    /// of the account, which then goes from where it is.
     ///
     /// # Errors
     /// See [`TransferError`]; nothing was changed.
@@ -150,6 +141,7 @@ impl Move {
         from: &Path,
         to: &Path,
         key: AccountKey<'_>,
+        other_is_lost: bool,
         now: DateTime<Utc>,
         schema: Schema,
     ) -> Result<Move, TransferError> {
@@ -158,27 +150,25 @@ impl Move {
         if to.canonicalize().is_ok_and(|to| to == source.directory) {
             return Err(TransferError::Same(to.to_owned()));
         }
-        let target = Ledger::open(to, now, schema)?;
-        let (vendor, name) = (key.vendor.to_owned(), key.name.to_owned());
-        let mut token = Uuid::new_v4().to_string();
-        let is_marked = match mark(&source.connection, account)? {
-            Some(mark) if mark.is_incoming => {
-                return Err(TransferError::Unfinished { vendor, account: name, from: mark.other });
-            }
-            Some(mark) if Path::new(&mark.other) == target.directory => {
-                token = mark.token;
-                true
-            }
-            Some(mark) => return Err(TransferError::Moved { vendor, account: name, to: mark.other }),
-            None => false,
-        };
-        if let Some(there) = target.find(key)?.filter(|_| !is_marked)
-            && mark(&target.connection, there)?.is_none()
-            && target.has_counted(there)?
-        {
-            return Err(target.occupied(key));
+        let here = Mark::of(&source.connection, account)?.unwrap_or_else(Mark::new);
+        let is_seen = || Mark::at(Path::new(&here.other), key).is_some_and(|other| !other.is_superseded_by(&here));
+        let can_go = here.standing == Standing::Here || (other_is_lost && !is_seen());
+        if !can_go && !has_file(to) {
+            return Err(here.refusal(key, &source.directory));
         }
-        Ok(Move { source, target, vendor, name, account, token, is_marked })
+        let target = Ledger::open(to, now, schema)?;
+        // Known by its tokens, wherever the directories are by now.
+        let is_marked = here.standing == Standing::Moved
+            && target.mark(key)?.is_some_and(|there| there.standing != Standing::Moved && there.tokens == here.tokens);
+        if !is_marked {
+            if !can_go {
+                return Err(here.refusal(key, &source.directory));
+            }
+            target.refuse_loss(key, &here)?;
+        }
+        let tokens = if is_marked { here.tokens.clone() } else { here.next_tokens() };
+        let (vendor, name) = (key.vendor.to_owned(), key.name.to_owned());
+        Ok(Move { source, target, vendor, name, account, before: here.tokens, tokens, is_marked })
     }
 
     /// Does what is left to do.
@@ -186,9 +176,20 @@ impl Move {
     /// # Errors
     /// If a disk fails; the move can be started again.
     pub fn run(mut self) -> Result<(), TransferError> {
+        self.identify()?;
         self.copy()?;
         self.mark()?;
         self.finish()
+    }
+
+    /// Writes to the source by what its copies are known.
+    ///
+    /// # Errors
+    /// If a disk fails.
+    pub fn identify(&mut self) -> Result<(), TransferError> {
+        let (account, before) = (self.account, &self.before);
+        let sql = "INSERT OR IGNORE INTO account_move (account, state, token, other_directory) VALUES (?1, 'incoming', ?2, '')";
+        Ok(self.source.write(|transaction| transaction.execute(sql, (account, before)).map(drop))?)
     }
 
     /// Writes the rows to the target, where they are not served yet.
@@ -202,7 +203,7 @@ impl Move {
         let source = self.source.directory.join(FILE_NAME);
         self.target.connection.execute("ATTACH DATABASE ?1 AS source", [source.to_string_lossy()])?;
         let (vendor, name, account) = (&self.vendor, &self.name, self.account);
-        let (token, other) = (&self.token, self.source.directory.to_string_lossy());
+        let (tokens, other) = (&self.tokens, self.source.directory.to_string_lossy());
         self.target.write(|transaction| {
             transaction.execute("INSERT OR IGNORE INTO account (vendor, name) VALUES (?1, ?2)", [vendor, name])?;
             let sql = "SELECT id FROM account WHERE vendor = ?1 AND name = ?2";
@@ -215,7 +216,7 @@ impl Move {
                 transaction.execute(&sql, [id, account])?;
             }
             let sql = "INSERT OR REPLACE INTO account_move (account, state, token, other_directory) VALUES (?1, 'incoming', ?2, ?3)";
-            transaction.execute(sql, (id, token, other)).map(drop)
+            transaction.execute(sql, (id, tokens, other)).map(drop)
         })?;
         Ok(self.target.connection.execute_batch("DETACH source")?)
     }
@@ -225,10 +226,10 @@ impl Move {
     /// # Errors
     /// If a disk fails.
     pub fn mark(&mut self) -> Result<(), TransferError> {
-        let (account, token, other) = (self.account, &self.token, self.target.directory.to_string_lossy());
+        let (account, tokens, other) = (self.account, &self.tokens, self.target.directory.to_string_lossy());
         let sql =
             "INSERT OR REPLACE INTO account_move (account, state, token, other_directory) VALUES (?1, 'moved', ?2, ?3)";
-        Ok(self.source.write(|transaction| transaction.execute(sql, (account, token, other)).map(drop))?)
+        Ok(self.source.write(|transaction| transaction.execute(sql, (account, tokens, other)).map(drop))?)
     }
 
     /// Lets the target serve the account.
@@ -236,8 +237,12 @@ impl Move {
     /// # Errors
     /// If a disk fails.
     pub fn finish(mut self) -> Result<(), TransferError> {
-        let sql = "DELETE FROM account_move WHERE token = ?1";
-        Ok(self.target.write(|transaction| transaction.execute(sql, [&self.token]).map(drop))?)
+        let key = AccountKey { vendor: &self.vendor, name: &self.name };
+        let account = self.target.expect(key)?;
+        Ok(self.target.write(|transaction| match transaction.execute(ARRIVED, (account, &self.tokens))? {
+            1 => Ok(()),
+            rows => Err(rusqlite::Error::StatementChangedRows(rows)),
+        })?)
     }
 }
 
@@ -269,17 +274,13 @@ pub fn rename(
 ) -> Result<(), TransferError> {
     let mut ledger = Ledger::existing(directory, now, schema)?;
     let account = ledger.expect(key)?;
-    if let Some(mark) = mark(&ledger.connection, account)? {
-        let (vendor, account) = (key.vendor.to_owned(), key.name.to_owned());
-        return Err(match mark.is_incoming {
-            true => TransferError::Unfinished { vendor, account, from: mark.other },
-            false => TransferError::Moved { vendor, account, to: mark.other },
-        });
+    if let Some(mark) = ledger.mark(key)?.filter(|mark| mark.standing != Standing::Here) {
+        return Err(mark.refusal(key, &ledger.directory));
     }
     let target = AccountKey { name: to, ..key };
     let taken = ledger.find(target)?;
     if let Some(taken) = taken.filter(|taken| *taken != account)
-        && (ledger.has_counted(taken)? || mark(&ledger.connection, taken)?.is_some())
+        && (ledger.has_counted(taken)? || ledger.mark(target)?.is_some())
     {
         return Err(ledger.occupied(target));
     }

@@ -40,7 +40,9 @@ pub enum TransferError {
         known: String,
     },
     /// The account would replace another.
-    #[error("{directory} already has a ledger of {vendor} account {account}, which would be lost")]
+    #[error(
+        "{directory} already has a ledger of {vendor} account {account}, which would be lost: choose another, or give that one another name first: `wallet-exporter ledger rename --storage.path {directory} --vendor {vendor} --account {account} --to NAME`"
+    )]
     Occupied {
         /// The storage.
         directory: PathBuf,
@@ -50,17 +52,23 @@ pub enum TransferError {
         account: String,
     },
     /// The account is elsewhere.
-    #[error("{vendor} account {account} was moved to {to}: its ledger is there")]
+    #[error(
+        "{vendor} account {account} was moved to {to}: its ledger is there; if that storage is lost, move what was left here: `wallet-exporter ledger move --storage.path {from} --vendor {vendor} --account {account} --other-is-lost --to DIRECTORY`"
+    )]
     Moved {
         /// The vendor's label value.
         vendor: String,
         /// The label `account`.
         account: String,
+        /// Where it was.
+        from: String,
         /// Where it is.
         to: String,
     },
-    /// A move to here was begun and not finished.
-    #[error("the move of {vendor} account {account} from {from} is not finished: run it again first")]
+    /// A move was begun and, as far as can be seen, not finished.
+    #[error(
+        "the move of {vendor} account {account} from {from} to {to} is not finished, as far as can be seen: run `wallet-exporter ledger move --storage.path {from} --vendor {vendor} --account {account} --to {to}` again, with both directories as they are named now; if one of them is lost, move the account from the other with --other-is-lost"
+    )]
     Unfinished {
         /// The vendor's label value.
         vendor: String,
@@ -68,6 +76,8 @@ pub enum TransferError {
         account: String,
         /// Where it comes from.
         from: String,
+        /// Where it goes to.
+        to: String,
     },
     /// Both are the same storage.
     #[error("{0} is where the account is: name another directory")]

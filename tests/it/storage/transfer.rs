@@ -9,9 +9,9 @@ use wallet_exporter::store::{AccountKey, FILE_NAME, Move, Store, StoreError, Tra
 
 use super::files::mode;
 use super::migration::rig_on_the_fixture;
-use super::{after_fixture, newest_version, sqlite};
+use super::{after_fixture, answer, newest_version, sqlite, wallet, write};
 use crate::program::run;
-use crate::rig::Rig;
+use crate::rig::{Rig, copy_of};
 
 const KEY: AccountKey<'_> = AccountKey { vendor: "batchdata", name: "default" };
 const COUNTER: &str = r#"batchdata_wallet_debit_usd_total{account="default"}"#;
@@ -30,7 +30,21 @@ async fn rig_on(directory: &Path) -> Rig {
 }
 
 fn open(from: &Path, to: &Path, key: AccountKey<'_>) -> Result<Move, TransferError> {
-    Move::open(from, to, key, after_fixture(), SCHEMA)
+    Move::open(from, to, key, false, after_fixture(), SCHEMA)
+}
+
+/// Where the storage at the other end of an earlier move is lost.
+fn open_alone(from: &Path, to: &Path) -> Result<Move, TransferError> {
+    Move::open(from, to, KEY, true, after_fixture(), SCHEMA)
+}
+
+/// Does the first of the commits of a move, as if it was then killed.
+fn interrupt(mut moving: Move, commits: usize) {
+    let steps: [fn(&mut Move) -> Result<(), TransferError>; 3] = [Move::identify, Move::copy, Move::mark];
+    steps.iter().take(commits).for_each(|step| step(&mut moving).unwrap());
+    if commits > steps.len() {
+        moving.finish().unwrap();
+    }
 }
 
 fn refused(from: &Path, to: &Path, key: AccountKey<'_>) -> String {
@@ -45,6 +59,22 @@ fn serves(directory: &Path) -> Result<(), String> {
         Err(error @ StoreError::Elsewhere(_)) => Err(error.to_string()),
         Err(error) => panic!("{error}"),
     }
+}
+
+/// Asserts that one storage serves the account and the others do not.
+fn only(serving: &Path, others: &[&Path]) {
+    assert_eq!(serves(serving), Ok(()));
+    for other in others {
+        assert!(serves(other).is_err(), "{} serves it, too", other.display());
+    }
+}
+
+/// A ledger that can be told from the others by its rows.
+fn marked(name: &str) -> tempfile::TempDir {
+    let directory = newest_version();
+    let sql = "UPDATE source SET answer = ?1 WHERE account = (SELECT id FROM account WHERE vendor = 'batchdata')";
+    sqlite(directory.path().join(FILE_NAME)).execute(sql, [name]).unwrap();
+    directory
 }
 
 /// What is stored of the account, but for the names of accounts.
@@ -95,33 +125,194 @@ async fn the_counters_of_a_moved_account_go_on_at_the_target_and_nowhere_else() 
 
 #[test]
 fn a_move_that_is_interrupted_anywhere_leaves_one_side_serving_and_can_be_finished() {
-    for steps in 0..=3 {
-        let (from, to) = (newest_version(), tempfile::tempdir().unwrap());
-        let before = rows(from.path());
-        let mut moving = open(from.path(), to.path(), KEY).unwrap();
-        if steps > 0 {
-            moving.copy().unwrap();
-        }
-        if steps > 1 {
-            moving.mark().unwrap();
-        }
-        match steps {
-            3 => moving.finish().unwrap(),
-            _ => drop(moving),
+    for (commits, is_renamed) in (0..=4).flat_map(|commits| [(commits, false), (commits, true)]) {
+        let case = format!("after {commits} commits, renamed: {is_renamed}");
+        let (source, place) = (newest_version(), tempfile::tempdir().unwrap());
+        let [mut from, mut to] = ["from", "to"].map(|name| place.path().join(name));
+        std::fs::rename(source.path(), &from).unwrap();
+        let before = rows(&from);
+        interrupt(open(&from, &to, KEY).unwrap(), commits);
+        if is_renamed {
+            for path in [&mut from, &mut to] {
+                let now = path.with_extension("now");
+                std::fs::rename(&path, &now).unwrap();
+                *path = now;
+            }
         }
         // A storage that has nothing yet would serve the account from zero, as any new one.
-        let source = serves(from.path());
-        let target = if steps == 0 { Err("is not finished".to_owned()) } else { serves(to.path()) };
-        match steps {
-            0 | 1 => assert!(source.is_ok() && target.clone().unwrap_err().contains("is not finished"), "{target:?}"),
+        let source = serves(&from);
+        let target = if commits < 2 { Err("is not finished".to_owned()) } else { serves(&to) };
+        match commits {
+            0..=2 => assert!(source.is_ok() && target.clone().unwrap_err().contains("is not finished"), "{target:?}"),
+            3 if is_renamed => {
+                assert!(source.is_err(), "{case}");
+                let refused = target.unwrap_err();
+                assert!(refused.contains("ledger move --storage.path ") && refused.contains("as they are named now"));
+            }
             _ => assert!(source.clone().unwrap_err().contains("was moved to") && target.is_ok(), "{source:?}"),
         }
-        open(from.path(), to.path(), KEY).unwrap().run().unwrap();
-        assert_eq!(rows(to.path()), before, "after {steps} steps");
-        assert_eq!(rows(from.path()), before, "nothing is deleted");
-        assert!(serves(from.path()).is_err() && serves(to.path()).is_ok());
-        let elsewhere = tempfile::tempdir().unwrap();
-        assert!(refused(from.path(), elsewhere.path(), KEY).contains("was moved to"));
+        open(&from, &to, KEY).unwrap().run().unwrap();
+        open(&from, &to, KEY).unwrap().run().unwrap();
+        assert_eq!(rows(&to), before, "{case}");
+        assert_eq!(rows(&from), before, "{case}: nothing is deleted");
+        only(&to, &[&from]);
+        let elsewhere = place.path().join("elsewhere");
+        let refused = refused(&from, &elsewhere, KEY);
+        assert!(refused.contains("was moved to") && refused.contains(to.to_str().unwrap()), "{refused}");
+        assert!(!elsewhere.exists());
+        open(&to, &from, KEY).unwrap().run().unwrap();
+        only(&from, &[&to]);
+    }
+}
+
+#[test]
+fn a_target_that_is_lost_after_the_mark_is_not_taken_for_one_that_has_the_ledger() {
+    for (commits, again) in [3, 4].into_iter().flat_map(|commits| (0..=4).map(move |again| (commits, again))) {
+        let (from, place) = (newest_version(), tempfile::tempdir().unwrap());
+        let [to, new] = ["to", "new"].map(|name| place.path().join(name));
+        let before = rows(from.path());
+        interrupt(open(from.path(), &to, KEY).unwrap(), commits);
+        let said = open_alone(from.path(), &new).err().unwrap().to_string();
+        assert!(said.contains("was moved to") && !new.exists(), "it is there: {said}");
+        let lost = place.path().join("lost");
+        std::fs::rename(&to, &lost).unwrap();
+        let told = refused(from.path(), &to, KEY);
+        assert!(told.contains("was moved to") && told.contains("--other-is-lost --to DIRECTORY"), "{told}");
+        assert!(!to.exists(), "nothing is made");
+        // An exporter there would have begun from zero.
+        assert_eq!(serves(&to), Ok(()));
+        assert!(refused(from.path(), &to, KEY).contains("was moved to"));
+
+        interrupt(open_alone(from.path(), &new).unwrap(), again);
+        if again == 3 {
+            open(from.path(), &new, KEY).unwrap().run().unwrap();
+        } else {
+            open_alone(from.path(), &new).unwrap().run().unwrap();
+        }
+        assert_eq!(rows(&new), before);
+        only(&new, &[from.path()]);
+        // What is found again and was never served does not come in the way.
+        if commits == 3 {
+            assert!(serves(&lost).unwrap_err().contains("is not finished"));
+            open(&new, &lost, KEY).unwrap().run().unwrap();
+            only(&lost, &[&new, from.path()]);
+        }
+    }
+}
+
+#[test]
+fn a_source_that_is_lost_before_the_end_leaves_its_copy_which_can_go_on() {
+    let (from, place) = (newest_version(), tempfile::tempdir().unwrap());
+    let [to, new] = ["to", "new"].map(|name| place.path().join(name));
+    let before = rows(from.path());
+    interrupt(open(from.path(), &to, KEY).unwrap(), 3);
+    assert!(open_alone(&to, &new).err().unwrap().to_string().contains("is not finished"), "the source is there");
+    drop(from);
+    assert!(serves(&to).unwrap_err().contains("--other-is-lost"));
+    assert!(refused(&to, &new, KEY).contains("is not finished"));
+    interrupt(open_alone(&to, &new).unwrap(), 2);
+    open_alone(&to, &new).unwrap().run().unwrap();
+    assert_eq!(rows(&new), before);
+    only(&new, &[&to]);
+}
+
+#[test]
+fn a_copy_that_may_be_the_only_one_is_not_written_over_by_another_ledger() {
+    for commits in [3, 4] {
+        let (a, d, place) = (marked("a"), marked("d"), tempfile::tempdir().unwrap());
+        let [b, c] = ["b", "c"].map(|name| place.path().join(name));
+        let of_a = rows(a.path());
+        interrupt(open(a.path(), &b, KEY).unwrap(), commits);
+        let told = refused(d.path(), &b, KEY);
+        let expected = if commits == 3 { "is not finished" } else { "already has a ledger" };
+        assert!(told.contains(expected) && told.contains("`wallet-exporter ledger "), "{told}");
+        assert_eq!(rows(&b), of_a);
+        open(a.path(), &b, KEY).unwrap().run().unwrap();
+        only(&b, &[a.path()]);
+
+        // Its way on is no reason either, before it has arrived.
+        interrupt(open(&b, &c, KEY).unwrap(), 3);
+        for other in [&d, &a] {
+            let told = refused(other.path(), &b, KEY);
+            assert!(told.contains("is not finished") || told.contains("was moved to"), "{told}");
+        }
+        open(&b, &c, KEY).unwrap().run().unwrap();
+        assert_eq!(rows(&c), of_a);
+        only(&c, &[&b, a.path()]);
+        open(d.path(), &b, KEY).unwrap().run().unwrap();
+        assert_eq!((rows(&b), rows(&c)), (rows(d.path()), of_a));
+        // By the tokens of both moves, and not by the one of the last.
+        open(&c, a.path(), KEY).unwrap().run().unwrap();
+        only(a.path(), &[&c]);
+    }
+}
+
+#[test]
+fn a_copy_whose_source_went_elsewhere_does_not_stay_in_the_way() {
+    let (a, d, place) = (marked("a"), marked("d"), tempfile::tempdir().unwrap());
+    let [b, c] = ["b", "c"].map(|name| place.path().join(name));
+    let of_a = rows(a.path());
+    interrupt(open(a.path(), &b, KEY).unwrap(), 2);
+    open(a.path(), &c, KEY).unwrap().run().unwrap();
+    assert!(serves(&b).is_err());
+    let hidden = place.path().join("hidden");
+    std::fs::rename(a.path(), &hidden).unwrap();
+    assert!(refused(d.path(), &b, KEY).contains("is not finished"), "its source cannot be seen");
+    open(&c, &b, KEY).unwrap().run().unwrap();
+    assert_eq!(rows(&b), of_a);
+    only(&b, &[&c]);
+    std::fs::rename(&hidden, a.path()).unwrap();
+
+    let (a, b) = (marked("a"), place.path().join("another"));
+    interrupt(open(a.path(), &b, KEY).unwrap(), 2);
+    open(d.path(), &b, KEY).unwrap().run().unwrap();
+    assert_eq!(rows(&b), rows(d.path()));
+    only(&b, &[d.path()]);
+    assert_eq!(serves(a.path()), Ok(()), "it never left");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_names_all_accounts_that_were_moved() {
+    let (from, to) = (newest_version(), tempfile::tempdir().unwrap());
+    for vendor in ["batchdata", "rightfoot"] {
+        open(from.path(), to.path(), AccountKey { vendor, ..KEY }).unwrap().run().unwrap();
+    }
+    let refused = rig_on(from.path()).await.try_start().await.unwrap_err().to_string();
+    let named = ["batchdata", "rightfoot"].map(|vendor| format!("storage: {vendor} account default was moved to "));
+    assert!(named.iter().all(|named| refused.contains(named)), "{refused}");
+    let mut rig = rig_on(to.path()).await;
+    rig.start().await;
+    assert_eq!(rig.value(COUNTER), COUNTED);
+}
+
+#[test]
+fn a_look_at_a_ledger_that_is_being_written_leaves_its_log() {
+    let directory = newest_version();
+    let (store, _) = Store::open(Some(directory.path()), after_fixture(), SCHEMA).unwrap();
+    let account = wallet(&store);
+    let path = directory.path().join(FILE_NAME);
+    let (log, copy) = (path.with_extension("db-wal"), directory.path().join("copy.db"));
+    let backup = ["ledger", "backup", "--to", copy.to_str().unwrap()];
+    let storage = ("STORAGE_PATH", directory.path().to_str().unwrap());
+    for look in [&backup[..], &["check"]] {
+        write(&store, account, "before").unwrap();
+        sqlite(&path).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        let written = store.write(|writer| {
+            // More than the cache holds.
+            writer.execute("INSERT INTO probe (id, filler) VALUES (1, randomblob(4 * 1024 * 1024))", &[])?;
+            writer.execute("DELETE FROM probe", &[])?;
+            assert!(std::fs::metadata(&log).unwrap().len() > 0, "the log has a part of it");
+            let (code, _, complaint) = run(look, &[storage, ("BATCHDATA_API_TOKEN", "sim-batchdata-token")]);
+            assert_eq!(code, 0, "{look:?}: {complaint}");
+            assert!(log.exists(), "{look:?}");
+            Ok(())
+        });
+        written.unwrap();
+        write(&store, account, look[0]).unwrap();
+        store.probe().unwrap();
+        let kept = copy_of(directory.path());
+        let (kept, _) = Store::open(Some(kept.path()), after_fixture(), SCHEMA).unwrap();
+        assert_eq!(answer(&kept, account).as_deref(), Some(look[0]), "it is in the file");
     }
 }
 
