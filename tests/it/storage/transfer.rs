@@ -40,7 +40,8 @@ fn open_alone(from: &Path, to: &Path) -> Result<Move, TransferError> {
 
 /// Does the first of the commits of a move, as if it was then killed.
 fn interrupt(mut moving: Move, commits: usize) {
-    let steps: [fn(&mut Move) -> Result<(), TransferError>; 3] = [Move::identify, Move::copy, Move::mark];
+    type Step = fn(&mut Move) -> Result<(), TransferError>;
+    let steps: [Step; 3] = [Move::identify, Move::copy, Move::mark];
     steps.iter().take(commits).for_each(|step| step(&mut moving).unwrap());
     if commits > steps.len() {
         moving.finish().unwrap();
