@@ -366,7 +366,7 @@ async fn a_new_series_shows_nothing_for_the_hold_and_a_restart_inside_it_begins_
     rig.start().await;
     assert_eq!((rig.value(DEBIT), rig.value(path)), (Some(3.0), Some(0.0)), "begun again");
     rig.clock.advance(Duration::from_secs(119));
-    rig.poll(&["balance"]).await;
+    rig.rest().await;
     assert_eq!(rig.value(path), Some(0.0));
     rig.clock.advance(Duration::from_secs(2));
     rig.until("the hold is over", |rig| rig.value(path) == Some(3.0)).await;
