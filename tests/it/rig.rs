@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -59,6 +59,11 @@ impl Drop for Rig {
     }
 }
 
+/// While there is one subscriber, `tracing` takes that of the thread which logs a line first for everybody's, also where that
+/// thread has none: then nobody gets this line any more.
+static ANOTHER: LazyLock<tracing::Dispatch> =
+    LazyLock::new(|| tracing_subscriber::fmt().with_writer(std::io::sink).finish().into());
+
 /// What is logged by this thread: by everything, in a test of one thread.
 pub struct Log {
     file: tempfile::NamedTempFile,
@@ -70,6 +75,7 @@ impl Log {
         let file = tempfile::NamedTempFile::new().unwrap();
         let writer = Arc::new(file.reopen().unwrap());
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(writer).finish();
+        LazyLock::force(&ANOTHER);
         Log { file, _here: tracing::subscriber::set_default(subscriber) }
     }
 
