@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
 
 use super::INTEGRATIONS;
-use crate::config::accounts::{self, VendorFields};
+use crate::config::accounts::{self, AccountEntry, VendorFields};
 use crate::config::secret::Secret;
 use crate::config::{ConfigErrors, CountSince, Flags, Process, Variable, Variables, file};
 use crate::integration::{AccountConfig, Configured};
@@ -71,6 +71,10 @@ pub struct Draft {
     accounts: Vec<ConfiguredAccount>,
     base_urls: BaseUrls,
     lookalikes: Vec<String>,
+    /// What the accounts file names, whatever is wrong with it: vendor, account, file.
+    listed: Vec<(&'static str, String, PathBuf)>,
+    /// Whether that is all.
+    is_complete: bool,
 }
 
 /// Every variable, in the order of the documentation.
@@ -105,6 +109,19 @@ fn base_urls(variables: &Variables, errors: &mut ConfigErrors) -> BaseUrls {
 }
 
 impl Draft {
+    fn new(process: Process, base_urls: BaseUrls) -> Draft {
+        Draft {
+            process,
+            base_lines: Vec::new(),
+            errors: ConfigErrors::default(),
+            accounts: Vec::new(),
+            base_urls,
+            lookalikes: Vec::new(),
+            listed: Vec::new(),
+            is_complete: true,
+        }
+    }
+
     /// Checks flags and variables. Dates after `now` are errors.
     #[must_use]
     pub fn read(
@@ -116,14 +133,7 @@ impl Draft {
         let vendors = INTEGRATIONS.map(|vendor| (vendor.prefix, vendor.variables));
         let variables = Variables::read(environment, &vendors, &mut errors);
         let process = Process::read(flags, &variables, &mut errors);
-        let mut draft = Draft {
-            process,
-            base_lines: Vec::new(),
-            errors: ConfigErrors::default(),
-            accounts: Vec::new(),
-            base_urls: BaseUrls::new(),
-            lookalikes: Vec::new(),
-        };
+        let mut draft = Draft::new(process, BaseUrls::new());
         match draft.process.config_file.clone() {
             Some(file) => {
                 draft.base_urls = base_urls(&variables, &mut errors);
@@ -136,14 +146,13 @@ impl Draft {
                 }
             }
         }
-        let Draft { process, base_lines, accounts, base_urls, .. } = draft;
-        if errors.is_empty() && accounts.is_empty() && process.shard.is_none() {
+        if errors.is_empty() && draft.accounts.is_empty() && draft.process.shard.is_none() {
             errors.add(
                 INTEGRATIONS.map(|vendor| vendor.vendor.secret_variable).join(", "),
                 "set at least one of them or its _FILE; to try the program without credentials, run `wallet-exporter demo`",
             );
         }
-        Draft { process, base_lines, errors, accounts, base_urls, lookalikes: variables.lookalikes().to_vec() }
+        Draft { errors, lookalikes: variables.lookalikes().to_vec(), ..draft }
     }
 
     fn take(
@@ -167,14 +176,18 @@ impl Draft {
     fn read_file(&mut self, file: &Path, now: DateTime<Utc>, errors: &mut ConfigErrors) {
         let fields = fields();
         let before = errors.iter().count();
-        let entries = accounts::read(file, self.process.secrets_directory.as_deref(), &fields, errors);
-        if entries.is_empty() && errors.iter().count() == before {
+        let listed = accounts::read(file, self.process.secrets_directory.as_deref(), &fields, errors);
+        if listed.entries.is_empty() && errors.iter().count() == before {
             errors.add("--config.file", format!("{} has no account: write at least one", file.display()));
         }
+        accounts::refuse_duplicates(&listed.entries, errors);
+        self.is_complete = listed.complete;
+        let named = |entry: &AccountEntry| (entry.vendor.name, entry.name.clone(), entry.file().to_owned());
+        self.listed = listed.entries.iter().map(named).collect();
         let shard = self.process.shard;
         // Whoever used a secret first.
         let mut used: HashMap<String, String> = HashMap::new();
-        for mut entry in entries.into_iter().filter(|entry| shard.is_none_or(|shard| shard.has(&entry.name))) {
+        for mut entry in listed.entries.into_iter().filter(|entry| shard.is_none_or(|shard| shard.has(&entry.name))) {
             if let Some(url) = self.base_urls.get(entry.vendor.name) {
                 entry.variables.set(entry.vendor.base_url(), url.clone());
             }
@@ -270,23 +283,25 @@ impl Config {
         let Some(path) = &self.process.config_file else {
             return Reread { accounts: present.to_vec(), ..Reread::default() };
         };
-        let mut draft = Draft {
-            process: self.process.clone(),
-            base_lines: Vec::new(),
-            errors: ConfigErrors::default(),
-            accounts: Vec::new(),
-            base_urls: self.base_urls.clone(),
-            lookalikes: Vec::new(),
-        };
+        let mut draft = Draft::new(self.process.clone(), self.base_urls.clone());
         let mut errors = ConfigErrors::default();
         draft.read_file(path, now, &mut errors);
         let Some(faulty) = accounts::faulty(path, &errors) else {
             return Reread { accounts: present.to_vec(), errors };
         };
         let is_faulty = |account: &&ConfiguredAccount| account.file.as_ref().is_some_and(|file| faulty.contains(file));
-        // One that was moved into a file with errors stays, too.
-        let moved = |account: &&ConfiguredAccount| draft.accounts.iter().filter(is_faulty).any(|one| one.is(account));
-        let kept = present.iter().filter(|account| is_faulty(account) || moved(account));
+        // One that was moved into a file with errors stays, too, and so does one that may be in a file that cannot be read.
+        let stays = |account: &&ConfiguredAccount| {
+            let names = draft.listed.iter();
+            let named =
+                |name: &&(&str, String, PathBuf)| name.0 == account.vendor.name && name.1 == account.config.name();
+            let mut files = names.filter(named).map(|(.., file)| file).peekable();
+            match files.peek() {
+                Some(_) => files.any(|file| faulty.contains(file)),
+                None => is_faulty(account) || !draft.is_complete,
+            }
+        };
+        let kept = present.iter().filter(stays);
         let mut accounts: Vec<ConfiguredAccount> = kept.cloned().collect();
         let kept = accounts.len();
         for account in draft.accounts.iter().filter(|account| !is_faulty(account)) {

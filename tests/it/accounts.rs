@@ -182,6 +182,32 @@ fn a_secret_belongs_to_one_account_and_lies_where_secrets_may() {
 }
 
 #[test]
+fn a_secret_in_the_wrong_field_is_not_shown() {
+    let secret = "Bd9f8E7d6C5b4A39281706F5e4D3c2B1a0";
+    for text in [
+        format!("accounts: [{{account: a, vendor: batchdata, api_token_file: {secret}}}]"),
+        format!("accounts: [{{account: {secret}, vendor: batchdata, api_token_file: growth.token}}]"),
+        format!("accounts: [{{account: {secret}, vendor: batchdata, sources: [nonsense], api_token_file: no.token}}]"),
+        format!("accounts: [{{account: a, vendor: {secret}, api_token_file: growth.token}}]"),
+        format!("accounts: [{{account: a, vendor: batchdata, api_token_file: growth.token, {secret}: 1}}]"),
+        format!(
+            "defaults: {{{secret}: {{}}}}\naccounts: [{{account: a, vendor: batchdata, api_token_file: growth.token}}]"
+        ),
+    ] {
+        let found = errors(&text);
+        assert!(!found.contains(&secret[..12]), "{found}");
+        assert!(found.contains("accounts.yml:"), "{found}");
+    }
+    for variable in ["BATCHDATA_API_TOKEN_FILE", "RIGHTFOOT_API_KEY_FILE", "RIGHTFOOT_WEBHOOK_SECRET_FILE"] {
+        let pairs = [(OsString::from(variable), OsString::from(secret))];
+        let found = Config::load(&Flags::default(), pairs, at("2026-05-19T12:00:00Z")).expect_err(variable).to_string();
+        assert!(found.contains(variable) && !found.contains(&secret[..12]), "{found}");
+    }
+    let found = errors("accounts: [{account: a, vendor: batchdata, api_token_file: secrets/growth-token.txt}]");
+    assert!(found.contains("secrets/growth-token.txt"), "a path is shown: {found}");
+}
+
+#[test]
 fn what_is_not_such_a_file_is_refused_without_showing_what_is_in_it() {
     for text in [
         "accounts: {a: CANARY}",

@@ -173,6 +173,51 @@ async fn in_a_directory_only_the_file_with_errors_stays_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_moves_into_a_file_with_errors_stays_and_the_other_files_are_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = three_accounts(directory.path()).await;
+    rig.stop().await;
+    std::fs::remove_file(directory.path().join("accounts.yml")).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    let growth = "{account: growth, vendor: batchdata, api_token_file: growth.token}";
+    let seven = "{account: seven, vendor: batchdata, api_token_file: seven.token}";
+    write("a.yml", &format!("accounts: [{growth}]"));
+    write("b.yml", &format!("accounts: [{seven}]"));
+    rig.set("CONFIG_FILE", directory.path().to_str().unwrap());
+    rig.start().await;
+    write("a.yml", &format!("accounts: [{}]", seven.replace("seven,", "seven, labels: {team: a},")));
+    for wrong in [growth.replace('}', ", balance_interval: 0s}"), growth.replace("growth.t", "no.t"), "{".to_owned()] {
+        write("b.yml", &format!("accounts: [{wrong}]"));
+        assert_eq!(reload(&rig).await.code, 500, "{wrong}");
+        assert_eq!(names(&rig), ["growth", "seven"], "{wrong}");
+    }
+    assert!(rig.metrics().contains(r#"team="a""#), "a.yml is used");
+
+    // An account that does not fit to the defaults of all holds up no other file.
+    write("b.yml", &format!("accounts: [{}]", growth.replace('}', ", warning_balance_usd: 40}")));
+    write("a.yml", &format!("accounts: [{}]", seven.replace("seven,", "seven, labels: {team: b},")));
+    write("defaults.yml", "defaults: {batchdata: {warning_balance_usd: 200, critical_balance_usd: 50}}");
+    let answer = reload(&rig).await;
+    assert_eq!(answer.code, 500);
+    assert!(answer.text().contains("b.yml:1") && answer.text().contains("defaults.yml:1"), "{}", answer.text());
+    assert!(rig.metrics().contains(r#"team="b""#), "a.yml is used");
+
+    // Defaults that cannot be read for a moment are not taken as none.
+    write("b.yml", &format!("accounts: [{growth}]"));
+    assert_eq!(reload(&rig).await.code, 200);
+    let (before, defaults) = (instruments(&rig, "seven"), directory.path().join("defaults.yml"));
+    std::fs::remove_file(&defaults).unwrap();
+    std::os::unix::fs::symlink("nowhere", &defaults).unwrap();
+    assert_eq!(reload(&rig).await.code, 500);
+    assert!(Arc::ptr_eq(&before, &instruments(&rig, "seven")));
+    std::fs::rename(&defaults, directory.path().join("defaults.yaml")).unwrap();
+    assert_eq!(reload(&rig).await.code, 500, "the other name is one of defaults, too");
+    write("defaults.yml", "");
+    let text = reload(&rig).await.text();
+    assert!(text.contains("keep one"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_webhook_of_an_account_is_open_as_long_as_the_account_is_there() {
     let directory = tempfile::tempdir().unwrap();
     let mut rig = three_accounts(directory.path()).await;
