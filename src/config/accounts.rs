@@ -15,13 +15,13 @@ use reader::Reader;
 
 use super::errors::ConfigErrors;
 use super::variables::Variable;
-use super::{Variables, WITHOUT_SECRET};
+use super::{Variables, WITHOUT_SECRET, values};
 use crate::printable::printable;
 
 /// Largest file: a thousand accounts take 300 KiB.
 const LARGEST_KIB: u64 = 4 * 1024;
-/// In a directory, the defaults of all its files.
-const DEFAULTS: &str = "defaults.yml";
+/// In a directory, the defaults of all its files have one of these names.
+const DEFAULTS: [&str; 2] = ["defaults.yml", "defaults.yaml"];
 
 /// What the file may say of a vendor's account.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +80,12 @@ struct Place {
     line: u64,
 }
 
+impl Place {
+    fn directory(&self) -> &Path {
+        self.file.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}:{}", self.file.display(), self.line)
@@ -107,10 +113,7 @@ impl AccountEntry {
                 variables.iter().fold(text.to_owned(), |text, variable| text.replace(variable, &self.field(variable)))
             };
             let place = self.places.get(name).or_else(|| self.places.get(&format!("{name}_FILE")));
-            errors.add(
-                format!("{}: {} (account {})", place.unwrap_or(&self.place), in_file(name), self.name),
-                in_file(remedy),
-            );
+            errors.add(self.at(place.unwrap_or(&self.place), &in_file(name)), in_file(remedy));
         }
     }
 
@@ -122,12 +125,40 @@ impl AccountEntry {
 
     /// Adds an error about the whole account.
     pub fn error(&self, field: &str, remedy: impl Into<String>, errors: &mut ConfigErrors) {
-        errors.add(format!("{}: {field} (account {})", self.place, self.name), remedy);
+        errors.add(self.at(&self.place, field), remedy);
+    }
+
+    /// What an error about a field is about: a place in the account's own file, since it is this account that has to be
+    /// kept, and not those that a default of another file is for, too. A name that is refused may be a secret.
+    fn at(&self, place: &Place, field: &str) -> String {
+        let account = values::account(&self.name).ok().map(|name| format!("account {name}"));
+        let elsewhere = place.file != self.place.file;
+        let default = elsewhere.then(|| format!("by default in {place}"));
+        let place = if elsewhere { &self.place } else { place };
+        match [account, default].into_iter().flatten().collect::<Vec<_>>() {
+            about if about.is_empty() => format!("{place}: {field}"),
+            about => format!("{place}: {field} ({})", about.join(", ")),
+        }
+    }
+
+    /// The directory that its secrets have to be in, where no other is configured.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.place.directory()
     }
 
     fn field(&self, variable: &str) -> String {
         variable.strip_prefix(self.vendor.prefix).unwrap_or(variable).to_ascii_lowercase()
     }
+}
+
+/// The accounts of the file or the directory.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// Those that have a vendor and a name, whatever else is wrong with them.
+    pub entries: Vec<AccountEntry>,
+    /// Whether these are all: every file could be read, and nothing lacks a vendor or a name.
+    pub complete: bool,
 }
 
 /// Reads the file or the directory. What is wrong is added to `errors`.
@@ -137,28 +168,32 @@ pub fn read(
     secrets_directory: Option<&Path>,
     vendors: &[VendorFields],
     errors: &mut ConfigErrors,
-) -> Vec<AccountEntry> {
-    let mut reader = Reader { vendors, secrets_directory, errors, entries: Vec::new(), defaults: BTreeMap::new() };
+) -> Listed {
+    let listed = Listed { entries: Vec::new(), complete: true };
+    let mut reader = Reader { vendors, secrets_directory, errors, listed, defaults: BTreeMap::new() };
     if !path.is_dir() {
         if let Some(file) = reader.load(path, "--config.file") {
             reader.take(path, file);
         }
     } else {
         match files(path) {
-            Ok(files) => reader.take_directory(&path.join(DEFAULTS), &files),
+            Ok(files) => reader.take_directory(path, &files),
             Err(error) => {
                 reader.errors.add("--config.file", format!("cannot read {}: {}", path.display(), error.kind()))
             }
         }
     }
-    let entries = reader.entries;
+    reader.listed
+}
+
+/// Of two accounts of one name, the later one is an error.
+pub fn refuse_duplicates(entries: &[AccountEntry], errors: &mut ConfigErrors) {
     let mut seen: BTreeMap<(&str, &str), &Place> = BTreeMap::new();
-    for entry in &entries {
+    for entry in entries {
         if let Some(first) = seen.insert((entry.vendor.name, &entry.name), &entry.place) {
             entry.error("account", format!("appears twice, first at {first}: give each its own name"), errors);
         }
     }
-    entries
 }
 
 /// The files with errors; `None` if an error is not about a file of accounts alone.
@@ -176,7 +211,8 @@ fn files(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
         let path = entry?.path();
         let extension = path.extension().and_then(|extension| extension.to_str());
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if matches!(extension, Some("yml" | "yaml")) && !hidden && !path.ends_with(DEFAULTS) {
+        let defaults = DEFAULTS.iter().any(|name| path.ends_with(name));
+        if matches!(extension, Some("yml" | "yaml")) && !hidden && !defaults {
             found.push(path);
         }
     }

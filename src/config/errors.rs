@@ -4,6 +4,7 @@
 //! what to write instead. It repeats a refused value only if that cannot be a secret: see [`quoted`].
 
 use std::fmt;
+use std::path::Path;
 
 use crate::printable::printable;
 
@@ -86,6 +87,15 @@ pub(super) fn quoted(value: &str) -> Option<String> {
     let is_plain_url = value.contains("://") && !value.contains(['@', '?', '#']) && value.len() <= LONGEST_URL;
     let may_be_secret = value.starts_with("rf_") || value.len() > SHORT && !is_plain_url;
     (!may_be_secret).then(|| format!("{value:?}"))
+}
+
+/// Whether the part of a path that does not exist can be shown: no name in it may be a secret, and where all of it is long,
+/// as one with slashes is, it is written in lower case.
+pub(super) fn is_path(missing: &Path) -> bool {
+    let missing = missing.to_string_lossy();
+    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'/');
+    missing.split('/').all(|name| quoted(name).is_some() && !name.contains(' '))
+        && (missing.len() <= SHORT || missing.bytes().all(plain))
 }
 
 /// What to say of a refused value.

@@ -1,12 +1,15 @@
 //! Files that an operator writes: secrets, batch ids, the web configuration and what it names.
 //!
 //! Flows in: a path, and the most that is accepted. Flows out: the bytes, or why not. Invariant: only a regular file is
-//! read, so that opening and reading end; the limit holds for what is read, not for what the file system says.
+//! read, so that opening and reading end; the limit holds for what is read, not for what the file system says. No error
+//! shows a path that may be a secret in the place of one.
 
 use std::fs::{File, Metadata};
 use std::io::Read as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+use super::errors::is_path;
 
 /// Why a file cannot be read. Names it, never what is in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +19,18 @@ pub enum FileError {
     Read {
         /// The file.
         path: PathBuf,
+        /// The system's word for it.
+        kind: std::io::ErrorKind,
+    },
+    /// The same, where what was written for the path may be the secret itself.
+    #[error(
+        "cannot read a file in {}, whose name is not shown because it may be a secret: {}",
+        directory.display(),
+        said(*kind)
+    )]
+    Unnamed {
+        /// As much of the path as exists.
+        directory: PathBuf,
         /// The system's word for it.
         kind: std::io::ErrorKind,
     },
@@ -40,6 +55,16 @@ pub(crate) fn said(kind: std::io::ErrorKind) -> String {
     }
 }
 
+impl FileError {
+    fn read(path: &Path, kind: std::io::ErrorKind) -> FileError {
+        let there = path.ancestors().find(|path| std::fs::symlink_metadata(path).is_ok());
+        match there.map_or(path, |there| path.strip_prefix(there).unwrap_or(path)) {
+            missing if is_path(missing) => FileError::Read { path: path.to_owned(), kind },
+            _ => FileError::Unnamed { directory: there.unwrap_or(Path::new(".")).to_owned(), kind },
+        }
+    }
+}
+
 /// What to say about a file or directory that other users of the machine can read, if they can.
 pub(crate) fn exposure(path: &Path) -> Option<String> {
     let metadata = std::fs::metadata(path).ok()?;
@@ -49,9 +74,14 @@ pub(crate) fn exposure(path: &Path) -> Option<String> {
     (mode & 0o007 != 0).then(|| format!("{path} is open to other users (mode {mode:04o}): chmod {least} {path}"))
 }
 
+/// Whether a path without links is in a directory, after its own links are followed.
+pub(crate) fn is_within(real: &Path, directory: &Path) -> bool {
+    std::fs::canonicalize(directory).is_ok_and(|directory| real.starts_with(directory))
+}
+
 /// Reads a file of at most so many KiB.
 pub(crate) fn read(path: &Path, kib: u64) -> Result<Vec<u8>, FileError> {
-    let unreadable = |error: std::io::Error| FileError::Read { path: path.to_owned(), kind: error.kind() };
+    let unreadable = |error: std::io::Error| FileError::read(path, error.kind());
     let regular = |metadata: Metadata| match metadata.is_file() {
         true => Ok(()),
         false => Err(FileError::NotRegular(path.to_owned())),

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_saphyr::Spanned;
 
 use super::syntax::{Field, Fields, File, Unreadable};
-use super::{AccountEntry, LARGEST_KIB, Place, VendorFields};
+use super::{AccountEntry, DEFAULTS, LARGEST_KIB, Listed, Place, VendorFields};
+use crate::config::errors::quoted;
 use crate::config::{ConfigErrors, Variables, file};
 
 /// Labels that an account may have.
@@ -19,8 +20,8 @@ pub(super) struct Reader<'a> {
     pub(super) vendors: &'a [VendorFields],
     pub(super) secrets_directory: Option<&'a Path>,
     pub(super) errors: &'a mut ConfigErrors,
-    pub(super) entries: Vec<AccountEntry>,
-    /// Of `defaults.yml`: by vendor, where they stand and what they say.
+    pub(super) listed: Listed,
+    /// Of all files of a directory: by vendor, where they stand and what they say.
     pub(super) defaults: BTreeMap<String, (PathBuf, Fields)>,
 }
 
@@ -56,22 +57,36 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn take_directory(&mut self, defaults: &Path, files: &[PathBuf]) {
-        if defaults.exists()
-            && let Some(file) = self.load(defaults, "--config.file")
-        {
-            if !file.accounts.is_empty() {
-                self.errors.add(defaults.display().to_string(), "has accounts: write them into a file of another name");
-            }
-            self.check_defaults(defaults, &file.defaults);
-            self.defaults =
-                file.defaults.into_iter().map(|(vendor, fields)| (vendor, (defaults.into(), fields))).collect();
-        }
+    pub(super) fn take_directory(&mut self, directory: &Path, files: &[PathBuf]) {
+        self.take_defaults(directory);
         for path in files {
-            if let Some(file) = self.load(path, &format!("{}:1", path.display())) {
-                self.take(path, file);
+            match self.load(path, &format!("{}:1", path.display())) {
+                Some(file) => self.take(path, file),
+                None => self.listed.complete = false,
             }
         }
+    }
+
+    fn take_defaults(&mut self, directory: &Path) {
+        // A link whose target is away is there: without defaults, every account would be another one.
+        let absent = |path: &PathBuf| {
+            std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+        };
+        let there: Vec<PathBuf> =
+            DEFAULTS.iter().map(|name| directory.join(name)).filter(|path| !absent(path)).collect();
+        let [defaults] = there.as_slice() else {
+            if !there.is_empty() {
+                self.errors.add("--config.file", format!("{} are both there: keep one", DEFAULTS.join(" and ")));
+            }
+            return;
+        };
+        let Some(file) = self.load(defaults, "--config.file") else { return };
+        if !file.accounts.is_empty() {
+            self.errors.add(defaults.display().to_string(), "has accounts: write them into a file of another name");
+        }
+        self.check_defaults(defaults, &file.defaults);
+        self.defaults =
+            file.defaults.into_iter().map(|(vendor, fields)| (vendor, (defaults.clone(), fields))).collect();
     }
 
     /// Defaults may be any field but the name and secrets.
@@ -79,7 +94,7 @@ impl Reader<'_> {
         for (vendor, fields) in defaults {
             let Some(known) = self.vendors.iter().find(|known| known.name == vendor) else {
                 let remedy = format!("is not a vendor: write {}", self.names());
-                self.errors.add(format!("{}: defaults.{vendor}", path.display()), remedy);
+                self.errors.add(format!("{}: defaults.{}", path.display(), shown(vendor)), remedy);
                 continue;
             };
             for (name, field) in fields {
@@ -96,7 +111,7 @@ impl Reader<'_> {
                     false => "is not a field of this vendor: check its spelling".to_owned(),
                 };
                 let line = field.referenced.line();
-                self.errors.add(format!("{}:{line}: defaults.{vendor}.{name}", path.display()), remedy);
+                self.errors.add(format!("{}:{line}: defaults.{vendor}.{}", path.display(), shown(name)), remedy);
             }
         }
     }
@@ -127,9 +142,12 @@ impl Reader<'_> {
         };
         let vendor = vendor.map_err(|_| self.errors.add(format!("{place}: vendor"), format!("write {names}")));
         let name = name.map_err(|remedy| self.errors.add(format!("{place}: account"), remedy));
-        let (Ok(vendor), Ok(name)) = (vendor, name) else { return };
+        let (Ok(vendor), Ok(name)) = (vendor, name) else {
+            self.listed.complete = false;
+            return;
+        };
         let labels = fields.remove("labels");
-        let directory = place.file.parent().unwrap_or(Path::new(".")).to_owned();
+        let directory = place.directory().to_owned();
         let mut entry = AccountEntry {
             vendor,
             name: name.clone(),
@@ -158,15 +176,15 @@ impl Reader<'_> {
         }
         if let Some(labels) = labels {
             let place = Place { line: labels.referenced.line(), ..entry.place.clone() };
-            entry.labels = self.labels(labels.value, &place, &entry.name);
+            entry.labels = self.labels(labels.value, &entry.at(&place, "labels"));
         }
-        self.entries.push(entry);
+        self.listed.entries.push(entry);
     }
 
     fn field(&mut self, entry: &mut AccountEntry, directory: &Path, (name, field): (String, Field), place: Place) {
         let known = entry.vendor;
         let variable = format!("{}{}", known.prefix, name.to_ascii_uppercase());
-        let at = format!("{place}: {name} (account {})", entry.name);
+        let at = entry.at(&place, shown(&name));
         let lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
         if !lower || !known.fields().any(|found| found.name == variable) {
             self.errors.add(at, "is not a field of this vendor: check its spelling");
@@ -222,11 +240,9 @@ impl Reader<'_> {
         let allowed = self.secrets_directory.unwrap_or(directory);
         let base = if secret { allowed } else { directory };
         let path = base.join(value);
-        let real = |path: &Path| std::fs::canonicalize(path).ok();
         // A missing file is reported where it is read.
-        let Some(found) = real(&path) else { return Ok(path.display().to_string()) };
-        let inside = |directory: &Path| real(directory).is_some_and(|directory| found.starts_with(directory));
-        if inside(allowed) || (!secret && inside(directory)) {
+        let Ok(found) = std::fs::canonicalize(&path) else { return Ok(path.display().to_string()) };
+        if file::is_within(&found, allowed) || (!secret && file::is_within(&found, directory)) {
             return Ok(path.display().to_string());
         }
         Err(format!(
@@ -235,8 +251,7 @@ impl Reader<'_> {
         ))
     }
 
-    fn labels(&mut self, labels: Field, place: &Place, account: &str) -> BTreeMap<String, String> {
-        let at = format!("{place}: labels (account {account})");
+    fn labels(&mut self, labels: Field, at: &str) -> BTreeMap<String, String> {
         let labels = match labels {
             Field::Map(labels) => labels,
             Field::Null => return BTreeMap::new(),
@@ -246,25 +261,27 @@ impl Reader<'_> {
             }
         };
         if labels.len() > MOST_LABELS {
-            self.errors.add(at.as_str(), format!("write at most {MOST_LABELS} labels"));
+            self.errors.add(at, format!("write at most {MOST_LABELS} labels"));
         }
         let taken: BTreeSet<&str> = TAKEN.into_iter().collect();
         for (name, value) in &labels {
             let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
             let valid = first && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             if !valid || name.starts_with("__") {
-                self.errors.add(
-                    at.as_str(),
-                    "a label name consists of a-z, A-Z, 0-9 and _, and does not begin with a digit or __",
-                );
+                self.errors
+                    .add(at, "a label name consists of a-z, A-Z, 0-9 and _, and does not begin with a digit or __");
             } else if taken.contains(name.as_str()) {
-                self.errors
-                    .add(at.as_str(), format!("{name} is a label of the exporter or of Prometheus: use another name"));
+                self.errors.add(at, format!("{name} is a label of the exporter or of Prometheus: use another name"));
             } else if value.chars().count() > 128 || value.chars().any(char::is_control) {
-                self.errors
-                    .add(at.as_str(), format!("the value of {name} is longer than 128 characters or not printable"));
+                self.errors.add(at, format!("the value of {name} is longer than 128 characters or not printable"));
             }
         }
         labels
     }
+}
+
+/// The name of a field, unless it may be a secret: `{api_token:abc}` without a space is a field of that name.
+fn shown(name: &str) -> &str {
+    let is_word = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if is_word || quoted(name).is_some() { name } else { "a field" }
 }

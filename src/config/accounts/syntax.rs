@@ -10,6 +10,8 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
+use crate::config::errors::quoted;
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct File {
@@ -100,7 +102,7 @@ impl Unreadable {
         let text = error.to_string();
         // serde's words for a field of ours quote only the name that was written.
         let unknown = text.split("unknown field `").nth(1).and_then(|rest| rest.split('`').next());
-        Unreadable(unknown.filter(|name| name.len() <= 64).map(str::to_owned))
+        Unreadable(unknown.filter(|name| quoted(name).is_some()).map(str::to_owned))
     }
 }
 
