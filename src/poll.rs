@@ -8,6 +8,7 @@ pub mod account_storage;
 pub mod attempts;
 pub mod builder;
 pub mod file_watcher;
+pub mod patient;
 pub mod schedule;
 pub mod source;
 pub mod webhook_sink;

@@ -68,7 +68,9 @@ impl Wiring {
         }
         builder.errors.iter().for_each(|(name, remedy)| errors.add(name, remedy));
         if let Some(storage) = builder.storages.first() {
-            self.watch.watch(storage.account, Watched { secrets: builder.secrets, files: builder.files });
+            let account = account.config.name().to_owned();
+            let watched = Watched { account, secrets: builder.secrets, files: builder.files };
+            self.watch.watch(storage.account, watched);
         }
         Ok(Prepared {
             account: account.clone(),
@@ -119,14 +121,15 @@ impl App {
         for warning in &snapshot.warnings {
             tracing::warn!("{warning}");
         }
+        let cell = Arc::new(SnapshotCell::new(snapshot));
         let wiring = Wiring {
             config: config.clone(),
             dependencies: dependencies.clone(),
             clock: Arc::clone(&clock),
-            cell: Arc::new(SnapshotCell::new(snapshot)),
+            cell: Arc::clone(&cell),
             store: Arc::new(store),
             process: Arc::default(),
-            watch: Arc::default(),
+            watch: Arc::new(FileWatcher::new(cell)),
         };
         let accounts = wiring.prepare_all()?;
         let of_vendors = INTEGRATIONS.iter().map(|vendor| vendor.write_families).collect();

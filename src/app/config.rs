@@ -4,20 +4,26 @@
 //! construct a `Config`.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
 
 use super::INTEGRATIONS;
-use crate::config::accounts::{self, AccountEntry, VendorFields};
+use crate::config::accounts::{self, AccountEntry, Listed, VendorFields};
 use crate::config::secret::Secret;
 use crate::config::{ConfigErrors, CountSince, Flags, Process, Variable, Variables, file};
 use crate::integration::{AccountConfig, Configured};
 use crate::names::Vendor;
+use crate::poll::patient::Patient;
+
+/// How long a reload waits for the files that it reads.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -30,6 +36,8 @@ pub struct Config {
     base_urls: BaseUrls,
     /// What to say of variables that only resemble ours.
     lookalikes: Vec<String>,
+    /// Reads the accounts file again.
+    patient: Patient,
 }
 
 /// Where vendors are, by their names, if variables say so beside an accounts file.
@@ -71,10 +79,6 @@ pub struct Draft {
     accounts: Vec<ConfiguredAccount>,
     base_urls: BaseUrls,
     lookalikes: Vec<String>,
-    /// What the accounts file names, whatever is wrong with it: vendor, account, file.
-    listed: Vec<(&'static str, String, PathBuf)>,
-    /// Whether that is all.
-    is_complete: bool,
 }
 
 /// Every variable, in the order of the documentation.
@@ -108,20 +112,39 @@ fn base_urls(variables: &Variables, errors: &mut ConfigErrors) -> BaseUrls {
     base_urls
 }
 
-impl Draft {
-    fn new(process: Process, base_urls: BaseUrls) -> Draft {
-        Draft {
-            process,
-            base_lines: Vec::new(),
-            errors: ConfigErrors::default(),
-            accounts: Vec::new(),
-            base_urls,
-            lookalikes: Vec::new(),
-            listed: Vec::new(),
-            is_complete: true,
+/// How good an account's right to its name and its secrets is: best if it is there and as it was, then if it is there.
+fn entry_right(entry: &AccountEntry, present: &[ConfiguredAccount]) -> u8 {
+    let is_there = |account: &&ConfiguredAccount| account.is_of(entry) && account.file.as_deref() == Some(entry.file());
+    let before = present.iter().find(is_there);
+    before.map_or(0, |account| 1 + u8::from(account.variables == entry.variables))
+}
+
+/// A secret that another account has used is an error.
+fn refuse_shared(
+    entry: &AccountEntry,
+    account: &dyn AccountConfig,
+    used: &mut HashMap<String, String>,
+    errors: &mut ConfigErrors,
+) {
+    let value = |secret: &Secret| secret.current().expose_secret().to_owned();
+    let credential = value(account.credential());
+    let mut own = HashSet::new();
+    for value in account.secrets().into_iter().map(value) {
+        // While one is being replaced, the old and the new one may be the same.
+        if !own.insert(value.clone()) && value != credential {
+            continue;
+        }
+        let remedy = match value == credential {
+            true => "the money would be counted twice; remove one of them",
+            false => "give each its own",
+        };
+        if let Some(first) = used.insert(value, entry.name.clone()) {
+            entry.error("secret", format!("is also used by account {first}: {remedy}"), errors);
         }
     }
+}
 
+impl Draft {
     /// Checks flags and variables. Dates after `now` are errors.
     #[must_use]
     pub fn read(
@@ -133,11 +156,18 @@ impl Draft {
         let vendors = INTEGRATIONS.map(|vendor| (vendor.prefix, vendor.variables));
         let variables = Variables::read(environment, &vendors, &mut errors);
         let process = Process::read(flags, &variables, &mut errors);
-        let mut draft = Draft::new(process, BaseUrls::new());
+        let mut draft = Draft {
+            process,
+            base_lines: Vec::new(),
+            errors: ConfigErrors::default(),
+            accounts: Vec::new(),
+            base_urls: BaseUrls::new(),
+            lookalikes: Vec::new(),
+        };
         match draft.process.config_file.clone() {
             Some(file) => {
                 draft.base_urls = base_urls(&variables, &mut errors);
-                draft.read_file(&file, now, &mut errors);
+                draft.read_file(&file, &[], now, &mut errors);
             }
             None => {
                 for vendor in &INTEGRATIONS {
@@ -146,13 +176,14 @@ impl Draft {
                 }
             }
         }
-        if errors.is_empty() && draft.accounts.is_empty() && draft.process.shard.is_none() {
+        let Draft { process, base_lines, accounts, base_urls, .. } = draft;
+        if errors.is_empty() && accounts.is_empty() && process.shard.is_none() {
             errors.add(
                 INTEGRATIONS.map(|vendor| vendor.vendor.secret_variable).join(", "),
                 "set at least one of them or its _FILE; to try the program without credentials, run `wallet-exporter demo`",
             );
         }
-        Draft { errors, lookalikes: variables.lookalikes().to_vec(), ..draft }
+        Draft { process, base_lines, errors, accounts, base_urls, lookalikes: variables.lookalikes().to_vec() }
     }
 
     fn take(
@@ -172,25 +203,30 @@ impl Draft {
         }));
     }
 
-    /// Reads the accounts file.
-    fn read_file(&mut self, file: &Path, now: DateTime<Utc>, errors: &mut ConfigErrors) {
-        let fields = fields();
+    /// Reads the accounts file. Of two accounts that cannot be there together, the one that is `present` is in the right.
+    fn read_file(
+        &mut self,
+        file: &Path,
+        present: &[ConfiguredAccount],
+        now: DateTime<Utc>,
+        errors: &mut ConfigErrors,
+    ) -> Listed {
         let before = errors.iter().count();
-        let listed = accounts::read(file, self.process.secrets_directory.as_deref(), &fields, errors);
+        let mut listed = accounts::read(file, self.process.secrets_directory.as_deref(), &fields(), errors);
         if listed.entries.is_empty() && errors.iter().count() == before {
             errors.add("--config.file", format!("{} has no account: write at least one", file.display()));
         }
-        accounts::refuse_duplicates(&listed.entries, errors);
-        self.is_complete = listed.complete;
-        let named = |entry: &AccountEntry| (entry.vendor.name, entry.name.clone(), entry.file().to_owned());
-        self.listed = listed.entries.iter().map(named).collect();
-        let shard = self.process.shard;
-        // Whoever used a secret first.
-        let mut used: HashMap<String, String> = HashMap::new();
-        for mut entry in listed.entries.into_iter().filter(|entry| shard.is_none_or(|shard| shard.has(&entry.name))) {
+        for entry in &mut listed.entries {
             if let Some(url) = self.base_urls.get(entry.vendor.name) {
                 entry.variables.set(entry.vendor.base_url(), url.clone());
             }
+        }
+        listed.entries.sort_by_key(|entry| Reverse(entry_right(entry, present)));
+        accounts::refuse_duplicates(&listed.entries, errors);
+        let shard = self.process.shard;
+        // Whoever used a secret first.
+        let mut used: HashMap<String, String> = HashMap::new();
+        for entry in listed.entries.iter().filter(|entry| shard.is_none_or(|shard| shard.has(&entry.name))) {
             let mut found = ConfigErrors::default();
             let Some(vendor) = INTEGRATIONS.iter().find(|vendor| vendor.vendor.name == entry.vendor.name) else {
                 continue;
@@ -204,27 +240,15 @@ impl Draft {
             let mut configured = (vendor.configure)(&entry.variables, now, &mut found);
             entry.take_over(&found, errors);
             let Some(account) = &configured.account else { continue };
-            for secret in account.secrets() {
-                let value = secret.current().expose_secret().to_owned();
-                let is_credential = value == account.credential().current().expose_secret();
-                if let Some(first) = used.insert(value, entry.name.clone()) {
-                    let remedy = match is_credential {
-                        true => {
-                            format!(
-                                "is also used by account {first}: the money would be counted twice; remove one of them"
-                            )
-                        }
-                        false => format!("is also used by account {first}: give each its own"),
-                    };
-                    entry.error("secret", remedy, errors);
-                }
-            }
+            let directory = self.process.secrets_directory.as_deref().unwrap_or(entry.directory());
+            account.secrets().into_iter().for_each(|secret| secret.confine(directory));
+            refuse_shared(entry, account.as_ref(), &mut used, errors);
             if let Some(line) = &mut configured.base_line {
                 line.account.clone_from(&entry.name);
             }
-            let labels = std::mem::take(&mut entry.labels);
-            self.take(vendor.vendor, configured, labels, Some((entry.file(), &entry.variables)));
+            self.take(vendor.vendor, configured, entry.labels.clone(), Some((entry.file(), &entry.variables)));
         }
+        listed
     }
 
     /// The configuration, if it has no error.
@@ -233,7 +257,11 @@ impl Draft {
     /// All errors together.
     pub fn finish(self) -> Result<Config, ConfigErrors> {
         let Draft { process, errors, accounts, base_urls, lookalikes, .. } = self;
-        if errors.is_empty() { Ok(Config { process, accounts, base_urls, lookalikes }) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(Config { process, accounts, base_urls, lookalikes, patient: Patient::default() })
+        } else {
+            Err(errors)
+        }
     }
 
     /// Whether the webhook is opened, as far as the configuration could be read.
@@ -253,6 +281,11 @@ impl ConfiguredAccount {
     #[must_use]
     pub fn is(&self, other: &ConfiguredAccount) -> bool {
         self.vendor == other.vendor && self.config.name() == other.config.name()
+    }
+
+    /// Whether it is what was made of this entry before.
+    fn is_of(&self, entry: &AccountEntry) -> bool {
+        self.vendor.name == entry.vendor.name && self.config.name() == entry.name
     }
 
     /// Whether the two cannot be there together.
@@ -277,31 +310,46 @@ impl Config {
     }
 
     /// Reads the accounts file again; without one, the accounts are as they are. `present` are those that run. A file with
-    /// errors keeps its accounts, and errors that are not about one file keep all.
+    /// errors keeps its accounts, and errors that are not about one file keep all. Blocks, but not for ever: a file may be
+    /// on a mount that hangs.
     #[must_use]
     pub fn reread(&self, present: &[ConfiguredAccount], now: DateTime<Utc>) -> Reread {
+        let (config, accounts) = (self.clone(), present.to_vec());
+        self.patient.wait(PATIENCE, move || config.reread_now(&accounts, now)).unwrap_or_else(|| {
+            let mut errors = ConfigErrors::default();
+            let remedy =
+                "reading the accounts or a file that they name has not ended: look at the mounts that they are on";
+            errors.add("--config.file", remedy);
+            Reread { accounts: present.to_vec(), errors }
+        })
+    }
+
+    fn reread_now(&self, present: &[ConfiguredAccount], now: DateTime<Utc>) -> Reread {
         let Some(path) = &self.process.config_file else {
             return Reread { accounts: present.to_vec(), ..Reread::default() };
         };
-        let mut draft = Draft::new(self.process.clone(), self.base_urls.clone());
+        let mut draft = Draft {
+            process: self.process.clone(),
+            base_lines: Vec::new(),
+            errors: ConfigErrors::default(),
+            accounts: Vec::new(),
+            base_urls: self.base_urls.clone(),
+            lookalikes: Vec::new(),
+        };
         let mut errors = ConfigErrors::default();
-        draft.read_file(path, now, &mut errors);
+        let listed = draft.read_file(path, present, now, &mut errors);
         let Some(faulty) = accounts::faulty(path, &errors) else {
             return Reread { accounts: present.to_vec(), errors };
         };
         let is_faulty = |account: &&ConfiguredAccount| account.file.as_ref().is_some_and(|file| faulty.contains(file));
-        // One that was moved into a file with errors stays, too, and so does one that may be in a file that cannot be read.
-        let stays = |account: &&ConfiguredAccount| {
-            let names = draft.listed.iter();
-            let named =
-                |name: &&(&str, String, PathBuf)| name.0 == account.vendor.name && name.1 == account.config.name();
-            let mut files = names.filter(named).map(|(.., file)| file).peekable();
-            match files.peek() {
-                Some(_) => files.any(|file| faulty.contains(file)),
-                None => is_faulty(account) || !draft.is_complete,
-            }
+        // One that was moved into a file with errors stays, too, and while it cannot be told who is in a file, so does one
+        // that is nowhere.
+        let moved = |account: &&ConfiguredAccount| {
+            let mut entries = listed.entries.iter().filter(|entry| account.is_of(entry)).peekable();
+            let nowhere = entries.peek().is_none();
+            if nowhere { !listed.complete } else { entries.all(|entry| faulty.contains(entry.file())) }
         };
-        let kept = present.iter().filter(stays);
+        let kept = present.iter().filter(|account| is_faulty(account) || moved(account));
         let mut accounts: Vec<ConfiguredAccount> = kept.cloned().collect();
         let kept = accounts.len();
         for account in draft.accounts.iter().filter(|account| !is_faulty(account)) {
@@ -309,8 +357,11 @@ impl Config {
                 accounts.push(account.clone());
                 continue;
             };
-            let file = before.file.as_deref().unwrap_or(path).display();
-            let remedy = format!("is not used: its name or a secret is that of an account of {file}, which has errors");
+            let before = before.config.name();
+            let remedy = format!(
+                "is not used: its name or a secret is that of account {before}, which stays as it is until the other \
+                 errors are mended"
+            );
             errors.add(account.config.name(), remedy);
         }
         Reread { accounts, errors }
@@ -357,6 +408,10 @@ impl Config {
             [first, more @ ..] => format!("account {first} and {} more: {warning}", more.len()),
             [] => warning,
         }));
+        // Looking at a file that hangs would hang, too.
+        if self.patient.is_busy() {
+            return warnings;
+        }
         let secrets = accounts.iter().flat_map(|account| account.config.secrets());
         let private = secrets.filter_map(|secret| secret.file()).chain(self.process.storage.as_deref());
         warnings.extend(private.filter_map(file::exposure));

@@ -141,6 +141,12 @@ impl AccountEntry {
         }
     }
 
+    /// The directory that its secrets have to be in, where no other is configured.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.place.directory()
+    }
+
     fn field(&self, variable: &str) -> String {
         variable.strip_prefix(self.vendor.prefix).unwrap_or(variable).to_ascii_lowercase()
     }

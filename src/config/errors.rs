@@ -94,7 +94,8 @@ pub(super) fn quoted(value: &str) -> Option<String> {
 pub(super) fn is_path(missing: &Path) -> bool {
     let missing = missing.to_string_lossy();
     let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'/');
-    missing.split('/').all(|name| quoted(name).is_some()) && (missing.len() <= SHORT || missing.bytes().all(plain))
+    missing.split('/').all(|name| quoted(name).is_some() && !name.contains(' '))
+        && (missing.len() <= SHORT || missing.bytes().all(plain))
 }
 
 /// What to say of a refused value.

@@ -74,6 +74,11 @@ pub(crate) fn exposure(path: &Path) -> Option<String> {
     (mode & 0o007 != 0).then(|| format!("{path} is open to other users (mode {mode:04o}): chmod {least} {path}"))
 }
 
+/// Whether a path without links is in a directory, after its own links are followed.
+pub(crate) fn is_within(real: &Path, directory: &Path) -> bool {
+    std::fs::canonicalize(directory).is_ok_and(|directory| real.starts_with(directory))
+}
+
 /// Reads a file of at most so many KiB.
 pub(crate) fn read(path: &Path, kib: u64) -> Result<Vec<u8>, FileError> {
     let unreadable = |error: std::io::Error| FileError::read(path, error.kind());

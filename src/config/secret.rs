@@ -2,11 +2,11 @@
 //!
 //! Flows in: a value from the environment, or a file that is read again when asked. Flows out: the current secret, to
 //! the vendor client alone. Invariant: the value is never printed, logged or compared in a message; a file that
-//! cannot be used leaves the last secret in place, and what is read later is held to the same rule as at first.
+//! cannot be used leaves the last secret in place, and what is read later is held to the same rules as at first.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use secrecy::{ExposeSecret, SecretString};
@@ -24,6 +24,7 @@ pub type Rule = fn(&str) -> Result<(), &'static str>;
 pub struct Secret {
     current: Arc<ArcSwap<SecretString>>,
     file: Option<(Arc<Path>, Rule)>,
+    within: Arc<OnceLock<PathBuf>>,
 }
 
 /// Tells a secret from the one that replaced it, without its value. Holding it keeps the address from being used again.
@@ -59,6 +60,14 @@ pub enum SecretError {
     /// Not text that can stand in a header.
     #[error("{0} does not contain exactly one line of printable ASCII without spaces")]
     NotOneLine(PathBuf),
+    /// Not where it has to be.
+    #[error("{path} is outside {directory}")]
+    Outside {
+        /// The file.
+        path: PathBuf,
+        /// Where it has to be, after links are followed.
+        directory: PathBuf,
+    },
     /// Against the secret's rule.
     #[error("{path} does not contain a valid secret: {remedy}")]
     Unfit {
@@ -73,7 +82,7 @@ impl Secret {
     /// A secret that does not change.
     #[must_use]
     pub fn fixed(value: SecretString) -> Secret {
-        Secret { current: Arc::new(ArcSwap::from_pointee(value)), file: None }
+        Secret { current: Arc::new(ArcSwap::from_pointee(value)), file: None, within: Arc::default() }
     }
 
     /// A secret from a file, held to the rule now and whenever the file is read again.
@@ -82,7 +91,13 @@ impl Secret {
     /// If the file cannot be used now.
     pub fn from_file(path: &Path, rule: Rule) -> Result<Secret, SecretError> {
         let value = read(path, rule)?;
-        Ok(Secret { current: Arc::new(ArcSwap::from_pointee(value)), file: Some((path.into(), rule)) })
+        let file = Some((path.into(), rule));
+        Ok(Secret { current: Arc::new(ArcSwap::from_pointee(value)), file, within: Arc::default() })
+    }
+
+    /// From now on, the file has to be in this directory after links are followed.
+    pub fn confine(&self, directory: &Path) {
+        self.within.get_or_init(|| directory.to_owned());
     }
 
     /// The secret as it stands.
@@ -106,7 +121,7 @@ impl Secret {
     /// Reads the file again.
     pub fn refresh(&self) -> Refresh {
         let Some((path, rule)) = &self.file else { return Refresh::Unchanged };
-        match read(path, *rule) {
+        match confined(path, self.within.get()).and_then(|path| read(&path, *rule)) {
             Err(error) => Refresh::Unreadable(error),
             Ok(value) if value.expose_secret() == self.current.load().expose_secret() => Refresh::Unchanged,
             Ok(value) => {
@@ -133,6 +148,16 @@ pub fn is_sendable(value: &str) -> bool {
 pub(super) fn scheme(value: &str) -> Option<&'static str> {
     let word = value.split(' ').next().unwrap_or_default();
     word.eq_ignore_ascii_case("bearer").then_some("write the token alone, without the word Bearer before it")
+}
+
+/// What to read: the file that the path leads to now, and not the one that it leads to a moment later.
+fn confined(path: &Path, within: Option<&PathBuf>) -> Result<PathBuf, SecretError> {
+    // A missing file is reported where it is read.
+    let (Some(directory), Ok(real)) = (within, std::fs::canonicalize(path)) else { return Ok(path.to_owned()) };
+    match file::is_within(&real, directory) {
+        true => Ok(real),
+        false => Err(SecretError::Outside { path: path.to_owned(), directory: directory.clone() }),
+    }
 }
 
 fn read(path: &Path, rule: Rule) -> Result<SecretString, SecretError> {

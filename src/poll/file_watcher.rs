@@ -1,19 +1,30 @@
 //! Files that change while the program runs.
 //!
-//! Flows in: secrets' files, and files of the vendors. Flows out: wake-ups. Invariant: a bad file keeps what was there
-//! before, and is logged once.
+//! Flows in: secrets' files, and files of the vendors. Flows out: wake-ups, and what cannot be used. Invariants: a bad file
+//! keeps what was there before, is logged once, and is in the snapshot until it is good; a file that hangs keeps nobody but
+//! its own account waiting.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::attempts::Wake;
+use super::patient::Patient;
 use crate::clock::SharedClock;
 use crate::config::secret::{Refresh, Secret};
+use crate::snapshot::SnapshotCell;
 use crate::store::AccountId;
 
 /// How often files are looked at. Kubernetes swaps links and some file systems tell nothing, so they are read.
 const EVERY: Duration = Duration::from_secs(5);
+/// How long the files of one account are waited for.
+const EACH: Duration = Duration::from_secs(2);
+/// How long all of them are; the rest follows the next time.
+const ALL: Duration = Duration::from_secs(10);
+/// So many accounts whose files hang may each hold a thread.
+const MOST_HANGING: usize = 64;
+/// In the place of a variable, where it is not known whose file hangs.
+const FILES: &str = "files";
 
 /// A secret, the variable that names it, and whom a change wakes.
 pub struct WatchedSecret {
@@ -36,8 +47,9 @@ pub struct WatchedFile {
 }
 
 /// The files of an account.
-#[derive(Default)]
 pub struct Watched {
+    /// The label `account`.
+    pub account: String,
     /// Files of secrets.
     pub secrets: Vec<WatchedSecret>,
     /// Other files.
@@ -45,59 +57,110 @@ pub struct Watched {
 }
 
 /// Reads files again.
-#[derive(Default)]
 pub struct FileWatcher {
+    cell: Arc<SnapshotCell>,
     accounts: Mutex<BTreeMap<AccountId, Arc<Watched>>>,
-    unreadable: Mutex<HashSet<(AccountId, String)>>,
+    reading: Mutex<BTreeMap<AccountId, Patient>>,
 }
 
 impl FileWatcher {
+    /// Watches nothing yet. What cannot be used is shown in the cell's snapshots.
+    #[must_use]
+    pub fn new(cell: Arc<SnapshotCell>) -> FileWatcher {
+        FileWatcher { cell, accounts: Mutex::default(), reading: Mutex::default() }
+    }
+
     /// Watches these files of an account from now on, and no others of it.
     pub fn watch(&self, account: AccountId, watched: Watched) {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).insert(account, Arc::new(watched));
+        self.replace(account, Some(Arc::new(watched)));
     }
 
     /// Watches no file of this account any more.
     pub fn forget(&self, account: AccountId) {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).remove(&account);
-        self.lock().retain(|(of, _)| *of != account);
+        self.replace(account, None);
     }
 
-    /// Reads all files again, once.
+    fn replace(&self, account: AccountId, watched: Option<Arc<Watched>>) {
+        let mut accounts = self.lock();
+        match watched {
+            Some(watched) => accounts.insert(account, watched),
+            None => accounts.remove(&account),
+        };
+        if self.cell.current().unusable_files.keys().any(|(of, _)| *of == account) {
+            self.cell.update(|snapshot| snapshot.unusable_files.retain(|(of, _), _| *of != account));
+        }
+    }
+
+    /// Reads all files again, once. Blocks, but not for long.
     ///
     /// # Errors
     /// The names of the variables whose files cannot be used; what was there before stays.
-    pub fn look(&self) -> Result<(), String> {
-        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let bad: Vec<String> = accounts.iter().flat_map(|(account, watched)| self.look_at(*account, watched)).collect();
+    pub fn look(self: &Arc<Self>) -> Result<(), String> {
+        // One after the other, so that only what hangs is found busy.
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let (accounts, began, mut bad) = (self.lock().clone(), Instant::now(), Vec::new());
+        for (account, watched) in accounts {
+            let hanging = reading.values().filter(|reading| reading.is_busy()).count();
+            let left = ALL.saturating_sub(began.elapsed());
+            let patient = reading.entry(account).or_default();
+            if !patient.is_busy() && (hanging >= MOST_HANGING || left.is_zero()) {
+                bad.push(format!("account {}, which was not looked at", watched.account));
+                continue;
+            }
+            let (watch, files) = (Arc::clone(self), Arc::clone(&watched));
+            let found = patient.wait(EACH.min(left), move || watch.look_at(account, &files));
+            let problem = found.is_none().then(|| {
+                format!(
+                    "reading the files of account {} has not ended, and what is new in them is not known: look at the \
+                     mount that they are on",
+                    watched.account
+                )
+            });
+            if self.note(account, &watched, FILES, problem) && found.is_none() {
+                tracing::warn!(account = watched.account, "reading the account's files has not ended");
+            }
+            bad.extend(found.unwrap_or_else(|| vec![format!("account {}, which hangs", watched.account)]));
+        }
         if bad.is_empty() { Ok(()) } else { Err(format!("cannot use the file of {}", bad.join(", "))) }
     }
 
     /// The names of the variables whose files cannot be used.
-    fn look_at(&self, account: AccountId, watched: &Watched) -> Vec<String> {
+    fn look_at(&self, account: AccountId, watched: &Arc<Watched>) -> Vec<String> {
         let mut bad = Vec::new();
-        for watched in &watched.secrets {
-            match watched.secret.refresh() {
-                Refresh::Unchanged => self.readable(account, &watched.variable),
-                Refresh::Changed => {
-                    self.readable(account, &watched.variable);
-                    tracing::info!(
-                        variable = watched.variable,
-                        "the secret has changed; its sources are polled at once"
-                    );
-                    (watched.on_change)();
-                    watched.wakes.iter().for_each(|wake| wake.wake());
-                }
+        for WatchedSecret { variable, secret, wakes, on_change } in &watched.secrets {
+            let found = secret.refresh();
+            let problem = match &found {
                 Refresh::Unreadable(error) => {
-                    bad.push(watched.variable.clone());
-                    if self.lock().insert((account, watched.variable.clone())) {
-                        tracing::warn!(variable = watched.variable, error = %error, "the secret's file cannot be used: the previous secret stays in use");
+                    Some(format!("{variable} (account {}): {error}: the previous secret stays in use", watched.account))
+                }
+                Refresh::Unchanged | Refresh::Changed => None,
+            };
+            let is_news = self.note(account, watched, variable, problem);
+            match &found {
+                Refresh::Unreadable(error) => {
+                    bad.push(variable.clone());
+                    if is_news {
+                        tracing::warn!(variable, account = watched.account, error = %error, "the secret's file cannot be used: the previous secret stays in use");
                     }
                 }
+                Refresh::Unchanged | Refresh::Changed if is_news => {
+                    tracing::info!(variable, account = watched.account, "the secret's file can be read again");
+                }
+                Refresh::Unchanged | Refresh::Changed => {}
+            }
+            if found == Refresh::Changed {
+                tracing::info!(variable, "the secret has changed; its sources are polled at once");
+                on_change();
+                wakes.iter().for_each(|wake| wake.wake());
             }
         }
-        let unreadable = watched.files.iter().filter(|file| !(file.read)());
-        bad.extend(unreadable.map(|file| file.variable.to_owned()));
+        for WatchedFile { variable, read } in &watched.files {
+            let of = &watched.account;
+            let problem = (!read())
+                .then(|| format!("{variable} (account {of}) cannot be read: what it said before stays in use"));
+            bad.extend(problem.is_some().then(|| (*variable).to_owned()));
+            self.note(account, watched, variable, problem);
+        }
         bad
     }
 
@@ -106,18 +169,28 @@ impl FileWatcher {
         loop {
             clock.sleep_until(clock.boot() + EVERY).await;
             let watch = Arc::clone(&self);
-            // A file may be on a mount that hangs. What is wrong was logged when it began.
+            // What is wrong was logged when it began.
             let _ = tokio::task::spawn_blocking(move || watch.look()).await;
         }
     }
 
-    fn readable(&self, account: AccountId, variable: &str) {
-        if self.lock().remove(&(account, variable.to_owned())) {
-            tracing::info!(variable, "the secret's file can be read again");
+    /// Shows a problem, or that there is none, as long as these are the files that are watched; whether it has begun or ended.
+    fn note(&self, account: AccountId, watched: &Arc<Watched>, variable: &str, problem: Option<String>) -> bool {
+        let accounts = self.lock();
+        let key = (account, variable.to_owned());
+        let before = self.cell.current().unusable_files.get(&key).cloned();
+        if before == problem || !accounts.get(&account).is_some_and(|known| Arc::ptr_eq(known, watched)) {
+            return false;
         }
+        let is_news = before.is_some() != problem.is_some();
+        self.cell.update(|snapshot| match problem {
+            Some(problem) => drop(snapshot.unusable_files.insert(key, problem)),
+            None => drop(snapshot.unusable_files.remove(&key)),
+        });
+        is_news
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<(AccountId, String)>> {
-        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<AccountId, Arc<Watched>>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Flows in: updates from the polls. Flows out: one immutable [`Snapshot`] after the other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub webhook_unmatched: Option<u64>,
     /// Things that a person should look at.
     pub warnings: Vec<String>,
+    /// What to say of files that cannot be used any more, by account and variable.
+    pub unusable_files: BTreeMap<(AccountId, String), String>,
     /// It was ready before accounts were added: a new account does not make the others unready.
     pub was_ready: bool,
     /// Which of the configured accounts are here; `None`: all.
@@ -80,6 +82,7 @@ impl Snapshot {
             reload: ReloadView { successful: true, last_success: started_at },
             webhook_unmatched: None,
             warnings: Vec::new(),
+            unusable_files: BTreeMap::new(),
             was_ready: false,
             shard: None,
             stopping: false,
@@ -141,7 +144,13 @@ impl Snapshot {
                 last_error: self.storage.last_error.clone(),
             },
             accounts: self.accounts.iter().map(|view| view.status(now)).collect(),
-            warnings: self.warnings.iter().cloned().chain(self.clock_warnings(now)).collect(),
+            warnings: self
+                .warnings
+                .iter()
+                .chain(self.unusable_files.values())
+                .cloned()
+                .chain(self.clock_warnings(now))
+                .collect(),
         }
     }
 

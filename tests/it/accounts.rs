@@ -7,6 +7,7 @@ use serde_json::Value;
 use vendor_simulator::Options;
 use wallet_exporter::app::{Config, accounts_file, accounts_schema};
 use wallet_exporter::config::Flags;
+use wallet_exporter::config::secret::{Refresh, SecretError};
 use wallet_exporter::{batchdata, rightfoot};
 
 use crate::rig::{Rig, at, vendor_clock};
@@ -182,29 +183,143 @@ fn a_secret_belongs_to_one_account_and_lies_where_secrets_may() {
 }
 
 #[test]
-fn a_secret_in_the_wrong_field_is_not_shown() {
-    let secret = "Bd9f8E7d6C5b4A39281706F5e4D3c2B1a0";
-    for text in [
-        format!("accounts: [{{account: a, vendor: batchdata, api_token_file: {secret}}}]"),
-        format!("accounts: [{{account: {secret}, vendor: batchdata, api_token_file: growth.token}}]"),
-        format!("accounts: [{{account: {secret}, vendor: batchdata, sources: [nonsense], api_token_file: no.token}}]"),
-        format!("accounts: [{{account: a, vendor: {secret}, api_token_file: growth.token}}]"),
-        format!("accounts: [{{account: a, vendor: batchdata, api_token_file: growth.token, {secret}: 1}}]"),
-        format!(
-            "defaults: {{{secret}: {{}}}}\naccounts: [{{account: a, vendor: batchdata, api_token_file: growth.token}}]"
-        ),
+fn a_secret_in_the_wrong_field_is_in_no_error() {
+    for secret in ["bd_live_CANARY0123456789abcdef0123456789", "rf_CANARY", "CANARY/xY12abcdefgh+kLmN/opqrstuVwx0123"] {
+        for (vendor, key) in [("batchdata", "api_token_file"), ("rightfoot", "api_key_file")] {
+            let of_vendor = [key, "account", "vendor", "max_age", "sources", "batch_ids", "batch_ids_file", "x"];
+            for field in of_vendor.iter().chain(&["webhook_secret_file", "webhook_old_secret_file", "labels"]) {
+                let mut fields = vec![("account", "a"), ("vendor", vendor), (key, "growth.token"), ("interval", "x")];
+                fields.retain(|(name, _)| name != field);
+                fields.push((field, secret));
+                let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+                let found = errors(&format!("accounts: [{{{}}}]", fields.join(", ")));
+                assert!(!found.contains("CANARY") && found.contains("/accounts.yml:1: "), "{field}: {found}");
+            }
+        }
+        // Without a space after the colon, it is the field's name.
+        for text in [
+            format!("accounts: [{{account: a, vendor: batchdata, api_token:{secret}}}]"),
+            format!("defaults: {{batchdata: {{api_token:{secret}}}}}"),
+            format!("defaults: {{batchdata:{secret}}}"),
+            format!("{{accounts:{secret}}}"),
+        ] {
+            let found = errors(&text);
+            assert!(!found.contains("CANARY") || secret.len() < 24, "{text}: {found}");
+        }
+    }
+    // Whatever else is wrong with such an account is said, too.
+    let two = "accounts:\n- {account: CANARY-CANARY-CANARY-CANARY, vendor: batchdata, api_token_file: growth.token, max_age: x}\n\
+               - {account: CANARY-CANARY-CANARY-CANARY, vendor: batchdata, api_token_file: growth.token}\n";
+    let found = errors(two);
+    assert!(!found.contains("CANARY"), "{found}");
+    for expected in [
+        "/accounts.yml:2: account: write 1 to 64",
+        "/accounts.yml:2: max_age: ",
+        "/accounts.yml:3: account: appears twice",
     ] {
-        let found = errors(&text);
-        assert!(!found.contains(&secret[..12]), "{found}");
-        assert!(found.contains("accounts.yml:"), "{found}");
+        assert!(found.contains(expected), "{expected}: {found}");
     }
-    for variable in ["BATCHDATA_API_TOKEN_FILE", "RIGHTFOOT_API_KEY_FILE", "RIGHTFOOT_WEBHOOK_SECRET_FILE"] {
-        let pairs = [(OsString::from(variable), OsString::from(secret))];
-        let found = Config::load(&Flags::default(), pairs, at("2026-05-19T12:00:00Z")).expect_err(variable).to_string();
-        assert!(found.contains(variable) && !found.contains(&secret[..12]), "{found}");
+    let found = errors("accounts: [{account: a, vendor: batchdata, api_token_file: secrets/growth-team.token}]");
+    assert!(found.contains("cannot read /secrets/growth-team.token: no such file"), "{found}");
+}
+
+#[test]
+fn defaults_of_a_directory_have_one_file_of_either_name_and_are_not_absent_when_they_cannot_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    secrets(directory.path());
+    let file = |name: &str| directory.path().join(name);
+    std::fs::write(file("a.yml"), "accounts: [{account: a, vendor: batchdata, api_token_file: growth.token}]").unwrap();
+    let interval = || {
+        let config = load(directory.path(), &[])?;
+        Ok::<u64, String>(config.account::<batchdata::Config>().unwrap().sources[0].1.as_secs())
+    };
+    assert_eq!(interval(), Ok(60));
+    let defaults = "defaults: {batchdata: {balance_interval: 10s}}";
+    std::fs::write(file("defaults.yaml"), defaults).unwrap();
+    assert_eq!(interval(), Ok(10));
+    std::fs::write(file("defaults.yml"), defaults).unwrap();
+    assert!(interval().unwrap_err().contains("--config.file: defaults.yml and defaults.yaml are both there: keep one"));
+    for name in ["defaults.yml", "defaults.yaml"] {
+        for name in ["defaults.yml", "defaults.yaml"] {
+            let _ = std::fs::remove_file(file(name));
+        }
+        std::os::unix::fs::symlink(file("away"), file(name)).unwrap();
+        let found = interval().unwrap_err();
+        assert!(found.contains(&format!("{name}: no such file or directory")), "{found}");
+        std::fs::write(file("away"), defaults).unwrap();
+        assert_eq!(interval(), Ok(10), "{name}");
+        std::fs::remove_file(file("away")).unwrap();
     }
-    let found = errors("accounts: [{account: a, vendor: batchdata, api_token_file: secrets/growth-token.txt}]");
-    assert!(found.contains("secrets/growth-token.txt"), "a path is shown: {found}");
+}
+
+#[test]
+fn a_webhook_secret_may_be_the_old_one_of_its_own_account_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    secrets(directory.path());
+    let hook = "0123456789abcdef0123456789abcdef";
+    for (name, secret) in [("hook", hook), ("hook.key", hook), ("b.key", "key-b")] {
+        std::fs::write(directory.path().join(name), secret).unwrap();
+    }
+    let path = directory.path().join("accounts.yml");
+    let account = |name: &str, key: &str, more: &str| {
+        format!("- {{account: {name}, vendor: rightfoot, api_key_file: {key}, webhook_secret_file: hook{more}}}\n")
+    };
+    let both = ", webhook_old_secret_file: hook";
+    let outcome = |accounts: &[String]| {
+        std::fs::write(&path, format!("accounts:\n{}", accounts.concat())).unwrap();
+        load(&path, &[])
+    };
+    assert!(outcome(&[account("a", "checks.key", both)]).is_ok());
+    let found = outcome(&[account("a", "checks.key", both), account("b", "b.key", "")]).unwrap_err();
+    assert!(found.contains("(account b): is also used by account a: give each its own"), "{found}");
+    let found = outcome(&[account("a", "hook.key", "")]).unwrap_err();
+    assert!(found.contains("(account a): is also used by account a: the money"), "{found}");
+}
+
+#[test]
+fn a_secret_whose_link_leads_outside_later_is_not_taken() {
+    use secrecy::ExposeSecret as _;
+    let place = tempfile::tempdir().unwrap();
+    let (inside, outside) = (place.path().join("etc"), place.path().join("run"));
+    for directory in [&inside, &outside] {
+        std::fs::create_dir(directory).unwrap();
+        secrets(directory);
+    }
+    let link = inside.join("link");
+    let lead = |to: std::path::PathBuf| {
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(to, &link).unwrap();
+    };
+    lead(inside.join("growth.token"));
+    let path = inside.join("accounts.yml");
+    std::fs::write(&path, "accounts: [{account: a, vendor: batchdata, api_token_file: link}]").unwrap();
+    let token = load(&path, &[]).unwrap().account::<batchdata::Config>().unwrap().token.clone();
+    lead(outside.join("seven.token"));
+    let outside = SecretError::Outside { path: link.clone(), directory: inside.clone() };
+    assert_eq!(token.refresh(), Refresh::Unreadable(outside));
+    assert_eq!(token.current().expose_secret(), "tok-growth");
+    lead(inside.join("seven.token"));
+    assert_eq!(token.refresh(), Refresh::Changed);
+    assert_eq!(token.current().expose_secret(), "tok-seven");
+}
+
+#[test]
+fn a_file_in_the_working_directory_is_named_without_it() {
+    let directory = tempfile::tempdir().unwrap();
+    secrets(directory.path());
+    std::fs::write(directory.path().join("accounts.yml"), FILE).unwrap();
+    let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_wallet-exporter"));
+    check.args([
+        "check",
+        "--config.file",
+        "accounts.yml",
+        "--storage.path",
+        "none",
+        "--web.listen-address",
+        "127.0.0.1:0",
+    ]);
+    let output = check.env_clear().current_dir(directory.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -101,8 +101,7 @@ fn a_refused_value_is_shown_unless_it_may_be_a_secret() {
         for variable in variables() {
             let of_secret = ["SECRET", "API_TOKEN", "API_KEY"].iter().any(|kind| variable.name.contains(kind))
                 && variable.name != "SECRETS_DIRECTORY";
-            // A path is no secret, and naming it is the message's use.
-            if variable.name.ends_with("_FILE") || secret.starts_with("Bearer") && !of_secret {
+            if secret.starts_with("Bearer") && !of_secret {
                 continue;
             }
             let mut pairs = vec![(variable.name, secret)];
@@ -114,11 +113,20 @@ fn a_refused_value_is_shown_unless_it_may_be_a_secret() {
             }
             let shown = match load(&pairs) {
                 Err(faults) => format!("{faults} {faults:?}"),
-                Ok(config) if of_secret => format!("{config:?}"),
+                Ok(config) if of_secret && !variable.name.ends_with("_FILE") => format!("{config:?}"),
                 Ok(_) => continue,
             };
             assert!(!shown.contains("CANARY"), "{}: {shown}", variable.name);
         }
+    }
+    // One with slashes is a path of several names.
+    let slashes = "CANARY/xY12abcdefgh+kLmN/opqrstuVwx0123";
+    let fault = load(&[("BATCHDATA_API_TOKEN_FILE", slashes)]).unwrap_err().to_string();
+    assert!(fault.contains("BATCHDATA_API_TOKEN_FILE") && !fault.contains("CANARY"), "{fault}");
+    // Paths are shown, since naming them is the message's use.
+    for path in ["/nowhere", "/etc/nowhere/wallet-exporter/secrets/batchdata.token", "token", "Secrets/Token"] {
+        let fault = load(&[("BATCHDATA_API_TOKEN_FILE", path)]).unwrap_err().to_string();
+        assert!(fault.contains(&format!("cannot read {path}: no such file or directory")), "{fault}");
     }
     // Not even a short one, where a secret belongs.
     let fault =

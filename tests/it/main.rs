@@ -35,4 +35,5 @@ mod starts;
 mod storage;
 mod transactions;
 mod vendor;
+mod watched_files;
 mod webhook;

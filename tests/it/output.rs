@@ -90,7 +90,7 @@ fn a_panic_is_logged_with_its_location_in_the_chosen_format_and_without_its_payl
 #[test]
 fn nothing_that_an_operator_names_moves_the_cursor_of_a_terminal() {
     // Short: a long one might be a secret in the wrong place, and is not shown at all.
-    let path = "/no/\u{1b}[2J\nforged: line";
+    let path = "/no/\u{1b}[2J\nforged:line";
     for arguments in [["check", "--storage.path=none"], ["serve", "--storage.path=none"]] {
         let settings = [("BATCHDATA_API_TOKEN_FILE", path), ("WEB_CONFIG_FILE", path)];
         let output = command(&settings).args(arguments).output().unwrap();

@@ -172,49 +172,135 @@ async fn in_a_directory_only_the_file_with_errors_stays_as_it_was() {
     assert_eq!(names(&rig), ["eight"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_account_that_moves_into_a_file_with_errors_stays_and_the_other_files_are_used() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut rig = three_accounts(directory.path()).await;
+/// Files of a directory, in the place of the one file, and an exporter on it.
+async fn of_directory(directory: &Path, files: &[(&str, &str)]) -> Rig {
+    let mut rig = three_accounts(directory).await;
     rig.stop().await;
-    std::fs::remove_file(directory.path().join("accounts.yml")).unwrap();
-    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
-    let growth = "{account: growth, vendor: batchdata, api_token_file: growth.token}";
-    let seven = "{account: seven, vendor: batchdata, api_token_file: seven.token}";
-    write("a.yml", &format!("accounts: [{growth}]"));
-    write("b.yml", &format!("accounts: [{seven}]"));
-    rig.set("CONFIG_FILE", directory.path().to_str().unwrap());
-    rig.start().await;
-    write("a.yml", &format!("accounts: [{}]", seven.replace("seven,", "seven, labels: {team: a},")));
-    for wrong in [growth.replace('}', ", balance_interval: 0s}"), growth.replace("growth.t", "no.t"), "{".to_owned()] {
-        write("b.yml", &format!("accounts: [{wrong}]"));
-        assert_eq!(reload(&rig).await.code, 500, "{wrong}");
-        assert_eq!(names(&rig), ["growth", "seven"], "{wrong}");
+    std::fs::remove_file(directory.join("accounts.yml")).unwrap();
+    for (name, text) in files {
+        std::fs::write(directory.join(name), text).unwrap();
     }
-    assert!(rig.metrics().contains(r#"team="a""#), "a.yml is used");
+    rig.set("CONFIG_FILE", directory.to_str().unwrap());
+    rig.start().await;
+    rig
+}
 
-    // An account that does not fit to the defaults of all holds up no other file.
-    write("b.yml", &format!("accounts: [{}]", growth.replace('}', ", warning_balance_usd: 40}")));
-    write("a.yml", &format!("accounts: [{}]", seven.replace("seven,", "seven, labels: {team: b},")));
-    write("defaults.yml", "defaults: {batchdata: {warning_balance_usd: 200, critical_balance_usd: 50}}");
-    let answer = reload(&rig).await;
-    assert_eq!(answer.code, 500);
-    assert!(answer.text().contains("b.yml:1") && answer.text().contains("defaults.yml:1"), "{}", answer.text());
-    assert!(rig.metrics().contains(r#"team="b""#), "a.yml is used");
+const GROWTH: &str = "{account: growth, vendor: batchdata, api_token_file: growth.token";
+const SEVEN: &str = "{account: seven, vendor: batchdata, api_token_file: seven.token";
 
-    // Defaults that cannot be read for a moment are not taken as none.
-    write("b.yml", &format!("accounts: [{growth}]"));
-    assert_eq!(reload(&rig).await.code, 200);
-    let (before, defaults) = (instruments(&rig, "seven"), directory.path().join("defaults.yml"));
-    std::fs::remove_file(&defaults).unwrap();
-    std::os::unix::fs::symlink("nowhere", &defaults).unwrap();
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_is_moved_into_a_file_with_a_fault_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let (growth, seven) = (format!("accounts: [{GROWTH}}}]"), format!("accounts: [{SEVEN}}}]"));
+    let rig = of_directory(directory.path(), &[("a.yml", &growth), ("b.yml", &seven)]).await;
+    let before = instruments(&rig, "growth");
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    for moved in [
+        format!("accounts: [{SEVEN}}}, {GROWTH}, balance_interval: 0s}}]"),
+        format!("accounts: [{SEVEN}}}, {{account: growth, vendor: batchdata, api_token_file: nowhere}}]"),
+        format!("accounts: [{SEVEN}}}, {{account: growth, vendor: batchdata, api_token: plain}}]"),
+        format!("accounts: [{SEVEN}}}, {{account: growth, vendr: batchdata, api_token_file: growth.token}}]"),
+        format!("accounts: [{SEVEN}}}, {GROWTH}}}"),
+    ] {
+        write("a.yml", "accounts: []");
+        write("b.yml", &moved);
+        assert_eq!(reload(&rig).await.code, 500, "{moved}");
+        assert_eq!(names(&rig), ["growth", "seven"], "{moved}");
+        assert!(Arc::ptr_eq(&before, &instruments(&rig, "growth")), "{moved}");
+    }
+    // It cannot be told whether it was moved there: its token is not given to another.
+    write("c.yml", &growth.replace("account: growth", "account: twice"));
     assert_eq!(reload(&rig).await.code, 500);
-    assert!(Arc::ptr_eq(&before, &instruments(&rig, "seven")));
-    std::fs::rename(&defaults, directory.path().join("defaults.yaml")).unwrap();
-    assert_eq!(reload(&rig).await.code, 500, "the other name is one of defaults, too");
-    write("defaults.yml", "");
-    let text = reload(&rig).await.text();
-    assert!(text.contains("keep one"), "{text}");
+    assert_eq!(names(&rig), ["growth", "seven"]);
+    let warnings = rig.snapshot().warnings.join("\n");
+    assert!(warnings.contains("twice: is not used: its name or a secret is that of account growth"), "{warnings}");
+    std::fs::remove_file(directory.path().join("c.yml")).unwrap();
+    write("b.yml", &format!("accounts: [{SEVEN}}}, {GROWTH}}}]"));
+    assert_eq!(reload(&rig).await.code, 200);
+    assert!(Arc::ptr_eq(&before, &instruments(&rig, "growth")), "it goes on untouched");
+    write("b.yml", &seven);
+    assert_eq!(reload(&rig).await.code, 200);
+    assert_eq!(names(&rig), ["seven"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_against_a_default_and_one_that_takes_what_is_anothers_keep_only_their_own_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let (growth, seven) = (format!("accounts: [{GROWTH}}}]"), format!("accounts: [{SEVEN}}}]"));
+    let defaults =
+        "defaults: {batchdata: {warning_balance_usd: 200, critical_balance_usd: 50, max_age: 1h, sources: balance}}";
+    let files = [("a.yml", growth.as_str()), ("defaults.yml", defaults), ("z.yml", &seven)];
+    let rig = of_directory(directory.path(), &files).await;
+    let threshold = |rig: &Rig, account: &str| {
+        rig.value(&format!(r#"batchdata_wallet_balance_threshold_usd{{account="{account}",severity="warning"}}"#))
+    };
+    let write = |name: &str, text: String| std::fs::write(directory.path().join(name), text).unwrap();
+    let twice = |taken: &str| format!("accounts: [{GROWTH}}}, {taken}}}]");
+    for (round, (bad, said)) in (0_u32..).zip([
+        (growth.replace("}]", ", warning_balance_usd: 40}]"), "critical_balance_usd (account growth, by default in "),
+        (growth.replace("}]", ", balance_interval: 1h}]"), "max_age (account growth, by default in "),
+        (growth.replace("}]", ", budget_day_usd: 40}]"), "sources (account growth, by default in "),
+        (twice(SEVEN), "account (account seven): appears twice"),
+        (twice("{account: eight, vendor: batchdata, api_token_file: seven.token"), "(account eight): is also used by"),
+        (growth.replace("growth.token", "seven.token"), "(account growth): is also used by account seven"),
+    ]) {
+        write("a.yml", bad.clone());
+        let warning = 300 + round;
+        write("z.yml", seven.replace("}]", &format!(", warning_balance_usd: {warning}}}]")));
+        let answer = reload(&rig).await;
+        assert_eq!(answer.code, 500, "{bad}");
+        let warnings = rig.snapshot().warnings.join("\n");
+        assert!(warnings.contains(said) && warnings.contains("/a.yml:1: "), "{bad}: {warnings}");
+        assert!(
+            !warnings.contains(&format!("not reloaded: {}/z.yml", directory.path().display())),
+            "{bad}: {warnings}"
+        );
+        assert_eq!(threshold(&rig, "seven"), Some(f64::from(warning)), "the other file is taken: {bad}");
+        assert_eq!(
+            (threshold(&rig, "growth"), names(&rig)),
+            (Some(200.0), vec!["growth".into(), "seven".into()]),
+            "{bad}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn defaults_that_cannot_be_read_change_no_account() {
+    let directory = tempfile::tempdir().unwrap();
+    let growth = format!("accounts: [{GROWTH}}}]");
+    let rig = {
+        std::fs::write(directory.path().join("away"), "defaults: {batchdata: {warning_balance_usd: 7}}").unwrap();
+        std::os::unix::fs::symlink(directory.path().join("away"), directory.path().join("defaults.yml")).unwrap();
+        of_directory(directory.path(), &[("a.yml", &growth)]).await
+    };
+    let before = instruments(&rig, "growth");
+    std::fs::remove_file(directory.path().join("away")).unwrap();
+    assert_eq!(reload(&rig).await.code, 500);
+    assert!(Arc::ptr_eq(&before, &instruments(&rig, "growth")));
+    let warning = r#"batchdata_wallet_balance_threshold_usd{account="growth",severity="warning"}"#;
+    assert_eq!(rig.value(warning), Some(7.0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_cannot_be_used_is_on_the_page_until_it_can() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = three_accounts(directory.path()).await;
+    let path = directory.path().join("growth.token");
+    let token = std::fs::read(&path).unwrap();
+    let said = "BATCHDATA_API_TOKEN_FILE (account growth): ";
+    let is_said = |rig: &Rig| {
+        rig.clock.advance(std::time::Duration::from_secs(5));
+        rig.snapshot().status(wallet_exporter::clock::Clock::moment(&rig.clock)).warnings.join("\n").contains(said)
+    };
+    assert!(!is_said(&rig));
+    std::fs::write(&path, "two words").unwrap();
+    rig.until("it is said", is_said).await;
+    for page in ["/", "/api/v1/status"] {
+        let text = get(rig.web().unwrap(), page).await.text();
+        assert!(text.contains("the previous secret stays in use") && !text.contains("two words"), "{text}");
+    }
+    std::fs::write(&path, token).unwrap();
+    rig.until("it is no longer said", |rig| !is_said(rig)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

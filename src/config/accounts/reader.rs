@@ -240,11 +240,9 @@ impl Reader<'_> {
         let allowed = self.secrets_directory.unwrap_or(directory);
         let base = if secret { allowed } else { directory };
         let path = base.join(value);
-        let real = |path: &Path| std::fs::canonicalize(path).ok();
         // A missing file is reported where it is read.
-        let Some(found) = real(&path) else { return Ok(path.display().to_string()) };
-        let inside = |directory: &Path| real(directory).is_some_and(|directory| found.starts_with(directory));
-        if inside(allowed) || (!secret && inside(directory)) {
+        let Ok(found) = std::fs::canonicalize(&path) else { return Ok(path.display().to_string()) };
+        if file::is_within(&found, allowed) || (!secret && file::is_within(&found, directory)) {
             return Ok(path.display().to_string());
         }
         Err(format!(
