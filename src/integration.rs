@@ -15,7 +15,6 @@ use crate::config::{ConfigErrors, CountSince, Variable, Variables};
 use crate::exposition::WriteFamilies;
 use crate::names::Vendor;
 use crate::poll::builder::{Builder, StartError};
-use crate::store::{AccountId, Store, StoreError};
 
 /// A vendor that the exporter can poll.
 #[derive(Clone, Copy)]
@@ -65,11 +64,6 @@ pub trait AccountConfig: Any + fmt::Debug + Send + Sync {
     }
     /// What deserves a word although it is no error.
     fn warnings(&self) -> Vec<String>;
-    /// Adds an error if the storage counts from another time than is configured.
-    ///
-    /// # Errors
-    /// If the storage cannot be read.
-    fn check_since(&self, store: &Store, account: AccountId, errors: &mut ConfigErrors) -> Result<(), StoreError>;
     /// Wires its client, storage and polls. Nothing is fetched yet; what the previous run knew is in the snapshot after it.
     ///
     /// # Errors

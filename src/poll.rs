@@ -8,7 +8,7 @@ pub mod account_storage;
 pub mod attempts;
 pub mod builder;
 pub mod file_watcher;
-pub mod patient;
+pub mod blocking_call;
 pub mod schedule;
 pub mod source;
 pub mod webhook_sink;

@@ -48,14 +48,34 @@ pub(super) struct Prepared {
 }
 
 impl Wiring {
+    /// Adds an error if the storage counts from another time than is configured.
+    ///
+    /// # Errors
+    /// If the storage cannot be used, or the account is to be served from another.
+    pub(super) fn check(&self, account: &ConfiguredAccount, errors: &mut ConfigErrors) -> Result<(), StoreError> {
+        let name = account.config.name();
+        let id = self.store.account(account.vendor, name)?;
+        let Some(line) = &account.base_line else { return Ok(()) };
+        let mut found = ConfigErrors::default();
+        for source in line.sources {
+            let stored = self.store.source(id, *source)?;
+            let kept = stored.as_ref().map(|stored| stored.configured_since.as_deref());
+            found.check_since(line.variable, Some(&line.since), kept);
+        }
+        if self.config.process.config_file.is_some() {
+            found.name_account(0, name);
+        }
+        found.iter().for_each(|(name, remedy)| errors.add(name, remedy));
+        Ok(())
+    }
+
     /// Wires an account, whose place among all is `turn`, shows it, and watches its files. `rate_limit` is what its credential
-    /// has sent before. What contradicts the storage is added to `errors`.
+    /// has sent before.
     pub(super) fn prepare(
         &self,
         account: &ConfiguredAccount,
         turn: f64,
         rate_limit: Arc<RateLimit>,
-        errors: &mut ConfigErrors,
     ) -> Result<Prepared, StartError> {
         let start_at_zero = self.config.process.start_at_zero;
         let shared = (Arc::clone(&self.cell), Arc::clone(&self.store), Arc::clone(&self.process));
@@ -63,10 +83,6 @@ impl Wiring {
         builder.labels.clone_from(&account.labels);
         (builder.turn, builder.rate_limit) = (turn, rate_limit);
         account.config.start(&mut builder)?;
-        if self.config.process.config_file.is_some() {
-            builder.errors.name_account(0, account.config.name());
-        }
-        builder.errors.iter().for_each(|(name, remedy)| errors.add(name, remedy));
         if let Some(storage) = builder.storages.first() {
             let account = account.config.name().to_owned();
             let watched = Watched { account, secrets: builder.secrets, files: builder.files };
@@ -82,18 +98,22 @@ impl Wiring {
 
     /// Wires every account that is configured. All that are served from elsewhere are named.
     fn prepare_all(&self) -> Result<Vec<Prepared>, AppError> {
-        let (mut errors, mut elsewhere, mut prepared) = (ConfigErrors::default(), Vec::new(), Vec::new());
+        let (mut errors, mut elsewhere) = (ConfigErrors::default(), Vec::new());
         let accounts = &self.config.accounts;
-        for (place, account) in accounts.iter().enumerate() {
-            match self.prepare(account, turn(place, accounts.len()), Arc::default(), &mut errors) {
-                Err(StartError::Store(error @ StoreError::Elsewhere(_))) => elsewhere.push(error.to_string()),
-                outcome => prepared.push(outcome?),
+        for account in accounts {
+            match self.check(account, &mut errors) {
+                Err(error @ StoreError::Elsewhere(_)) => elsewhere.push(error.to_string()),
+                outcome => outcome.map_err(StartError::from)?,
             }
         }
         if !elsewhere.is_empty() {
             return Err(AppError::Elsewhere(elsewhere));
         }
-        if errors.is_empty() { Ok(prepared) } else { Err(errors.into()) }
+        if !errors.is_empty() {
+            return Err(errors.into());
+        }
+        let prepare = |(place, account)| self.prepare(account, turn(place, accounts.len()), Arc::default());
+        Ok(accounts.iter().enumerate().map(prepare).collect::<Result<_, _>>()?)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::config::secret::Secret;
 use crate::config::{ConfigErrors, CountSince, Flags, Process, Variable, Variables, file};
 use crate::integration::{AccountConfig, Configured};
 use crate::names::Vendor;
-use crate::poll::patient::Patient;
+use crate::poll::blocking_call::BlockingCall;
 
 /// How long a reload waits for the files that it reads.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,7 +37,7 @@ pub struct Config {
     /// What to say of variables that only resemble ours.
     lookalikes: Vec<String>,
     /// Reads the accounts file again.
-    patient: Patient,
+    reading: BlockingCall,
 }
 
 /// Where vendors are, by their names, if variables say so beside an accounts file.
@@ -50,6 +50,8 @@ pub struct ConfiguredAccount {
     pub config: Arc<dyn AccountConfig>,
     /// Whose it is.
     pub vendor: Vendor,
+    /// From when on it counts, if that is configured.
+    pub base_line: Option<CountSince>,
     /// Labels for `wallet_exporter_account_info`.
     pub labels: BTreeMap<String, String>,
     /// The file that it is in, if it is in one.
@@ -119,6 +121,10 @@ fn entry_right(entry: &AccountEntry, present: &[ConfiguredAccount]) -> u8 {
     before.map_or(0, |account| 1 + u8::from(account.variables == entry.variables))
 }
 
+fn value(secret: &Secret) -> String {
+    secret.current().expose_secret().to_owned()
+}
+
 /// A secret that another account has used is an error.
 fn refuse_shared(
     entry: &AccountEntry,
@@ -126,7 +132,6 @@ fn refuse_shared(
     used: &mut HashMap<String, String>,
     errors: &mut ConfigErrors,
 ) {
-    let value = |secret: &Secret| secret.current().expose_secret().to_owned();
     let credential = value(account.credential());
     let mut own = HashSet::new();
     for value in account.secrets().into_iter().map(value) {
@@ -145,6 +150,17 @@ fn refuse_shared(
 }
 
 impl Draft {
+    fn new(process: Process, base_urls: BaseUrls) -> Draft {
+        Draft {
+            process,
+            base_lines: Vec::new(),
+            errors: ConfigErrors::default(),
+            accounts: Vec::new(),
+            base_urls,
+            lookalikes: Vec::new(),
+        }
+    }
+
     /// Checks flags and variables. Dates after `now` are errors.
     #[must_use]
     pub fn read(
@@ -156,14 +172,7 @@ impl Draft {
         let vendors = INTEGRATIONS.map(|vendor| (vendor.prefix, vendor.variables));
         let variables = Variables::read(environment, &vendors, &mut errors);
         let process = Process::read(flags, &variables, &mut errors);
-        let mut draft = Draft {
-            process,
-            base_lines: Vec::new(),
-            errors: ConfigErrors::default(),
-            accounts: Vec::new(),
-            base_urls: BaseUrls::new(),
-            lookalikes: Vec::new(),
-        };
+        let mut draft = Draft::new(process, BaseUrls::new());
         match draft.process.config_file.clone() {
             Some(file) => {
                 draft.base_urls = base_urls(&variables, &mut errors);
@@ -193,10 +202,11 @@ impl Draft {
         labels: BTreeMap<String, String>,
         entry: Option<(&Path, &Variables)>,
     ) {
-        self.base_lines.extend(configured.base_line);
+        self.base_lines.extend(configured.base_line.clone());
         self.accounts.extend(configured.account.map(|config| ConfiguredAccount {
             config,
             vendor,
+            base_line: configured.base_line,
             labels,
             file: entry.map(|(file, _)| file.to_owned()),
             variables: entry.map(|(_, variables)| variables.clone()).unwrap_or_default(),
@@ -224,8 +234,7 @@ impl Draft {
         listed.entries.sort_by_key(|entry| Reverse(entry_right(entry, present)));
         accounts::refuse_duplicates(&listed.entries, errors);
         let shard = self.process.shard;
-        // Whoever used a secret first.
-        let mut used: HashMap<String, String> = HashMap::new();
+        let mut read = Vec::new();
         for entry in listed.entries.iter().filter(|entry| shard.is_none_or(|shard| shard.has(&entry.name))) {
             let mut found = ConfigErrors::default();
             let Some(vendor) = INTEGRATIONS.iter().find(|vendor| vendor.vendor.name == entry.vendor.name) else {
@@ -237,16 +246,26 @@ impl Draft {
                 entry.error(&format!("{field}_file"), "is missing: name the file that holds the secret", errors);
                 continue;
             }
-            let mut configured = (vendor.configure)(&entry.variables, now, &mut found);
+            let configured = (vendor.configure)(&entry.variables, now, &mut found);
             entry.take_over(&found, errors);
             let Some(account) = &configured.account else { continue };
             let directory = self.process.secrets_directory.as_deref().unwrap_or(entry.directory());
             account.secrets().into_iter().for_each(|secret| secret.confine(directory));
-            refuse_shared(entry, account.as_ref(), &mut used, errors);
+            let before = present.iter().find(|account| account.is_of(entry));
+            let is_new = before.is_none_or(|before| value(before.config.credential()) != value(account.credential()));
+            read.push((is_new, vendor.vendor, entry, configured));
+        }
+        // Who has a secret already, and then who used it first.
+        read.sort_by_key(|(is_new, ..)| *is_new);
+        let mut used = HashMap::new();
+        for (_, vendor, entry, mut configured) in read {
+            if let Some(account) = &configured.account {
+                refuse_shared(entry, account.as_ref(), &mut used, errors);
+            }
             if let Some(line) = &mut configured.base_line {
                 line.account.clone_from(&entry.name);
             }
-            self.take(vendor.vendor, configured, entry.labels.clone(), Some((entry.file(), &entry.variables)));
+            self.take(vendor, configured, entry.labels.clone(), Some((entry.file(), &entry.variables)));
         }
         listed
     }
@@ -258,7 +277,7 @@ impl Draft {
     pub fn finish(self) -> Result<Config, ConfigErrors> {
         let Draft { process, errors, accounts, base_urls, lookalikes, .. } = self;
         if errors.is_empty() {
-            Ok(Config { process, accounts, base_urls, lookalikes, patient: Patient::default() })
+            Ok(Config { process, accounts, base_urls, lookalikes, reading: BlockingCall::default() })
         } else {
             Err(errors)
         }
@@ -290,7 +309,6 @@ impl ConfiguredAccount {
 
     /// Whether the two cannot be there together.
     fn collides_with(&self, other: &ConfiguredAccount) -> bool {
-        let value = |secret: &Secret| secret.current().expose_secret().to_owned();
         let own: Vec<String> = self.config.secrets().into_iter().map(value).collect();
         self.is(other) || other.config.secrets().into_iter().any(|secret| own.contains(&value(secret)))
     }
@@ -315,7 +333,7 @@ impl Config {
     #[must_use]
     pub fn reread(&self, present: &[ConfiguredAccount], now: DateTime<Utc>) -> Reread {
         let (config, accounts) = (self.clone(), present.to_vec());
-        self.patient.wait(PATIENCE, move || config.reread_now(&accounts, now)).unwrap_or_else(|| {
+        self.reading.run(PATIENCE, move || config.reread_now(&accounts, now)).unwrap_or_else(|| {
             let mut errors = ConfigErrors::default();
             let remedy =
                 "reading the accounts or a file that they name has not ended: look at the mounts that they are on";
@@ -328,14 +346,7 @@ impl Config {
         let Some(path) = &self.process.config_file else {
             return Reread { accounts: present.to_vec(), ..Reread::default() };
         };
-        let mut draft = Draft {
-            process: self.process.clone(),
-            base_lines: Vec::new(),
-            errors: ConfigErrors::default(),
-            accounts: Vec::new(),
-            base_urls: self.base_urls.clone(),
-            lookalikes: Vec::new(),
-        };
+        let mut draft = Draft::new(self.process.clone(), self.base_urls.clone());
         let mut errors = ConfigErrors::default();
         let listed = draft.read_file(path, present, now, &mut errors);
         let Some(faulty) = accounts::faulty(path, &errors) else {
@@ -409,7 +420,7 @@ impl Config {
             [] => warning,
         }));
         // Looking at a file that hangs would hang, too.
-        if self.patient.is_busy() {
+        if self.reading.is_running() {
             return warnings;
         }
         let secrets = accounts.iter().flat_map(|account| account.config.secrets());

@@ -4,6 +4,7 @@
 //! change of one account touches no other; a part that ends although nobody told it to is reported, so that the process
 //! can end; an account is stopped before it is started again.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -149,6 +150,8 @@ impl Supervisor {
         if self.wiring.cell.current().is_ready() {
             self.wiring.cell.update(|snapshot| snapshot.was_ready = true);
         }
+        // An account may change its name, and its credential keeps the pause.
+        let limits = self.rate_limits();
         let Reread { accounts, mut errors } = self.wiring.config.reread(&present, self.wiring.clock.now());
         for gone in present.iter().filter(|present| !accounts.iter().any(|account| account.is(present))) {
             let storages = self.end(gone).await;
@@ -173,15 +176,14 @@ impl Supervisor {
                 Some(before) if before.is_unchanged(account) => self.moved(account),
                 // Where it could not be started again, it goes on as it is.
                 Some(before) if can_begin(account, &mut errors) => {
-                    let kept = self.rate_limit(before, account);
                     let storages = self.end(before).await;
-                    if self.begin(account, turns, &kept, &mut errors) {
+                    if self.begin(account, turns, &limits, &mut errors) {
                         tracing::info!(vendor, account = name, "the account has changed");
-                    } else if !self.begin(before, turns, &kept, &mut errors) {
+                    } else if !self.begin(before, turns, &limits, &mut errors) {
                         self.hide(before, &storages);
                     }
                 }
-                None if can_begin(account, &mut errors) && self.begin(account, turns, &Arc::default(), &mut errors) => {
+                None if can_begin(account, &mut errors) && self.begin(account, turns, &limits, &mut errors) => {
                     tracing::info!(vendor, account = name, "the account was added");
                 }
                 _ => {}
@@ -202,24 +204,20 @@ impl Supervisor {
 
     /// Whether the storage lets an account start. If not, an error says why.
     fn can_begin(&self, account: &ConfiguredAccount, errors: &mut ConfigErrors) -> bool {
-        let store = &self.wiring.store;
-        let mut found = ConfigErrors::default();
-        let id = store.account(account.vendor, account.config.name());
-        match id.and_then(|id| account.config.check_since(store, id, &mut found)) {
-            Ok(()) => found.name_account(0, account.config.name()),
-            Err(error) => found.add(account.config.name(), error.to_string()),
+        let before = errors.iter().count();
+        if let Err(error) = self.wiring.check(account, errors) {
+            errors.add(account.config.name(), error.to_string());
         }
-        found.iter().for_each(|(name, remedy)| errors.add(name, remedy));
-        found.is_empty()
+        errors.iter().count() == before
     }
 
-    /// What was sent with the credential of an account, if its change keeps it.
-    fn rate_limit(&self, before: &ConfiguredAccount, account: &ConfiguredAccount) -> Arc<RateLimit> {
-        let value = |account: &ConfiguredAccount| account.config.credential().current().expose_secret().to_owned();
-        let accounts = self.lock();
-        let running = accounts.iter().find(|running| running.account.is(before));
-        let source = running.filter(|_| value(before) == value(account)).and_then(|running| running.sources.first());
-        source.map(|source| Arc::clone(&source.rate_limit)).unwrap_or_default()
+    /// What was sent with each credential, by its value.
+    fn rate_limits(&self) -> HashMap<String, Arc<RateLimit>> {
+        let of = |running: &Running| {
+            let limit = Arc::clone(&running.sources.first()?.rate_limit);
+            Some((running.account.config.credential().current().expose_secret().to_owned(), limit))
+        };
+        self.lock().iter().filter_map(of).collect()
     }
 
     /// Prepares and runs an account, whose turn is at these shares of a day and of its first interval; whether that worked.
@@ -227,20 +225,18 @@ impl Supervisor {
         &self,
         account: &ConfiguredAccount,
         (turn, first): (f64, f64),
-        rate_limit: &Arc<RateLimit>,
+        limits: &HashMap<String, Arc<RateLimit>>,
         errors: &mut ConfigErrors,
     ) -> bool {
-        let mut found = ConfigErrors::default();
-        let prepared = self.wiring.prepare(account, turn, Arc::clone(rate_limit), &mut found);
-        let prepared = prepared.map_err(|error| found.add(account.config.name(), error.to_string()));
-        found.iter().for_each(|(name, remedy)| errors.add(name, remedy));
-        match prepared {
-            Ok(prepared) if found.is_empty() => {
+        let limit = limits.get(account.config.credential().current().expose_secret()).cloned();
+        match self.wiring.prepare(account, turn, limit.unwrap_or_default()) {
+            Ok(prepared) => {
                 self.run(prepared, first);
                 true
             }
-            prepared => {
-                self.hide(account, &prepared.map(|prepared| prepared.storages).unwrap_or_default());
+            Err(error) => {
+                errors.add(account.config.name(), error.to_string());
+                self.hide(account, &[]);
                 false
             }
         }

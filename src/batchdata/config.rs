@@ -10,7 +10,7 @@ use url::Url;
 
 use super::budget::{self, Budget, BudgetPeriod, BudgetScope};
 use super::reconciliation::rule::NEAR;
-use super::start::{check_since, start};
+use super::start::start;
 use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, TRANSACTIONS, VENDOR};
 use crate::config::secret::Secret;
 use crate::config::{ConfigErrors, CountSince, Variable, Variables, default_of, section, values, variable};
@@ -18,7 +18,6 @@ use crate::integration::{AccountConfig, Configured};
 use crate::money::Usd;
 use crate::names::{Label as _, Source};
 use crate::poll::builder::{Builder, Dependencies, StartError};
-use crate::store::{AccountId, Store, StoreError};
 use crate::upstream::{BuildError, Unobserved};
 
 pub(super) const PREFIX: &str = "BATCHDATA_";
@@ -297,10 +296,6 @@ impl AccountConfig for Config {
             warnings.push(words.to_owned());
         }
         warnings
-    }
-
-    fn check_since(&self, store: &Store, account: AccountId, errors: &mut ConfigErrors) -> Result<(), StoreError> {
-        check_since(self, store, account, errors)
     }
 
     fn start(&self, builder: &mut Builder<'_>) -> Result<(), StartError> {

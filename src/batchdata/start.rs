@@ -8,22 +8,16 @@ use super::consumption::poll::ConsumptionPoller;
 use super::reconciliation::Shared;
 use super::transactions::poll::TransactionsPoller;
 use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, Config, TRANSACTIONS, VENDOR, WalletView};
-use crate::config::ConfigErrors;
 use crate::names::Source;
 use crate::poll::account_storage::AccountStorage;
 use crate::poll::attempts::Wake;
 use crate::poll::builder::{Builder, RestoredSource, SourceSettings, StartError};
 use crate::poll::file_watcher::WatchedSecret;
 use crate::poll::source::Poller;
-use crate::store::{AccountId, Store, StoreError};
 
 pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), StartError> {
     let storage = builder.storage(VENDOR, &config.account, config.sources.iter().map(|(source, _)| *source))?;
     let enabled = |source| config.sources.iter().any(|(enabled, _)| *enabled == source);
-    check_since(config, &builder.store, storage.account, &mut builder.errors)?;
-    if !builder.errors.is_empty() {
-        return Ok(());
-    }
     let stored = |source: Source| builder.store.source(storage.account, source);
     let (balance, consumption, cards) = (stored(BALANCE)?, stored(CONSUMPTION)?, stored(CARD_TRANSACTIONS)?);
     let transactions = stored(TRANSACTIONS)?;
@@ -70,21 +64,6 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
     let wakes = sources.iter().map(|source| Arc::clone(&source.wake)).collect();
     builder.show(&storage, wallet, sources);
     watch(config, builder, client, wakes);
-    Ok(())
-}
-
-pub(super) fn check_since(
-    config: &Config,
-    store: &Store,
-    account: AccountId,
-    errors: &mut ConfigErrors,
-) -> Result<(), StoreError> {
-    let configured = config.count_since.map(|day| day.to_string());
-    for source in [CONSUMPTION, CARD_TRANSACTIONS, TRANSACTIONS] {
-        let stored = store.source(account, source)?;
-        let kept = stored.as_ref().map(|stored| stored.configured_since.as_deref());
-        errors.check_since("BATCHDATA_COUNT_SINCE", configured.as_deref(), kept);
-    }
     Ok(())
 }
 

@@ -17,7 +17,6 @@ use super::schedule::Schedule;
 use super::source::{Poller, Runner};
 use super::webhook_sink::WebhookSink;
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::ConfigErrors;
 use crate::config::secret::Secret;
 use crate::instruments::{AccountInstruments, ProcessInstruments};
 use crate::names::{Source, Vendor};
@@ -177,8 +176,6 @@ pub struct Builder<'a> {
     pub files: Vec<WatchedFile>,
     /// Webhooks.
     pub webhooks: Vec<Webhook>,
-    /// Base lines that the storage contradicts.
-    pub errors: ConfigErrors,
 }
 
 impl<'a> Builder<'a> {
@@ -205,7 +202,6 @@ impl<'a> Builder<'a> {
             secrets: Vec::new(),
             files: Vec::new(),
             webhooks: Vec::new(),
-            errors: ConfigErrors::default(),
         }
     }
 

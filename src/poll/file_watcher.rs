@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::attempts::Wake;
-use super::patient::Patient;
+use super::blocking_call::BlockingCall;
 use crate::clock::SharedClock;
 use crate::config::secret::{Refresh, Secret};
 use crate::snapshot::SnapshotCell;
@@ -60,7 +60,7 @@ pub struct Watched {
 pub struct FileWatcher {
     cell: Arc<SnapshotCell>,
     accounts: Mutex<BTreeMap<AccountId, Arc<Watched>>>,
-    reading: Mutex<BTreeMap<AccountId, Patient>>,
+    reading: Mutex<BTreeMap<AccountId, BlockingCall>>,
 }
 
 impl FileWatcher {
@@ -99,16 +99,17 @@ impl FileWatcher {
         // One after the other, so that only what hangs is found busy.
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let (accounts, began, mut bad) = (self.lock().clone(), Instant::now(), Vec::new());
+        reading.retain(|account, call| accounts.contains_key(account) || call.is_running());
         for (account, watched) in accounts {
-            let hanging = reading.values().filter(|reading| reading.is_busy()).count();
+            let hanging = reading.values().filter(|reading| reading.is_running()).count();
             let left = ALL.saturating_sub(began.elapsed());
-            let patient = reading.entry(account).or_default();
-            if !patient.is_busy() && (hanging >= MOST_HANGING || left.is_zero()) {
+            let call = reading.entry(account).or_default();
+            if !call.is_running() && (hanging >= MOST_HANGING || left.is_zero()) {
                 bad.push(format!("account {}, which was not looked at", watched.account));
                 continue;
             }
             let (watch, files) = (Arc::clone(self), Arc::clone(&watched));
-            let found = patient.wait(EACH.min(left), move || watch.look_at(account, &files));
+            let found = call.run(EACH.min(left), move || watch.look_at(account, &files));
             let problem = found.is_none().then(|| {
                 format!(
                     "reading the files of account {} has not ended, and what is new in them is not known: look at the \

@@ -10,13 +10,12 @@ use chrono::{DateTime, Utc};
 use url::Url;
 use uuid::Uuid;
 
-use super::start::{check_since, start};
+use super::start::start;
 use super::{BATCHES, VENDOR, ids_file};
 use crate::config::secret::Secret;
 use crate::config::{ConfigErrors, CountSince, Variable, Variables, default_of, section, values, variable};
 use crate::integration::{AccountConfig, Configured};
 use crate::poll::builder::{Builder, StartError};
-use crate::store::{AccountId, Store, StoreError};
 
 pub(super) const PREFIX: &str = "RIGHTFOOT_";
 
@@ -243,10 +242,6 @@ impl AccountConfig for Config {
         }
         warnings.extend(self.batch_ids_warning.clone());
         warnings
-    }
-
-    fn check_since(&self, store: &Store, account: AccountId, errors: &mut ConfigErrors) -> Result<(), StoreError> {
-        check_since(self, store, account, errors)
     }
 
     fn start(&self, builder: &mut Builder<'_>) -> Result<(), StartError> {

@@ -6,31 +6,12 @@ use super::batch_list::BatchList;
 use super::batches::batch::BatchTiming;
 use super::batches::poll::{BatchesPoller, BatchesSettings};
 use super::{BATCHES, Client, Config, RightfootView, VENDOR, WebhookView};
-use crate::config::ConfigErrors;
 use crate::poll::attempts::Wake;
 use crate::poll::builder::{Builder, RestoredSource, SourceSettings, StartError, Webhook};
 use crate::poll::file_watcher::{WatchedFile, WatchedSecret};
-use crate::store::{AccountId, Store, StoreError};
-
-pub(super) fn check_since(
-    config: &Config,
-    store: &Store,
-    account: AccountId,
-    errors: &mut ConfigErrors,
-) -> Result<(), StoreError> {
-    let stored = store.source(account, BATCHES)?;
-    let configured = config.count_since.map(|since| since.to_rfc3339());
-    let kept = stored.as_ref().map(|stored| stored.configured_since.as_deref());
-    errors.check_since("RIGHTFOOT_COUNT_SINCE", configured.as_deref(), kept);
-    Ok(())
-}
 
 pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), StartError> {
     let storage = builder.storage(VENDOR, &config.account, [BATCHES])?;
-    check_since(config, &builder.store, storage.account, &mut builder.errors)?;
-    if !builder.errors.is_empty() {
-        return Ok(());
-    }
     let stored = builder.store.source(storage.account, BATCHES)?;
     let settings = builder.client_settings(&config.base_url, &config.key, config.requests_per_minute, &storage);
     let client = Client::new(settings);

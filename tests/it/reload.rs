@@ -349,6 +349,12 @@ async fn a_changed_account_keeps_the_pause_and_the_budget_of_its_credential() {
     change(directory.path(), "team: growth", "team: sales");
     assert_eq!(reload(&rig).await.code, 200);
     assert_eq!(poll().await, 429, "the vendor's pause goes on");
+    change(directory.path(), "account: growth", "account: renamed");
+    assert_eq!(reload(&rig).await.code, 200);
+    let renamed = ask(web, "POST", "/-/poll?account=renamed&source=balance", &[], b"").await;
+    assert_eq!(renamed.code, 429, "also under another name");
+    change(directory.path(), "account: renamed", "account: growth");
+    assert_eq!(reload(&rig).await.code, 200);
     assert_eq!(asked(&rig), 0);
 
     // Another credential has a pause and a budget of its own.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use wallet_exporter::app::SCHEMA;
 use wallet_exporter::batchdata;
 use wallet_exporter::clock::{Clock as _, ManualClock};
+use wallet_exporter::poll::blocking_call::BlockingCall;
 use wallet_exporter::poll::file_watcher::{FileWatcher, Watched, WatchedFile};
-use wallet_exporter::poll::patient::Patient;
 use wallet_exporter::snapshot::{Snapshot, SnapshotCell};
 use wallet_exporter::store::{AccountId, Store};
 
@@ -95,17 +95,17 @@ async fn what_is_shown_of_a_file_goes_with_the_account_that_it_was_of() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_hangs_is_not_begun_again() {
-    let patient = Patient::default();
+    let call = BlockingCall::default();
     let (end, read) = hanging(true);
     let (short, long) = (Duration::from_millis(10), PATIENCE);
-    assert_eq!(patient.wait(short, read), None);
-    assert!(patient.is_busy());
-    assert_eq!(patient.wait(long, || 7), None, "it was begun again");
+    assert_eq!(call.run(short, read), None);
+    assert!(call.is_running());
+    assert_eq!(call.run(long, || 7), None, "it was begun again");
     drop(end);
-    while patient.is_busy() {
+    while call.is_running() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(patient.wait(long, || 7), Some(7));
-    assert_eq!(patient.wait(long, || panic!("of a fault in it, nothing stays")), None::<()>);
-    assert_eq!(patient.wait(long, || 8), Some(8));
+    assert_eq!(call.run(long, || 7), Some(7));
+    assert_eq!(call.run(long, || panic!("of a fault in it, nothing stays")), None::<()>);
+    assert_eq!(call.run(long, || 8), Some(8));
 }
