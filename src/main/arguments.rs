@@ -89,18 +89,18 @@ pub fn command() -> clap::Command {
     let mut command = Arguments::command().after_long_help(help);
     // Gives every command the process flags, so that they can be hidden.
     command.build();
-    command.mut_subcommands(|mut command| {
-        for id in unread(command.get_name()) {
-            command = command.mut_arg(id, |arg| arg.hide(true));
-        }
-        if command.get_name() != "demo" {
-            return command;
-        }
-        command
-            .mut_arg("storage_path", |arg| arg.help("Directory of the storage; without it, nothing is stored"))
-            .mut_arg("metrics_start_at_zero", |arg| {
+    command.mut_subcommands(|command| {
+        let name = command.get_name().to_owned();
+        let unread = unread(&name);
+        // In place: `mut_arg` changes the order, and a command that is built finds its flags by their place.
+        command.mut_args(|arg| match arg.get_id().as_str() {
+            id if unread.iter().any(|of_unread| of_unread == id) => arg.hide(true),
+            "storage_path" if name == "demo" => arg.help("Directory of the storage; without it, nothing is stored"),
+            "metrics_start_at_zero" if name == "demo" => {
                 arg.help("How long a new counter series shows 0 [env: METRICS_START_AT_ZERO] [default: 4s]")
-            })
+            }
+            _ => arg,
+        })
     })
 }
 

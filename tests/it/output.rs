@@ -99,3 +99,29 @@ fn nothing_that_an_operator_names_moves_the_cursor_of_a_terminal() {
         assert!(errors.contains("\\u{1b}[2J\\nforged"), "{errors}");
     }
 }
+
+#[test]
+fn each_flag_of_a_command_is_read_as_itself() {
+    let errors = |arguments: [&str; 2]| {
+        let output = command(&[]).args(arguments).output().unwrap();
+        assert!(!output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let refused = ["web.listen-address", "webhook.listen-address", "metrics.start-at-zero", "log.level", "log.format"];
+    for command in ["demo", "serve", "dump"] {
+        for flag in refused {
+            let shown = errors([command, &format!("--{flag}=/dev/null/x")]);
+            assert!(shown.contains(&format!("--{flag}: \"/dev/null/x\" is not valid")), "{command}: {shown}");
+        }
+    }
+    let shown = errors(["demo", "--storage.path=/dev/null/x"]);
+    assert!(shown.contains("--storage.path: cannot write"), "{shown}");
+    for flag in ["simulator.seed", "simulator.history-days", "simulator.scenario"] {
+        let shown = errors(["simulate", &format!("--{flag}=x")]);
+        assert!(shown.contains(&format!("invalid value 'x' for '--{flag} ")), "{shown}");
+    }
+    for (command, flag) in [("demo", "config.file"), ("demo", "shard"), ("simulate", "storage.path")] {
+        let shown = errors([command, &format!("--{flag}=x")]);
+        assert!(shown.contains(&format!("--{flag} has no effect on {command}")), "{shown}");
+    }
+}
