@@ -116,18 +116,19 @@ impl Ledger {
         self.cursor.is_none()
     }
 
-    /// The days to read at once, both included. Those that were read before and are not closed are read together, because
-    /// a row may move from one to the other. `proven` if the vendor's clock is known: else it must take the day after one
-    /// that is to be closed.
+    /// The days to read at once, both included. Those that were read before and are not closed are read together, and with
+    /// the day after them, because a row may move from one to the next. `proven` if the vendor's clock is known: else it
+    /// must take the day after one that is to be closed.
     #[must_use]
     pub fn wanted(&self, now: DateTime<Utc>, proven: bool) -> (NaiveDate, NaiveDate) {
         let (today, open) = (now.date_naive(), first_open(now));
         let from = self.cursor.map_or(self.since.unwrap_or(open), |cursor| cursor.next);
-        let last = self.cursor.map_or(from, |cursor| cursor.last.max(from));
-        let to = match from < open {
-            true if proven || last > from => last,
-            true => after(from),
-            false => today,
+        let last_read = self.cursor.map(|cursor| cursor.last).filter(|last| *last >= from);
+        let to = match (from < open, last_read) {
+            (true, Some(last)) => after(last),
+            (true, None) if proven => from,
+            (true, None) => after(from),
+            (false, _) => today,
         };
         // The vendor's clock may have gone back since.
         (from, to.min(today).max(from))

@@ -88,6 +88,15 @@ fn a_row_that_moves_over_midnight_either_way_counts_once_also_beside_a_new_one()
 }
 
 #[test]
+fn a_row_that_moves_over_midnight_while_nothing_is_read_counts_once_with_its_own_amount() {
+    let next = "2026-05-20";
+    let mut run = Run(Ledger::new(Some(day(TODAY))));
+    run.read("2026-05-19T23:00:00Z", &[(TODAY, &[100, 200])]);
+    assert_eq!(run.read("2026-05-20T02:00:00Z", &[(TODAY, &[100]), (next, &[200, 300])]), (day(TODAY), day(next)));
+    assert_eq!(run.shown(), shown(3, 600));
+}
+
+#[test]
 fn one_below_zero_counts_and_is_not_observed() {
     let mut run = Run(Ledger::new(Some(day(TODAY))));
     run.read(NOON, &[(TODAY, &[-500, 0, 100])]);
@@ -111,9 +120,9 @@ fn each_day_of_a_gap_is_read_once_and_open_days_together() {
         (with(19, 19), noon, true, (19, 19), 19),
         (with(18, 18), night, true, (18, 19), 18),
         (with(18, 19), noon, true, (18, 19), 19),
-        (with(18, 18), noon, true, (18, 18), 19),
+        (with(18, 18), noon, true, (18, 19), 19),
         // After downtime.
-        (with(13, 14), noon, true, (13, 14), 15),
+        (with(13, 14), noon, true, (13, 15), 16),
         (with(15, 14), noon, true, (15, 15), 16),
         (with(18, 17), night, true, (18, 19), 18),
         // Without a Date, the vendor has to take the day after.
