@@ -56,6 +56,7 @@ pub const SCHEMA: Schema = Schema(&[
     &[store::SCHEMA_4, batchdata::SCHEMA_4],
     &[store::SCHEMA_5, rightfoot::SCHEMA_5],
     &[batchdata::SCHEMA_6],
+    &[batchdata::SCHEMA_7],
 ]);
 
 /// Every metric family, in the order of the exposition.

@@ -239,7 +239,7 @@ impl Demo {
 }
 
 /// What an earlier run has counted.
-fn recorded(config: &Config) -> Result<Option<Recorded>, AppError> {
+fn recorded(config: &Config) -> Result<Recorded, AppError> {
     Ok(Recorded::read(config.process.storage.as_deref(), SCHEMA, ACCOUNT)?)
 }
 
@@ -249,7 +249,7 @@ async fn backfill(
     dependencies: &Dependencies,
     directory: &Path,
     labels: &[(String, String)],
-    recorded: Option<Recorded>,
+    recorded: Recorded,
 ) -> Result<(), AppError> {
     let terminal = Terminal::new();
     let wallet = Wallet::new(config, Some(ACCOUNT), dependencies)?;

@@ -175,7 +175,7 @@ impl<'c> Wallet<'c> {
     }
 
     /// All of its past as series.
-    pub(super) fn series<'l>(&self, recorded: Option<Recorded>, labels: &'l [(String, String)]) -> SeriesExport<'l> {
+    pub(super) fn series<'l>(&self, recorded: Recorded, labels: &'l [(String, String)]) -> SeriesExport<'l> {
         SeriesExport { from: None, to: None, count_since: self.config.count_since, recorded, labels }
     }
 
@@ -202,6 +202,12 @@ pub async fn export(
     let history = wallet.history(dependencies, &terminal);
     if export.format == ExportFormat::Openmetrics {
         let recorded = Recorded::read(config.process.storage.as_deref(), SCHEMA, history.account)?;
+        if recorded.counters.is_none() && recorded.balance_since.is_none() && export.to.is_none() {
+            terminal.note(
+                "the storage has no samples of this account, so the series go on until now: if an exporter with another \
+                 storage serves it already, export again with --to, a day before that one was started",
+            );
+        }
         let all = wallet.series(recorded, &export.labels);
         let series = SeriesExport { from: export.from, to: export.to, ..all };
         if export.out.as_os_str() == "-" {
@@ -235,6 +241,11 @@ pub async fn export(
 /// Flags that go together.
 fn check(export: &ExportFlags) -> Result<(), AppError> {
     let refused = |words: &str| Err(AppError::Refused(words.to_owned()));
+    if let (Some(from), Some(to)) = (export.from, export.to)
+        && from > to
+    {
+        return refused(&format!("--from: {from} is after --to, {to}"));
+    }
     if !export.labels.is_empty() && export.format != ExportFormat::Openmetrics {
         return refused("--label: only series have labels: use --format openmetrics");
     }
@@ -284,7 +295,7 @@ pub async fn report(
     let wallet = Wallet::new(&config, report.account.as_deref(), dependencies)?;
     let recorded = Recorded::read(config.process.storage.as_deref(), SCHEMA, &wallet.config.account)?;
     let terminal = Terminal::new();
-    let statement = wallet.history(dependencies, &terminal).statement(report.month, recorded.as_ref()).await?;
+    let statement = wallet.history(dependencies, &terminal).statement(report.month, &recorded).await?;
     print(&match report.format {
         ReportFormat::Table => statement.table(),
         ReportFormat::Csv => statement.csv(),

@@ -11,7 +11,7 @@ pub mod table;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use rule::{BalancePoll, Compared, Offset, Reconciliation, Report};
-pub use table::BalanceCommit;
+pub use table::{BALANCE_SERIES, BalanceCommit};
 
 /// As the polls of balance and report share it.
 #[derive(Clone, Debug)]

@@ -15,6 +15,7 @@ use vendor_simulator::Options;
 use wallet_exporter::batchdata::Client;
 use wallet_exporter::batchdata::history::days::{DayExport, DayFormat};
 use wallet_exporter::batchdata::history::openmetrics::SeriesExport;
+use wallet_exporter::batchdata::history::recorded::Recorded;
 use wallet_exporter::batchdata::history::rows::{Csv, Include};
 use wallet_exporter::batchdata::history::{History, HistoryError, Out, Progress};
 use wallet_exporter::clock::ManualClock;
@@ -103,5 +104,5 @@ impl Past {
 
 /// Everything by default.
 pub fn everything<'a>() -> SeriesExport<'a> {
-    SeriesExport { from: None, to: None, count_since: None, recorded: None, labels: &[] }
+    SeriesExport { from: None, to: None, count_since: None, recorded: Recorded::default(), labels: &[] }
 }

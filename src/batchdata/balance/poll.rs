@@ -96,15 +96,12 @@ impl Poller for BalancePoller {
         let reconciled = shared.zip(at).map(|(shared, at)| {
             let mut reconciliation = shared.lock();
             let poll = reconciliation.balance(began, at.boot, balance.amount);
-            (poll, reconciliation.oldest(), reconciliation.compared())
+            ((poll, reconciliation.oldest()), reconciliation.compared())
         });
-        let compared = reconciled.and_then(|(.., compared)| compared);
+        let compared = reconciled.and_then(|(_, compared)| compared);
+        let commit = BalanceCommit { success, poll: reconciled.map(|(poll, _)| poll), compared };
         // A gauge goes on whether or not it could be kept.
-        let work = move |store: &Store| match reconciled {
-            Some((poll, oldest, compared)) => store.commit_balance(&BalanceCommit { success, poll, oldest, compared }),
-            None => store.succeed(&success),
-        };
-        self.storage.work("balance", work).await;
+        self.storage.work("balance", move |store: &Store| store.commit_balance(&commit)).await;
         self.storage.update(|account| {
             account.update_facts::<WalletView>(|wallet| (wallet.balance, wallet.compared) = (Some(balance), compared));
         });

@@ -59,6 +59,20 @@ pub fn read_ledger(
     Ok(Some((Ledger::restored(base, Some(covered), (kept, days), counters, origins, paths), full)))
 }
 
+/// What each counter was when the first of them were served: a series that came later was not there, which is zero.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn read_first_values(reader: &Reader<'_>, account: AccountId) -> Result<BTreeMap<Series, Usd>, StoreError> {
+    let mut names = SharedNames::default();
+    reader.rows(
+        "consumption_counter",
+        "SELECT report, label, first_usd FROM consumption_counter WHERE account = ?1 AND first_usd IS NOT NULL",
+        values![account],
+        |row| Ok((series(row, 0, 1, &mut names)?, row.usd(2)?)),
+    )
+}
+
 fn read_days(
     reader: &Reader<'_>,
     account: AccountId,
@@ -153,8 +167,9 @@ impl Store {
             }
             for (series, value) in &commit.changes.counters {
                 writer.execute(
-                    "INSERT INTO consumption_counter (account, report, label, reported_usd, counted_usd)
-                     VALUES (?1, ?2, ?3, ?4, ?5)
+                    "INSERT INTO consumption_counter (account, report, label, reported_usd, counted_usd, first_usd)
+                     VALUES (?1, ?2, ?3, ?4, ?5,
+                     iif(EXISTS (SELECT 1 FROM consumption_covered WHERE account = ?1), '0', ?5))
                      ON CONFLICT (account, report, label)
                      DO UPDATE SET reported_usd = excluded.reported_usd, counted_usd = excluded.counted_usd",
                     values![account, series.report().as_str(), series.label(), value.reported, value.counted],

@@ -4,12 +4,13 @@
 //! and what each hour adds. Invariant: a series never falls, and ends at the vendor's total; memory is bounded by hours
 //! and label values, not by transactions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 
 use super::History;
 use super::HistoryError;
+use super::recorded::Counters;
 use crate::batchdata::ConsumptionReport;
 use crate::batchdata::DayConsumption;
 use crate::batchdata::consumption::ledger::{BaseLine, Ledger, Series};
@@ -25,28 +26,48 @@ pub struct Line {
 }
 
 impl Line {
-    /// An amount below zero cannot be counted: it is taken from the hours before it, so that nothing falls and the end
-    /// stays as it is.
+    /// An amount below zero cannot be counted: it is taken from the hours before it, and what then is below zero at the
+    /// start from the first hours, so that nothing falls and the end stays as it is.
     fn level(&mut self) {
-        let mut owed = Usd::ZERO;
-        for amount in self.hours.values_mut().rev() {
-            let sum = *amount + owed;
-            (owed, *amount) = if sum.is_negative() { (sum, Usd::ZERO) } else { (Usd::ZERO, sum) };
-        }
+        self.start += take(self.hours.values_mut().rev(), Usd::ZERO);
+        let owed = self.start.min(Usd::ZERO);
+        self.start = self.start.max(Usd::ZERO);
+        take(self.hours.values_mut(), owed);
         self.hours.retain(|_, amount| !amount.is_zero());
-        self.start = (self.start + owed).max(Usd::ZERO);
     }
+
+    /// Ends at `first` in the hour of that place, of which the report has `before` up to this hour and `within` it.
+    fn end_at(&mut self, first: Usd, place: u32, before: Usd, within: Usd) {
+        let last = (first - before).clamp(Usd::ZERO, within.max(Usd::ZERO));
+        self.start += first - before - last;
+        self.hours.retain(|hour, _| *hour < place);
+        self.hours.insert(place, last);
+    }
+
+    fn is_zero(&self) -> bool {
+        self.start.is_zero() && self.hours.is_empty()
+    }
+}
+
+/// Takes what is owed, which is at most zero, from these amounts, and what is below zero in one from the next. Returns what
+/// is still owed.
+fn take<'a>(amounts: impl Iterator<Item = &'a mut Usd>, mut owed: Usd) -> Usd {
+    for amount in amounts {
+        let sum = *amount + owed;
+        (owed, *amount) = (sum.min(Usd::ZERO), sum.max(Usd::ZERO));
+    }
+    owed
 }
 
 /// All series.
 pub type Lines = BTreeMap<Series, Line>;
 
 /// The ledger's own rule for what a report counts under which label value.
-pub(super) struct Labels(Ledger);
+struct Labels(Ledger);
 
 impl Labels {
     /// The label values that a ledger knows, and those that this report adds, in the order of their days.
-    pub(super) fn new(known: Option<Ledger>, days: &BTreeMap<NaiveDate, DayConsumption>) -> Labels {
+    fn new(known: Option<Ledger>, days: &BTreeMap<NaiveDate, DayConsumption>) -> Labels {
         let mut ledger = known.unwrap_or_else(|| Ledger::new(BaseLine::FirstReport));
         let (Some((from, _)), Some((to, _))) = (days.first_key_value(), days.last_key_value()) else {
             return Labels(ledger);
@@ -56,32 +77,94 @@ impl Labels {
     }
 
     /// A period's amounts by series.
-    pub(super) fn series(&self, period: &DayConsumption) -> BTreeMap<Series, Usd> {
+    fn series(&self, period: &DayConsumption) -> BTreeMap<Series, Usd> {
         self.0.amounts(period)
+    }
+
+    /// Several together.
+    fn sum<'d>(&self, days: impl Iterator<Item = (&'d NaiveDate, &'d DayConsumption)>) -> BTreeMap<Series, Usd> {
+        let mut sums = BTreeMap::new();
+        for (series, amount) in days.flat_map(|(_, period)| self.series(period)) {
+            *sums.entry(series).or_default() += amount;
+        }
+        sums
+    }
+
+    /// Whether the ledger has counted it.
+    fn knows(&self, series: &Series) -> bool {
+        self.0.counters().contains_key(series)
     }
 }
 
 impl History<'_> {
-    /// The lines of the hours from `from` up to the end of `to`, where each begins with what `before` holds.
+    /// The lines of the hours from `from` up to the end of `to`. Each begins with what the days before have, and ends at
+    /// what `live` first served, if that counts those days, too.
     pub(super) async fn lines(
         &self,
         (from, to): (NaiveDate, NaiveDate),
-        labels: &Labels,
-        before: BTreeMap<Series, Usd>,
+        days: &BTreeMap<NaiveDate, DayConsumption>,
+        live: Option<Counters>,
+        joins: bool,
     ) -> Result<Lines, HistoryError> {
-        let mut lines: Lines =
-            before.into_iter().map(|(series, start)| (series, Line { start, ..Line::default() })).collect();
-        let first = super::midnight(from).timestamp() / 3_600;
+        let (ledger, live) = match live {
+            Some(Counters { ledger, live_since, first }) => (Some(ledger), Some((live_since, first)).filter(|_| joins)),
+            None => (None, None),
+        };
+        let labels = Labels::new(ledger, days);
+        let mut lines = Lines::from([(Series::Debit, Line::default()), (Series::Credit, Line::default())]);
+        for (series, start) in labels.sum(days.range(..from)) {
+            lines.entry(series).or_default().start += start;
+        }
+        let first_hour = hour_of(super::midnight(from));
         let take = |hour: i64, period: &DayConsumption| {
-            let Ok(place) = u32::try_from(hour - first) else { return };
+            let Ok(place) = u32::try_from(hour - first_hour) else { return };
             for (series, amount) in labels.series(period) {
                 *lines.entry(series).or_default().hours.entry(place).or_default() += amount;
             }
         };
         self.by_hour(from, to, take).await?;
+        if let Some((live_since, first)) = live {
+            self.join(&mut lines, (live_since, first), first_hour, &labels, days).await?;
+        }
         lines.values_mut().for_each(Line::level);
+        lines.retain(|series, line| !line.is_zero() || matches!(series, Series::Debit | Series::Credit));
         Ok(lines)
     }
+
+    /// Ends the lines at what the exporter first served.
+    async fn join(
+        &self,
+        lines: &mut Lines,
+        (live_since, first): (DateTime<Utc>, BTreeMap<Series, Usd>),
+        first_hour: i64,
+        labels: &Labels,
+        days: &BTreeMap<NaiveDate, DayConsumption>,
+    ) -> Result<(), HistoryError> {
+        let (day, hour_of_start) = (live_since.date_naive(), hour_of(live_since));
+        let Ok(place) = u32::try_from(hour_of_start - first_hour) else { return Ok(()) };
+        let (mut before, mut within) = (labels.sum(days.range(..day)), BTreeMap::<Series, Usd>::new());
+        let take = |hour: i64, period: &DayConsumption| {
+            let sums = if hour < hour_of_start { &mut before } else { &mut within };
+            if hour <= hour_of_start {
+                labels.series(period).into_iter().for_each(|(name, amount)| *sums.entry(name).or_default() += amount);
+            }
+        };
+        self.by_hour(day, day, take).await?;
+        let all: BTreeSet<Series> = lines.keys().chain(first.keys()).cloned().collect();
+        for series in all {
+            let sum = |of: &BTreeMap<Series, Usd>| of.get(&series).copied();
+            // What was not there then was zero; of a storage that has not kept it, nothing is known.
+            if let Some(value) = sum(&first).or_else(|| (!labels.knows(&series)).then_some(Usd::ZERO)) {
+                let (before, within) = (sum(&before).unwrap_or_default(), sum(&within).unwrap_or_default());
+                lines.entry(series).or_default().end_at(value, place, before, within);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn hour_of(time: DateTime<Utc>) -> i64 {
+    time.timestamp().div_euclid(3_600)
 }
 
 #[cfg(test)]
@@ -91,15 +174,37 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_line_never_falls_and_ends_at_the_total(amounts in prop::collection::vec(-500_i64..1_000, 0..60)) {
+        fn a_line_never_falls_and_ends_at_the_total(
+            amounts in prop::collection::vec(-500_i64..1_000, 0..60),
+            start in -5_000_i64..100_000,
+        ) {
             let hours = amounts.iter().enumerate().map(|(place, cents)| (place as u32, Usd::from_cents(*cents)));
-            let total: i64 = amounts.iter().sum();
-            let start = Usd::from_cents(100_000);
-            let mut line = Line { start, hours: hours.collect() };
+            let total: i64 = start + amounts.iter().sum::<i64>();
+            let mut line = Line { start: Usd::from_cents(start), hours: hours.collect() };
             line.level();
+            prop_assert!(!line.start.is_negative());
             prop_assert!(line.hours.values().all(|amount| !amount.is_negative() && !amount.is_zero()));
             let end: Usd = line.start + line.hours.values().copied().sum();
-            prop_assert_eq!(end, start + Usd::from_cents(total));
+            prop_assert_eq!(end, Usd::from_cents(total.max(0)));
+        }
+
+        /// Whatever the report says by now.
+        #[test]
+        fn a_joined_line_ends_at_what_was_first_served(
+            amounts in prop::collection::vec(-500_i64..1_000, 1..60),
+            (first, within) in (0_i64..50_000, -500_i64..1_000),
+        ) {
+            let hours: BTreeMap<u32, Usd> =
+                amounts.iter().enumerate().map(|(place, cents)| (place as u32, Usd::from_cents(*cents))).collect();
+            let place = amounts.len() as u32;
+            let before: Usd = hours.values().copied().sum();
+            let mut line = Line { start: Usd::ZERO, hours };
+            line.hours.insert(place, Usd::from_cents(within));
+            line.hours.insert(place + 1, Usd::from_cents(7));
+            line.end_at(Usd::from_cents(first), place, before, Usd::from_cents(within));
+            line.level();
+            let end: Usd = line.start + line.hours.values().copied().sum();
+            prop_assert_eq!(end, Usd::from_cents(first));
         }
     }
 }

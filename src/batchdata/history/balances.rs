@@ -9,10 +9,10 @@ use crate::money::Usd;
 
 /// Two candidates of one second: the one listed first, and the one listed last.
 #[derive(Clone, Copy)]
-struct Moment {
+struct Moment<T = Usd> {
     at: i64,
-    first: Usd,
-    last: Usd,
+    first: T,
+    last: T,
 }
 
 /// Balances on a grid.
@@ -22,7 +22,7 @@ pub struct Balances {
     /// Seconds between two moments of the grid.
     step: i64,
     slots: Vec<Option<Moment>>,
-    earliest: Option<Moment>,
+    earliest: Option<Moment<Option<Usd>>>,
     /// The times of the row listed first and of the one listed last.
     listed: Option<(i64, i64)>,
 }
@@ -38,11 +38,17 @@ impl Balances {
         self.listed.is_some_and(|(first, last)| first > last)
     }
 
-    /// The balance before the first transaction.
+    /// The balance before the first transaction, unless that is neither a debit nor a credit.
     #[must_use]
     pub fn before(&self) -> Option<Usd> {
         let earliest = self.earliest?;
-        Some(if self.newest_first() { earliest.last } else { earliest.first })
+        if self.newest_first() { earliest.last } else { earliest.first }
+    }
+
+    /// Whether there is no transaction.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.earliest.is_none()
     }
 
     /// The balance after the last transaction up to each moment; `None` where there is no transaction since the moment
@@ -57,13 +63,12 @@ impl TransactionSink for Balances {
     fn row(&mut self, row: &Transaction<'_>) {
         let at = row.at.timestamp();
         self.listed = Some((self.listed.map_or(at, |(first, _)| first), at));
-        if let Some(before) = row.balance_before() {
-            self.earliest = Some(match self.earliest {
-                Some(known) if known.at < at => known,
-                Some(known) if known.at == at => Moment { last: before, ..known },
-                _ => Moment { at, first: before, last: before },
-            });
-        }
+        let before = row.balance_before();
+        self.earliest = Some(match self.earliest {
+            Some(known) if known.at < at => known,
+            Some(known) if known.at == at => Moment { last: before, ..known },
+            _ => Moment { at, first: before, last: before },
+        });
         let Some(after) = row.balance_after else { return };
         // The first moment that is not before it.
         let place = ((at - self.from).max(0) + self.step - 1) / self.step;

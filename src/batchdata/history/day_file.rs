@@ -3,9 +3,10 @@
 //! Flows in: bytes. Flows out: a file that is there as a whole or not at all. Invariant: it is written beside and renamed;
 //! what is remembered is written after it, so that a kill between the two only costs another look.
 
-use std::fs::{File, OpenOptions};
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use chrono::{Datelike as _, NaiveDate};
@@ -22,14 +23,23 @@ pub(super) struct Remembered {
     pub(super) include: Include,
     /// Whether the day was over.
     pub(super) over: bool,
+    /// Whether all of its transactions could be read, and they add up to the report.
+    pub(super) complete: bool,
     /// Transactions.
     pub(super) rows: u64,
-    /// Their debits, as text.
-    pub(super) debit: String,
-    /// Their credits, as text.
-    pub(super) credit: String,
+    /// What they and, where it is in the file, the report add up to.
+    pub(super) amounts: BTreeMap<String, String>,
     /// The file's length.
     pub(super) bytes: u64,
+}
+
+/// A file that was written beside the one that it is to replace.
+pub(super) struct Written {
+    file: File,
+    /// Its length.
+    pub(super) bytes: u64,
+    /// Whether the other holds the same.
+    pub(super) is_same: bool,
 }
 
 /// Where a day's file is.
@@ -68,12 +78,15 @@ impl DayFile {
         &self.path
     }
 
-    /// What is remembered, if the file is there as it was written.
+    /// What is remembered of it.
     pub(super) fn remembered(&self) -> Option<Remembered> {
         let text = std::fs::read(hidden(&self.path, "state")).ok()?;
-        let state: Remembered = serde_json::from_slice(&text).ok()?;
-        let length = std::fs::metadata(&self.path).ok()?.len();
-        (length == state.bytes).then_some(state)
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// Whether the file is there, and as long as it was written.
+    pub(super) fn is_intact(&self, state: &Remembered) -> bool {
+        std::fs::metadata(&self.path).is_ok_and(|file| file.len() == state.bytes)
     }
 
     /// A file to write into.
@@ -84,19 +97,25 @@ impl DayFile {
         Ok(BufWriter::new(create(&hidden(&self.path, "tmp"), self.private)?))
     }
 
-    /// What was written takes its place, unless it is what is there. Returns the length, and whether it was another.
-    pub(super) fn finish(&self, out: BufWriter<File>) -> io::Result<(u64, bool)> {
+    /// The file that [`begin`](Self::begin) returned, once it is written.
+    pub(super) fn written(&self, out: BufWriter<File>) -> io::Result<Written> {
         let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        let (written, length) = (hidden(&self.path, "tmp"), file.metadata()?.len());
-        // What was readable for everybody must not stay so.
-        let same = !self.private && same_bytes(&written, &self.path)?;
-        if same {
-            std::fs::remove_file(&written)?;
-        } else {
-            file.sync_all()?;
-            std::fs::rename(&written, &self.path)?;
+        let is_same = same_bytes(&hidden(&self.path, "tmp"), &self.path)?;
+        Ok(Written { bytes: file.metadata()?.len(), is_same, file })
+    }
+
+    /// What was written takes its place, unless it is what is there.
+    pub(super) fn replace(&self, written: &Written) -> io::Result<()> {
+        let temporary = hidden(&self.path, "tmp");
+        if !written.is_same {
+            written.file.sync_all()?;
+            return std::fs::rename(&temporary, &self.path);
         }
-        Ok((length, !same))
+        if self.private {
+            // What was readable for everybody must not stay so.
+            std::fs::set_permissions(&self.path, Permissions::from_mode(0o600))?;
+        }
+        std::fs::remove_file(&temporary)
     }
 
     pub(super) fn remember(&self, state: &Remembered) -> io::Result<()> {

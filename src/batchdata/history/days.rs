@@ -1,8 +1,8 @@
 //! A file for each UTC day.
 //!
 //! Flows in: the report by day, and the transactions of those days that are new or restated. Flows out: files. Invariant:
-//! a day is downloaded again only if the report says something else of it than before, or if it was not over; a run
-//! that was killed goes on where it was.
+//! a day is downloaded again only if the report says something else of it than before, if it was not over, or if its
+//! transactions were not what the report says; a run that was killed goes on where it was.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -124,6 +124,22 @@ impl Known {
         digest.update(format!("{report:?}{:?}", self.cards.get(&day)));
         digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
+
+    /// What a day's file is made of, by what people call it.
+    fn amounts(&self, day: NaiveDate, sums: &Sums, needs_cards: bool) -> BTreeMap<String, String> {
+        let mut amounts = vec![("debits", sums.total.debit), ("credits", sums.total.credit)];
+        if needs_cards {
+            let total = self.report.get(&day).map(|report| report.total).unwrap_or_default();
+            let charged = self.cards.get(&day).into_iter().flatten();
+            let charged = charged.map(|card| card.credits.unwrap_or_default() + card.processing_fee + card.sales_tax);
+            amounts.extend([
+                ("debits in the report", total.debit),
+                ("credits in the report", total.credit),
+                ("charged to the card", charged.sum()),
+            ]);
+        }
+        amounts.into_iter().map(|(name, amount)| (name.to_owned(), amount.to_string())).collect()
+    }
 }
 
 impl History<'_> {
@@ -199,8 +215,10 @@ impl History<'_> {
         let name = (export.format)(export.include).file_name();
         let file = DayFile::new(directory, self.account, day, name, export.include.any());
         let (before, report) = (file.remembered(), known.digest(day));
-        let unchanged =
-            |before: &Remembered| before.over && before.report == report && before.include == export.include;
+        let unchanged = |before: &Remembered| {
+            let settled = before.over && before.complete && file.is_intact(before);
+            settled && before.report == report && before.include == export.include
+        };
         if before.as_ref().is_some_and(unchanged) {
             return Ok(false);
         }
@@ -210,33 +228,41 @@ impl History<'_> {
             sink.format.head(&mut sink.out).map_err(broken())?;
             Ok(sink)
         };
-        let (sink, _) = self.transactions((day, day), sink).await?;
+        let (sink, summary) = self.transactions((day, day), sink).await?;
         let (out, sums) = sink.finish(day, known, self.account).map_err(broken())?;
-        let (bytes, changed) = file.finish(out).map_err(broken())?;
+        let written = file.written(out).map_err(broken())?;
+        let agrees = self.compare(day, today, &sums, known);
         let state = Remembered {
             report,
             include: export.include,
             over: day < today,
+            complete: agrees && summary.rejected == 0,
             rows: sums.rows,
-            debit: sums.total.debit.to_string(),
-            credit: sums.total.credit.to_string(),
-            bytes,
+            amounts: known.amounts(day, &sums, (export.format)(export.include).needs_cards()),
+            bytes: written.bytes,
         };
-        file.remember(&state).map_err(broken())?;
-        if let Some(before) = before.filter(|before| changed && before.over && before.include == state.include) {
-            self.progress.note(&restated(day, &before, &state));
+        // Before the file is replaced: a run that is killed in between says it again.
+        if let Some(before) = before.filter(|before| before.over) {
+            let changes = changes(&before, &state);
+            if !changes.is_empty() || (!written.is_same && before.include == state.include) {
+                let words = format!("{day}: the vendor has restated it, and it is written again{changes}");
+                self.progress.note(&words);
+            }
         }
-        self.compare(day, today, &sums, known);
-        Ok(changed)
+        file.replace(&written).and_then(|()| file.remember(&state)).map_err(broken())?;
+        Ok(!written.is_same)
     }
 
-    /// Says where transactions and report differ. Of a day that is not over the two were asked at different moments.
-    fn compare(&self, day: NaiveDate, today: NaiveDate, sums: &Sums, known: &Known) {
+    /// Says where transactions and report differ, and whether they agree. Of a day that is not over the two were asked at
+    /// different moments.
+    fn compare(&self, day: NaiveDate, today: NaiveDate, sums: &Sums, known: &Known) -> bool {
         let nothing = DayConsumption::default();
-        if day < today {
-            let found = sums.differences(day, known.report.get(&day).unwrap_or(&nothing));
-            found.iter().for_each(|difference| self.progress.note(difference));
-        }
+        let found = match day < today {
+            true => sums.differences(day, known.report.get(&day).unwrap_or(&nothing)),
+            false => Vec::new(),
+        };
+        found.iter().for_each(|difference| self.progress.note(difference));
+        found.is_empty()
     }
 }
 
@@ -255,22 +281,20 @@ impl Write for Shared<'_, '_> {
     }
 }
 
-fn restated(day: NaiveDate, before: &Remembered, after: &Remembered) -> String {
-    let change = |what: &str, before: &str, after: &str| {
-        let (before, after) = (Usd::stored(before)?, Usd::stored(after)?);
+/// What has changed of a day, each after a comma.
+fn changes(before: &Remembered, after: &Remembered) -> String {
+    let change = |(what, after): (&String, &String)| {
+        let (before, after) = (Usd::stored(before.amounts.get(what)?)?, Usd::stored(after)?);
         let by = (after - before).decimal();
         let sign = if by.is_sign_negative() { "" } else { "+" };
         let amounts = (dollars(before.decimal()), dollars(after.decimal()));
         (!by.is_zero()).then(|| format!(", {what} {} -> {} ({sign}{})", amounts.0, amounts.1, dollars(by)))
     };
-    let rows = if before.rows == after.rows {
-        String::new()
-    } else {
-        format!(", transactions {} -> {}", before.rows, after.rows)
-    };
-    let debits = change("debits", &before.debit, &after.debit).unwrap_or_default();
-    let credits = change("credits", &before.credit, &after.credit).unwrap_or_default();
-    format!("{day}: the vendor has restated it, and it is written again{debits}{credits}{rows}")
+    let mut changes: String = after.amounts.iter().filter_map(change).collect();
+    if before.rows != after.rows {
+        changes.push_str(&format!(", transactions {} -> {}", before.rows, after.rows));
+    }
+    changes
 }
 
 /// Keeps a second export out of the same directory.

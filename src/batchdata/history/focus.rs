@@ -128,6 +128,12 @@ impl DayFormat for Focus {
             let words = "Debits of the report beyond the transactions";
             write(out, day, &Charge { effective: missing, ..Charge::card("Adjustment", words, Usd::ZERO) })?;
         }
+        let missing = day.report.total.credit - day.sums.total.credit;
+        if !missing.is_zero() {
+            let words = "Credits of the report beyond the transactions";
+            let charge = Charge { wallet_credit: Some(missing), ..Charge::card("Adjustment", words, Usd::ZERO) };
+            write(out, day, &charge)?;
+        }
         for card in day.cards {
             let credits = card.credits.unwrap_or_default();
             let charge = match credits.is_negative() {
@@ -164,7 +170,11 @@ fn write(out: &mut dyn Write, day: &KnownDay<'_>, charge: &Charge<'_>) -> io::Re
     // What usage would have cost at the list, and by contract: the wallet knows one price.
     let (billed, effective, list) =
         (decimal(charge.billed), decimal(charge.effective), decimal(charge.billed + charge.effective));
-    write!(out, "{billed},{},{},Wallet,USD,{},", day.account, day.account, written(midnight(next(month, 1))))?;
+    write!(out, "{billed},")?;
+    text_cell(out, day.account)?;
+    write!(out, ",")?;
+    text_cell(out, day.account)?;
+    write!(out, ",Wallet,USD,{},", written(midnight(next(month, 1))))?;
     write!(out, "{},{},,", written(midnight(month)), charge.category)?;
     write!(out, "{},{},{},{},", charge.description, charge.frequency, written(ends), written(begins))?;
     let quantity = charge.quantity.map(|calls| format!("{calls}.0"));
@@ -179,7 +189,9 @@ fn write(out: &mut dyn Write, day: &KnownDay<'_>, charge: &Charge<'_>) -> io::Re
         (None, "Purchase") => write!(out, "Standard,1.0,Transactions,")?,
         (None, _) => write!(out, ",,,")?,
     }
-    write!(out, "{},{},Analytics,{} API,Data Processing,{},", VENDOR.title, VENDOR.title, VENDOR.title, day.account)?;
+    write!(out, "{},{},Analytics,{} API,Data Processing,", VENDOR.title, VENDOR.title, VENDOR.title)?;
+    text_cell(out, day.account)?;
+    write!(out, ",")?;
     text_cell(out, charge.origin)?;
     write!(out, ",")?;
     text_cell(out, charge.endpoint_name)?;

@@ -2,22 +2,21 @@
 //!
 //! Flows in: the report by hour, the transactions' balances, what the exporter's ledger knows. Flows out: one stream of
 //! samples every 4 minutes that ends in `# EOF`. Invariant: no sample is at or after the first that the exporter itself
-//! served; a counter joins the exporter's where that counts history, and is a run of its own before it otherwise.
+//! served; a counter ends at the exporter's first value where that counts history, and is a run of its own otherwise.
 
 use std::io::{self, Write};
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use super::amounts::{Labels, Line, Lines};
+use super::amounts::{Line, Lines};
 use super::balances::Balances;
-use super::recorded::Recorded;
+use super::recorded::{Counters, Recorded};
 use super::{History, HistoryError, days, midnight};
 use crate::batchdata::balance::families::BALANCE;
 use crate::batchdata::consumption::families::{CREDIT, DEBIT, ORIGIN_CREDIT, ORIGIN_DEBIT, PATH_DEBIT};
-use crate::batchdata::consumption::ledger::{REACH, Report, Series};
+use crate::batchdata::consumption::ledger::{REACH, Report};
 use crate::catalog::FamilySpec;
-use crate::money::Usd;
 
 /// Seconds between two samples: below the 5 minutes after which Prometheus takes a series for stale, and a part of an
 /// hour, so that each hour ends on a sample.
@@ -34,8 +33,8 @@ pub struct SeriesExport<'a> {
     pub to: Option<NaiveDate>,
     /// `*_COUNT_SINCE`, as it is configured.
     pub count_since: Option<NaiveDate>,
-    /// What the exporter's ledger knows, if it has counted already.
-    pub recorded: Option<Recorded>,
+    /// What the exporter's storage knows.
+    pub recorded: Recorded,
     /// More labels of every sample.
     pub labels: &'a [(String, String)],
 }
@@ -57,18 +56,22 @@ impl Span {
         now: DateTime<Utc>,
     ) -> Result<Span, HistoryError> {
         let usage = |text: String| Err(HistoryError::Usage(text));
-        let live = export.recorded.as_ref().map(|recorded| recorded.live_since);
+        let Recorded { counters, balance_since } = &export.recorded;
+        let counters_since = counters.as_ref().map(|counters| counters.live_since);
         let end = match export.to {
-            None => live.map_or(now, |live| (live - TimeDelta::seconds(1)).min(now)),
+            None => before(counters_since, now),
             Some(to) if to > today => {
                 return usage(format!("--to: {to} is in the future: it is {today} at the vendor"));
             }
             Some(to) => {
                 let end = midnight(to.succ_opt().unwrap_or(to));
-                if let Some(live) = live.filter(|live| end >= *live) {
-                    let words = "has samples of its own from then on, and the two would contradict each other: leave \
-                                 --to out, or write an earlier day";
-                    return usage(format!("--to: the exporter counts since {} and {words}", live.to_rfc3339()));
+                let live = counters_since.iter().chain(balance_since).min();
+                if let Some(live) = live.filter(|live| end >= **live) {
+                    let words = "and the two would contradict each other: leave --to out, or write an earlier day";
+                    return usage(format!(
+                        "--to: the exporter has samples of its own since {}, {words}",
+                        live.to_rfc3339()
+                    ));
                 }
                 end.min(now)
             }
@@ -82,12 +85,21 @@ impl Span {
         if midnight(from) >= end {
             return usage(format!("--from: {from} is after the end of the range, {}", end.to_rfc3339()));
         }
-        Ok(Span { from, to: (end - TimeDelta::seconds(1)).date_naive(), end: end.timestamp() })
+        Ok(Span::ending(from, end))
+    }
+
+    fn ending(from: NaiveDate, end: DateTime<Utc>) -> Span {
+        Span { from, to: (end - TimeDelta::seconds(1)).date_naive(), end: end.timestamp() }
     }
 
     fn start(&self) -> i64 {
         midnight(self.from).timestamp()
     }
+}
+
+/// The last moment before the exporter served a value itself.
+fn before(live_since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+    live_since.map_or(now, |live| (live - TimeDelta::seconds(1)).min(now))
 }
 
 /// The labels of a sample, as they are written.
@@ -130,36 +142,19 @@ impl History<'_> {
     ) -> Result<u64, HistoryError> {
         let today = self.today().await?;
         let now = self.client.credential().now();
-        let since = match &export.recorded {
-            Some(recorded) => recorded.since(),
-            None => export.count_since,
-        };
+        let since = export.recorded.counters.as_ref().map_or(export.count_since, Counters::since);
         let span = Span::new(&export, since, today, now)?;
         self.warn(&export, since);
         let labelled = Labelled::new(self.account, export.labels);
-        let days_before = self.by_day(since.unwrap_or(span.from).min(span.from), span.to).await?;
-        let (held, known) = match export.recorded {
-            Some(recorded) if since.is_some() => {
-                let counters = recorded.ledger.counters().iter();
-                let held: Vec<(Series, Usd)> =
-                    counters.map(|(series, counter)| (series.clone(), counter.held_back())).collect();
-                (held, Some(recorded.ledger))
-            }
-            Some(recorded) => (Vec::new(), Some(recorded.ledger)),
-            None => (Vec::new(), None),
+        let Recorded { counters: live, balance_since } = export.recorded;
+        let last = live.as_ref().map_or(span.to, |live| live.live_since.date_naive().clamp(span.to, today));
+        let days_before = self.by_day(since.unwrap_or(span.from).min(span.from), last).await?;
+        let of_balance = match export.to {
+            None => Span::ending(span.from, before(balance_since, now)),
+            Some(_) => Span { ..span },
         };
-        let labels = Labels::new(known, &days_before);
-        let mut before = std::collections::BTreeMap::from([(Series::Debit, Usd::ZERO), (Series::Credit, Usd::ZERO)]);
-        for (series, amount) in held {
-            *before.entry(series).or_default() += amount;
-        }
-        for period in days_before.range(..span.from).map(|(_, period)| period) {
-            for (series, amount) in labels.series(period) {
-                *before.entry(series).or_default() += amount;
-            }
-        }
-        let mut samples = self.balances(&span, &labelled, out).await?;
-        let lines = self.lines((span.from, span.to), &labels, before).await?;
+        let mut samples = self.balances(&of_balance, &labelled, out).await?;
+        let lines = self.lines((span.from, span.to), &days_before, live, since.is_some()).await?;
         let broken = HistoryError::output("cannot write the output");
         samples += counters(&lines, &span, &labelled, out).map_err(broken)?;
         Ok(samples)
@@ -167,7 +162,7 @@ impl History<'_> {
 
     /// Where the exporter's own first samples show all history at once, an import cannot undo that.
     fn warn(&self, export: &SeriesExport<'_>, since: Option<NaiveDate>) {
-        if export.recorded.is_some() && since.is_some() {
+        if export.recorded.counters.is_some() && since.is_some() {
             self.progress.note(
                 "if the exporter was first started without --metrics.start-at-zero=0s, Prometheus shows its history as one \
                  increase at that moment, beside what is imported: docs/history.md says how to remove it",

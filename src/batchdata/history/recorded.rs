@@ -1,35 +1,57 @@
-//! What the exporter's own ledger knows of a wallet, read beside a running exporter.
+//! What the exporter's own storage knows of a wallet, read beside a running exporter.
 //!
 //! Invariant: nothing is written, and no process is waited for.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::batchdata::consumption::ledger::{BaseLine, Ledger, Series};
-use crate::batchdata::consumption::table::read_ledger;
+use crate::batchdata::consumption::table::{read_first_values, read_ledger};
+use crate::batchdata::reconciliation::BALANCE_SERIES;
 use crate::batchdata::{CONSUMPTION, VENDOR};
+use crate::money::Usd;
 use crate::store::{AccountId, OpenError, Reader, Schema, StoreError, read_account};
 
-/// A wallet's ledger.
-pub struct Recorded {
-    /// Counters, label values and days.
+/// The counters of a wallet.
+pub struct Counters {
+    /// Their values, label values and days.
     pub ledger: Ledger,
-    /// Before this moment no counter was served.
+    /// Before this moment none was served.
     pub live_since: DateTime<Utc>,
+    /// What each was then.
+    pub first: BTreeMap<Series, Usd>,
+}
+
+/// What is stored of a wallet.
+#[derive(Default)]
+pub struct Recorded {
+    /// The counters, once there are some.
+    pub counters: Option<Counters>,
+    /// Before this moment no balance was served.
+    pub balance_since: Option<DateTime<Utc>>,
 }
 
 impl Recorded {
-    /// Reads it; `None` where nothing was counted yet.
+    /// Reads it; nothing is known where nothing was polled yet.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn read(storage: Option<&Path>, schema: Schema, account: &str) -> Result<Option<Recorded>, OpenError> {
-        let Some(directory) = storage else { return Ok(None) };
-        Ok(read_account(directory, schema, (VENDOR, account), read)?.flatten())
+    pub fn read(storage: Option<&Path>, schema: Schema, account: &str) -> Result<Recorded, OpenError> {
+        let Some(directory) = storage else { return Ok(Recorded::default()) };
+        Ok(read_account(directory, schema, (VENDOR, account), read)?.unwrap_or_default())
     }
 
-    /// From which day on it counts, if history is counted.
+    /// The ledger, once there is one.
+    #[must_use]
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.counters.as_ref().map(|counters| &counters.ledger)
+    }
+}
+
+impl Counters {
+    /// From which day on they count, if history is counted.
     #[must_use]
     pub fn since(&self) -> Option<NaiveDate> {
         match self.ledger.base() {
@@ -39,11 +61,17 @@ impl Recorded {
     }
 }
 
-fn read(reader: &Reader<'_>, account: AccountId) -> Result<Option<Recorded>, StoreError> {
+fn read(reader: &Reader<'_>, account: AccountId) -> Result<Recorded, StoreError> {
+    let balance_since = reader.created_at(account, BALANCE_SERIES)?;
+    Ok(Recorded { counters: read_counters(reader, account)?, balance_since })
+}
+
+fn read_counters(reader: &Reader<'_>, account: AccountId) -> Result<Option<Counters>, StoreError> {
     let Some(stored) = reader.source(account, CONSUMPTION)? else { return Ok(None) };
     let since = stored.configured_since.as_deref().and_then(|day| day.parse().ok());
     let base = since.map_or(BaseLine::FirstReport, BaseLine::Day);
     let Some((ledger, _)) = read_ledger(reader, account, base)? else { return Ok(None) };
+    let first = read_first_values(reader, account)?;
     let live_since = reader.created_at(account, &Series::Debit.key())?;
-    Ok(live_since.map(|live_since| Recorded { ledger, live_since }))
+    Ok(live_since.map(|live_since| Counters { ledger, live_since, first }))
 }

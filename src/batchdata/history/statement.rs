@@ -16,11 +16,16 @@ use super::recorded::Recorded;
 use super::rows::text_cell;
 use super::sums::Sums;
 use super::{History, HistoryError, days, midnight};
+use crate::batchdata::consumption::ledger::Ledger;
 use crate::batchdata::transactions::{Transaction, TransactionSink};
 use crate::batchdata::{CardStatus, CardTransaction, DayConsumption, Flow};
 use crate::counting::labels::clean;
 use crate::money::{Usd, dollars};
 use crate::printable::printable;
+use crate::upstream::Reason;
+
+/// How often the running month is read, until nothing was spent meanwhile.
+const TRIES: u32 = 3;
 
 /// The origin of what a card paid in.
 const TOP_UP: &str = "wallet_card_top_up";
@@ -90,8 +95,8 @@ pub struct Statement {
     pub unreconciled_usd: Option<Amount>,
     /// Where report, transactions and the exporter's ledger differ, in words.
     pub differences: Vec<String>,
-    /// The card's side, which is not the wallet's.
-    pub card: CardCosts,
+    /// The card's side, which is not the wallet's; `None` if the token may not see it.
+    pub card: Option<CardCosts>,
 }
 
 /// A month's balances, and sums by day.
@@ -112,32 +117,61 @@ impl History<'_> {
     ///
     /// # Errors
     /// See [`HistoryError`].
-    pub async fn statement(&self, month: NaiveDate, recorded: Option<&Recorded>) -> Result<Statement, HistoryError> {
+    pub async fn statement(&self, month: NaiveDate, recorded: &Recorded) -> Result<Statement, HistoryError> {
         let today = self.today().await?;
         if month > today {
             let words = format!("--month: {} has not begun: it is {today} at the vendor", month.format("%Y-%m"));
             return Err(HistoryError::Usage(words));
         }
         let to = last_day(month).min(today);
-        let report = self.by_day(month, to).await?;
-        let span = usize::try_from((midnight(to) - midnight(month)).num_seconds()).unwrap_or(usize::MAX);
-        let begin = || {
-            let balances =
-                Balances::new(midnight(month).timestamp(), i64::try_from(span).unwrap_or(i64::MAX).max(1), 1);
-            Ok(Month { balances, days: BTreeMap::new() })
-        };
-        let (transactions, _) = self.transactions((month, to), begin).await?;
-        let cards = self.cards(month, to).await?;
         let mut differences = Vec::new();
+        let (report, transactions) = self.month((month, to), &mut differences).await?;
+        if transactions.balances.before().is_none() && !transactions.balances.is_empty() {
+            differences.push(format!(
+                "the opening balance is unknown: the first transaction since {month} has no balance, or is neither a \
+                 debit nor a credit"
+            ));
+        }
+        let cards = match self.cards(month, to).await {
+            Err(HistoryError::Vendor(error)) if error.reason == Reason::Forbidden => {
+                differences.push(format!("what the card paid is unknown: {error}"));
+                None
+            }
+            cards => Some(cards?),
+        };
         let (nothing, none) = (DayConsumption::default(), Sums::default());
         for day in days(month, to) {
             let reported = report.get(&day).unwrap_or(&nothing);
             if day < today {
                 differences.extend(transactions.days.get(&day).unwrap_or(&none).differences(day, reported));
             }
-            differences.extend(recorded.and_then(|recorded| beside_ledger(recorded, day, today, reported)));
+            differences.extend(recorded.ledger().and_then(|ledger| beside_ledger(ledger, day, today, reported)));
         }
-        Ok(statement(self.account, (month, to), &report, &transactions.balances, &cards, differences))
+        Ok(statement(self.account, (month, to), &report, &transactions.balances, cards.as_deref(), differences))
+    }
+
+    /// The report and the transactions, of one moment: as long as the last day runs, they are read until nothing was added
+    /// to the report meanwhile.
+    async fn month(
+        &self,
+        (from, to): (NaiveDate, NaiveDate),
+        differences: &mut Vec<String>,
+    ) -> Result<(BTreeMap<NaiveDate, DayConsumption>, Month), HistoryError> {
+        let span = (midnight(to) - midnight(from)).num_seconds().max(1);
+        let begin =
+            || Ok(Month { balances: Balances::new(midnight(from).timestamp(), span, 1), days: BTreeMap::new() });
+        let (mut report, mut tries) = (self.by_day(from, to).await?, 0);
+        loop {
+            let (transactions, _) = self.transactions((from, to), begin).await?;
+            let before = std::mem::replace(&mut report, self.by_day(from, to).await?);
+            tries += 1;
+            if tries == TRIES && report != before {
+                differences.push(format!("{to}: the wallet was in use during each of {TRIES} readings"));
+            } else if report != before {
+                continue;
+            }
+            return Ok((report, transactions));
+        }
     }
 }
 
@@ -147,9 +181,9 @@ fn last_day(month: NaiveDate) -> NaiveDate {
 }
 
 /// What the exporter's ledger holds of a day that is over, where that is another sum.
-fn beside_ledger(recorded: &Recorded, day: NaiveDate, today: NaiveDate, reported: &DayConsumption) -> Option<String> {
-    let (_, last) = recorded.ledger.covered()?;
-    let known = recorded.ledger.flow(day, None).filter(|_| day < last.min(today))?;
+fn beside_ledger(ledger: &Ledger, day: NaiveDate, today: NaiveDate, reported: &DayConsumption) -> Option<String> {
+    let (_, last) = ledger.covered()?;
+    let known = ledger.flow(day, None).filter(|_| day < last.min(today))?;
     let differ = |a: Usd, b: Usd| !(a - b).is_zero();
     let (debits, credits) = (reported.total.debit, reported.total.credit);
     (differ(known.debit, debits) || differ(known.credit, credits)).then(|| {
@@ -167,7 +201,7 @@ fn statement(
     (from, to): (NaiveDate, NaiveDate),
     report: &BTreeMap<NaiveDate, DayConsumption>,
     balances: &Balances,
-    cards: &[CardTransaction],
+    cards: Option<&[CardTransaction]>,
     differences: Vec<String>,
 ) -> Statement {
     let mut total = Flow::default();
@@ -204,7 +238,7 @@ fn statement(
         closing_balance_usd: closing.map(Amount),
         unreconciled_usd: unreconciled.map(Amount),
         differences,
-        card: card_costs(cards),
+        card: cards.map(card_costs),
     }
 }
 
@@ -242,11 +276,13 @@ impl Statement {
         lines.extend(parts("Debits by API path", &self.debits_by_api_path_usd));
         lines.push(("Closing balance", "", self.closing_balance_usd.map(|amount| amount.0)));
         lines.push(("Not reconciled", "", self.unreconciled_usd.map(|amount| amount.0)));
-        lines.push(("Card", "purchases", known(self.card.purchased_usd)));
-        lines.push(("Card", "refunds", Some(-self.card.refunded_usd.0)));
-        lines.push(("Card", "processing fees", known(self.card.processing_fees_usd)));
-        lines.push(("Card", "sales tax", known(self.card.sales_tax_usd)));
-        lines.push(("Card", "charged", known(self.card.charged_usd)));
+        let card = self.card.as_ref();
+        let of_card = |amount: fn(&CardCosts) -> Usd| card.map(amount);
+        lines.push(("Card", "purchases", of_card(|card| card.purchased_usd.0)));
+        lines.push(("Card", "refunds", of_card(|card| -card.refunded_usd.0)));
+        lines.push(("Card", "processing fees", of_card(|card| card.processing_fees_usd.0)));
+        lines.push(("Card", "sales tax", of_card(|card| card.sales_tax_usd.0)));
+        lines.push(("Card", "charged", of_card(|card| card.charged_usd.0)));
         lines
     }
 
@@ -274,7 +310,7 @@ impl Statement {
         text
     }
 
-    /// For spreadsheets: `section,name,amount_usd`.
+    /// For spreadsheets: `section,name,amount_usd`. A difference has its words as name, and no amount.
     #[must_use]
     pub fn csv(&self) -> String {
         let mut text = b"section,name,amount_usd\n".to_vec();
@@ -286,6 +322,11 @@ impl Statement {
             text.push(b',');
             text.extend(amount.map(|amount| exact(amount).to_string()).unwrap_or_default().into_bytes());
             text.push(b'\n');
+        }
+        for difference in &self.differences {
+            text.extend_from_slice(b"Difference,");
+            let _ = text_cell(&mut text, difference);
+            text.extend_from_slice(b",\n");
         }
         String::from_utf8_lossy(&text).into_owned()
     }

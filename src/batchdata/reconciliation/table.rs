@@ -6,15 +6,16 @@ use super::{BalancePoll, Compared, Offset, Reconciliation};
 use crate::clock::{BootTime, Moment};
 use crate::store::{AccountId, Row, Store, StoreError, Success, moment_from, values};
 
+/// The key of the balance among the series.
+pub const BALANCE_SERIES: &str = "balance";
+
 /// A poll of the balance.
 #[derive(Clone, Debug)]
 pub struct BalanceCommit {
     /// The success that goes with it.
     pub success: Success,
-    /// The poll.
-    pub poll: BalancePoll,
-    /// The number of the oldest poll that is still of use.
-    pub oldest: i64,
+    /// The poll, and the number of the oldest that is still of use; where balances are compared with a report.
+    pub poll: Option<(BalancePoll, i64)>,
     /// What comparisons have shown.
     pub compared: Option<Compared>,
 }
@@ -68,25 +69,27 @@ impl Store {
     /// # Errors
     /// If it cannot be written; then nothing was.
     pub fn commit_balance(&self, commit: &BalanceCommit) -> Result<(), StoreError> {
-        let BalanceCommit { success, poll, oldest, compared } = commit;
+        let BalanceCommit { success, poll, compared } = commit;
         let boot_id = success.boot_id.as_str();
         self.write(|writer| {
-            writer.execute(
-                "DELETE FROM balance_poll WHERE account = ?1 AND (number < ?2 OR number >= ?3)",
-                values![success.account, *oldest, poll.number],
-            )?;
-            writer.execute(
-                "INSERT INTO balance_poll (account, number, balance_usd, polled_at, boot_id, boot_time)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                values![
-                    success.account,
-                    poll.number,
-                    poll.balance,
-                    success.at.map(|at| at.wall),
-                    boot_id,
-                    poll.at.as_nanos()
-                ],
-            )?;
+            if let Some((poll, oldest)) = poll {
+                writer.execute(
+                    "DELETE FROM balance_poll WHERE account = ?1 AND (number < ?2 OR number >= ?3)",
+                    values![success.account, *oldest, poll.number],
+                )?;
+                writer.execute(
+                    "INSERT INTO balance_poll (account, number, balance_usd, polled_at, boot_id, boot_time)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    values![
+                        success.account,
+                        poll.number,
+                        poll.balance,
+                        success.at.map(|at| at.wall),
+                        boot_id,
+                        poll.at.as_nanos()
+                    ],
+                )?;
+            }
             if let Some(Compared { offset, unreconciled, report: Some(report) }) = compared {
                 writer.execute(
                     "INSERT INTO reconciliation (account, lowest_offset_usd, highest_offset_usd, unreconciled_usd,
@@ -105,6 +108,8 @@ impl Store {
                     ],
                 )?;
             }
+            // A gauge needs no zero, but an export must know from when on it was served.
+            writer.add_series(success.account, &[(BALANCE_SERIES.to_owned(), success.at, true)])?;
             writer.succeed(success)
         })
     }

@@ -75,6 +75,32 @@ async fn effective_costs_are_the_report_and_billed_costs_are_the_card() {
 }
 
 /// `FOCUS_VALIDATOR` names it, or it is where `tests/deploy/tools.sh` installs it. It needs Python 3.12.
+
+#[tokio::test]
+async fn a_day_whose_report_alone_was_restated_is_written_again_with_the_amounts() {
+    let past = wallet().await;
+    let folder = tempfile::tempdir().unwrap();
+    let export = async || {
+        let out = Out::Directory(folder.path().to_owned());
+        past.days(("2026-05-05", "2026-05-06"), |_| Box::<Focus>::default(), out).await.unwrap()
+    };
+    assert_eq!(export().await, 2);
+    past.notes.take();
+    past.rig.vendors.restate(day("2026-05-05"), &Part::Total, Usd::from_cents(12), Usd::from_cents(40));
+    // A run that was killed after it replaced the file has remembered nothing.
+    let file = folder.path().join("account=default/year=2026/month=05/day=05/focus.csv");
+    std::fs::write(&file, "longer than it was").unwrap();
+    assert_eq!(export().await, 1);
+    let notes = past.notes.take();
+    let said = notes.iter().find(|note| note.contains("has restated it")).expect("it is said");
+    assert!(said.contains("credits in the report $") && said.contains("(+$0.40)"), "{said}");
+    assert!(said.contains("debits in the report $") && said.contains("(+$0.12)"), "{said}");
+    let mut rows = csv::Reader::from_path(&file).unwrap();
+    let rows: Vec<BTreeMap<String, String>> = rows.deserialize().map(Result::unwrap).collect();
+    let beyond = rows.iter().find(|row| row["ChargeDescription"].starts_with("Credits of the report")).unwrap();
+    assert_eq!(amount(beyond, "x_WalletCredit"), Decimal::new(40, 2));
+}
+
 fn validator() -> Option<PathBuf> {
     let named = std::env::var_os("FOCUS_VALIDATOR").filter(|name| !name.is_empty()).map(PathBuf::from);
     let installed = tools::directory().join("focus/bin/focus-validator");

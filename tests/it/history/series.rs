@@ -115,7 +115,7 @@ impl wallet_exporter::batchdata::transactions::TransactionSink for LastBalance {
     }
 }
 
-fn recorded(past: &Past) -> Option<Recorded> {
+fn recorded(past: &Past) -> Recorded {
     let storage = std::path::PathBuf::from(&past.rig.settings["STORAGE_PATH"]);
     Recorded::read(Some(&storage), SCHEMA, "default").unwrap()
 }
@@ -131,7 +131,7 @@ async fn a_new_install_joins_the_past_without_a_step() {
     let mut past = Past::of_days(60).await;
     past.rig.set("STORAGE_PATH", folder.path().join("data").to_str().unwrap());
     past.rig.set("BATCHDATA_COUNT_SINCE", "2026-04-01");
-    assert!(recorded(&past).is_none(), "no storage yet");
+    assert!(recorded(&past).counters.is_none(), "no storage yet");
     let export = SeriesExport { count_since: Some(day("2026-04-01")), ..everything() };
     let samples = samples(&past.series(export).await.unwrap());
     let (at, value) = samples[DEBIT].last_key_value().unwrap();
@@ -161,6 +161,22 @@ async fn beside_a_running_exporter_nothing_is_written_over_what_it_served() {
     past.rig.start().await;
     past.rig.first_polls().await;
     let started = past.rig.clock.now();
+    let counters = |past: &Past| -> BTreeMap<String, Decimal> {
+        let metrics = past.rig.metrics();
+        let lines =
+            metrics.lines().filter(|line| line.starts_with("batchdata_wallet_") && line.contains("_usd_total{"));
+        let pairs = lines.map(|line| line.rsplit_once(' ').unwrap());
+        pairs.map(|(series, value)| (series.to_owned(), value.parse().unwrap())).collect()
+    };
+    past.rig.until("its first values are shown", |rig| rig.value(DEBIT).is_some_and(|value| value > 0.0)).await;
+    let first = counters(&past);
+    // What was spent before the start and reported after it, by an origin that nobody knew; and more in the same hour.
+    let late = |at, origin: &str, cents| {
+        past.rig.vendors.spend(at, origin, "/api/v1/address/verify", Usd::from_cents(cents));
+    };
+    late(started - TimeDelta::hours(3), "late_origin", 700);
+    late(started - TimeDelta::minutes(5), "late_origin", 11);
+    late(started + TimeDelta::minutes(5), "api_request", 900);
     // A day later, with an amount that the vendor has taken back since.
     past.rig.clock.pass_to(started + TimeDelta::days(1));
     past.rig.poll(&["consumption"]).await;
@@ -175,11 +191,23 @@ async fn beside_a_running_exporter_nothing_is_written_over_what_it_served() {
     let export = SeriesExport { recorded: recorded(&past), ..everything() };
     let samples = samples(&past.series(export).await.unwrap());
     assert!(past.notes.take().iter().any(|note| note.contains("as one increase")), "the step at its start is named");
+    // Nothing ends above what was served first, so that no seam is a reset, and what ends below ends by less than an hour's.
+    assert!(first.len() > 10 && !first.keys().any(|series| series.contains("late_origin")));
+    for (series, values) in samples.iter().filter(|(series, _)| series.contains("_usd_total{")) {
+        let (last, live) = (*values.last_key_value().unwrap().1, first.get(series).copied().unwrap_or_default());
+        assert!(
+            last <= live && live - last < Decimal::from(60),
+            "{series} ends at {last}, and {live} was served first"
+        );
+    }
+    assert!(first.iter().filter(|(_, value)| !value.is_zero()).all(|(series, _)| samples.contains_key(series)));
+    // Whole days are what the report says of them.
+    let taken_back = past.rig.vendors.expected().by_day[&day("2026-05-18")].debit;
+    assert_eq!(gained(&samples, DEBIT, day("2026-05-18")), taken_back);
     let (last, value) = samples[DEBIT].last_key_value().unwrap();
     let last: DateTime<Utc> = DateTime::from_timestamp(*last, 0).unwrap();
     assert!(last < started && started - last <= TimeDelta::seconds(240), "{last} is before {started}");
-    // Nothing was spent since: the past ends at what is served, what is held back included.
-    assert_eq!(*value, served(&past, DEBIT));
+    assert!(*value <= first[DEBIT]);
 
     for (from, to, words) in [
         (None, Some("2026-05-19"), "leave --to out, or write an earlier day"),
@@ -220,6 +248,29 @@ async fn where_counting_began_at_the_first_poll_the_past_is_a_run_of_its_own() {
     // In the hour of the start, what has been spent is spread over the hour.
     assert!(*last.1 <= spent + Decimal::from(5) && *last.1 > spent - Decimal::from(60), "{} of {spent}", last.1);
     assert_eq!(past.notes.take(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_balance_that_was_served_before_the_counters_ends_the_balances_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut past = Past::of_days(20).await;
+    past.rig.set("STORAGE_PATH", folder.path().to_str().unwrap());
+    past.rig.set("BATCHDATA_SOURCES", "balance");
+    past.rig.start().await;
+    past.rig.first_polls().await;
+    let started = past.rig.clock.now();
+    past.rig.clock.pass_to(started + TimeDelta::hours(6));
+    past.rig.poll(&["balance"]).await;
+    let export = SeriesExport { recorded: recorded(&past), ..everything() };
+    let samples = samples(&past.series(export).await.unwrap());
+    let ends = |series: &str| DateTime::from_timestamp(*samples[series].last_key_value().unwrap().0, 0).unwrap();
+    let (balance, debit) = (ends(BALANCE), ends(DEBIT));
+    assert!(balance < started && started - balance <= TimeDelta::seconds(240), "{balance} is before {started}");
+    assert!(past.rig.clock.now() - debit <= TimeDelta::seconds(240), "{debit} is now: no counter was served");
+    let overlap = SeriesExport { to: Some(day("2026-05-19")), recorded: recorded(&past), ..everything() };
+    assert!(
+        matches!(past.series(overlap).await, Err(HistoryError::Usage(text)) if text.contains("samples of its own since"))
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A month's statement, against the simulator's books.
 
 use rust_decimal::Decimal;
-use vendor_simulator::{CardEvent, Part};
+use vendor_simulator::{CardEvent, Fault, Operation, Part};
 use wallet_exporter::app::SCHEMA;
 use wallet_exporter::batchdata::history::HistoryError;
 use wallet_exporter::batchdata::history::recorded::Recorded;
@@ -16,7 +16,7 @@ fn digits(amount: Option<wallet_exporter::batchdata::history::statement::Amount>
 }
 
 async fn april(past: &Past) -> Statement {
-    past.history().statement(day("2026-04-01"), None).await.unwrap()
+    past.history().statement(day("2026-04-01"), &Recorded::default()).await.unwrap()
 }
 
 #[tokio::test]
@@ -38,13 +38,13 @@ async fn a_month_adds_up_to_the_books() {
     // Refunds by card move the balance and are in no report: that is what does not reconcile.
     let difference = digits(statement.closing_balance_usd) - digits(statement.opening_balance_usd) - credit + debit;
     assert_eq!(digits(statement.unreconciled_usd), difference);
-    assert_eq!(difference, -statement.card.refunded_usd.0.decimal());
-    assert!(statement.card.refunds > 0 && statement.card.purchases > 0);
-    let card = &statement.card;
+    assert_eq!(difference, -statement.card.as_ref().unwrap().refunded_usd.0.decimal());
+    let card = statement.card.as_ref().unwrap();
+    assert!(card.refunds > 0 && card.purchases > 0);
     let charged = card.purchased_usd.0 - card.refunded_usd.0 + card.processing_fees_usd.0 + card.sales_tax_usd.0;
     assert_eq!(charged, card.charged_usd.0);
     assert_eq!(statement.differences, [""; 0]);
-    let next = past.history().statement(day("2026-05-01"), None).await.unwrap();
+    let next = past.history().statement(day("2026-05-01"), &Recorded::default()).await.unwrap();
     assert_eq!(next.to, day("2026-05-19"), "a month that runs ends today");
 }
 
@@ -80,16 +80,17 @@ async fn a_statement_is_printed_in_three_forms() {
          Card,refunds,0.00\n\
          Card,processing fees,3.20\n\
          Card,sales tax,8.25\n\
-         Card,charged,111.45\n"
+         Card,charged,111.45\n\
+         Difference,\"2026-04-05: debits: the transactions add up to $0.00, the report says $0.12\",\n"
     );
     let json: serde_json::Value = serde_json::from_str(&statement.json()).unwrap();
     assert_eq!((&json["closing_balance_usd"], &json["currency"]), (&"137.1993".into(), &"USD".into()));
     assert_eq!(json["differences"][0], "2026-04-05: debits: the transactions add up to $0.00, the report says $0.12");
     // A month without a transaction: what is not known is no zero.
-    let march = past.history().statement(day("2026-03-01"), None).await.unwrap();
+    let march = past.history().statement(day("2026-03-01"), &Recorded::default()).await.unwrap();
     assert_eq!((march.opening_balance_usd, march.unreconciled_usd), (None, None));
     assert!(march.table().contains("unknown") && march.json().contains("\"closing_balance_usd\": null"));
-    let future = past.history().statement(day("2026-06-01"), None).await;
+    let future = past.history().statement(day("2026-06-01"), &Recorded::default()).await;
     assert!(matches!(future, Err(HistoryError::Usage(_))));
     assert!(
         month("2026-10").is_ok()
@@ -106,11 +107,66 @@ async fn the_ledger_of_a_running_exporter_is_compared() {
     past.rig.first_polls().await;
     let read = || Recorded::read(Some(folder.path()), SCHEMA, "default").unwrap();
     let month = day("2026-04-01");
-    let same = past.history().statement(month, read().as_ref()).await.unwrap();
+    let same = past.history().statement(month, &read()).await.unwrap();
     assert_eq!(same.differences, [""; 0]);
     // The vendor restates a day that the exporter has not read again yet.
     let everywhere = Part::Everywhere { origin: "api_request".into(), path: "/api/v1/address/verify".into() };
     past.rig.vendors.restate(day("2026-04-10"), &everywhere, Usd::from_cents(100), Usd::ZERO);
-    let changed = past.history().statement(month, read().as_ref()).await.unwrap();
+    let changed = past.history().statement(month, &read()).await.unwrap();
     assert!(changed.differences.iter().any(|line| line.starts_with("2026-04-10: the exporter's ledger has debits of")));
+}
+
+#[tokio::test]
+async fn without_the_permission_for_card_transactions_the_rest_is_printed() {
+    let past = Past::of_days(60).await;
+    let whole = april(&past).await;
+    past.rig.vendors.set_permission(Operation::CreditCardTransactions, false);
+    let statement = april(&past).await;
+    assert_eq!((statement.debits_usd, statement.card.clone()), (whole.debits_usd, None));
+    assert!(statement.differences[0].starts_with("what the card paid is unknown: "), "{:?}", statement.differences);
+    assert!(statement.differences[0].contains("wallet-credit-card-transactions"), "{:?}", statement.differences);
+    assert_eq!(statement.table().matches(" unknown\n").count(), 5, "{}", statement.table());
+    assert!(statement.csv().contains("Card,charged,\n") && statement.json().contains("\"card\": null"));
+}
+
+#[tokio::test]
+async fn what_is_spent_while_the_running_month_is_read_does_not_look_unreconciled() {
+    let past = Past::of_days(0).await;
+    let vendors = &past.rig.vendors;
+    vendors.set_balance(Usd::from_cents(5_000));
+    vendors.spend(at("2026-05-19T10:00:00Z"), "api_request", "/api/v1/address/verify", Usd::from_cents(100));
+    // After the report was read and before the transactions are.
+    vendors.fault(Operation::ConsumptionCsv, Fault::status(503), Some(1));
+    let recorded = Recorded::default();
+    let history = past.history();
+    let statement = history.statement(day("2026-05-01"), &recorded);
+    let spending = async {
+        let asked = |seen: &vendor_simulator::Seen| seen.operation == Some(Operation::ConsumptionCsv);
+        while !vendors.requests().iter().any(asked) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        vendors.spend(at("2026-05-19T12:00:00Z"), "api_request", "/api/v1/address/verify", Usd::from_cents(300));
+        loop {
+            past.rig.clock.advance(std::time::Duration::from_secs(1));
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let statement = tokio::select! { statement = statement => statement.unwrap(), () = spending => unreachable!() };
+    assert_eq!(digits(statement.unreconciled_usd), Decimal::ZERO);
+    assert_eq!(digits(Some(statement.debits_usd)), Decimal::from(4));
+    assert_eq!(statement.differences, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_month_that_begins_with_neither_a_debit_nor_a_credit_has_no_opening_balance() {
+    let past = Past::of_days(0).await;
+    let text = "Date,Type,Amount,Balance After,Origin,Reference ID,Endpoint,Description\n\
+                2026-04-02T10:00:00,Hold,5,95,api_request,,,\n\
+                2026-04-02T11:00:00,Debit,2,93,api_request,,address-verify,\n";
+    let body = Fault::Body { content_type: "text/csv".to_owned(), text: text.to_owned() };
+    past.rig.vendors.fault(Operation::ConsumptionCsv, body, None);
+    let statement = april(&past).await;
+    assert_eq!((statement.opening_balance_usd, statement.unreconciled_usd), (None, None));
+    assert_eq!(digits(statement.closing_balance_usd), Decimal::from(93));
+    assert!(statement.differences[0].starts_with("the opening balance is unknown"), "{:?}", statement.differences);
 }
