@@ -80,11 +80,14 @@ async fn rows_are_exact_and_personal_fields_stay_out() {
     let mode = |path: PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(file(folder.path(), "2026-05-01", "transactions.csv")), 0o600);
     assert_ne!(mode(file(folder.path(), "2026-05-02", "transactions.csv")) & 0o044, 0);
-    // The same again costs nothing, and a file that others may read by now is closed to them.
-    let written = std::fs::metadata(file(folder.path(), "2026-05-01", "transactions.csv")).unwrap().modified().unwrap();
+    // The same again is not written, but a file that others may read by now is closed to them.
+    let place = file(folder.path(), "2026-05-01", "transactions.csv");
+    let written = std::fs::metadata(&place).unwrap().modified().unwrap();
+    std::fs::remove_file(place.with_file_name(".transactions.csv.state")).unwrap();
+    std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(past.history().export_days(&export, out()).await.unwrap(), 0);
-    let again = std::fs::metadata(file(folder.path(), "2026-05-01", "transactions.csv")).unwrap().modified().unwrap();
-    assert_eq!(written, again);
+    assert_eq!(std::fs::metadata(&place).unwrap().modified().unwrap(), written);
+    assert_eq!(mode(place), 0o600);
     // And without them again, they are gone.
     past.csv(("2026-05-01", "2026-05-01"), out()).await.unwrap();
     assert_eq!(read(folder.path(), "2026-05-01", "transactions.csv"), format!("{header}{first}"));

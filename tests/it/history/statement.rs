@@ -135,20 +135,29 @@ async fn what_is_spent_while_the_running_month_is_read_does_not_look_unreconcile
     let vendors = &past.rig.vendors;
     vendors.set_balance(Usd::from_cents(5_000));
     vendors.spend(at("2026-05-19T10:00:00Z"), "api_request", "/api/v1/address/verify", Usd::from_cents(100));
-    // After the report was read and before the transactions are.
+    // Between the transactions and the report that is read after them: both have to be asked twice, a while apart.
     vendors.fault(Operation::ConsumptionCsv, Fault::status(503), Some(1));
     let recorded = Recorded::default();
     let history = past.history();
     let statement = history.statement(day("2026-05-01"), &recorded);
     let spending = async {
-        let asked = |seen: &vendor_simulator::Seen| seen.operation == Some(Operation::ConsumptionCsv);
-        while !vendors.requests().iter().any(asked) {
+        let asked =
+            |operation: Operation| vendors.requests().iter().filter(|seen| seen.operation == Some(operation)).count();
+        let pass = async || {
+            past.rig.clock.advance(std::time::Duration::from_secs(1));
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        };
+        while asked(Operation::ConsumptionCsv) == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let before = asked(Operation::ConsumptionReport);
+        vendors.fault(Operation::ConsumptionReport, Fault::status(503), Some(1));
+        while asked(Operation::ConsumptionReport) == before {
+            pass().await;
         }
         vendors.spend(at("2026-05-19T12:00:00Z"), "api_request", "/api/v1/address/verify", Usd::from_cents(300));
         loop {
-            past.rig.clock.advance(std::time::Duration::from_secs(1));
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            pass().await;
         }
     };
     let statement = tokio::select! { statement = statement => statement.unwrap(), () = spending => unreachable!() };
