@@ -180,6 +180,10 @@ async fn beside_a_running_exporter_nothing_is_written_over_what_it_served() {
     // A day later, with an amount that the vendor has taken back since.
     past.rig.clock.pass_to(started + TimeDelta::days(1));
     past.rig.poll(&["consumption"]).await;
+    // The attempt that was under way has not seen them.
+    while served(&past, DEBIT) < first[DEBIT] + Decimal::new(1_611, 2) {
+        past.rig.poll(&["consumption"]).await;
+    }
     let path = Part::Everywhere { origin: "api_request".into(), path: "/api/v1/address/verify".into() };
     past.rig.vendors.restate(day("2026-05-18"), &path, -Usd::from_cents(300), Usd::ZERO);
     past.rig.poll(&["consumption"]).await;
