@@ -85,7 +85,7 @@ pub struct WalletStatus {
     /// Another account that shows the same wallet: its money is counted twice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub same_wallet_as: Option<String>,
-    /// Burn and runway by window.
+    /// Spend rate and runway by window.
     pub burn: Vec<BurnStatus>,
     /// Budgets, if there are any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -204,7 +204,7 @@ fn rows(wallet: &WalletStatus) -> Vec<DetailRow> {
     let text = |text: String| vec![vec![Piece::Text(text)]];
     let mut rows = vec![
         DetailRow { term: "Balance", lines: vec![balance] },
-        DetailRow { term: "Burn and runway", lines: burn(wallet) },
+        DetailRow { term: "Spend rate and runway", lines: burn(wallet) },
         DetailRow {
             term: "Spend",
             lines: text(format!(

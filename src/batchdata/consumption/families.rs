@@ -37,8 +37,8 @@ families! {
     BUDGET_PROJECTED = gauge("batchdata_wallet_budget_projected_usd", BUDGETED, "Projected spend in US dollars at the end of the budget's running period.");
     BUDGET_END = gauge("batchdata_wallet_budget_period_end_timestamp_seconds", BUDGETED, "End of the budget's running period by the vendor's clock; absent while its spend is unknown.");
     BURN = gauge("batchdata_wallet_burn_usd_per_hour", WINDOW, "Spend in US dollars an hour over the window that ends at the last report, from the vendor's own hours and days.");
-    RUNWAY = gauge("batchdata_wallet_runway_seconds", WINDOW, "Seconds from the poll of the balance until it is used up at the burn of the window; 0 if nothing is left, absent if nothing is spent.");
-    EMPTY = gauge("batchdata_wallet_empty_timestamp_seconds", WINDOW, "When the balance is used up at the burn of the window.");
+    RUNWAY = gauge("batchdata_wallet_runway_seconds", WINDOW, "Seconds from the poll of the balance until it is used up at the spend rate of the window; 0 if nothing is left, absent if nothing is spent.");
+    EMPTY = gauge("batchdata_wallet_empty_timestamp_seconds", WINDOW, "When the balance is used up at the spend rate of the window.");
 }
 
 /// Writes them.
