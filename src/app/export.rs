@@ -202,7 +202,7 @@ pub async fn export(
     let history = wallet.history(dependencies, &terminal);
     if export.format == ExportFormat::Openmetrics {
         let recorded = Recorded::read(config.process.storage.as_deref(), SCHEMA, history.account)?;
-        if recorded.counters.is_none() && recorded.balance_since.is_none() && export.to.is_none() {
+        if recorded.counters_since.is_none() && recorded.balance_since.is_none() && export.to.is_none() {
             terminal.note(
                 "the storage has no samples of this account, so the series go on until now: if an exporter with another \
                  storage serves it already, export again with --to, a day before that one was started",

@@ -72,7 +72,13 @@ impl Case {
             configured_since: None,
             answer: None,
         };
-        let commit = ConsumptionCommit { success: &success, changes: &changes, new_series: &[], full_read_on: None };
+        let commit = ConsumptionCommit {
+            success: &success,
+            reported_at: DateTime::UNIX_EPOCH,
+            changes: &changes,
+            new_series: &[],
+            full_read_on: None,
+        };
         self.store.commit_consumption(&commit).unwrap();
         self.ledger.commit(changes);
         self.spent += begun.elapsed();

@@ -116,8 +116,13 @@ fn run(steps: Vec<Step>, base: BaseLine) -> Result<(), TestCaseError> {
                     configured_since: None,
                     answer: None,
                 };
-                let commit =
-                    ConsumptionCommit { success: &success, changes: &changes, new_series: &[], full_read_on: None };
+                let commit = ConsumptionCommit {
+                    success: &success,
+                    reported_at: DateTime::UNIX_EPOCH,
+                    changes: &changes,
+                    new_series: &[],
+                    full_read_on: None,
+                };
                 store.commit_consumption(&commit).unwrap();
                 ledger.commit(changes);
 

@@ -266,11 +266,13 @@ impl ConsumptionPoller {
         }
         let keys = ConsumptionPoller::known_series().into_iter().chain(changes.counters.keys().map(Series::key));
         let new_series = self.storage.new_series(CONSUMPTION, keys, self.stale);
+        let reported_at = self.client.credential().now();
         let changes = Arc::new(changes);
         let (written, rows) = (Arc::clone(&changes), new_series.clone());
         let kept = self.storage.work("consumption", move |store| {
             store.commit_consumption(&ConsumptionCommit {
                 success: &success,
+                reported_at,
                 changes: &written,
                 new_series: &rows,
                 full_read_on,

@@ -4,7 +4,7 @@ use crate::names::Label as _;
 use std::collections::BTreeMap;
 use strum::VariantArray as _;
 
-use chrono::{Datelike as _, NaiveDate};
+use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 
 use super::ledger::{BaseLine, Changes, Day, Ledger, Report, Series};
 use crate::counting::counter::HighWater;
@@ -17,6 +17,8 @@ use crate::store::{AccountId, NewSeries, Reader, Row, Store, StoreError, Success
 pub struct ConsumptionCommit<'a> {
     /// The success that goes with it.
     pub success: &'a Success,
+    /// When the report was read, by the vendor's clock.
+    pub reported_at: DateTime<Utc>,
     /// What the report changed.
     pub changes: &'a Changes,
     /// Series that are new.
@@ -59,18 +61,31 @@ pub fn read_ledger(
     Ok(Some((Ledger::restored(base, Some(covered), (kept, days), counters, origins, paths), full)))
 }
 
-/// What each counter was when the first of them were served: a series that came later was not there, which is zero.
+/// The first report that was counted.
+#[derive(Clone, Debug)]
+pub struct FirstReport {
+    /// When, by the vendor's clock.
+    pub at: DateTime<Utc>,
+    /// The counters' values then; zero of those that came later.
+    pub values: BTreeMap<Series, Usd>,
+}
+
+/// The first report; `None` where counting began in a version that did not keep it.
 ///
 /// # Errors
-/// If they cannot be read.
-pub fn read_first_values(reader: &Reader<'_>, account: AccountId) -> Result<BTreeMap<Series, Usd>, StoreError> {
+/// If it cannot be read.
+pub fn read_first_report(reader: &Reader<'_>, account: AccountId) -> Result<Option<FirstReport>, StoreError> {
+    let sql = "SELECT first_at FROM consumption_covered WHERE account = ?1";
+    let at = reader.row("consumption_covered", sql, values![account], |row| row.optional_time(0))?.flatten();
+    let Some(at) = at else { return Ok(None) };
     let mut names = SharedNames::default();
-    reader.rows(
+    let values = reader.rows(
         "consumption_counter",
-        "SELECT report, label, first_usd FROM consumption_counter WHERE account = ?1 AND first_usd IS NOT NULL",
+        "SELECT report, label, first_usd FROM consumption_counter WHERE account = ?1",
         values![account],
         |row| Ok((series(row, 0, 1, &mut names)?, row.usd(2)?)),
-    )
+    )?;
+    Ok(Some(FirstReport { at, values }))
 }
 
 fn read_days(
@@ -179,11 +194,11 @@ impl Store {
             writer.allow(account, "api_path", &commit.changes.paths, commit.success.count_since)?;
             if let Some((first, last)) = commit.changes.covered {
                 writer.execute(
-                    "INSERT INTO consumption_covered (account, first_day, last_day, full_read_on)
-                     VALUES (?1, ?2, ?3, ?4)
+                    "INSERT INTO consumption_covered (account, first_day, last_day, full_read_on, first_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5)
                      ON CONFLICT (account) DO UPDATE SET first_day = excluded.first_day, last_day = excluded.last_day,
                      full_read_on = excluded.full_read_on",
-                    values![account, first, last, commit.full_read_on],
+                    values![account, first, last, commit.full_read_on, commit.reported_at],
                 )?;
             }
             writer.add_series(account, commit.new_series)?;

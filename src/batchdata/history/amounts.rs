@@ -1,7 +1,8 @@
 //! Amounts by hour and series, as the counters of the exporter would have counted them.
 //!
 //! Flows in: the report by hour, the label values that may have a series. Flows out: for each series its value at the start
-//! and what each hour adds. Invariant: a series never falls, and ends at the vendor's total; memory is bounded by hours
+//! and what each hour adds. Invariant: a series never falls, and ends at the vendor's total, or at what
+//! the exporter began with; memory is bounded by hours
 //! and label values, not by transactions.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,10 +11,10 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use super::History;
 use super::HistoryError;
-use super::recorded::Counters;
 use crate::batchdata::ConsumptionReport;
 use crate::batchdata::DayConsumption;
 use crate::batchdata::consumption::ledger::{BaseLine, Ledger, Series};
+use crate::batchdata::consumption::table::FirstReport;
 use crate::money::Usd;
 
 /// A series from its start on.
@@ -36,8 +37,11 @@ impl Line {
         self.hours.retain(|_, amount| !amount.is_zero());
     }
 
-    /// Ends at `first` in the hour of that place, of which the report has `before` up to this hour and `within` it.
-    fn end_at(&mut self, first: Usd, place: u32, before: Usd, within: Usd) {
+    /// Ends at `first` in the hour of that place. Of this hour only as much is taken as `first` can hold; the rest of the
+    /// difference was restated since, and moves the start.
+    fn end_at(&mut self, first: Usd, place: u32) {
+        let before = self.start + self.hours.range(..place).map(|(_, amount)| *amount).sum();
+        let within = self.hours.get(&place).copied().unwrap_or_default();
         let last = (first - before).clamp(Usd::ZERO, within.max(Usd::ZERO));
         self.start += first - before - last;
         self.hours.retain(|hour, _| *hour < place);
@@ -80,40 +84,22 @@ impl Labels {
     fn series(&self, period: &DayConsumption) -> BTreeMap<Series, Usd> {
         self.0.amounts(period)
     }
-
-    /// Several together.
-    fn sum<'d>(&self, days: impl Iterator<Item = (&'d NaiveDate, &'d DayConsumption)>) -> BTreeMap<Series, Usd> {
-        let mut sums = BTreeMap::new();
-        for (series, amount) in days.flat_map(|(_, period)| self.series(period)) {
-            *sums.entry(series).or_default() += amount;
-        }
-        sums
-    }
-
-    /// Whether the ledger has counted it.
-    fn knows(&self, series: &Series) -> bool {
-        self.0.counters().contains_key(series)
-    }
 }
 
 impl History<'_> {
-    /// The lines of the hours from `from` up to the end of `to`. Each begins with what the days before have, and ends at
-    /// what `live` first served, if that counts those days, too.
+    /// The lines of the hours from `from` up to the end of `to`, where each begins with what the days before have. With the
+    /// first report of an exporter that counts those days, each ends in the hour of that at what it was then.
     pub(super) async fn lines(
         &self,
         (from, to): (NaiveDate, NaiveDate),
         days: &BTreeMap<NaiveDate, DayConsumption>,
-        live: Option<Counters>,
-        joins: bool,
+        known: Option<Ledger>,
+        first: Option<FirstReport>,
     ) -> Result<Lines, HistoryError> {
-        let (ledger, live) = match live {
-            Some(Counters { ledger, live_since, first }) => (Some(ledger), Some((live_since, first)).filter(|_| joins)),
-            None => (None, None),
-        };
-        let labels = Labels::new(ledger, days);
+        let labels = Labels::new(known, days);
         let mut lines = Lines::from([(Series::Debit, Line::default()), (Series::Credit, Line::default())]);
-        for (series, start) in labels.sum(days.range(..from)) {
-            lines.entry(series).or_default().start += start;
+        for (series, amount) in days.range(..from).flat_map(|(_, period)| labels.series(period)) {
+            lines.entry(series).or_default().start += amount;
         }
         let first_hour = hour_of(super::midnight(from));
         let take = |hour: i64, period: &DayConsumption| {
@@ -123,43 +109,17 @@ impl History<'_> {
             }
         };
         self.by_hour(from, to, take).await?;
-        if let Some((live_since, first)) = live {
-            self.join(&mut lines, (live_since, first), first_hour, &labels, days).await?;
+        if let Some(FirstReport { at, values }) = first {
+            let place = u32::try_from(hour_of(at) - first_hour).unwrap_or_default();
+            let all: BTreeSet<Series> = lines.keys().chain(values.keys()).cloned().collect();
+            for series in all {
+                let value = values.get(&series).copied().unwrap_or_default();
+                lines.entry(series).or_default().end_at(value, place);
+            }
         }
         lines.values_mut().for_each(Line::level);
         lines.retain(|series, line| !line.is_zero() || matches!(series, Series::Debit | Series::Credit));
         Ok(lines)
-    }
-
-    /// Ends the lines at what the exporter first served.
-    async fn join(
-        &self,
-        lines: &mut Lines,
-        (live_since, first): (DateTime<Utc>, BTreeMap<Series, Usd>),
-        first_hour: i64,
-        labels: &Labels,
-        days: &BTreeMap<NaiveDate, DayConsumption>,
-    ) -> Result<(), HistoryError> {
-        let (day, hour_of_start) = (live_since.date_naive(), hour_of(live_since));
-        let Ok(place) = u32::try_from(hour_of_start - first_hour) else { return Ok(()) };
-        let (mut before, mut within) = (labels.sum(days.range(..day)), BTreeMap::<Series, Usd>::new());
-        let take = |hour: i64, period: &DayConsumption| {
-            let sums = if hour < hour_of_start { &mut before } else { &mut within };
-            if hour <= hour_of_start {
-                labels.series(period).into_iter().for_each(|(name, amount)| *sums.entry(name).or_default() += amount);
-            }
-        };
-        self.by_hour(day, day, take).await?;
-        let all: BTreeSet<Series> = lines.keys().chain(first.keys()).cloned().collect();
-        for series in all {
-            let sum = |of: &BTreeMap<Series, Usd>| of.get(&series).copied();
-            // What was not there then was zero; of a storage that has not kept it, nothing is known.
-            if let Some(value) = sum(&first).or_else(|| (!labels.knows(&series)).then_some(Usd::ZERO)) {
-                let (before, within) = (sum(&before).unwrap_or_default(), sum(&within).unwrap_or_default());
-                lines.entry(series).or_default().end_at(value, place, before, within);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -192,16 +152,15 @@ mod tests {
         #[test]
         fn a_joined_line_ends_at_what_was_first_served(
             amounts in prop::collection::vec(-500_i64..1_000, 1..60),
-            (first, within) in (0_i64..50_000, -500_i64..1_000),
+            (start, first, within) in (-500_i64..20_000, 0_i64..50_000, -500_i64..1_000),
         ) {
             let hours: BTreeMap<u32, Usd> =
                 amounts.iter().enumerate().map(|(place, cents)| (place as u32, Usd::from_cents(*cents))).collect();
             let place = amounts.len() as u32;
-            let before: Usd = hours.values().copied().sum();
-            let mut line = Line { start: Usd::ZERO, hours };
+            let mut line = Line { start: Usd::from_cents(start), hours };
             line.hours.insert(place, Usd::from_cents(within));
             line.hours.insert(place + 1, Usd::from_cents(7));
-            line.end_at(Usd::from_cents(first), place, before, Usd::from_cents(within));
+            line.end_at(Usd::from_cents(first), place);
             line.level();
             let end: Usd = line.start + line.hours.values().copied().sum();
             prop_assert_eq!(end, Usd::from_cents(first));

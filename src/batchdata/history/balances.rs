@@ -23,6 +23,7 @@ pub struct Balances {
     step: i64,
     slots: Vec<Option<Moment>>,
     earliest: Option<Moment<Option<Usd>>>,
+    latest: Option<Moment<Option<Usd>>>,
     /// The times of the row listed first and of the one listed last.
     listed: Option<(i64, i64)>,
 }
@@ -31,7 +32,7 @@ impl Balances {
     /// A grid of moments from `from` on, `step` seconds apart; of the last, what comes after it counts, too.
     #[must_use]
     pub fn new(from: i64, step: i64, moments: usize) -> Balances {
-        Balances { from, step, slots: vec![None; moments], earliest: None, listed: None }
+        Balances { from, step, slots: vec![None; moments], earliest: None, latest: None, listed: None }
     }
 
     fn newest_first(&self) -> bool {
@@ -45,6 +46,13 @@ impl Balances {
         if self.newest_first() { earliest.last } else { earliest.first }
     }
 
+    /// The balance after the last transaction, if that has one.
+    #[must_use]
+    pub fn last(&self) -> Option<Usd> {
+        let latest = self.latest?;
+        if self.newest_first() { latest.first } else { latest.last }
+    }
+
     /// Whether there is no transaction.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -53,7 +61,7 @@ impl Balances {
 
     /// The balance after the last transaction up to each moment; `None` where there is no transaction since the moment
     /// before.
-    pub fn after(&self) -> impl DoubleEndedIterator<Item = Option<Usd>> {
+    pub fn after(&self) -> impl Iterator<Item = Option<Usd>> {
         let newest_first = self.newest_first();
         self.slots.iter().map(move |slot| slot.map(|slot| if newest_first { slot.first } else { slot.last }))
     }
@@ -68,6 +76,11 @@ impl TransactionSink for Balances {
             Some(known) if known.at < at => known,
             Some(known) if known.at == at => Moment { last: before, ..known },
             _ => Moment { at, first: before, last: before },
+        });
+        self.latest = Some(match self.latest {
+            Some(known) if known.at > at => known,
+            Some(known) if known.at == at => Moment { last: row.balance_after, ..known },
+            _ => Moment { at, first: row.balance_after, last: row.balance_after },
         });
         let Some(after) = row.balance_after else { return };
         // The first moment that is not before it.

@@ -215,11 +215,11 @@ impl History<'_> {
         let name = (export.format)(export.include).file_name();
         let file = DayFile::new(directory, self.account, day, name, export.include.any());
         let (before, report) = (file.remembered(), known.digest(day));
+        let is_intact = before.as_ref().is_some_and(|before| file.is_intact(before));
         let unchanged = |before: &Remembered| {
-            let settled = before.over && before.complete && file.is_intact(before);
-            settled && before.report == report && before.include == export.include
+            before.over && before.complete && before.report == report && before.include == export.include
         };
-        if before.as_ref().is_some_and(unchanged) {
+        if is_intact && before.as_ref().is_some_and(unchanged) {
             return Ok(false);
         }
         let broken = || HistoryError::output(format!("cannot write {}", file.path().display()));
@@ -231,12 +231,12 @@ impl History<'_> {
         let (sink, summary) = self.transactions((day, day), sink).await?;
         let (out, sums) = sink.finish(day, known, self.account).map_err(broken())?;
         let written = file.written(out).map_err(broken())?;
-        let agrees = self.compare(day, today, &sums, known);
+        self.compare(day, today, &sums, known);
         let state = Remembered {
             report,
             include: export.include,
             over: day < today,
-            complete: agrees && summary.rejected == 0,
+            complete: sums.is_total(known.report.get(&day)) && summary.rejected == 0,
             rows: sums.rows,
             amounts: known.amounts(day, &sums, (export.format)(export.include).needs_cards()),
             bytes: written.bytes,
@@ -244,7 +244,8 @@ impl History<'_> {
         // Before the file is replaced: a run that is killed in between says it again.
         if let Some(before) = before.filter(|before| before.over) {
             let changes = changes(&before, &state);
-            if !changes.is_empty() || (!written.is_same && before.include == state.include) {
+            let other_rows = is_intact && !written.is_same && before.include == state.include;
+            if other_rows || !changes.is_empty() {
                 let words = format!("{day}: the vendor has restated it, and it is written again{changes}");
                 self.progress.note(&words);
             }
@@ -253,16 +254,13 @@ impl History<'_> {
         Ok(!written.is_same)
     }
 
-    /// Says where transactions and report differ, and whether they agree. Of a day that is not over the two were asked at
-    /// different moments.
-    fn compare(&self, day: NaiveDate, today: NaiveDate, sums: &Sums, known: &Known) -> bool {
+    /// Says where transactions and report differ. Of a day that is not over the two were asked at different moments.
+    fn compare(&self, day: NaiveDate, today: NaiveDate, sums: &Sums, known: &Known) {
         let nothing = DayConsumption::default();
-        let found = match day < today {
-            true => sums.differences(day, known.report.get(&day).unwrap_or(&nothing)),
-            false => Vec::new(),
-        };
-        found.iter().for_each(|difference| self.progress.note(difference));
-        found.is_empty()
+        if day < today {
+            let found = sums.differences(day, known.report.get(&day).unwrap_or(&nothing));
+            found.iter().for_each(|difference| self.progress.note(difference));
+        }
     }
 }
 

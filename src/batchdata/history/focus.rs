@@ -128,9 +128,11 @@ impl DayFormat for Focus {
             let words = "Debits of the report beyond the transactions";
             write(out, day, &Charge { effective: missing, ..Charge::card("Adjustment", words, Usd::ZERO) })?;
         }
-        let missing = day.report.total.credit - day.sums.total.credit;
+        // What a card paid in has rows of its own, whatever the transactions say.
+        let top_ups = day.report.by_origin.get(TOP_UP).map(|flow| flow.credit).unwrap_or_default();
+        let missing = day.report.total.credit - top_ups - (day.sums.total.credit - day.sums.credit_of(TOP_UP));
         if !missing.is_zero() {
-            let words = "Credits of the report beyond the transactions";
+            let words = "Credits of the report that no card paid beyond the transactions";
             let charge = Charge { wallet_credit: Some(missing), ..Charge::card("Adjustment", words, Usd::ZERO) };
             write(out, day, &charge)?;
         }

@@ -56,8 +56,7 @@ impl Span {
         now: DateTime<Utc>,
     ) -> Result<Span, HistoryError> {
         let usage = |text: String| Err(HistoryError::Usage(text));
-        let Recorded { counters, balance_since } = &export.recorded;
-        let counters_since = counters.as_ref().map(|counters| counters.live_since);
+        let Recorded { counters_since, balance_since, .. } = export.recorded;
         let end = match export.to {
             None => before(counters_since, now),
             Some(to) if to > today => {
@@ -65,19 +64,18 @@ impl Span {
             }
             Some(to) => {
                 let end = midnight(to.succ_opt().unwrap_or(to));
-                let live = counters_since.iter().chain(balance_since).min();
-                if let Some(live) = live.filter(|live| end >= **live) {
-                    let words = "and the two would contradict each other: leave --to out, or write an earlier day";
+                let live = counters_since.into_iter().chain(balance_since).min();
+                if let Some(live) = live.filter(|live| end >= *live) {
+                    let words = "imported samples would contradict them: leave --to out, or write an earlier day";
                     return usage(format!(
-                        "--to: the exporter has samples of its own since {}, {words}",
+                        "--to: the exporter has samples of its own since {}, and {words}",
                         live.to_rfc3339()
                     ));
                 }
                 end.min(now)
             }
         };
-        let reach = today.checked_sub_days(Days::new(REACH)).unwrap_or(today);
-        let from = export.from.or(since).unwrap_or(reach);
+        let from = export.from.unwrap_or_else(|| since.unwrap_or_default().max(reach(today)));
         if let Some(since) = since.filter(|since| from < *since) {
             let words = "the counters count from there, so that nothing before it could be joined to them";
             return usage(format!("--from: {from} is before BATCHDATA_COUNT_SINCE, {since}: {words}"));
@@ -95,6 +93,11 @@ impl Span {
     fn start(&self) -> i64 {
         midnight(self.from).timestamp()
     }
+}
+
+/// The first day that the vendor answers for.
+fn reach(today: NaiveDate) -> NaiveDate {
+    today.checked_sub_days(Days::new(REACH)).unwrap_or(today)
 }
 
 /// The last moment before the exporter served a value itself.
@@ -144,24 +147,33 @@ impl History<'_> {
         let now = self.client.credential().now();
         let since = export.recorded.counters.as_ref().map_or(export.count_since, Counters::since);
         let span = Span::new(&export, since, today, now)?;
-        self.warn(&export, since);
+        self.warn(&export, since, today);
         let labelled = Labelled::new(self.account, export.labels);
-        let Recorded { counters: live, balance_since } = export.recorded;
-        let last = live.as_ref().map_or(span.to, |live| live.live_since.date_naive().clamp(span.to, today));
-        let days_before = self.by_day(since.unwrap_or(span.from).min(span.from), last).await?;
         let of_balance = match export.to {
-            None => Span::ending(span.from, before(balance_since, now)),
+            None => Span::ending(span.from, before(export.recorded.balance_since, now)),
             Some(_) => Span { ..span },
         };
         let mut samples = self.balances(&of_balance, &labelled, out).await?;
-        let lines = self.lines((span.from, span.to), &days_before, live, since.is_some()).await?;
+        let (ledger, first) = match export.recorded.counters {
+            Some(Counters { ledger, first }) => (Some(ledger), first.filter(|_| since.is_some())),
+            None => (None, None),
+        };
+        // A line is joined where the exporter's first report was, which may be long after the end.
+        let last = first.as_ref().map_or(span.to, |first| first.at.date_naive().min(today).max(span.to));
+        let begin = since.unwrap_or(span.from).max(reach(today)).min(span.from);
+        let days = self.by_day(begin, last).await?;
+        let lines = self.lines((span.from, last), &days, ledger, first).await?;
         let broken = HistoryError::output("cannot write the output");
         samples += counters(&lines, &span, &labelled, out).map_err(broken)?;
         Ok(samples)
     }
 
     /// Where the exporter's own first samples show all history at once, an import cannot undo that.
-    fn warn(&self, export: &SeriesExport<'_>, since: Option<NaiveDate>) {
+    fn warn(&self, export: &SeriesExport<'_>, since: Option<NaiveDate>, today: NaiveDate) {
+        if let Some(since) = since.filter(|since| export.from.is_none() && *since < reach(today)) {
+            let words = "the vendor answers for 365 days: what is before is not exported";
+            self.progress.note(&format!("BATCHDATA_COUNT_SINCE is {since}, and {words}"));
+        }
         if export.recorded.counters.is_some() && since.is_some() {
             self.progress.note(
                 "if the exporter was first started without --metrics.start-at-zero=0s, Prometheus shows its history as one \

@@ -2,33 +2,31 @@
 //!
 //! Invariant: nothing is written, and no process is waited for.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::batchdata::consumption::ledger::{BaseLine, Ledger, Series};
-use crate::batchdata::consumption::table::{read_first_values, read_ledger};
+use crate::batchdata::consumption::table::{FirstReport, read_first_report, read_ledger};
 use crate::batchdata::reconciliation::BALANCE_SERIES;
 use crate::batchdata::{CONSUMPTION, VENDOR};
-use crate::money::Usd;
 use crate::store::{AccountId, OpenError, Reader, Schema, StoreError, read_account};
 
 /// The counters of a wallet.
 pub struct Counters {
     /// Their values, label values and days.
     pub ledger: Ledger,
-    /// Before this moment none was served.
-    pub live_since: DateTime<Utc>,
-    /// What each was then.
-    pub first: BTreeMap<Series, Usd>,
+    /// What they began with, where that was kept.
+    pub first: Option<FirstReport>,
 }
 
 /// What is stored of a wallet.
 #[derive(Default)]
 pub struct Recorded {
-    /// The counters, once there are some.
+    /// The counters, once a report was counted.
     pub counters: Option<Counters>,
+    /// Before this moment no counter was served.
+    pub counters_since: Option<DateTime<Utc>>,
     /// Before this moment no balance was served.
     pub balance_since: Option<DateTime<Utc>>,
 }
@@ -62,8 +60,11 @@ impl Counters {
 }
 
 fn read(reader: &Reader<'_>, account: AccountId) -> Result<Recorded, StoreError> {
-    let balance_since = reader.created_at(account, BALANCE_SERIES)?;
-    Ok(Recorded { counters: read_counters(reader, account)?, balance_since })
+    Ok(Recorded {
+        counters: read_counters(reader, account)?,
+        counters_since: reader.created_at(account, &Series::Debit.key())?,
+        balance_since: reader.created_at(account, BALANCE_SERIES)?,
+    })
 }
 
 fn read_counters(reader: &Reader<'_>, account: AccountId) -> Result<Option<Counters>, StoreError> {
@@ -71,7 +72,5 @@ fn read_counters(reader: &Reader<'_>, account: AccountId) -> Result<Option<Count
     let since = stored.configured_since.as_deref().and_then(|day| day.parse().ok());
     let base = since.map_or(BaseLine::FirstReport, BaseLine::Day);
     let Some((ledger, _)) = read_ledger(reader, account, base)? else { return Ok(None) };
-    let first = read_first_values(reader, account)?;
-    let live_since = reader.created_at(account, &Series::Debit.key())?;
-    Ok(live_since.map(|live_since| Counters { ledger, live_since, first }))
+    Ok(Some(Counters { ledger, first: read_first_report(reader, account)? }))
 }

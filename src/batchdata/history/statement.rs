@@ -132,6 +132,9 @@ impl History<'_> {
                  debit nor a credit"
             ));
         }
+        if transactions.balances.last().is_none() && !transactions.balances.is_empty() {
+            differences.push(format!("the closing balance is unknown: the last transaction up to {to} has no balance"));
+        }
         let cards = match self.cards(month, to).await {
             Err(HistoryError::Vendor(error)) if error.reason == Reason::Forbidden => {
                 differences.push(format!("what the card paid is unknown: {error}"));
@@ -157,16 +160,17 @@ impl History<'_> {
         (from, to): (NaiveDate, NaiveDate),
         differences: &mut Vec<String>,
     ) -> Result<(BTreeMap<NaiveDate, DayConsumption>, Month), HistoryError> {
-        let span = (midnight(to) - midnight(from)).num_seconds().max(1);
-        let begin =
-            || Ok(Month { balances: Balances::new(midnight(from).timestamp(), span, 1), days: BTreeMap::new() });
+        // No grid: the balances before the first and after the last are enough.
+        let begin = || Ok(Month { balances: Balances::new(midnight(from).timestamp(), 1, 0), days: BTreeMap::new() });
         let (mut report, mut tries) = (self.by_day(from, to).await?, 0);
         loop {
             let (transactions, _) = self.transactions((from, to), begin).await?;
             let before = std::mem::replace(&mut report, self.by_day(from, to).await?);
             tries += 1;
             if tries == TRIES && report != before {
-                differences.push(format!("{to}: the wallet was in use during each of {TRIES} readings"));
+                differences.push(format!(
+                    "the report changed during each of {TRIES} readings, so amounts and balances are of different moments"
+                ));
             } else if report != before {
                 continue;
             }
@@ -222,7 +226,7 @@ fn statement(
         day.by_path.iter().for_each(|(name, debit)| add(&mut by_path, name, *debit));
     }
     let Flow { debit: debits, credit: credits } = total;
-    let (opening, closing) = (balances.before(), balances.after().next_back().flatten());
+    let (opening, closing) = (balances.before(), balances.last());
     let unreconciled = opening.zip(closing).map(|(opening, closing)| closing - opening - credits + debits);
     Statement {
         account: account.to_owned(),

@@ -3,7 +3,7 @@
 //! Flows in: a day's transactions, that day of the report. Flows out: sums, and differences in words. Invariant: bounded
 //! however many names there are; the two vocabularies of endpoints are compared by their totals alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
@@ -50,12 +50,25 @@ impl Sums {
         }
     }
 
+    /// Whether they add up to the report's debits and credits. Its parts need not cover all.
+    #[must_use]
+    pub fn is_total(&self, report: Option<&DayConsumption>) -> bool {
+        let reported = report.map(|report| report.total).unwrap_or_default();
+        is_same(self.total.debit, reported.debit) && is_same(self.total.credit, reported.credit)
+    }
+
+    /// The credits of an origin.
+    #[must_use]
+    pub fn credit_of(&self, origin: &str) -> Usd {
+        self.by_origin.get(origin).map(|flow| flow.credit).unwrap_or_default()
+    }
+
     /// What differs from the report by a cent or more, in words.
     #[must_use]
     pub fn differences(&self, day: NaiveDate, report: &DayConsumption) -> Vec<String> {
         let mut found = Vec::new();
         let mut compare = |what: &str, transactions: Usd, reported: Usd| {
-            if (transactions - reported).decimal().round_dp(2).is_zero() {
+            if is_same(transactions, reported) {
                 return;
             }
             found.push(format!(
@@ -81,12 +94,18 @@ impl Sums {
                 compare_origin(name, self.by_origin.get(name).copied().unwrap_or_default(), *reported);
             }
         }
-        let unreported = self.by_origin.iter().filter(|(name, _)| !report.by_origin.contains_key(name.as_str()));
+        let named: BTreeSet<&str> = report.by_origin.keys().map(|name| name.trim()).collect();
+        let unreported = self.by_origin.iter().filter(|(name, _)| !named.contains(name.as_str()));
         for (name, flow) in unreported {
             compare_origin(name, *flow, Flow::default());
         }
         found
     }
+}
+
+/// To the cent.
+fn is_same(one: Usd, other: Usd) -> bool {
+    (one - other).decimal().round_dp(2).is_zero()
 }
 
 fn add(sum: &mut Flow, flow: Flow) {

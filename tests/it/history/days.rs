@@ -147,6 +147,15 @@ async fn a_day_is_written_again_only_when_it_was_restated_and_that_is_said() {
     std::fs::write(file(folder.path(), "2026-05-03", "transactions.csv"), "x").unwrap();
     std::fs::remove_file(file(folder.path(), "2026-05-04", "transactions.csv")).unwrap();
     assert_eq!(past.csv(days, out()).await.unwrap(), 2);
+    assert_eq!(past.notes.take(), [""; 0], "that was not the vendor");
+    // Parts of the report need not cover all: that is said once, and no reason to read the day each time.
+    let path = Part::Path("/api/v1/address/verify".into());
+    past.rig.vendors.restate(day("2026-05-02"), &path, Usd::from_cents(7), Usd::ZERO);
+    past.csv(days, out()).await.unwrap();
+    assert_eq!(past.notes.take().len(), 1);
+    past.rig.vendors.clear_requests();
+    past.csv(days, out()).await.unwrap();
+    assert_eq!(csv_requests(&past), 1);
     assert!(walk(folder.path()).iter().all(|path| path.extension().is_none_or(|end| end != "tmp")));
 }
 

@@ -74,8 +74,6 @@ async fn effective_costs_are_the_report_and_billed_costs_are_the_card() {
     assert!(rows.iter().any(|row| row["x_Origin"] == "'=sum(A1)" && row["EffectiveCost"] == "0.007"));
 }
 
-/// `FOCUS_VALIDATOR` names it, or it is where `tests/deploy/tools.sh` installs it. It needs Python 3.12.
-
 #[tokio::test]
 async fn a_day_whose_report_alone_was_restated_is_written_again_with_the_amounts() {
     let past = wallet().await;
@@ -99,8 +97,14 @@ async fn a_day_whose_report_alone_was_restated_is_written_again_with_the_amounts
     let rows: Vec<BTreeMap<String, String>> = rows.deserialize().map(Result::unwrap).collect();
     let beyond = rows.iter().find(|row| row["ChargeDescription"].starts_with("Credits of the report")).unwrap();
     assert_eq!(amount(beyond, "x_WalletCredit"), Decimal::new(40, 2));
+
+    // A top-up by card that is in no transaction is the card's money, and no credit beside it.
+    let top_up = Part::Everywhere { origin: "wallet_card_top_up".into(), path: String::new() };
+    past.rig.vendors.restate(day("2026-05-06"), &top_up, Usd::ZERO, Usd::from_cents(10_000));
+    assert_eq!(export().await, 0, "nothing of it is in the file");
 }
 
+/// `FOCUS_VALIDATOR` names it, or it is where `tests/deploy/tools.sh` installs it. It needs Python 3.12.
 fn validator() -> Option<PathBuf> {
     let named = std::env::var_os("FOCUS_VALIDATOR").filter(|name| !name.is_empty()).map(PathBuf::from);
     let installed = tools::directory().join("focus/bin/focus-validator");

@@ -131,7 +131,7 @@ async fn a_new_install_joins_the_past_without_a_step() {
     let mut past = Past::of_days(60).await;
     past.rig.set("STORAGE_PATH", folder.path().join("data").to_str().unwrap());
     past.rig.set("BATCHDATA_COUNT_SINCE", "2026-04-01");
-    assert!(recorded(&past).counters.is_none(), "no storage yet");
+    assert!(recorded(&past).counters_since.is_none(), "no storage yet");
     let export = SeriesExport { count_since: Some(day("2026-04-01")), ..everything() };
     let samples = samples(&past.series(export).await.unwrap());
     let (at, value) = samples[DEBIT].last_key_value().unwrap();
@@ -252,6 +252,57 @@ async fn where_counting_began_at_the_first_poll_the_past_is_a_run_of_its_own() {
     // In the hour of the start, what has been spent is spread over the hour.
     assert!(*last.1 <= spent + Decimal::from(5) && *last.1 > spent - Decimal::from(60), "{} of {spent}", last.1);
     assert_eq!(past.notes.take(), [""; 0]);
+}
+
+/// The series are created when the exporter starts, and the first report may come long after that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_spent_before_a_late_first_report_is_an_increase_at_the_seam() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut past = Past::of_days(60).await;
+    past.rig.set("STORAGE_PATH", folder.path().to_str().unwrap());
+    past.rig.set("BATCHDATA_COUNT_SINCE", "2026-04-01");
+    past.rig.vendors.set_permission(vendor_simulator::Operation::ConsumptionReport, false);
+    past.rig.start().await;
+    past.rig.first_polls().await;
+    let started = past.rig.clock.now();
+    past.rig.vendors.spend(
+        started + TimeDelta::hours(30),
+        "api_request",
+        "/api/v1/address/verify",
+        Usd::from_cents(4_200),
+    );
+    past.rig.clock.pass_to(started + TimeDelta::days(2));
+    assert!(recorded(&past).counters.is_none() && recorded(&past).counters_since.is_some_and(|since| since <= started));
+    past.rig.vendors.set_permission(vendor_simulator::Operation::ConsumptionReport, true);
+    while past.rig.value(DEBIT).is_none() {
+        past.rig.poll(&["consumption"]).await;
+    }
+    let first = served(&past, DEBIT);
+    let mut recorded = recorded(&past);
+    let samples = samples(&past.series(SeriesExport { recorded, ..everything() }).await.unwrap());
+    let (begin, end) = (samples[DEBIT].first_key_value().unwrap(), samples[DEBIT].last_key_value().unwrap());
+    assert_eq!((begin.0, begin.1), (&midnight(day("2026-04-01")).timestamp(), &Decimal::ZERO), "nothing is moved");
+    assert!(*end.0 < started.timestamp());
+    let gap = first - end.1;
+    assert!(gap >= Decimal::from(42) && gap < Decimal::from(42 + 60), "{} and then {first}", end.1);
+
+    // A machine that was ahead of the vendor: no day is asked for that the vendor does not have.
+    recorded = self::recorded(&past);
+    recorded.counters.as_mut().unwrap().first.as_mut().unwrap().at += TimeDelta::days(30);
+    past.series(SeriesExport { recorded, ..everything() }).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_vendor_no_longer_answers_for_is_left_out_with_a_note() {
+    let past = Past::of_days(10).await;
+    let export = SeriesExport { count_since: Some(day("2025-01-01")), ..everything() };
+    let samples = samples(&past.series(export).await.unwrap());
+    assert_eq!(samples[DEBIT].first_key_value().unwrap().0, &midnight(day("2025-05-19")).timestamp());
+    let notes = past.notes.take();
+    assert!(
+        notes[0].starts_with("BATCHDATA_COUNT_SINCE is 2025-01-01, and the vendor answers for 365 days"),
+        "{notes:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -178,4 +178,13 @@ async fn a_month_that_begins_with_neither_a_debit_nor_a_credit_has_no_opening_ba
     assert_eq!((statement.opening_balance_usd, statement.unreconciled_usd), (None, None));
     assert_eq!(digits(statement.closing_balance_usd), Decimal::from(93));
     assert!(statement.differences[0].starts_with("the opening balance is unknown"), "{:?}", statement.differences);
+
+    // Nor is the balance of an earlier row that at the end of the month.
+    let text = text.replace("2026-04-02T11:00:00,Debit,2,93,", "2026-04-02T11:00:00,Debit,2,,");
+    past.rig.vendors.clear_faults(None);
+    let body = Fault::Body { content_type: "text/csv".to_owned(), text };
+    past.rig.vendors.fault(Operation::ConsumptionCsv, body, None);
+    let statement = april(&past).await;
+    assert_eq!(statement.closing_balance_usd, None);
+    assert!(statement.differences[1].starts_with("the closing balance is unknown"), "{:?}", statement.differences);
 }

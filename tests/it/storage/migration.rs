@@ -284,7 +284,16 @@ fn migrating_keeps_every_row_and_fills_what_is_new() {
         rows.into_iter()
             .filter(|row| {
                 !new.iter()
-                    .chain(&["source", "batch", "birth", "series", "label", "check_histogram", "consumption_counter"])
+                    .chain(&[
+                        "source",
+                        "batch",
+                        "birth",
+                        "series",
+                        "label",
+                        "check_histogram",
+                        "consumption_counter",
+                        "consumption_covered",
+                    ])
                     .any(|table| row.starts_with(&format!("{table} ")))
             })
             .collect()
@@ -294,8 +303,17 @@ fn migrating_keeps_every_row_and_fills_what_is_new() {
     assert_eq!(before, after);
     let (old, new) = (sqlite(directory.path().join(COPY)), sqlite(&path));
     assert_eq!(ask(&new, "SELECT count(first_usd) FROM consumption_counter"), "0");
+    assert_eq!(ask(&new, "SELECT count(first_at) FROM consumption_covered"), "0");
+    // From when on the balance was served: at the earliest with the first counter.
+    let balance = "SELECT group_concat(account || ' ' || created_at) FROM series WHERE key = 'balance'";
+    let earliest =
+        "SELECT group_concat(account || ' ' || born_at) FROM (SELECT account, min(born_at) AS born_at FROM birth
+                    WHERE account IN (SELECT account FROM source WHERE source = 'balance') GROUP BY account)";
+    assert_eq!(ask(&new, balance), ask(&old, earliest));
+    assert_eq!(ask(&new, "SELECT count(*) FROM series WHERE key = 'balance'"), "1");
     for query in [
         "SELECT group_concat(account || report || label || reported_usd || counted_usd) FROM consumption_counter",
+        "SELECT group_concat(account || first_day || last_day || full_read_on) FROM consumption_covered",
         "SELECT group_concat(account || source || count_since || coalesce(configured_since, '') || coalesce(answer, '')) FROM source",
         "SELECT group_concat(id || state || first_seen || by_webhook || coalesce(completed_at, '') || coalesce(next_look, '') || coalesce(newest_result, '') || coalesce(tally, '')) FROM batch",
     ] {
@@ -305,7 +323,7 @@ fn migrating_keeps_every_row_and_fills_what_is_new() {
     for (before, after) in [
         (
             "SELECT group_concat(account || series || born_at || shown) FROM birth",
-            "SELECT group_concat(account || key || started_at || shown) FROM series",
+            "SELECT group_concat(account || key || started_at || shown) FROM series WHERE key <> 'balance'",
         ),
         (
             "SELECT group_concat(account || label || value || admitted_at) FROM label",
