@@ -267,12 +267,18 @@ impl Sum for Usd {
     }
 }
 
+/// The exact digits, at least two of them after the point.
+#[must_use]
+pub fn with_cents(amount: Decimal) -> Decimal {
+    let mut exact = amount.normalize();
+    exact.rescale(exact.scale().max(2));
+    exact
+}
+
 /// An amount as people write it: `-$1,234.50`. Digits beyond the cent are shown where they are not zero.
 #[must_use]
 pub fn dollars(amount: Decimal) -> String {
-    let mut exact = amount.abs().normalize();
-    exact.rescale(exact.scale().max(2));
-    let text = exact.to_string();
+    let text = with_cents(amount.abs()).to_string();
     let (whole, cents) = text.split_once('.').unwrap_or((&text, "00"));
     let mut grouped = String::new();
     for (place, digit) in whole.chars().enumerate() {

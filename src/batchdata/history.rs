@@ -37,6 +37,9 @@ use crate::clock::SharedClock;
 use crate::store::OpenError;
 use crate::upstream::RequestError;
 
+/// The origin of what a card paid in.
+const TOP_UP: &str = "wallet_card_top_up";
+
 /// Why there is no file, or not all of it.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {

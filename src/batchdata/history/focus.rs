@@ -8,20 +8,16 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use chrono::{DateTime, Datelike as _, Months, NaiveDate, SecondsFormat, Utc};
-use rust_decimal::Decimal;
 
 use super::days::{DayFormat, KnownDay};
-use super::midnight;
 use super::rows::text_cell;
+use super::{TOP_UP, midnight};
 use crate::batchdata::VENDOR;
 use crate::batchdata::transactions::Transaction;
-use crate::money::Usd;
+use crate::money::{Usd, with_cents};
 
 /// Most pairs of origin and endpoint that have a row of their own; the others share one.
 const MOST_ROWS: usize = 10_000;
-
-/// The origin of what a card paid in: the card's own rows have that money.
-const TOP_UP: &str = "wallet_card_top_up";
 
 /// The columns, FOCUS' own in the order of the alphabet, then ours.
 const COLUMNS: &str = "BilledCost,BillingAccountId,BillingAccountName,BillingAccountType,BillingCurrency,BillingPeriodEnd,\
@@ -158,20 +154,15 @@ fn written(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// An amount, always with a point: a column of whole numbers would be read as one of another type.
-fn decimal(amount: Usd) -> Decimal {
-    let mut decimal = amount.decimal().normalize();
-    decimal.rescale(decimal.scale().max(2));
-    decimal
-}
-
 fn write(out: &mut dyn Write, day: &KnownDay<'_>, charge: &Charge<'_>) -> io::Result<()> {
     let month = day.date.with_day(1).unwrap_or(day.date);
     let next = |date: NaiveDate, months| date.checked_add_months(Months::new(months)).unwrap_or(date);
     let (begins, ends) = (midnight(day.date), midnight(day.date.succ_opt().unwrap_or(day.date)));
+    // Always with a point: a column of whole numbers would be read as one of another type.
+    let amount = |amount: Usd| with_cents(amount.decimal());
     // What usage would have cost at the list, and by contract: the wallet knows one price.
     let (billed, effective, list) =
-        (decimal(charge.billed), decimal(charge.effective), decimal(charge.billed + charge.effective));
+        (amount(charge.billed), amount(charge.effective), amount(charge.billed + charge.effective));
     write!(out, "{billed},")?;
     text_cell(out, day.account)?;
     write!(out, ",")?;
@@ -198,7 +189,7 @@ fn write(out: &mut dyn Write, day: &KnownDay<'_>, charge: &Charge<'_>) -> io::Re
     write!(out, ",")?;
     text_cell(out, charge.endpoint_name)?;
     match charge.wallet_credit {
-        Some(credit) => writeln!(out, ",{}", decimal(credit)),
+        Some(credit) => writeln!(out, ",{}", with_cents(credit.decimal())),
         None => writeln!(out, ","),
     }
 }

@@ -15,20 +15,17 @@ use super::balances::Balances;
 use super::recorded::Recorded;
 use super::rows::text_cell;
 use super::sums::Sums;
-use super::{History, HistoryError, days, midnight};
+use super::{History, HistoryError, TOP_UP, days, midnight};
 use crate::batchdata::consumption::ledger::Ledger;
 use crate::batchdata::transactions::{Transaction, TransactionSink};
 use crate::batchdata::{CardStatus, CardTransaction, DayConsumption, Flow};
 use crate::counting::labels::clean;
-use crate::money::{Usd, dollars};
+use crate::money::{Usd, dollars, with_cents};
 use crate::printable::printable;
 use crate::upstream::Reason;
 
 /// How often the running month is read, until nothing was spent meanwhile.
 const TRIES: u32 = 3;
-
-/// The origin of what a card paid in.
-const TOP_UP: &str = "wallet_card_top_up";
 
 /// What the card paid, in a month.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -55,15 +52,8 @@ pub struct Amount(pub Usd);
 
 impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&exact(self.0))
+        serializer.collect_str(&with_cents(self.0.decimal()))
     }
-}
-
-/// The digits, at least two decimals.
-fn exact(amount: Usd) -> rust_decimal::Decimal {
-    let mut decimal = amount.decimal().normalize();
-    decimal.rescale(decimal.scale().max(2));
-    decimal
 }
 
 /// A month.
@@ -324,7 +314,7 @@ impl Statement {
             // A Vec takes everything.
             let _ = text_cell(&mut text, name);
             text.push(b',');
-            text.extend(amount.map(|amount| exact(amount).to_string()).unwrap_or_default().into_bytes());
+            text.extend(amount.map(|amount| with_cents(amount.decimal()).to_string()).unwrap_or_default().into_bytes());
             text.push(b'\n');
         }
         for difference in &self.differences {
