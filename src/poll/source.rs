@@ -90,7 +90,13 @@ impl Runner {
         let next = poll_by.map_or(next, |poll_by| next.min(poll_by.max(now.boot)));
         let next = poller.not_before().map_or(next, |earliest| next.max(earliest));
         let first = before.is_some_and(|view| view.last_attempt.is_none());
-        log_change(before.and_then(|view| view.failing_since), first, &outcome, source, &account, now);
+        let failing_since = before.and_then(|view| view.failing_since);
+        let begins = match &outcome {
+            Ok(()) => poller.credential().set_rejected(false),
+            Err(error) if error.reason == Reason::Unauthorized => !poller.credential().set_rejected(true),
+            Err(_) => failing_since.is_none(),
+        };
+        log_change(failing_since, first, begins, &outcome, source, &account, now);
         poller.storage().instruments.polled(source, outcome.as_ref().err().map(|error| error.reason));
         let (skew, stale) = (poller.credential().skew(), poller.is_stale());
         poller.storage().update_source(source, |view| {
@@ -161,6 +167,7 @@ impl Runner {
 fn log_change(
     failing_since: Option<Moment>,
     first: bool,
+    begins: bool,
     outcome: &Result<(), RequestError>,
     source: Source,
     account: &str,
@@ -168,15 +175,15 @@ fn log_change(
 ) {
     let (vendor, source) = (source.vendor.name, source.name);
     match (failing_since, outcome) {
-        (None, Err(error)) => {
+        (_, Err(error)) if begins => {
             tracing::warn!(vendor, source, account, reason = error.reason.as_str(), error = %error, "poll failed");
         }
         (Some(since), Ok(())) => {
             let outage_seconds = now.boot.since(since.boot).as_secs();
             tracing::info!(vendor, source, account, outage_seconds, "source has recovered");
         }
-        (Some(_), Err(error)) => {
-            tracing::debug!(vendor, source, account, reason = error.reason.as_str(), error = %error, "poll failed again");
+        (_, Err(error)) => {
+            tracing::debug!(vendor, source, account, reason = error.reason.as_str(), error = %error, "poll failed, as before");
         }
         (None, Ok(())) if first => tracing::info!(vendor, source, account, "the first poll succeeded"),
         (None, Ok(())) => tracing::debug!(vendor, source, account, "source was polled"),

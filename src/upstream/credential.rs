@@ -67,6 +67,7 @@ pub(super) struct Credential {
 struct Vendor {
     clock: VendorClock,
     skewed: bool,
+    rejected: bool,
 }
 
 impl Credential {
@@ -84,7 +85,7 @@ impl Credential {
             clock,
             per_minute,
             limit,
-            vendor: Mutex::new(Vendor { clock: VendorClock::new(asked_for_days), skewed: false }),
+            vendor: Mutex::new(Vendor { clock: VendorClock::new(asked_for_days), skewed: false, rejected: false }),
         }
     }
 
@@ -148,6 +149,11 @@ impl Credential {
             );
         }
         vendor.skewed = skewed;
+    }
+
+    /// Remembers whether the vendor rejects the secret. Returns what was known before.
+    pub(super) fn set_rejected(&self, rejected: bool) -> bool {
+        std::mem::replace(&mut self.vendor().rejected, rejected)
     }
 
     /// Does something with the vendor's clock.

@@ -88,6 +88,11 @@ impl<'a> CredentialState<'a> {
         }
     }
 
+    /// Remembers whether the vendor rejects the secret. Returns what was known before.
+    pub fn set_rejected(&self, rejected: bool) -> bool {
+        self.0.set_rejected(rejected)
+    }
+
     /// Ends a pause, for a credential that was replaced.
     pub fn resume(&self) {
         self.0.resume();

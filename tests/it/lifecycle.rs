@@ -236,6 +236,35 @@ async fn a_source_that_fails_is_logged_once_and_once_again_when_it_recovers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rejected_token_is_logged_once_and_not_for_each_source() {
+    use vendor_simulator::{Fault, Operation};
+    let directory = tempfile::tempdir().unwrap();
+    let (vendors, address) = vendors().await;
+    for operation in [Operation::Balance, Operation::ConsumptionReport, Operation::CreditCardTransactions] {
+        vendors.fault(operation, Fault::status(500), None);
+    }
+    let mut exporter = Exporter::start(&settings(directory.path(), &address));
+    let failing = |exporter: &Exporter, reason: &str| {
+        let status: serde_json::Value = serde_json::from_str(&exporter.get("/api/v1/status").1).unwrap();
+        let sources = status["accounts"][0]["sources"].as_array().unwrap();
+        sources.iter().filter(|source| source["last_failure"]["reason"] == reason).count()
+    };
+    exporter.until("all sources fail", |exporter| failing(exporter, "server_error") == 3);
+    // The token is rejected while they fail for another reason.
+    vendors.set_batchdata_token("another");
+    vendors.clear_faults(None);
+    exporter.signal("-HUP");
+    exporter.until("all sources are rejected", |exporter| failing(exporter, "unauthorized") == 3);
+    exporter.signal("-TERM");
+    exporter.wait();
+    exporter.until_logged("stopped");
+    let log = exporter.log.lock().unwrap();
+    let failed =
+        |reason: &str| log.lines().filter(|line| line.contains("poll failed") && line.contains(reason)).count();
+    assert_eq!((failed("reason=server_error"), failed("reason=unauthorized")), (3, 1), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_shows_every_family_that_its_data_can_produce() {
     let settings = [("WEB_LISTEN_ADDRESS", "127.0.0.1:0"), ("WEBHOOK_LISTEN_ADDRESS", "127.0.0.1:0")];
     let deadline = Instant::now() + PATIENCE;
