@@ -1,6 +1,6 @@
 //! The Grafana dashboards: rules that every panel keeps, names that exist, and the real drawing of all of them.
 
-mod board;
+pub mod board;
 mod counters;
 mod drawn;
 mod exact;

@@ -1,5 +1,6 @@
 //! The real Prometheus and VictoriaMetrics import a year, and both find what was spent on each day.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,49 +12,45 @@ use serde_json::Value;
 use wallet_exporter::batchdata::history::openmetrics::{SeriesExport, label};
 
 use super::{Past, day, everything, midnight};
+use crate::alerts::servers::get;
 use crate::alerts::tools;
+use crate::dashboards::board::expression;
 use crate::program::PATIENCE;
 use crate::serving::fixture::ask;
 use crate::serving::tools::Background;
 
 /// A query over the days, at each midnight: what was spent on the day before.
-const GAINED: &str = "batchdata_wallet_debit_usd_total%20-%20batchdata_wallet_debit_usd_total%20offset%201d";
+const GAINED: &str = "batchdata_wallet_debit_usd_total - batchdata_wallet_debit_usd_total offset 1d";
+const DAY: i64 = 86_400;
+const HOUR: i64 = 3_600;
 
 fn free() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-async fn json(server: SocketAddr, path: &str) -> Option<Value> {
-    tokio::net::TcpStream::connect(server).await.ok()?;
-    let body = ask(server, "GET", path, &[], b"").await.text();
-    // Large answers come in chunks, whose sizes are no JSON.
-    let body = if serde_json::from_str::<Value>(&body).is_ok() { body } else { unchunked(&body) };
-    serde_json::from_str(&body).ok()
+fn json(server: SocketAddr, path: &str) -> Option<Value> {
+    serde_json::from_str(&get(server.port(), path)?).ok()
 }
 
-fn unchunked(body: &str) -> String {
-    let (mut rest, mut whole) = (body, String::new());
-    while let Some((size, after)) = rest.split_once("\r\n") {
-        let Ok(size) = usize::from_str_radix(size.trim(), 16) else { break };
-        let Some(piece) = after.get(..size).filter(|piece| !piece.is_empty()) else { break };
-        whole.push_str(piece);
-        rest = after[size..].trim_start_matches("\r\n");
-    }
-    whole
-}
-
-async fn range(server: SocketAddr, query: &str, (from, to): (NaiveDate, NaiveDate)) -> Vec<(i64, Decimal)> {
+/// At each step, the sum of all series that the query finds.
+async fn range(server: SocketAddr, query: &str, (from, to): (NaiveDate, NaiveDate), step: i64) -> Vec<(i64, Decimal)> {
     let (from, to) = (midnight(from).timestamp(), midnight(to).timestamp());
-    let path = format!("/api/v1/query_range?query={query}&start={from}&end={to}&step=86400");
+    let query: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let path = format!("/api/v1/query_range?query={query}&start={from}&end={to}&step={step}");
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let answer = json(server, &path).await;
-        let values = answer.as_ref().and_then(|json| json["data"]["result"][0]["values"].as_array().cloned());
-        if let Some(values) = values {
-            let read = |value: &Value| (value[0].as_f64().unwrap() as i64, value[1].as_str().unwrap().to_owned());
-            let amounts = values.iter().map(read);
-            // Written by Go: some values in scientific notation.
-            return amounts.map(|(at, text)| (at, Decimal::from_scientific(&text).or(text.parse()).unwrap())).collect();
+        let answer = json(server, &path);
+        let series =
+            answer.as_ref().and_then(|json| json["data"]["result"].as_array()).filter(|found| !found.is_empty());
+        if let Some(series) = series {
+            let mut sums: BTreeMap<i64, Decimal> = BTreeMap::new();
+            for value in series.iter().flat_map(|series| series["values"].as_array().unwrap()) {
+                // Written by Go: some values in scientific notation.
+                let text = value[1].as_str().unwrap();
+                let amount = Decimal::from_scientific(text).or(text.parse()).unwrap();
+                *sums.entry(value[0].as_f64().unwrap() as i64).or_default() += amount;
+            }
+            return sums.into_iter().collect();
         }
         assert!(Instant::now() < deadline, "no answer: {answer:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -115,14 +112,15 @@ async fn prometheus_imports_a_year() {
             .unwrap();
         let _server = Background(server);
         let days = (day(WHOLE.0), day(WHOLE.1));
-        compare(range(address, GAINED, days).await, &spent, &promtool.display().to_string());
-        let resets = "resets(batchdata_wallet_debit_usd_total%5B366d%5D)";
-        let resets = range(address, resets, (days.1, days.1)).await;
+        compare(range(address, GAINED, days, DAY).await, &spent, &promtool.display().to_string());
+        let resets = "resets(batchdata_wallet_debit_usd_total[366d])";
+        let resets = range(address, resets, (days.1, days.1), DAY).await;
         assert_eq!(resets.iter().map(|(_, resets)| *resets).collect::<Vec<_>>(), [Decimal::ZERO]);
-        let labels = json(address, "/api/v1/labels").await.unwrap();
+        let labels = json(address, "/api/v1/labels").unwrap();
         for label in ["account", "origin", "api_path", "job", "instance"] {
             assert!(labels["data"].as_array().unwrap().contains(&label.into()), "{labels}");
         }
+        dashboards_are_filled(address, &spent, &promtool.display().to_string()).await;
     }
 }
 
@@ -161,7 +159,40 @@ async fn victoria_metrics_imports_a_year() {
         assert_eq!(answer.code, 204);
     }
     ask(address, "GET", "/internal/force_flush", &[], b"").await;
-    compare(range(address, GAINED, (day(WHOLE.0), day(WHOLE.1))).await, &spent, "VictoriaMetrics");
+    compare(range(address, GAINED, (day(WHOLE.0), day(WHOLE.1)), DAY).await, &spent, "VictoriaMetrics");
+    dashboards_are_filled(address, &spent, "VictoriaMetrics").await;
+}
+
+/// The charts show the year that was imported, to the cent, although no exporter was ever scraped.
+async fn dashboards_are_filled(address: SocketAddr, spent: &[(i64, Decimal)], server: &str) {
+    let shown = async |board: &str, panel: &str, days: (NaiveDate, NaiveDate), step: i64| {
+        let query = ["$job", "$instance", "$account"]
+            .iter()
+            .fold(expression(board, panel, "A"), |text, variable| text.replace(variable, ".+"));
+        range(address, &query, days, step).await
+    };
+    // A bar stands at its day's beginning; `spent` has the day's end.
+    let days = (day(WHOLE.0) - Days::new(1), day(WHOLE.1) - Days::new(1));
+    let bars = shown("spend", "Spend by day", days, DAY).await;
+    compare(bars.into_iter().map(|(at, amount)| (at + DAY, amount)).collect(), spent, &format!("{server}, by day"));
+    for (board, panel, counter) in [
+        ("wallet", "Spend rate, against yesterday and last week", "batchdata_wallet_debit_usd_total"),
+        ("spend", "Spend rate by endpoint", "batchdata_wallet_api_path_debit_usd_total"),
+        ("spend", "Spend rate by origin", "batchdata_wallet_origin_debit_usd_total"),
+    ] {
+        let mut by_day: BTreeMap<i64, Decimal> = BTreeMap::new();
+        for (at, amount) in shown(board, panel, (days.0, day(WHOLE.1)), HOUR).await {
+            // Each is the spend of the hour before it.
+            *by_day.entry((at + DAY - 1).div_euclid(DAY) * DAY).or_default() += amount;
+        }
+        let whole = by_day.into_iter().filter(|(at, _)| *at >= spent[0].0).collect();
+        // The parts that the vendor gives need not add up to the total.
+        let gained = format!("sum({counter} - {counter} offset 1d)");
+        let gained = range(address, &gained, (day(WHOLE.0), day(WHOLE.1)), DAY).await;
+        compare(whole, &gained, &format!("{server}, {panel}"));
+    }
+    let balance = shown("wallet", "Balance, thresholds and top-ups", (days.0, day(WHOLE.1)), HOUR).await;
+    assert_eq!(balance.len(), 365 * 24 + 1, "{server}: a balance at each hour");
 }
 
 /// The documented `sed`: the last field, a time in seconds, in milliseconds.
