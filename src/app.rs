@@ -57,6 +57,7 @@ pub const SCHEMA: Schema = Schema(&[
     &[store::SCHEMA_5, rightfoot::SCHEMA_5],
     &[batchdata::SCHEMA_6],
     &[batchdata::SCHEMA_7],
+    &[batchdata::SCHEMA_8],
 ]);
 
 /// Every metric family, in the order of the exposition.

@@ -104,6 +104,8 @@ pub const SCHEMA_4: &str = include_str!("batchdata/migrations/4.sql");
 pub const SCHEMA_6: &str = include_str!("batchdata/migrations/6.sql");
 /// What version 7 of the storage adds.
 pub const SCHEMA_7: &str = include_str!("batchdata/migrations/7.sql");
+/// What version 8 of the storage adds.
+pub const SCHEMA_8: &str = include_str!("batchdata/migrations/8.sql");
 
 /// What the rest of the program knows of this vendor.
 pub const INTEGRATION: Integration = Integration {

@@ -34,6 +34,7 @@ pub(crate) use http::HttpClient;
 pub use parse_error::ParseError;
 pub use settings::{BuildError, ClientSettings, Observe, RequestLimits, Unobserved};
 pub use state::CredentialState;
+pub use tls::Clients;
 pub use transport::Transport;
 #[cfg(feature = "testing")]
 pub use transport::{NoAnswer, Outgoing};

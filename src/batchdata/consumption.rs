@@ -5,6 +5,7 @@
 
 pub mod budgets;
 pub mod burn;
+pub mod days;
 pub mod families;
 pub mod grain;
 pub mod ledger;

@@ -1,7 +1,8 @@
 //! Bounds on label values that vendors choose.
 //!
 //! Flows in: names as the vendor wrote them. Flows out: names fit for a label, at most so many of them.
-//! Invariant: once allowed, a name stays; what is not allowed is counted under [`OTHER`], so sums are conserved.
+//! Invariant: once allowed, a name stays; what is not allowed is counted under [`OTHER`], so sums are conserved. Reserved
+//! names are allowed whatever the bound.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -71,6 +72,7 @@ impl SharedNames {
 pub struct LabelLimiter {
     most: usize,
     allowed: BTreeSet<Arc<str>>,
+    reserved: BTreeSet<Arc<str>>,
     other: Arc<str>,
     overflowing: HashSet<u64>,
 }
@@ -86,21 +88,45 @@ impl LabelLimiter {
     #[must_use]
     pub fn restored(most: usize, names: impl IntoIterator<Item = String>) -> LabelLimiter {
         let allowed = names.into_iter().map(Arc::from).collect();
-        LabelLimiter { most, allowed, other: OTHER.into(), overflowing: HashSet::new() }
+        LabelLimiter { most, allowed, reserved: BTreeSet::new(), other: OTHER.into(), overflowing: HashSet::new() }
     }
 
-    /// The names that would be allowed of `candidates` (clean name -> when it first occurred): first come by time, then
-    /// by name.
+    /// Reserves names.
+    pub fn reserve<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        self.reserved.extend(names.into_iter().map(Arc::from));
+    }
+
+    /// The reserved names to allow now. One that may have been counted under [`OTHER`] is allowed only with `all_days`, when
+    /// whatever was counted is read again.
     #[must_use]
-    pub fn new_names<T: Ord>(&self, candidates: &BTreeMap<&str, T>) -> Vec<Arc<str>> {
+    pub fn due(&self, all_days: bool) -> Vec<Arc<str>> {
+        let allowed = all_days || self.room() > 0;
+        self.reserved.difference(&self.allowed).filter(|_| allowed).map(Arc::clone).collect()
+    }
+
+    /// Whether a reserved name waits until all days are read again.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.due(true) != self.due(false)
+    }
+
+    fn room(&self) -> usize {
+        self.most.saturating_sub(self.allowed.len())
+    }
+
+    /// The names that would be allowed of `candidates` (clean name -> when it first occurred) after those that are `due`:
+    /// first come by time, then by name.
+    #[must_use]
+    pub fn new_names<T: Ord>(&self, candidates: &BTreeMap<&str, T>, due: Vec<Arc<str>>) -> Vec<Arc<str>> {
         let mut fresh: Vec<(&T, &str)> = candidates
             .iter()
             .filter(|(name, _)| **name != OTHER && !self.allowed.contains(**name))
+            .filter(|(name, _)| due.iter().all(|reserved| **reserved != ***name))
             .map(|(name, first)| (first, *name))
             .collect();
         fresh.sort();
-        let room = self.most.saturating_sub(self.allowed.len());
-        fresh.into_iter().take(room).map(|(_, name)| name.into()).collect()
+        let room = self.room().saturating_sub(due.len());
+        due.into_iter().chain(fresh.into_iter().take(room).map(|(_, name)| name.into())).collect()
     }
 
     /// Admits for good.
@@ -153,10 +179,10 @@ mod tests {
     fn first_come_by_time_then_by_name() {
         let mut names = LabelLimiter::new(2);
         let candidates = BTreeMap::from([("c", 1), ("b", 2), ("a", 2), (OTHER, 0)]);
-        let fresh = names.new_names(&candidates);
+        let fresh = names.new_names(&candidates, Vec::new());
         assert_eq!(fresh, [Arc::from("c"), Arc::from("a")]);
         names.allow(fresh);
-        assert_eq!(names.new_names(&BTreeMap::from([("first", 0)])), []);
+        assert_eq!(names.new_names(&BTreeMap::from([("first", 0)]), Vec::new()), []);
         assert_eq!(&*names.limit("first", &[]), OTHER);
         assert_eq!(&*names.limit("a", &[]), "a");
         names.note_overflow("first");

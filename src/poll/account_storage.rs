@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Timelike as _, Utc};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{BootTime, SharedClock};
@@ -57,6 +57,7 @@ pub struct AccountStorage {
     zero_starts: Mutex<ZeroStarts>,
     zero_for: Duration,
     work: StorageWork,
+    long_reads: Arc<Semaphore>,
     /// What is under way on threads that may block.
     under_way: TaskTracker,
     changed: Notify,
@@ -74,7 +75,7 @@ impl AccountStorage {
         (process, instruments): (Arc<ProcessInstruments>, Arc<AccountInstruments>),
         turn: f64,
         zero_for: Duration,
-        work: StorageWork,
+        (work, long_reads): (StorageWork, Arc<Semaphore>),
     ) -> Result<AccountStorage, StoreError> {
         let (vendor, name) = (instruments.vendor, instruments.account.clone());
         let account = store.account(vendor, &name)?;
@@ -96,6 +97,7 @@ impl AccountStorage {
             zero_starts: Mutex::new(zero_starts),
             zero_for,
             work,
+            long_reads,
             under_way: TaskTracker::new(),
             changed: Notify::new(),
         })
@@ -105,6 +107,12 @@ impl AccountStorage {
     #[must_use]
     pub fn is_turn_of_day(&self, now: DateTime<Utc>) -> bool {
         f64::from(now.num_seconds_from_midnight()) >= self.turn * LAST_TURN.as_secs_f64()
+    }
+
+    /// A permit to read a long history, to be held until what was read is written: answers of many accounts at once would
+    /// wait for the storage in memory.
+    pub async fn long_read(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.long_reads).acquire_owned().await.ok()
     }
 
     /// The store, for reads at start.

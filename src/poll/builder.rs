@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::account_storage::{AccountStorage, StorageWork};
@@ -22,7 +23,10 @@ use crate::instruments::{AccountInstruments, ProcessInstruments};
 use crate::names::{Source, Vendor};
 use crate::snapshot::{AccountView, Facts, SnapshotCell, SourceView};
 use crate::store::{Store, StoreError, StoredSource};
-use crate::upstream::{BuildError, ClientSettings, Observe, RateLimit, RequestLimits, Transport};
+use crate::upstream::{BuildError, ClientSettings, Clients, Observe, RateLimit, RequestLimits, Transport};
+
+/// Long reads at once. More than one, so that a vendor's answer that takes long does not delay all others.
+const LONG_READS: usize = 4;
 
 /// What the application depends on; tests put other things in.
 #[derive(Clone)]
@@ -33,10 +37,14 @@ pub struct Dependencies {
     pub limits: RequestLimits,
     /// What sends the requests to the vendors; the network if absent.
     pub transport: Option<Arc<dyn Transport>>,
+    /// Clients of the network, by base URL.
+    pub clients: Arc<Clients>,
     /// Where work on the storage is done.
     pub storage_work: StorageWork,
     /// Certificates to trust beside the system's.
     pub extra_roots: Vec<CertificateDer<'static>>,
+    /// Permits for reads of long histories, which take much memory: so many go on at once in the process.
+    pub long_reads: Arc<Semaphore>,
     /// How late a report may be that is compared with a balance.
     pub report_lag: Duration,
     /// Makes chance repeat, where it is set.
@@ -51,7 +59,9 @@ impl Default for Dependencies {
             clock: SystemClock::shared(),
             limits: RequestLimits::default(),
             transport: None,
+            clients: Arc::default(),
             storage_work: StorageWork::Threads,
+            long_reads: Arc::new(Semaphore::new(LONG_READS)),
             extra_roots: Vec::new(),
             report_lag: Duration::from_secs(3_600),
             seed: None,
@@ -79,6 +89,7 @@ impl Dependencies {
             observer,
             extra_roots: self.extra_roots.clone(),
             transport: self.transport.clone(),
+            clients: Arc::clone(&self.clients),
             rate_limit: Arc::default(),
         }
     }
@@ -223,7 +234,7 @@ impl<'a> Builder<'a> {
             (Arc::clone(&self.process), instruments),
             self.turn,
             self.start_at_zero,
-            self.dependencies.storage_work,
+            (self.dependencies.storage_work, Arc::clone(&self.dependencies.long_reads)),
         )?);
         self.storages.push(Arc::clone(&storage));
         if let Some(error) = self.store.frozen_because() {

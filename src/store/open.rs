@@ -19,6 +19,8 @@ use super::{Place, Store, StoreError, fill, frozen};
 
 /// The file's name in the storage directory.
 pub const FILE_NAME: &str = "wallet-exporter.db";
+/// A larger file is read once at the start only where it was not closed, which takes long.
+const CHECKED_ALWAYS: u64 = 64 << 20;
 const LOCK_NAME: &str = "wallet-exporter.lock";
 
 /// A corrupt file was renamed: counting starts from zero.
@@ -204,8 +206,10 @@ pub(super) fn open_file(
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map_err(wrap)?;
         Ok(connection)
     };
+    // Opening it makes a log.
+    let check = has_log(&path) || std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= CHECKED_ALWAYS);
     let mut connection = connect()?;
-    if let Some(because) = damage(&connection).map_err(wrap)? {
+    if let Some(because) = if check { damage(&connection).map_err(wrap)? } else { None } {
         drop(connection);
         rename(because)?;
         connection = connect()?;

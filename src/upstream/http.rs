@@ -22,7 +22,7 @@ use super::parse_error::ParseError;
 use super::settings::{BuildError, ClientSettings, Observe, RequestLimits};
 use super::state::CredentialState;
 use super::transport::{Outgoing, Transport};
-use super::{tls, transport_error};
+use super::transport_error;
 use crate::names::Operation;
 
 /// The longest pause that a vendor may ask for.
@@ -48,7 +48,7 @@ impl HttpClient {
     pub(crate) fn new(settings: ClientSettings, asked_for_days: bool) -> Result<HttpClient, BuildError> {
         let transport = match &settings.transport {
             Some(transport) => Arc::clone(transport),
-            None => Arc::new(tls::client(&settings)?),
+            None => Arc::new(settings.clients.client(&settings)?),
         };
         Ok(HttpClient {
             transport,

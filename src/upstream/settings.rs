@@ -11,6 +11,7 @@ use rustls_pki_types::CertificateDer;
 use url::Url;
 
 use super::credential::RateLimit;
+use super::tls::Clients;
 use super::transport::Transport;
 use crate::clock::SharedClock;
 use crate::config::secret::Secret;
@@ -35,6 +36,8 @@ pub struct ClientSettings {
     pub extra_roots: Vec<CertificateDer<'static>>,
     /// What sends the requests; the network if absent.
     pub transport: Option<Arc<dyn Transport>>,
+    /// Where clients of the network are shared.
+    pub clients: Arc<Clients>,
     /// What was sent with the credential before, and how long it is paused.
     pub rate_limit: Arc<RateLimit>,
 }

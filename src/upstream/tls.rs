@@ -3,7 +3,8 @@
 //! Flows in: settings. Flows out: one `reqwest::Client`. Invariant: it follows no redirect, sends nothing twice, speaks
 //! HTTP/1.1 only (so that a body's end is told by its framing), and never sends a token in the clear beyond this machine.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::{Client, ClientBuilder, redirect, retry};
 use rustls::{ClientConfig, RootCertStore};
@@ -16,8 +17,24 @@ use super::settings::{BuildError, ClientSettings};
 /// at the wrong moment would look like an error.
 const IDLE_CONNECTION: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Builds the client.
-pub(super) fn client(settings: &ClientSettings) -> Result<Client, BuildError> {
+/// A client for each base URL: the accounts of a vendor share connections and trusted certificates.
+#[derive(Default)]
+pub struct Clients(Mutex<BTreeMap<Url, Client>>);
+
+impl Clients {
+    /// The client for the settings' base URL.
+    pub(super) fn client(&self, settings: &ClientSettings) -> Result<Client, BuildError> {
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = clients.get(&settings.base_url) {
+            return Ok(known.clone());
+        }
+        let new = client(settings)?;
+        clients.insert(settings.base_url.clone(), new.clone());
+        Ok(new)
+    }
+}
+
+fn client(settings: &ClientSettings) -> Result<Client, BuildError> {
     let url = &settings.base_url;
     if !check(url)? && !is_loopback(url) {
         return Err(BuildError::PlainHttp);

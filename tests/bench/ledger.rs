@@ -49,7 +49,7 @@ impl Case {
         let (store, _) = Store::open(Some(directory.path()), DateTime::UNIX_EPOCH, SCHEMA).unwrap();
         let account = store.account(batchdata::VENDOR, "default").unwrap();
         let mut case =
-            Case { directory, store, account, ledger: Ledger::new(BaseLine::FirstReport), spent: Duration::ZERO };
+            Case { directory, store, account, ledger: Ledger::new(BaseLine::FirstReport, &[]), spent: Duration::ZERO };
         let mut date = today - Days::new(days - 1);
         while date <= today {
             let end = (date + Days::new(300)).min(today);
@@ -133,7 +133,7 @@ fn main() {
     );
     for (name, case) in cases {
         let begun = Instant::now();
-        let restored = case.store.ledger(case.account, BaseLine::FirstReport).unwrap();
+        let restored = case.store.ledger(case.account, BaseLine::FirstReport, &[]).unwrap();
         let read = begun.elapsed();
         assert!(restored.is_some());
         let Case { directory, store, spent, .. } = case;

@@ -1,5 +1,7 @@
 //! Budgets: what is spent of them, as the vendor says it.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use wallet_exporter::money::Usd;
 
@@ -155,6 +157,84 @@ async fn an_accounts_file_has_any_number_of_budgets_for_parts_of_the_spend_too()
         assert!(warnings.contains(said) && warnings.contains("accounts.yml:"), "{budgets}: {warnings}");
         assert_eq!(value("", "search", "month"), Some(3_000.0), "the former ones stay");
     }
+}
+
+/// The vendor's midnight comes before ours.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_shows_no_day_that_has_ended_for_the_vendor() {
+    let (mut rig, storage) = (Rig::new().await, tempfile::tempdir().unwrap());
+    rig.set("STORAGE_PATH", storage.path().to_str().unwrap());
+    rig.set("BATCHDATA_BUDGET_DAY_USD", "100");
+    rig.clock.step_to(at("2026-05-18T23:00:00Z"));
+    rig.vendors.set_clock_offset(TimeDelta::minutes(50));
+    spend(&rig, TimeDelta::minutes(20), "/api/v1/address/verify", 30);
+    rig.start().await;
+    rig.first_polls().await;
+    let shown = |rig: &Rig| {
+        let today = r#"batchdata_wallet_period_debit_usd{account="default",period="today"}"#;
+        [budget(rig, "_spent", "day", "day"), rig.value(today)]
+    };
+    assert_eq!(shown(&rig), [Some(30.0); 2]);
+    rig.stop().await;
+    rig.vendors.fault(vendor_simulator::Operation::ConsumptionReport, vendor_simulator::Fault::status(503), None);
+    rig.clock.pass_to(at("2026-05-18T23:05:00Z"));
+    rig.start().await;
+    assert_eq!(shown(&rig), [Some(30.0); 2], "the day goes on");
+    rig.stop().await;
+    rig.clock.pass_to(at("2026-05-18T23:10:01Z"));
+    rig.start().await;
+    assert_eq!(shown(&rig), [None; 2], "the day has ended for the vendor");
+    rig.vendors.clear_faults(None);
+    rig.clock.advance(Duration::from_secs(1_200));
+    rig.until("the new day is known", |rig| shown(rig) == [Some(0.0); 2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_path_with_a_budget_is_not_counted_under_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = three_accounts(directory.path()).await;
+    let path = directory.path().join("accounts.yml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let reload = async |budgets: &str| {
+        let budgets = format!("critical_balance_usd: 50\n    budgets: {budgets}");
+        std::fs::write(&path, text.replace("critical_balance_usd: 50", &budgets)).unwrap();
+        let answer = ask(rig.web().unwrap(), "POST", "/-/reload", &[], b"").await;
+        assert_eq!(answer.code, 200, "{:?}", rig.snapshot().warnings);
+    };
+    let spent = |name: &str| {
+        let labels = format!(r#"account="growth",budget="{name}",period="day""#);
+        rig.value(&format!("batchdata_wallet_budget_spent_usd{{{labels}}}"))
+    };
+    let counted = |path: &str| {
+        let series = format!(r#"batchdata_wallet_api_path_debit_usd_total{{account="growth",api_path="{path}"}}"#);
+        rig.value(&series)
+    };
+    for number in 0..110 {
+        spend(&rig, TimeDelta::hours(1), &format!("/p{number:03}"), 1);
+    }
+    spend(&rig, TimeDelta::hours(1), "/zzz", 70);
+    reload("[{name: first, period: day, amount_usd: 10, api_path: /p000}]").await;
+    rig.until("the report was polled", |_| spent("first") == Some(1.0)).await;
+    assert!(counted("other").is_some_and(|other| other >= 80.0) && counted("/zzz").is_none());
+
+    let later =
+        ["zzz", "later"].map(|name| format!("{{name: {name}, period: day, amount_usd: 100, api_path: /{name}}}"));
+    reload(&format!("[{}]", later.join(", "))).await;
+    let polled = |rig: &Rig| {
+        let snapshot = rig.snapshot();
+        snapshot.source("growth", wallet_exporter::batchdata::CONSUMPTION).is_some_and(|view| view.up == Some(true))
+    };
+    rig.until("the report is polled again", polled).await;
+    assert_eq!([spent("zzz"), spent("later")], [None, None], "what was counted under other is unknown, not 0");
+    let other = counted("other");
+    rig.clock.advance(Duration::from_secs(300));
+    rig.until("all days were read again", |_| spent("zzz") == Some(70.0)).await;
+    assert_eq!((spent("later"), counted("other")), (Some(0.0), other), "no counter falls");
+    rig.until("it is a series of its own", |_| counted("/zzz") == Some(70.0)).await;
+    // One that was never seen is told apart from the first dollar on.
+    spend(&rig, TimeDelta::zero(), "/later", 3);
+    rig.clock.advance(Duration::from_secs(300));
+    rig.until("the first dollar is known", |_| spent("later") == Some(3.0)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -188,7 +188,7 @@ impl CardBook {
             let first = brands.entry(clean(&transaction.card_brand)).or_insert(transaction.created_at);
             *first = (*first).min(transaction.created_at);
         }
-        self.brands.new_names(&brands)
+        self.brands.new_names(&brands, Vec::new())
     }
 
     fn follow(

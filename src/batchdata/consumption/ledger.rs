@@ -12,8 +12,9 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use chrono::{Days, NaiveDate};
 
+use super::days::{Days as HeldDays, scoped};
 use super::periods::Period;
-use crate::batchdata::budget::BudgetScope;
+use crate::batchdata::budget::{Budget, BudgetScope};
 use crate::batchdata::{ConsumptionReport, DayConsumption, Flow};
 use crate::counting::counter::HighWater;
 use crate::counting::labels::{LabelLimiter, MOST_NAMES, clean};
@@ -21,9 +22,6 @@ use crate::money::Usd;
 
 /// Days back from the newest known day that are asked for again: the vendor answers at most 366 days at once.
 pub const REACH: u64 = 365;
-
-/// Days that are kept in memory: more than are usually asked for again. The store has all of them.
-const KEPT: u64 = 400;
 
 /// A counter of money.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -119,9 +117,7 @@ pub struct Ledger {
     base: BaseLine,
     /// First and last day that reports have covered without a gap.
     covered: Option<(NaiveDate, NaiveDate)>,
-    /// Days from `loaded_from` on; those before are in the store alone.
-    days: BTreeMap<NaiveDate, Day>,
-    loaded_from: NaiveDate,
+    days: HeldDays,
     counters: BTreeMap<Series, HighWater>,
     origins: LabelLimiter,
     paths: LabelLimiter,
@@ -145,58 +141,50 @@ pub struct Changes {
 }
 
 impl Ledger {
-    /// Nothing known yet.
+    /// Nothing known yet. What these budgets need of old days is kept in memory.
     #[must_use]
-    pub fn new(base: BaseLine) -> Ledger {
-        let counters = [Series::Debit, Series::Credit].map(|series| (series, HighWater::default()));
-        Ledger {
-            base,
-            covered: None,
-            days: BTreeMap::new(),
-            loaded_from: NaiveDate::MIN,
-            counters: BTreeMap::from(counters),
-            origins: LabelLimiter::new(MOST_NAMES),
-            paths: LabelLimiter::new(MOST_NAMES),
+    pub fn new(base: BaseLine, budgets: &[Budget]) -> Ledger {
+        let (mut origins, mut paths) = (LabelLimiter::new(MOST_NAMES), LabelLimiter::new(MOST_NAMES));
+        for budget in budgets {
+            match &budget.scope {
+                BudgetScope::Wallet => {}
+                BudgetScope::Origin(name) => origins.reserve([clean(name)]),
+                BudgetScope::ApiPath(name) => paths.reserve([clean(name)]),
+            }
         }
+        let counters = [Series::Debit, Series::Credit].map(|series| (series, HighWater::default()));
+        Ledger { base, covered: None, days: HeldDays::new(budgets), counters: BTreeMap::from(counters), origins, paths }
     }
 
-    /// The ledger of the previous run, with its days from `loaded_from` on.
-    #[must_use]
-    pub fn restored(
-        base: BaseLine,
-        covered: Option<(NaiveDate, NaiveDate)>,
-        (loaded_from, days): (NaiveDate, BTreeMap<NaiveDate, Day>),
+    /// Takes over what the previous run had covered, counted and allowed.
+    pub fn restore(
+        &mut self,
+        covered: (NaiveDate, NaiveDate),
         counters: BTreeMap<Series, HighWater>,
         origins: Vec<String>,
         paths: Vec<String>,
-    ) -> Ledger {
-        let mut ledger = Ledger::new(base);
-        ledger.covered = covered;
-        ledger.days = days;
-        ledger.loaded_from = loaded_from;
-        ledger.counters.extend(counters);
-        ledger.origins = LabelLimiter::restored(MOST_NAMES, origins);
-        ledger.paths = LabelLimiter::restored(MOST_NAMES, paths);
-        ledger
+    ) {
+        self.covered = Some(covered);
+        self.counters.extend(counters);
+        self.origins.allow(origins.into_iter().map(Arc::from));
+        self.paths.allow(paths.into_iter().map(Arc::from));
     }
 
-    /// The earliest day that memory should hold, given the newest.
+    /// Whether a budget is of a name that was counted under `other`: until all days are read again, its spend is unknown.
     #[must_use]
-    pub fn kept_from(newest: NaiveDate) -> NaiveDate {
-        newest.checked_sub_days(Days::new(KEPT)).unwrap_or(newest)
+    pub fn needs_all_days(&self) -> bool {
+        self.origins.is_waiting() || self.paths.is_waiting()
     }
 
-    /// The days that a report of `from` and later needs from the store before it can be planned: from the first to before
-    /// the second.
+    /// The days in memory.
     #[must_use]
-    pub fn missing(&self, from: NaiveDate) -> Option<(NaiveDate, NaiveDate)> {
-        (from < self.loaded_from).then_some((from, self.loaded_from))
+    pub fn days(&self) -> &HeldDays {
+        &self.days
     }
 
-    /// Days from the store, from `from` on to what was in memory already.
-    pub fn load(&mut self, from: NaiveDate, days: BTreeMap<NaiveDate, Day>) {
-        self.days.extend(days);
-        self.loaded_from = from;
+    /// The days in memory, to load more from the store.
+    pub fn days_mut(&mut self) -> &mut HeldDays {
+        &mut self.days
     }
 
     /// The days to ask for on `today`: those that can still change, or, if `full`, as far back as the vendor answers, but
@@ -223,9 +211,10 @@ impl Ledger {
         (from.max(first).min(today), today)
     }
 
-    /// What applying `report` would change; its [`Ledger::missing`] days must have been loaded.
+    /// What applying `report` would change; its [`HeldDays::missing`] days must have been loaded.
     #[must_use]
     pub fn plan(&self, report: &ConsumptionReport) -> Changes {
+        debug_assert!(self.days.missing(report.from).is_none(), "days that are not loaded would count again");
         let (origins, paths) = self.new_names(report);
         let mut changes = Changes { origins, paths, ..Changes::default() };
         // A last day that the vendor's clock had never reached is taken back: what follows the report is asked for again.
@@ -236,7 +225,7 @@ impl Ledger {
         while date <= report.to {
             let day = self.limit(date, report, &mut changes);
             let nothing = Day::new();
-            let before = self.days.get(&date).unwrap_or(&nothing);
+            let before = self.days.whole(date).unwrap_or(&nothing);
             for series in before.keys().chain(day.keys()) {
                 moved.entry(series.clone()).or_default();
             }
@@ -276,17 +265,22 @@ impl Ledger {
         self.counters.extend(changes.counters);
         self.days.extend(changes.days);
         self.covered = changes.covered;
+        self.trim();
+    }
+
+    /// Forgets changes that could not be written, but for the overflowing names in them.
+    pub fn discard(&mut self, changes: &Changes) {
+        self.note_overflow(changes);
+        self.trim();
+    }
+
+    fn trim(&mut self) {
         if let Some((_, last)) = self.covered {
-            let oldest = Ledger::kept_from(last);
-            if oldest > self.loaded_from {
-                self.days = self.days.split_off(&oldest);
-                self.loaded_from = oldest;
-            }
+            self.days.trim(last);
         }
     }
 
-    /// Remembers overflowing names although the changes could not be written.
-    pub fn note_overflow(&mut self, changes: &Changes) {
+    fn note_overflow(&mut self, changes: &Changes) {
         changes.overflowing_origins.iter().for_each(|name| self.origins.note_overflow(name));
         changes.overflowing_paths.iter().for_each(|name| self.paths.note_overflow(name));
     }
@@ -306,16 +300,17 @@ impl Ledger {
             amount(Series::Debit) - amount(Series::Credit)
         };
         let days = changes.days.range(from..);
-        days.map(|(date, day)| net(day) - self.days.get(date).map(net).unwrap_or_default()).sum()
+        days.map(|(date, day)| net(day) - self.days.whole(*date).map(net).unwrap_or_default()).sum()
     }
 
     fn amount(&self, date: NaiveDate, series: &Series, pending: Option<&Changes>) -> Option<Usd> {
         let (first, last) = pending.and_then(|changes| changes.covered).or(self.covered)?;
-        if date < first.max(self.loaded_from) || date > last {
+        if date < first || date > last {
             return None;
         }
-        let day = pending.and_then(|changes| changes.days.get(&date)).or_else(|| self.days.get(&date));
-        Some(day.and_then(|day| day.get(series)).copied().unwrap_or_default())
+        let held = self.days.amount(date, series)?;
+        let new = pending.and_then(|changes| changes.days.get(&date));
+        Some(new.map_or(held, |day| day.get(series).copied().unwrap_or_default()))
     }
 
     /// What was spent on a day of what a budget counts, as if `pending` were applied; `None` if it is not known, or counted
@@ -324,23 +319,19 @@ impl Ledger {
     pub fn spent(&self, date: NaiveDate, scope: &BudgetScope, pending: Option<&Changes>) -> Option<Usd> {
         let none = Changes::default();
         let new = pending.unwrap_or(&none);
-        let (series, apart) = match scope {
-            BudgetScope::Wallet => (Series::Debit, true),
-            BudgetScope::Origin(name) => {
-                (Series::OriginDebit(name.as_str().into()), self.origins.tells_apart(name, &new.origins))
-            }
-            BudgetScope::ApiPath(name) => {
-                (Series::PathDebit(name.as_str().into()), self.paths.tells_apart(name, &new.paths))
-            }
+        let apart = match scope {
+            BudgetScope::Wallet => true,
+            BudgetScope::Origin(name) => self.origins.tells_apart(name, &new.origins),
+            BudgetScope::ApiPath(name) => self.paths.tells_apart(name, &new.paths),
         };
-        self.amount(date, &series, pending).filter(|_| apart)
+        self.amount(date, &scoped(scope), pending).filter(|_| apart)
     }
 
     /// The first of the days up to `today` on which something was spent of what a budget counts.
     #[must_use]
     pub fn first_spend(&self, today: NaiveDate, scope: &BudgetScope, pending: Option<&Changes>) -> Option<NaiveDate> {
-        let new = pending.into_iter().flat_map(|changes| changes.days.keys());
-        let first = self.days.keys().chain(new).min()?;
+        let new = pending.into_iter().flat_map(|changes| changes.days.keys().copied());
+        let first = self.days.first(&scoped(scope)).into_iter().chain(new).min()?;
         let mut days = first.iter_days().take_while(|date| *date <= today);
         days.find(|date| self.spent(*date, scope, pending).is_some_and(|amount| !amount.is_zero()))
     }
@@ -393,7 +384,9 @@ impl Ledger {
                 paths.entry(clean(name)).or_insert(*date);
             }
         }
-        (self.origins.new_names(&origins), self.paths.new_names(&paths))
+        let all_days = report.from <= self.wanted(report.to, true).0;
+        let names = |limiter: &LabelLimiter, names| limiter.new_names(names, limiter.due(all_days));
+        (names(&self.origins, &origins), names(&self.paths, &paths))
     }
 
     /// Allows the new label values of a report, and nothing else.

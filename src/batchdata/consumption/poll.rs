@@ -19,7 +19,7 @@ use super::table::ConsumptionCommit;
 use crate::batchdata::budget::{Budget, BudgetPeriod, BudgetScope};
 use crate::batchdata::reconciliation::{Report, Shared};
 use crate::batchdata::{CONSUMPTION, Client, Config, ConsumptionReport, ConsumptionView, Grain, Periods, WalletView};
-use crate::clock::BootTime;
+use crate::clock::{BootTime, Moment};
 use crate::money::Usd;
 use crate::names::Source;
 use crate::poll::account_storage::{AccountStorage, midnight_after};
@@ -56,6 +56,8 @@ pub struct ConsumptionPoller {
     last_day: Option<NaiveDate>,
     /// What the last report said, if the vendor's time was known then.
     reported: Option<Reported>,
+    /// When the previous run read it, if that can be told.
+    reported_at: Option<BootTime>,
     /// The vendor's midnight, or when another answer may show which day it is.
     look_again: Option<BootTime>,
     budgets: Arc<[Budget]>,
@@ -83,11 +85,14 @@ impl ConsumptionPoller {
             None => config.count_since,
         };
         let base = since.map_or(BaseLine::FirstReport, BaseLine::Day);
-        let restored = if stored.is_some() { storage.store().ledger(storage.account, base)? } else { None };
-        let (ledger, full_read_on) = restored.unwrap_or_else(|| (Ledger::new(base), None));
+        let restored =
+            if stored.is_some() { storage.store().ledger(storage.account, base, &config.budgets)? } else { None };
+        let (ledger, full_read_on) = restored.unwrap_or_else(|| (Ledger::new(base, &config.budgets), None));
+        let full_read_on = full_read_on.filter(|_| !ledger.needs_all_days());
         let count_since = stored.as_ref().map(|stored| stored.count_since);
         let net = count_since.map(|since| storage.store().net(storage.account, since.date_naive())).transpose()?;
-        let now = storage.clock.boot();
+        let (now, boot_id) = (storage.clock.moment(), storage.clock.boot_id());
+        let last_success = stored.as_ref().and_then(|stored| stored.last_success(now, &boot_id));
         Ok(ConsumptionPoller {
             client,
             ledger,
@@ -97,7 +102,8 @@ impl ConsumptionPoller {
             count_since,
             reported: stored.and_then(|stored| Reported::restored(stored.answer.as_deref()?)),
             full_read_on,
-            full_not_before: now,
+            reported_at: last_success.map(|success| success.boot),
+            full_not_before: now.boot,
             stale,
             last_day: None,
             look_again: None,
@@ -111,9 +117,10 @@ impl ConsumptionPoller {
     pub fn view(&self) -> ConsumptionView {
         let today = self.ledger.covered().map(|(_, last)| last);
         let now = self.storage.clock.moment();
-        // Without an answer yet, the vendor's clock is taken to be ours.
-        let at = self.reported.as_ref().map_or(now.wall, |reported| reported.at);
-        let periods = today.and_then(|day| self.periods(day, at, midnight_after(day, now.wall, now.boot)?, None));
+        // The vendor's clock as the last report showed it. Without one it is taken to be ours.
+        let reported = self.reported.as_ref().zip(self.reported_at);
+        let at = reported.map_or(now, |(reported, boot)| Moment { wall: reported.at, boot });
+        let periods = today.and_then(|day| self.periods(day, at.wall, midnight_after(day, at.wall, at.boot)?, None));
         self.view_with(periods, None)
     }
 
@@ -238,12 +245,12 @@ impl ConsumptionPoller {
         }
     }
 
-    /// Loads the days that the report covers and memory does not hold.
+    /// Loads the days that the report covers and memory does not hold whole.
     async fn load(&mut self, report: &ConsumptionReport) -> Option<()> {
-        if let Some((from, to)) = self.ledger.missing(report.from) {
+        if let Some((from, to)) = self.ledger.days().missing(report.from) {
             let account = self.storage.account;
             let days = self.storage.work("consumption days", move |store| store.days(account, from, to)).await?;
-            self.ledger.load(from, days);
+            self.ledger.days_mut().load(from, days);
         }
         Some(())
     }
@@ -281,7 +288,7 @@ impl ConsumptionPoller {
         let kept = kept.await;
         let changes = Arc::unwrap_or_clone(changes);
         if kept.is_none() {
-            self.ledger.note_overflow(&changes);
+            self.ledger.discard(&changes);
             return Some(changes);
         }
         self.ledger.commit(changes);
@@ -307,7 +314,6 @@ impl Poller for ConsumptionPoller {
     }
 
     async fn pass(&mut self) -> Result<(), RequestError> {
-        let began = self.storage.clock.boot();
         let vendor_now = self.client.credential().now();
         let today = vendor_now.date_naive();
         let first = self.ledger.covered().is_none();
@@ -317,6 +323,8 @@ impl Poller for ConsumptionPoller {
         let long = self.stale || (due && self.storage.clock.boot() >= self.full_not_before);
         // What cannot be kept is not worth a long read.
         let full = first || (long && self.storage.is_up());
+        let _permit = if full { self.storage.long_read().await } else { None };
+        let began = self.storage.clock.boot();
         let report = match self.read(full).await {
             Ok(report) => report,
             Err(error) => {

@@ -6,7 +6,9 @@ use strum::VariantArray as _;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 
+use super::days::{Amounts, Days};
 use super::ledger::{BaseLine, Changes, Day, Ledger, Report, Series};
+use crate::batchdata::budget::Budget;
 use crate::counting::counter::HighWater;
 use crate::counting::labels::SharedNames;
 use crate::money::Usd;
@@ -32,7 +34,7 @@ fn series(row: &Row<'_>, report: usize, label: usize, names: &mut SharedNames) -
     Ok(Series::new(report, names.share(row.text(label)?)))
 }
 
-/// The ledger of the previous run, and when all days in reach were last read again.
+/// The ledger of the previous run with what these budgets need, and when all days in reach were last read again.
 ///
 /// # Errors
 /// If it cannot be read.
@@ -40,6 +42,7 @@ pub fn read_ledger(
     reader: &Reader<'_>,
     account: AccountId,
     base: BaseLine,
+    budgets: &[Budget],
 ) -> Result<Option<(Ledger, Option<NaiveDate>)>, StoreError> {
     let covered = reader.row(
         "consumption_covered",
@@ -48,8 +51,13 @@ pub fn read_ledger(
         |row| Ok(((row.day(0)?, row.day(1)?), row.optional(2, |day| day.parse().ok())?)),
     )?;
     let Some((covered, full)) = covered else { return Ok(None) };
-    let kept = Ledger::kept_from(covered.1);
-    let days = read_days(reader, account, kept, NaiveDate::MAX)?;
+    let mut ledger = Ledger::new(base, budgets);
+    let (whole_from, kept_from) = Days::held_from(covered.1);
+    let mut amounts = read_totals(reader, account, kept_from)?;
+    for series in ledger.days().series().filter(|series| !series.label().is_empty()) {
+        amounts.insert(series.clone(), read_amounts(reader, account, series, kept_from)?);
+    }
+    ledger.days_mut().restore(covered.1, read_days(reader, account, whole_from, NaiveDate::MAX)?, amounts);
     let mut names = SharedNames::default();
     let counters = reader.rows(
         "consumption_counter",
@@ -58,7 +66,41 @@ pub fn read_ledger(
         |row| Ok((series(row, 0, 1, &mut names)?, HighWater { reported: row.usd(2)?, counted: row.usd(3)? })),
     )?;
     let (origins, paths) = (reader.allowed(account, "origin")?, reader.allowed(account, "api_path")?);
-    Ok(Some((Ledger::restored(base, Some(covered), (kept, days), counters, origins, paths), full)))
+    ledger.restore(covered, counters, origins, paths);
+    Ok(Some((ledger, full)))
+}
+
+/// Debits and credits of the days from `from` on.
+fn read_totals(reader: &Reader<'_>, account: AccountId, from: NaiveDate) -> Result<Amounts, StoreError> {
+    let mut amounts = Amounts::new();
+    reader.rows::<(), _>(
+        "consumption_day",
+        "SELECT report, day, amount_usd FROM consumption_day INDEXED BY consumption_total
+         WHERE account = ?1 AND day >= ?2 AND report IN ('debit', 'credit')",
+        values![account, day_text(from)],
+        |row| {
+            let series = if row.text(0)? == Report::Debit.as_str() { Series::Debit } else { Series::Credit };
+            amounts.entry(series).or_default().insert(row.day(1)?, row.usd(2)?);
+            Ok(())
+        },
+    )?;
+    Ok(amounts)
+}
+
+fn read_amounts(
+    reader: &Reader<'_>,
+    account: AccountId,
+    series: &Series,
+    from: NaiveDate,
+) -> Result<BTreeMap<NaiveDate, Usd>, StoreError> {
+    let amounts = reader.rows(
+        "consumption_day",
+        "SELECT day, amount_usd FROM consumption_day
+         WHERE account = ?1 AND day >= ?2 AND report = ?3 AND label = ?4",
+        values![account, day_text(from), series.report().as_str(), series.label()],
+        |row| Ok((row.day(0)?, row.usd(1)?)),
+    )?;
+    Ok(amounts)
 }
 
 /// The first report that was counted.
@@ -118,7 +160,7 @@ fn day_text(day: NaiveDate) -> String {
 }
 
 impl Store {
-    /// The ledger of the previous run, and when all days in reach were last read again.
+    /// The ledger of the previous run with what these budgets need, and when all days in reach were last read again.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -126,8 +168,9 @@ impl Store {
         &self,
         account: AccountId,
         base: BaseLine,
+        budgets: &[Budget],
     ) -> Result<Option<(Ledger, Option<NaiveDate>)>, StoreError> {
-        self.read(|reader| read_ledger(reader, account, base))
+        self.read(|reader| read_ledger(reader, account, base, budgets))
     }
 
     /// The days from `from` to before `to`.
@@ -148,18 +191,9 @@ impl Store {
     /// # Errors
     /// If they cannot be read.
     pub fn net(&self, account: AccountId, from: NaiveDate) -> Result<Usd, StoreError> {
-        let sum = |report: &str| -> Result<Usd, StoreError> {
-            let amounts: Vec<Usd> = self.read(|reader| {
-                reader.rows(
-                    "consumption_day",
-                    "SELECT amount_usd FROM consumption_day WHERE account = ?1 AND day >= ?2 AND report = ?3",
-                    values![account, day_text(from), report],
-                    |row| row.usd(0),
-                )
-            })?;
-            Ok(amounts.into_iter().sum())
-        };
-        Ok(sum(Report::Debit.as_str())? - sum(Report::Credit.as_str())?)
+        let amounts = self.read(|reader| read_totals(reader, account, from))?;
+        let sum = |series| amounts.get(&series).into_iter().flat_map(BTreeMap::values).copied().sum::<Usd>();
+        Ok(sum(Series::Debit) - sum(Series::Credit))
     }
 
     /// Writes one poll's changes.

@@ -72,7 +72,7 @@ struct Labels(Ledger);
 impl Labels {
     /// The label values that a ledger knows, and those that this report adds, in the order of their days.
     fn new(known: Option<Ledger>, days: &BTreeMap<NaiveDate, DayConsumption>) -> Labels {
-        let mut ledger = known.unwrap_or_else(|| Ledger::new(BaseLine::FirstReport));
+        let mut ledger = known.unwrap_or_else(|| Ledger::new(BaseLine::FirstReport, &[]));
         let (Some((from, _)), Some((to, _))) = (days.first_key_value(), days.last_key_value()) else {
             return Labels(ledger);
         };

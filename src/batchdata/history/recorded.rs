@@ -71,6 +71,6 @@ fn read_counters(reader: &Reader<'_>, account: AccountId) -> Result<Option<Count
     let Some(stored) = reader.source(account, CONSUMPTION)? else { return Ok(None) };
     let since = stored.configured_since.as_deref().and_then(|day| day.parse().ok());
     let base = since.map_or(BaseLine::FirstReport, BaseLine::Day);
-    let Some((ledger, _)) = read_ledger(reader, account, base)? else { return Ok(None) };
+    let Some((ledger, _)) = read_ledger(reader, account, base, &[])? else { return Ok(None) };
     Ok(Some(Counters { ledger, first: read_first_report(reader, account)? }))
 }

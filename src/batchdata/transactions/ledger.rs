@@ -150,7 +150,7 @@ impl Ledger {
             counters: BTreeMap::new(),
             amounts: BTreeMap::new(),
             free: self.free.clone(),
-            endpoints: self.endpoints.new_names(&first),
+            endpoints: self.endpoints.new_names(&first, Vec::new()),
             cursor: Cursor { next, last: to },
             overflowing: BTreeSet::new(),
         };

@@ -72,7 +72,7 @@ impl CheckTotals {
             let time = first.entry(name).or_insert(institution.first);
             *time = (*time).min(institution.first);
         }
-        let new_names = self.institutions.new_names(&first);
+        let new_names = self.institutions.new_names(&first, Vec::new());
         self.institutions.allow(new_names.clone());
         for tally in tallies {
             for (key, rows) in &tally.counted {

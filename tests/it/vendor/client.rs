@@ -64,6 +64,7 @@ pub fn settings_at(base_url: Url, clock: &ManualClock) -> ClientSettings {
         observer: Arc::new(Observed::default()),
         extra_roots: Vec::new(),
         transport: None,
+        clients: Arc::default(),
         rate_limit: Arc::default(),
     }
 }
