@@ -49,7 +49,7 @@ pub enum Command {
     ///
     /// Transactions as CSV or JSON lines, cost data in FOCUS 1.2, or series for an import into Prometheus. There is a file
     /// for each UTC day, below account=, year=, month= and day=, and one for all series. A day is written again only if
-    /// the vendor has restated it; an export that was interrupted goes on where it was. The exporter may be running, and
+    /// the vendor has restated it; an interrupted export continues where it stopped. The exporter may be running, and
     /// nothing of its storage is changed.
     Export(Box<wallet_exporter::app::ExportFlags>),
     /// Print a month's statement of a wallet

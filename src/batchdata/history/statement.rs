@@ -280,7 +280,7 @@ impl Statement {
         lines
     }
 
-    /// For people.
+    /// As a table.
     #[must_use]
     pub fn table(&self) -> String {
         let mut text =
@@ -288,7 +288,7 @@ impl Statement {
         let mut section = "";
         for (of, name, amount) in self.lines() {
             if of == "Card" && section != "Card" {
-                text.push_str("\nPaid by card, beside the wallet\n");
+                text.push_str("\nPaid by card (not from the wallet)\n");
             } else if !name.is_empty() && section != of {
                 let _ = writeln!(text, "  {of}");
             }
@@ -325,7 +325,7 @@ impl Statement {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// For programs; amounts are texts.
+    /// As JSON; amounts are strings.
     #[must_use]
     pub fn json(&self) -> String {
         let mut value = json!(self);
