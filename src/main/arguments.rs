@@ -32,7 +32,7 @@ pub enum Command {
         /// Also call every endpoint once and say what to fix. Nothing is written
         #[arg(long)]
         online: bool,
-        /// Print the accounts file (--config.file) that means the same as the variables; nothing is validated
+        /// Print the accounts file (--config.file) that is equivalent to the variables; nothing is validated
         #[arg(long, conflicts_with = "online")]
         print_config: bool,
     },
@@ -54,7 +54,7 @@ pub enum Command {
     Export(Box<wallet_exporter::app::ExportFlags>),
     /// Print a month's statement of a wallet
     ///
-    /// Balances, credits, debits by origin and API path, what does not reconcile, and what the card paid.
+    /// Balances, credits, debits by origin and API path, the unreconciled amount, and the card payments.
     Report(Box<wallet_exporter::app::ReportFlags>),
     /// Move, rename or copy what the exporter has stored
     #[command(subcommand)]

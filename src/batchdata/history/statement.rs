@@ -1,8 +1,8 @@
 //! A month's statement.
 //!
 //! Flows in: the month's report, transactions and card transactions; what the exporter's ledger knows. Flows out: balances,
-//! credits and debits by origin and path, what does not reconcile, the card's fees and tax. Invariant: exact; closing =
-//! opening + credits - debits + what does not reconcile.
+//! credits and debits by origin and path, the unreconciled amount, the card's fees and tax. Invariant: exact; closing =
+//! opening + credits - debits + the unreconciled amount.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
