@@ -105,7 +105,7 @@ families! {
     STORAGE_UP = gauge("wallet_exporter_storage_up", &[], "1 if the last write of each kind to the storage succeeded.");
     RELOAD_SUCCESSFUL = gauge("wallet_exporter_config_last_reload_successful", &[], "1 if the last reload of the configuration succeeded.");
     RELOAD_TIME = gauge("wallet_exporter_config_last_reload_success_timestamp_seconds", &[], "Last successful reload of the configuration; the start counts as one.");
-    SHARD_INFO = gauge("wallet_exporter_shard_info", &["shard", "shards"], "Always 1, if the accounts are divided among several exporters: which shard this is, from 0, and of how many.");
+    SHARD_INFO = gauge("wallet_exporter_shard_info", &["shard", "shards"], "Always 1; the labels give the number of this shard, from 0, and the count of shards. Absent without shards.");
     BUILD_INFO = gauge("wallet_exporter_build_info", &["version", "revision", "rustc"], "Always 1; the labels say what was built.");
 }
 
@@ -114,14 +114,14 @@ families! {
     INSTRUMENTS:
     SOURCE_POLLS = counter("wallet_exporter_source_polls_total", SOURCE, "Attempts of the source.");
     SOURCE_FAILURES = counter("wallet_exporter_source_failures_total", &["account", "vendor", "source", "reason"], "Failed attempts of the source by reason.");
-    VENDOR_REQUESTS = counter("wallet_exporter_vendor_requests_total", &["account", "vendor", "operation", "code"], "Requests to the vendor by HTTP code; error if no answer came.");
-    VENDOR_RESPONSE_BYTES = counter("wallet_exporter_vendor_response_bytes_total", &["account", "vendor", "operation"], "Bytes of the vendor's answers, as far as their bodies were read.");
+    VENDOR_REQUESTS = counter("wallet_exporter_vendor_requests_total", &["account", "vendor", "operation", "code"], "Requests to the vendor by HTTP code; error if there was no answer.");
+    VENDOR_RESPONSE_BYTES = counter("wallet_exporter_vendor_response_bytes_total", &["account", "vendor", "operation"], "Bytes read from the bodies of the vendor's answers.");
     VENDOR_REQUEST_DURATION = histogram("wallet_exporter_vendor_request_duration_seconds", &["account", "vendor", "operation"], "How long requests to the vendor took.");
     STORAGE_FAILURES = counter("wallet_exporter_storage_failures_total", &[], "Failed writes to the storage.");
     HTTP_REQUESTS = counter("wallet_exporter_http_requests_total", &["handler", "code"], "Requests answered, by handler and status code. A scrape is included from the next scrape on.");
     HTTP_IN_FLIGHT = gauge("wallet_exporter_http_requests_in_flight", &[], "Requests being answered, this scrape included.");
     HTTP_CONNECTIONS = gauge("wallet_exporter_http_connections", &[], "Open connections to both addresses.");
-    HTTP_CLOSED = counter("wallet_exporter_http_connections_closed_total", &["reason"], "Connections that the server ended: idle or too slow, or to make room for others at the connection limit.");
+    HTTP_CLOSED = counter("wallet_exporter_http_connections_closed_total", &["reason"], "Connections that the server closed, because they were idle or too slow or to make room at the connection limit.");
     HTTP_PANICS = counter("wallet_exporter_http_panics_total", &[], "Requests answered with 500 because of a defect in the program.");
 }
 

@@ -59,7 +59,7 @@ pub enum StoreError {
         table: &'static str,
     },
     /// The file could be read and not written when it was opened.
-    #[error("storage: the ledger is in memory and counters stand still until it can be written: {because}")]
+    #[error("storage: the ledger is in memory and counters do not increase until it can be written: {because}")]
     Frozen {
         /// Why it could not be written when that was last tried.
         because: String,

@@ -41,7 +41,7 @@ pub struct CardEvent {
     pub credits: Decimal,
     /// Computed from the credits if absent (nothing for a refund).
     pub sales_tax: Option<Decimal>,
-    /// Computed likewise.
+    /// Computed in the same way.
     pub processing_fee: Option<Decimal>,
     /// `visa`, for instance.
     pub card_brand: String,

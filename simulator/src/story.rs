@@ -55,7 +55,7 @@ const fn step(after: i64, text: &'static str, act: Act) -> Step {
 pub(crate) const EVERYTHING: &[Step] = &[
     step(0, "One of the batch ids belongs to another customer. The page shows it as unavailable.", Act::Nothing),
     step(10, "A batch of balance checks is submitted. Its results arrive over 80 seconds.", Act::Submit(90)),
-    step(20, "A job starts that spends too much.", Act::Drain(40 * DOLLAR, 30)),
+    step(20, "A job starts and overspends.", Act::Drain(40 * DOLLAR, 30)),
     step(50, "The balance is 40 USD, below the critical threshold of 50 USD.", Act::Nothing),
     step(52, "A charge of 12.80 USD is missing from the consumption report.", Act::ChargeLate(128 * DOLLAR / 10, 44)),
     step(70, "The card is declined: a top-up of 2500 USD fails.", Act::Decline(2_500 * DOLLAR)),
@@ -68,7 +68,7 @@ pub(crate) const EVERYTHING: &[Step] = &[
 
 /// Long enough for the shipped alert, which waits for two minutes.
 pub(crate) const LOW_BALANCE: &[Step] = &[
-    step(10, "A job starts that spends too much.", Act::Drain(40 * DOLLAR, 20)),
+    step(10, "A job starts and overspends.", Act::Drain(40 * DOLLAR, 20)),
     step(
         30,
         "The balance is 40 USD, below the critical threshold of 50 USD. WalletBalanceCritical fires in about 3 minutes.",

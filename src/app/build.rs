@@ -133,7 +133,7 @@ impl App {
             );
         }
         if let Some(error) = store.frozen_because() {
-            tracing::error!(error, "the ledger cannot be written: it is served from memory and counters stand still");
+            tracing::error!(error, "the ledger cannot be written: it is served from memory, counters do not increase");
         }
         let mut snapshot = Snapshot::new(clock.moment(), store.is_durable());
         snapshot.shard = config.process.shard;

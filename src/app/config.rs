@@ -335,8 +335,7 @@ impl Config {
         let (config, accounts) = (self.clone(), present.to_vec());
         self.reading.run(PATIENCE, move || config.reread_now(&accounts, now)).unwrap_or_else(|| {
             let mut errors = ConfigErrors::default();
-            let remedy =
-                "reading the accounts or a file that they name has not ended: look at the mounts that they are on";
+            let remedy = "timed out reading the accounts or a file that they name: check the mounts that they are on";
             errors.add("--config.file", remedy);
             Reread { accounts: present.to_vec(), errors }
         })
@@ -410,7 +409,7 @@ impl Config {
             }
         }
         if let Some(shard) = self.process.shard.filter(|_| accounts.is_empty()) {
-            warnings.push(format!("no account of the accounts file falls to shard {shard}"));
+            warnings.push(format!("no account of the accounts file is assigned to shard {shard}"));
         }
         let few = accounts.len() <= INTEGRATIONS.len();
         warnings.extend(by_text.into_iter().map(|(warning, accounts)| match accounts.as_slice() {

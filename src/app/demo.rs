@@ -45,13 +45,13 @@ const FOREIGN_BATCH: &str = "0badc0de-0000-4000-8000-000000000000";
 /// Flags of `demo`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct DemoFlags {
-    /// What happens at the simulated vendors
+    /// Scenario of the simulated vendors
     #[arg(long, value_enum, default_value_t = ScenarioName::Story)]
     pub scenario: ScenarioName,
     /// Write the half-year before the start into this directory, as export --format openmetrics does
     #[arg(long, value_name = "DIRECTORY")]
     pub backfill: Option<PathBuf>,
-    /// A label of every series in it, such as job=wallet-exporter; repeat it for more
+    /// Label of every series in it, such as job=wallet-exporter; can be repeated
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = openmetrics::label, requires = "backfill")]
     pub labels: Vec<(String, String)>,
 }

@@ -49,25 +49,25 @@ pub enum PersonalField {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Export options")]
 pub struct ExportFlags {
-    /// The account; needed where several are configured
+    /// Account; required if several are configured
     #[arg(long, value_name = "NAME")]
     pub account: Option<String>,
-    /// The first UTC day [default: 365 days ago; for openmetrics BATCHDATA_COUNT_SINCE, where it is set]
+    /// First UTC day [default: 365 days ago; for openmetrics BATCHDATA_COUNT_SINCE, if it is set]
     #[arg(long, value_name = "DATE")]
     pub from: Option<NaiveDate>,
-    /// The last UTC day [default: today; for openmetrics up to the first sample of the exporter itself]
+    /// Last UTC day [default: today; for openmetrics up to the first sample of the exporter]
     #[arg(long, value_name = "DATE")]
     pub to: Option<NaiveDate>,
-    /// The form
+    /// Output format
     #[arg(long, value_enum)]
     pub format: ExportFormat,
-    /// The directory; - is standard output
+    /// Output directory; - writes to standard output
     #[arg(long, value_name = "DIRECTORY")]
     pub out: PathBuf,
-    /// Personal fields to write as well, for csv and jsonl; the files are then readable for their owner alone
+    /// Personal fields to include, for csv and jsonl; then only the owner of the files can read them
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FIELDS")]
     pub include: Vec<PersonalField>,
-    /// A label of every series, for openmetrics, such as job=wallet-exporter; repeat it for more
+    /// Label of every series, for openmetrics, such as job=wallet-exporter; can be repeated
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = openmetrics::label)]
     pub labels: Vec<(String, String)>,
 }
@@ -75,12 +75,12 @@ pub struct ExportFlags {
 /// In which form the statement is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ReportFormat {
-    /// For people
+    /// Table
     #[default]
     Table,
     /// section,name,amount_usd
     Csv,
-    /// One object, amounts as texts
+    /// One object, amounts as strings
     Json,
 }
 
@@ -88,13 +88,13 @@ pub enum ReportFormat {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Report options")]
 pub struct ReportFlags {
-    /// The month, such as 2026-10, in UTC
+    /// Month in UTC, such as 2026-10
     #[arg(long, value_name = "MONTH", value_parser = statement::month)]
     pub month: NaiveDate,
-    /// The account; needed where several are configured
+    /// Account; required if several are configured
     #[arg(long, value_name = "NAME")]
     pub account: Option<String>,
-    /// The form
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     pub format: ReportFormat,
 }

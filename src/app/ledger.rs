@@ -16,7 +16,7 @@ use crate::store::{self, AccountKey, Move, TransferError};
 /// What to do with a storage.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum LedgerCommand {
-    /// Move an account's ledger to another storage, where its counters go on
+    /// Move an account's ledger to another storage, where its counters continue
     ///
     /// No exporter may run on either storage. If the command is interrupted, run it again: until the move is complete, the
     /// account is served from at most one of the two.
@@ -24,7 +24,7 @@ pub enum LedgerCommand {
         /// Which one.
         #[command(flatten)]
         account: AccountFlags,
-        /// Directory of the other storage; it is made if it does not exist
+        /// Directory of the other storage; it is created if it does not exist
         #[arg(long, value_name = "DIRECTORY")]
         to: PathBuf,
         /// The storage at the other end of an earlier move of the account is lost: move what is here

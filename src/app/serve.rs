@@ -126,10 +126,7 @@ impl Site for Shown {
         match &outcome {
             Ok(()) => tracing::info!("the configuration was reloaded"),
             Err(error) => {
-                tracing::error!(
-                    error = error,
-                    "the configuration was not reloaded, or only in part: what has errors stays as it was"
-                )
+                tracing::error!(error, "reload failed: parts with errors keep their previous configuration")
             }
         }
         self.cell.update(|snapshot| {

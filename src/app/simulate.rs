@@ -71,7 +71,7 @@ pub struct SimulateFlags {
     #[arg(long = "simulator.history-days", value_name = "DAYS", default_value_t = 60,
         value_parser = clap::value_parser!(u32).range(0..=3650))]
     pub history_days: u32,
-    /// What happens
+    /// Scenario
     #[arg(long = "simulator.scenario", value_name = "SCENARIO", value_enum, default_value_t = ScenarioName::Calm)]
     pub scenario: ScenarioName,
     /// Nothing happens except by requests to /_simulator/

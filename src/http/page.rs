@@ -305,7 +305,7 @@ fn storage(out: &mut String, status: &Status) {
     let (word, class) = match (status.storage.durable, status.storage.up) {
         (false, _) => ("Nothing is kept on disk: counters start from zero at every start", "wait"),
         (true, true) => ("Working", "good"),
-        (true, false) => ("Failing: counters stand still until a write succeeds", "bad"),
+        (true, false) => ("Failing: counters do not increase until a write succeeds", "bad"),
     };
     out.push_str("<section aria-labelledby=\"storage\">\n<h2 id=\"storage\">Storage</h2>\n");
     let _ = writeln!(out, "<p><span class=\"{class}\">{word}</span></p>");

@@ -32,7 +32,7 @@ pub enum Command {
         /// Also call every endpoint once and say what to fix. Nothing is written
         #[arg(long)]
         online: bool,
-        /// Print the accounts file (--config.file) that means the same as the variables; nothing is validated
+        /// Print the accounts file (--config.file) that is equivalent to the variables; nothing is validated
         #[arg(long, conflicts_with = "online")]
         print_config: bool,
     },
@@ -49,12 +49,12 @@ pub enum Command {
     ///
     /// Transactions as CSV or JSON lines, cost data in FOCUS 1.2, or series for an import into Prometheus. There is a file
     /// for each UTC day, below account=, year=, month= and day=, and one for all series. A day is written again only if
-    /// the vendor has restated it; an export that was interrupted goes on where it was. The exporter may be running, and
+    /// the vendor has restated it; an interrupted export continues where it stopped. The exporter may be running, and
     /// nothing of its storage is changed.
     Export(Box<wallet_exporter::app::ExportFlags>),
     /// Print a month's statement of a wallet
     ///
-    /// Balances, credits, debits by origin and API path, what does not reconcile, and what the card paid.
+    /// Balances, credits, debits by origin and API path, the unreconciled amount, and the card payments.
     Report(Box<wallet_exporter::app::ReportFlags>),
     /// Move, rename or copy what the exporter has stored
     #[command(subcommand)]

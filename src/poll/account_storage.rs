@@ -193,7 +193,7 @@ impl AccountStorage {
                 if self.cell.current().storage.up() {
                     tracing::error!(
                         error,
-                        "the storage cannot be written: gauges are still updated, counters stand still until it can be"
+                        "the storage cannot be written: gauges are still updated, counters do not increase until a write succeeds"
                     );
                 }
                 self.process.storage_failures.inc();

@@ -105,20 +105,20 @@ impl FileWatcher {
             let left = ALL.saturating_sub(began.elapsed());
             let call = reading.entry(account).or_default();
             if !call.is_running() && (hanging >= MOST_HANGING || left.is_zero()) {
-                bad.push(format!("account {}, which was not looked at", watched.account));
+                bad.push(format!("account {}, which was not checked", watched.account));
                 continue;
             }
             let (watch, files) = (Arc::clone(self), Arc::clone(&watched));
             let found = call.run(EACH.min(left), move || watch.look_at(account, &files));
             let problem = found.is_none().then(|| {
                 format!(
-                    "reading the files of account {} has not ended, and what is new in them is not known: look at the \
-                     mount that they are on",
+                    "timed out reading the files of account {}, so changes in them are not seen: check the mount that \
+                     they are on",
                     watched.account
                 )
             });
             if self.note(account, &watched, FILES, problem) && found.is_none() {
-                tracing::warn!(account = watched.account, "reading the account's files has not ended");
+                tracing::warn!(account = watched.account, "timed out reading the account's files");
             }
             bad.extend(found.unwrap_or_else(|| vec![format!("account {}, which hangs", watched.account)]));
         }
@@ -158,7 +158,7 @@ impl FileWatcher {
         for WatchedFile { variable, read } in &watched.files {
             let of = &watched.account;
             let problem = (!read())
-                .then(|| format!("{variable} (account {of}) cannot be read: what it said before stays in use"));
+                .then(|| format!("{variable} (account {of}) cannot be read: its previous content stays in use"));
             bad.extend(problem.is_some().then(|| (*variable).to_owned()));
             self.note(account, watched, variable, problem);
         }

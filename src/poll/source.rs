@@ -1,6 +1,6 @@
 //! The attempts of one source: wait, poll, publish, again.
 //!
-//! Flows in: ticks and wake-ups, which both say only "look again". Flows out: attempts, one at a time, and their outcomes
+//! Flows in: ticks and wake-ups, which both say only "poll again". Flows out: attempts, one at a time, and their outcomes
 //! in the snapshot. Invariant: a source waits for no other; the next attempt that is shown is the one that will be made,
 //! also while the credential is paused; its state is logged when it changes, not at every failure.
 
@@ -183,7 +183,7 @@ fn log_change(
             tracing::info!(vendor, source, account, outage_seconds, "source has recovered");
         }
         (_, Err(error)) => {
-            tracing::debug!(vendor, source, account, reason = error.reason.as_str(), error = %error, "poll failed, as before");
+            tracing::debug!(vendor, source, account, reason = error.reason.as_str(), error = %error, "poll still failing");
         }
         (None, Ok(())) if first => tracing::info!(vendor, source, account, "the first poll succeeded"),
         (None, Ok(())) => tracing::debug!(vendor, source, account, "source was polled"),

@@ -655,7 +655,7 @@ async fn a_shard_without_accounts_runs_and_says_so_and_nonsense_is_refused() {
     assert!(rig.snapshot().is_ready());
     let warnings = rig.snapshot().warnings.clone();
     assert!(
-        warnings.iter().any(|warning| warning == "no account of the accounts file falls to shard 1/2"),
+        warnings.iter().any(|warning| warning == "no account of the accounts file is assigned to shard 1/2"),
         "{warnings:?}"
     );
     for (shard, remedy) in [("2/2", "such as 0/3"), ("$(POD_INDEX)/3", "such as 0/3"), ("1", "such as 0/3")] {

@@ -292,7 +292,7 @@ async fn batches_survive_every_fault() {
     matrix("batches").await;
 }
 
-/// The transactions have no gauge: their counters stand still while polls fail, and go on afterwards.
+/// The transactions have no gauge: their counters do not increase while polls fail, and go on afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn transactions_survive_every_fault() {
     let source = "transactions";

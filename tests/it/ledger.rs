@@ -337,7 +337,7 @@ async fn a_full_disk_and_a_read_only_one_stop_counters_and_lose_nothing() {
         rig.poll(&["consumption"]).await;
         assert_eq!(rig.value("wallet_exporter_storage_up"), Some(0.0), "{kind:?}");
         assert_eq!(rig.source("up", "consumption"), Some(1.0), "a storage fault fails no poll");
-        assert_eq!(rig.value(DEBIT), Some(10.0), "counters stand still");
+        assert_eq!(rig.value(DEBIT), Some(10.0), "counters do not increase");
         assert_eq!(rig.value(&period("today")), Some(100.0), "gauges go on");
         store.set_fault(None);
         drop(store);

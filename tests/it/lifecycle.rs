@@ -102,7 +102,7 @@ async fn a_signal_or_a_request_reloads_and_a_bad_file_keeps_what_was_there() {
     exporter.until("the success is served", |exporter| value(exporter, SUCCESSFUL) == 1.0);
     exporter.signal("-TERM");
     exporter.wait();
-    exporter.until_logged("the configuration was not reloaded, or only in part");
+    exporter.until_logged("reload failed: parts with errors keep their previous configuration");
     exporter.until_logged("basic_auth_user");
 }
 

@@ -397,7 +397,7 @@ async fn an_account_that_cannot_change_is_not_started_again() {
     assert_eq!((answer.code, answer.text().contains("storage: ")), (500, true), "{}", answer.text());
     assert!(Arc::ptr_eq(&growth, &instruments(&rig, "growth")), "nothing of it could be written");
     assert_eq!(names(&rig), ["007", "checks", "growth"]);
-    assert!(!store.is_frozen(), "a reload makes no account's counters stand still");
+    assert!(!store.is_frozen(), "a reload keeps no account's counters from increasing");
     store.set_fault(None);
     assert_eq!(reload(&rig).await.code, 200);
     assert_eq!(names(&rig), ["007", "checks", "growth", "new"]);

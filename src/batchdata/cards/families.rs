@@ -17,8 +17,8 @@ families! {
     /// Of the card transactions.
     FAMILIES:
     CARD_TRANSACTIONS = counter("batchdata_card_transactions_total", CARD_EVENT, "Card transactions, each counted once under each state in which it was seen.");
-    CARD_CREDITS = counter("batchdata_card_amount_usd_total", CARD_EVENT, "Credits of card transactions in US dollars, without sign.");
-    CARD_PENDING = gauge("batchdata_card_transactions_pending", &["account", "kind", "card_brand"], "Card transactions that have not ended.");
+    CARD_CREDITS = counter("batchdata_card_amount_usd_total", CARD_EVENT, "Amounts of card transactions in US dollars, without sign.");
+    CARD_PENDING = gauge("batchdata_card_transactions_pending", &["account", "kind", "card_brand"], "Pending card transactions.");
     CARD_OLDEST_PENDING = gauge("batchdata_card_oldest_pending_timestamp_seconds", ACCOUNT, "When the oldest pending card transaction was made; absent if none is pending.");
     CARD_SALES_TAX = counter("batchdata_card_sales_tax_usd_total", &["account", "card_brand"], "Sales tax on paid card transactions in US dollars.");
     CARD_FEES = counter("batchdata_card_processing_fees_usd_total", &["account", "card_brand"], "Processing fees on paid card transactions in US dollars.");

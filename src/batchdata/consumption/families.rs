@@ -23,9 +23,9 @@ families! {
     FAMILIES:
     DEBIT = counter("batchdata_wallet_debit_usd_total", ACCOUNT, "Spend in US dollars; the highest total that the vendor has reported since counting began.");
     CREDIT = counter("batchdata_wallet_credit_usd_total", ACCOUNT, "Credits to the wallet in US dollars; the highest total that the vendor has reported since counting began.");
-    ORIGIN_DEBIT = counter("batchdata_wallet_origin_debit_usd_total", &["account", "origin"], "Spend in US dollars by origin; the parts need not add up to the total.");
-    ORIGIN_CREDIT = counter("batchdata_wallet_origin_credit_usd_total", &["account", "origin"], "Credits in US dollars by origin; the parts need not add up to the total.");
-    PATH_DEBIT = counter("batchdata_wallet_api_path_debit_usd_total", &["account", "api_path"], "Spend in US dollars by API path; the parts need not add up to the total.");
+    ORIGIN_DEBIT = counter("batchdata_wallet_origin_debit_usd_total", &["account", "origin"], "Spend in US dollars by origin; parts may not sum to the total.");
+    ORIGIN_CREDIT = counter("batchdata_wallet_origin_credit_usd_total", &["account", "origin"], "Credits in US dollars by origin; parts may not sum to the total.");
+    PATH_DEBIT = counter("batchdata_wallet_api_path_debit_usd_total", &["account", "api_path"], "Spend in US dollars by API path; parts may not sum to the total.");
     UNATTRIBUTED = gauge("batchdata_wallet_unattributed_usd", &["account", "report"], "Counted total minus the sum of its parts in US dollars; may be negative.");
     REVISED_DOWN = gauge("batchdata_wallet_revised_down_usd", &["account", "report"], "What the counters of a report hold back in US dollars because the vendor restated it downward.");
     WALLET_COUNT_SINCE = gauge("batchdata_wallet_count_since_timestamp_seconds", ACCOUNT, "Time from which on the spend counters count.");

@@ -1,8 +1,8 @@
 //! A month's statement.
 //!
 //! Flows in: the month's report, transactions and card transactions; what the exporter's ledger knows. Flows out: balances,
-//! credits and debits by origin and path, what does not reconcile, the card's fees and tax. Invariant: exact; closing =
-//! opening + credits - debits + what does not reconcile.
+//! credits and debits by origin and path, the unreconciled amount, the card's fees and tax. Invariant: exact; closing =
+//! opening + credits - debits + the unreconciled amount.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -280,7 +280,7 @@ impl Statement {
         lines
     }
 
-    /// For people.
+    /// As a table.
     #[must_use]
     pub fn table(&self) -> String {
         let mut text =
@@ -288,7 +288,7 @@ impl Statement {
         let mut section = "";
         for (of, name, amount) in self.lines() {
             if of == "Card" && section != "Card" {
-                text.push_str("\nPaid by card, beside the wallet\n");
+                text.push_str("\nPaid by card (not from the wallet)\n");
             } else if !name.is_empty() && section != of {
                 let _ = writeln!(text, "  {of}");
             }
@@ -325,7 +325,7 @@ impl Statement {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// For programs; amounts are texts.
+    /// As JSON; amounts are strings.
     #[must_use]
     pub fn json(&self) -> String {
         let mut value = json!(self);

@@ -9,7 +9,7 @@ use crate::snapshot::Snapshot;
 families! {
     /// Of the reconciliation.
     FAMILIES:
-    UNRECONCILED = gauge("batchdata_wallet_unreconciled_usd", ACCOUNT, "What the wallet holds in US dollars more than the consumption report explains since the first comparison; negative if it holds less.");
+    UNRECONCILED = gauge("batchdata_wallet_unreconciled_usd", ACCOUNT, "Part of the balance in US dollars that the consumption report does not explain, since the first comparison; negative if the wallet holds less.");
     RECONCILED = gauge("batchdata_wallet_reconciled_timestamp_seconds", ACCOUNT, "Newest consumption report that was compared with the balance.");
 }
 

@@ -13,7 +13,7 @@ families! {
     /// Of the transactions.
     FAMILIES:
     TRANSACTIONS = counter("batchdata_wallet_transactions_total", &["account", "type", "endpoint_name"], "Transactions of the wallet by type and endpoint, each counted once.");
-    TRANSACTION_AMOUNT = histogram("batchdata_wallet_transaction_usd", &["account", "endpoint_name"], "Amounts in US dollars of the debits that are counted; one below zero is left out.");
+    TRANSACTION_AMOUNT = histogram("batchdata_wallet_transaction_usd", &["account", "endpoint_name"], "Amounts in US dollars of the debits that are counted; negative ones are left out.");
 }
 
 /// Writes them.

@@ -53,12 +53,12 @@ impl BatchState {
     #[must_use]
     pub fn advice(self) -> &'static str {
         match self {
-            BatchState::Failing => "the vendor cannot export this batch: ask the vendor, with its id",
+            BatchState::Failing => "The vendor cannot export this batch. Contact the vendor and give the id.",
             BatchState::Unavailable => {
-                "the vendor refuses this id: check that it is right and belongs to the key's owner"
+                "The vendor refuses this id. Check that it is correct and belongs to the owner of the key."
             }
-            BatchState::Abandoned => "no result came within 7 days: check that the batch was really submitted",
-            BatchState::Open | BatchState::Settled => "nothing to do",
+            BatchState::Abandoned => "No results arrived within 7 days. Check that the batch was submitted.",
+            BatchState::Open | BatchState::Settled => "Nothing to do.",
         }
     }
 }

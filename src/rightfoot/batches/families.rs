@@ -16,14 +16,14 @@ families! {
     FAMILIES:
     CHECKS = counter("rightfoot_balance_checks_total", &["account", "status", "submitted_via"], "Balance checks of settled batches.");
     CHECKS_BY_INSTITUTION = counter("rightfoot_balance_checks_by_institution_total", &["account", "institution", "status"], "Balance checks of settled batches by institution.");
-    CHECK_BALANCE = histogram("rightfoot_balance_check_balance_usd", ACCOUNT, "Balances in US dollars found by successful checks of settled batches; a negative one adds nothing to the sum.");
+    CHECK_BALANCE = histogram("rightfoot_balance_check_balance_usd", ACCOUNT, "Balances in US dollars found by successful checks of settled batches; negative ones add nothing to the sum.");
     ROWS_REJECTED = counter("rightfoot_balance_check_rows_rejected_total", &["account", "reason"], "Rows of the export that could not be used, counted when first seen.");
     OPEN_CHECKS = gauge("rightfoot_open_balance_checks", &["account", "status", "submitted_via"], "Balance checks of batches that have not settled.");
     BATCHES = gauge("rightfoot_batches", &["account", "state"], "Batches by state.");
     BATCH_RESULTS = gauge("rightfoot_batch_results", &["account", "batch_id", "status"], "Results by status of the 20 batches with the newest results.");
     BATCH_LAST_RESULT = gauge("rightfoot_batch_last_result_timestamp_seconds", &["account", "batch_id"], "Newest result of the 20 batches with the newest results.");
     OLDEST_OPEN_BATCH = gauge("rightfoot_oldest_open_batch_timestamp_seconds", ACCOUNT, "When the oldest batch that has not settled was first seen; absent if there is none.");
-    CHECKS_COUNT_SINCE = gauge("rightfoot_count_since_timestamp_seconds", ACCOUNT, "Time from which on balance checks count, by their own timestamps.");
+    CHECKS_COUNT_SINCE = gauge("rightfoot_count_since_timestamp_seconds", ACCOUNT, "Time from which balance checks count, by their own timestamps.");
     WEBHOOK_EVENTS = counter("rightfoot_webhook_events_total", &["account", "result"], "Webhook events by result.");
 }
 

@@ -125,6 +125,36 @@ fn the_commands_for_kubernetes_make_the_secret_after_its_namespace_and_with_ever
 }
 
 #[test]
+fn the_commands_for_helm_set_values_that_the_chart_has() {
+    let commands = blocks("Helm").concat();
+    let values = yaml("deploy/helm/wallet-exporter/values.yaml");
+    let mut seen = 0;
+    for rest in commands.split("--set ").skip(1) {
+        for setting in rest.split_whitespace().next().unwrap().split(',') {
+            let (name, _) = setting.split_once('=').unwrap();
+            let place = format!("/{}", name.replace('.', "/"));
+            assert!(values.pointer(&place).is_some(), "the chart has no value {name}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 7);
+}
+
+#[test]
+fn the_commands_that_delete_the_demo_delete_what_was_installed_and_silence_its_alert() {
+    let deletion = blocks("Delete the demo").concat();
+    let installed = blocks("Kubernetes").concat();
+    let overlay = installed.lines().find_map(|line| line.strip_prefix("kubectl apply -k ")).unwrap();
+    assert!(deletion.contains(&format!("kubectl delete -k {overlay} ")), "{deletion}");
+    let installed = blocks("Helm").concat();
+    let demo = installed.lines().find(|line| line.contains("--set demo=true")).unwrap();
+    let namespace = demo.split("-n ").nth(1).unwrap().split(' ').next().unwrap();
+    assert!(deletion.contains(&format!("helm uninstall wallet-exporter -n {namespace} ")), "{deletion}");
+    let alert = deletion.split("alertname=").nth(1).unwrap().split(' ').next().unwrap();
+    assert!(text("deploy/prometheus/wallet-alerts.rules.yml").contains(&format!("- alert: {alert}\n")), "{alert}");
+}
+
+#[test]
 fn the_commands_for_compose_are_accepted() {
     let Some(compose) = tools::find("docker-compose") else { return };
     let commands = blocks("Docker Compose").concat();

@@ -35,7 +35,7 @@ async fn a_month_adds_up_to_the_books() {
     let origins: Decimal = statement.debits_by_origin_usd.values().map(|amount| amount.0.decimal()).sum();
     let paths: Decimal = statement.debits_by_api_path_usd.values().map(|amount| amount.0.decimal()).sum();
     assert!(origins < debit && paths < debit && paths > debit / Decimal::TWO, "the parts need not add up");
-    // Refunds by card move the balance and are in no report: that is what does not reconcile.
+    // Refunds by card move the balance and are in no report: that is the unreconciled amount.
     let difference = digits(statement.closing_balance_usd) - digits(statement.opening_balance_usd) - credit + debit;
     assert_eq!(digits(statement.unreconciled_usd), difference);
     assert_eq!(difference, -statement.card.as_ref().unwrap().refunded_usd.0.decimal());

@@ -123,7 +123,7 @@ async fn failures_are_in_words_with_what_to_do_and_nothing_is_markup() {
         "&lt;BATCHDATA_WARNING_BALANCE_USD&gt;",
         "below the critical threshold",
         "disk &amp; quota",
-        "Failing: counters stand still",
+        "Failing: counters do not increase",
         "5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83",
         "Check that the batch belongs to this team.",
     ] {

@@ -285,7 +285,7 @@ async fn the_exporter_serves_gauges_and_restored_counters_and_catches_up_later()
         rig.poll(&["consumption", "balance"]).await;
         assert_eq!(rig.value(r#"batchdata_wallet_balance_usd{account="default"}"#), Some(42.5), "{error}");
         assert_eq!(rig.value(r#"batchdata_wallet_period_debit_usd{account="default",period="today"}"#), Some(11.0));
-        assert_eq!(rig.value(DEBIT), Some(7.0), "{error}: counters stand still");
+        assert_eq!(rig.value(DEBIT), Some(7.0), "{error}: counters do not increase");
         assert_eq!(rig.value("wallet_exporter_storage_up"), Some(0.0), "{error}");
         assert_eq!(rig.source("up", "consumption"), Some(1.0));
 
