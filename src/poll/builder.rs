@@ -326,7 +326,12 @@ impl<'a> Builder<'a> {
             None => fastrand::Rng::new(),
         };
         let schedule = Schedule::new(settings.interval, random);
-        let runner = Runner { clock: Arc::clone(&self.dependencies.clock), cell: Arc::clone(&self.cell), schedule };
+        let runner = Runner {
+            clock: Arc::clone(&self.dependencies.clock),
+            cell: Arc::clone(&self.cell),
+            schedule,
+            planned: None,
+        };
         self.tasks.push(Task { poller, runner, wake });
         view
     }

@@ -10,6 +10,8 @@ use crate::upstream::{Reason, RequestError};
 
 /// The longest pause of our own choosing.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15 * 60);
+/// The longest after a 403: who grants a permission at the vendor looks whether it works.
+const LONGEST_FORBIDDEN: Duration = Duration::from_secs(2 * 60);
 /// The first pause after a transient failure; it doubles from there.
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 /// The same after a 429: the vendor has said that it is too much.
@@ -50,9 +52,10 @@ impl Schedule {
     /// After a failure, the `failures`th in a row.
     pub fn after_failure(&mut self, now: BootTime, error: &RequestError, failures: u64) -> BootTime {
         let pause = if error.is_permanent() && failures > 1 {
-            // Somebody has to act first, and acting (a new secret) wakes the source. Slow, once a second try has shown
+            // Somebody has to act first, and a new secret or a reload wakes the source. Slow, once a second try has shown
             // that it was no stray answer.
-            LONGEST_BACKOFF.mul_f64(0.5 + 0.5 * self.random.f64())
+            let longest = if error.reason == Reason::Forbidden { LONGEST_FORBIDDEN } else { LONGEST_BACKOFF };
+            longest.mul_f64(0.5 + 0.5 * self.random.f64())
         } else {
             let first = if error.reason == Reason::RateLimited { FIRST_BACKOFF_LIMITED } else { FIRST_BACKOFF };
             let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX).min(16);
@@ -109,6 +112,7 @@ mod tests {
         for seed in 0..50 {
             assert!(pause(Reason::Unauthorized, 1, None, seed) <= FIRST_BACKOFF);
             assert!(pause(Reason::Unauthorized, 2, None, seed) >= LONGEST_BACKOFF / 2);
+            assert!(pause(Reason::Forbidden, 1_000, None, seed) <= LONGEST_FORBIDDEN, "a permission is noticed soon");
         }
     }
 

@@ -59,6 +59,9 @@ pub struct Runner {
     pub cell: Arc<SnapshotCell>,
     /// When to try again.
     pub schedule: Schedule,
+    /// The attempt by the schedule, where another is made before it: after that it is still the next, so that polls of
+    /// many accounts that were made together at midnight are spread again.
+    pub planned: Option<BootTime>,
 }
 
 impl Runner {
@@ -75,8 +78,9 @@ impl Runner {
         let before = self.cell.current();
         let before = before.source(&account, source);
         let failures = before.map_or(0, |view| view.consecutive_failures) + u64::from(outcome.is_err());
+        let planned = self.planned.take().filter(|planned| *planned > now.boot);
         let next = match &outcome {
-            Ok(()) => self.schedule.after_success(now.boot),
+            Ok(()) => planned.unwrap_or_else(|| self.schedule.after_success(now.boot)),
             Err(error) => {
                 let next = self.schedule.after_failure(now.boot, error, failures);
                 // Without a status the pause is on already: some other source's answer began it.
@@ -87,6 +91,7 @@ impl Runner {
             }
         };
         let poll_by = poller.poll_by(outcome.is_err());
+        self.planned = (outcome.is_ok() && poll_by.is_some_and(|poll_by| poll_by < next)).then_some(next);
         let next = poll_by.map_or(next, |poll_by| next.min(poll_by.max(now.boot)));
         let next = poller.not_before().map_or(next, |earliest| next.max(earliest));
         let first = before.is_some_and(|view| view.last_attempt.is_none());

@@ -135,3 +135,19 @@ async fn burn_holds_over_midnights_month_ends_late_hours_restatements_and_restar
         assert_eq!(rig.value(&series("burn_usd_per_hour", "1h")), None, "older than max_age");
     }
 }
+
+/// Polls of many accounts would else stay together for hours once their midnight polls were.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_its_midnight_poll_a_source_is_polled_when_it_would_have_been_anyway() {
+    let mut rig = Rig::new().await;
+    rig.clock.step_to(at("2026-05-19T23:56:00Z"));
+    rig.start().await;
+    rig.rest().await;
+    rig.poll(&["consumption"]).await;
+    rig.rest().await;
+    let snapshot = rig.snapshot();
+    let view = snapshot.source("default", wallet_exporter::batchdata::CONSUMPTION).unwrap();
+    let [polled, next] = [view.last_success, view.next_attempt].map(|moment| moment.unwrap().wall);
+    assert!((at("2026-05-20T00:00:02Z")..at("2026-05-20T00:00:03Z")).contains(&polled), "{polled}");
+    assert!((at("2026-05-20T00:00:45Z")..at("2026-05-20T00:01:16Z")).contains(&next), "{next}");
+}
