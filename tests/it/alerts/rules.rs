@@ -103,7 +103,7 @@ fn case_files() -> Vec<(PathBuf, String)> {
     let mut files: Vec<PathBuf> = folder.map(|entry| entry.expect("an entry").path()).collect();
     // The long ones first, so that both workers end together.
     files.sort_by_key(|file| {
-        !["reconciliation", "budget", "long", "hold", "checks", "memory"]
+        !["week", "reconciliation", "budget", "long", "hold", "checks", "memory"]
             .iter()
             .any(|name| file.ends_with(format!("{name}_test.yml")))
     });
