@@ -26,7 +26,7 @@ use query::{Selector, selectors};
 use crate::alerts::rules::expressions;
 
 /// What the shipped rules record whenever an exporter is watched: where it is absent, they are not loaded.
-const OF_RULES: &str = "account_vendor_source:wallet_exporter_source_interval_seconds:known";
+const OF_RULES: &str = "account:wallet_alerts:loaded";
 
 /// Prometheus' own series that the dashboards show.
 const OF_PROMETHEUS: &[&str] = &["ALERTS", "up", "scrape_duration_seconds"];

@@ -33,14 +33,16 @@ struct Case {
 const CASES: &[Case] = &[
     Case {
         rules: &[0, 1],
-        cause: ("WalletExporterDown", "account=down"),
+        cause: ("WalletExporterDown", "account=down, vendor=batchdata"),
         held: &[
             ("WalletSourceFailing", "account=down, vendor=batchdata, source=balance"),
-            ("WalletTokenRejected", "account=down, vendor=rightfoot"),
+            ("WalletTokenRejected", "account=down, vendor=batchdata"),
             ("WalletBalanceLow", "account=down"),
             ("WalletRunwayShort", "account=down"),
         ],
         left: &[
+            // Of this name, but of another exporter.
+            ("WalletTokenRejected", "account=down, vendor=rightfoot"),
             // Of another account, maybe: that target has none.
             ("WalletExporterTargetDown", "job=wallet-exporter, instance=a:10700"),
             ("WalletSourceFailing", "account=up, vendor=batchdata, source=balance"),
@@ -48,6 +50,25 @@ const CASES: &[Case] = &[
             ("WalletBalanceCritical", "account=down"),
             ("WalletRunwayCritical", "account=down"),
             ("WalletExporterStorageDown", "job=wallet-exporter, instance=a:10700"),
+        ],
+    },
+    Case {
+        rules: &[0],
+        cause: ("WalletExporterDown", "account=checks-down, vendor=rightfoot"),
+        held: &[("WalletSourceFailing", "account=checks-down, vendor=rightfoot, source=batches")],
+        left: &[
+            ("WalletSourceFailing", "account=checks-down, vendor=batchdata, source=balance"),
+            ("WalletBalanceLow", "account=checks-down"),
+        ],
+    },
+    Case {
+        rules: &[9],
+        cause: ("WalletExporterDown", "job=wallet-exporter, instance=many:10700"),
+        held: &[("WalletExporterTargetDown", "job=wallet-exporter, instance=many:10700")],
+        left: &[
+            ("WalletExporterTargetDown", "job=wallet-exporter, instance=few:10700"),
+            ("WalletSourceFailing", "account=many, vendor=batchdata, source=balance"),
+            ("WalletBalanceLow", "account=many"),
         ],
     },
     Case {

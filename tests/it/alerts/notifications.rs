@@ -109,7 +109,7 @@ fn the_quiet_hours_example_is_the_configuration_with_quiet_hours() {
 fn the_texts_read_as_they_should() {
     let glob = format!("--template.glob={}", path("deploy/alertmanager/templates/*.tmpl"));
     for amtool in versions("amtool") {
-        for data in ["one", "one_without_money", "two", "ten", "budget", "resolved"] {
+        for data in ["one", "one_without_money", "two", "ten", "budget", "resolved", "down", "own_rule"] {
             let file = format!("--template.data={}", path(&format!("tests/it/alerts/render/{data}.json")));
             let mut all = String::new();
             for (template, kind) in TEMPLATES {

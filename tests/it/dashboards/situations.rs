@@ -25,7 +25,7 @@ const RUNWAY: (&str, &str) = ("Runway", "A");
 const EMPTY_AT: &str = r#"batchdata_wallet_empty_timestamp_seconds{window="24h"}"#;
 const BURN: &str = r#"batchdata_wallet_burn_usd_per_hour{window="24h"}"#;
 const FIRING: (&str, &str) = ("Alerts firing", "A");
-const RULES: &str = "account_vendor_source:wallet_exporter_source_interval_seconds:known{}";
+const RULES: &str = "account:wallet_alerts:loaded{}";
 const BEHIND: (&str, &str) = ("Sources behind", "A");
 const INTERVAL: &str = r#"wallet_exporter_source_interval_seconds{vendor="batchdata",source="balance"}"#;
 const SUCCESS: &str = r#"wallet_exporter_source_last_success_timestamp_seconds{vendor="batchdata",source="balance"}"#;
@@ -228,6 +228,14 @@ const SITUATIONS: &[Situation] = &[
     Situation {
         name: "no rules are loaded",
         series: &[(BALANCE, "500x60")],
+        panel: FIRING,
+        rules: false,
+        at: "30m",
+        shown: None,
+    },
+    Situation {
+        name: "the recording rules alone are loaded",
+        series: &[("account_vendor_source:wallet_exporter_source_interval_seconds:known{}", "60x60")],
         panel: FIRING,
         rules: false,
         at: "30m",
