@@ -125,6 +125,42 @@ async fn movements_that_are_reported_leave_nothing_and_others_stand_until_they_a
     says(&rig, "the balance or the report is missing or too old").await;
 }
 
+/// Memory holds only the last days whole: an old day is compared with what the storage has of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restatement_after_a_month_and_a_refund_are_compared_once_they_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new().await;
+    rig.set("STORAGE_PATH", directory.path().to_str().unwrap());
+    rig.set("BATCHDATA_COUNT_SINCE", "2026-04-01");
+    rig.clock.step_to(at("2026-05-19T22:20:00Z"));
+    for date in ["2026-04-10", "2026-05-01"] {
+        rig.vendors.spend(at(&format!("{date}T12:00:00Z")), "api_request", "/api/v1/property/search", usd(1_000));
+    }
+    rig.vendors.top_up(usd(20_000));
+    rig.start().await;
+    rig.first_polls().await;
+    minutes(&rig, 75).await;
+    let debit = rig.value(DEBIT).unwrap();
+    assert_eq!((rig.value(UNRECONCILED), debit), (Some(0.0), 20.0));
+
+    // A refund moves the balance and the report alike.
+    rig.vendors.credit(rig.vendors.now(), "refund", usd(300));
+    rig.vendors.restate(day("2026-04-10"), &Part::Total, usd(250), Usd::ZERO);
+    minutes(&rig, 15).await;
+    assert_eq!((rig.value(UNRECONCILED), rig.value(DEBIT)), (Some(0.0), Some(debit)), "an old day is not read yet");
+    minutes(&rig, 120).await;
+    assert!(rig.vendors.now() > at("2026-05-20T01:00:00Z"), "all days were read again");
+    assert_eq!((rig.value(UNRECONCILED), rig.value(DEBIT)), (Some(2.5), Some(debit + 2.5)));
+
+    rig.stop().await;
+    rig.start().await;
+    rig.first_polls().await;
+    rig.vendors.restate(day("2026-04-10"), &Part::Total, -usd(250), Usd::ZERO);
+    rig.clock.advance(Duration::from_secs(23 * 3_600));
+    minutes(&rig, 90).await;
+    assert_eq!((rig.value(UNRECONCILED), rig.value(DEBIT)), (Some(0.0), Some(debit + 2.5)), "it has healed");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_balance_or_the_report_nothing_is_compared() {
     for sources in ["balance,card_transactions", "consumption"] {
