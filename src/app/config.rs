@@ -275,12 +275,18 @@ impl Draft {
     /// # Errors
     /// All errors together.
     pub fn finish(self) -> Result<Config, ConfigErrors> {
-        let Draft { process, errors, accounts, base_urls, lookalikes, .. } = self;
+        let Draft { process, mut errors, accounts, base_urls, lookalikes, .. } = self;
         if errors.is_empty() {
-            Ok(Config { process, accounts, base_urls, lookalikes, reading: BlockingCall::default() })
-        } else {
-            Err(errors)
+            return Ok(Config { process, accounts, base_urls, lookalikes, reading: BlockingCall::default() });
         }
+        // One of these may be why something seems to be missing.
+        errors.warn(lookalikes);
+        Err(errors)
+    }
+
+    /// The accounts without an error: whose, and their names.
+    pub fn accounts(&self) -> impl Iterator<Item = (Vendor, &str)> {
+        self.accounts.iter().map(|account| (account.vendor, account.config.name()))
     }
 
     /// Whether the webhook is opened, as far as the configuration could be read.

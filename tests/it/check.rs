@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::program::{Exporter, run, settings, vendors};
 
@@ -21,6 +24,11 @@ fn files(directory: &Path) -> BTreeMap<String, (Vec<u8>, SystemTime)> {
 /// What the listed faults are about.
 fn named(errors: &str) -> Vec<&str> {
     errors.lines().filter_map(|line| line.strip_prefix("  ")?.split_once(':')).map(|(name, _)| name).collect()
+}
+
+/// Checks these settings with others beside them.
+fn check<'a>(settings: &[(&'a str, &'a str)], more: &[(&'a str, &'a str)]) -> (i32, String, String) {
+    run(&["check"], &[settings, more].concat())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,11 +54,11 @@ async fn check_lists_faults_of_every_kind_at_once_whether_or_not_the_exporter_ru
     moved.extend([("WEB_CONFIG_FILE", web.to_str().unwrap()), ("LOG_LEVEL", "loud"), ("BATCHDATA_MAX_AGE", "1s")]);
     let web_and_values = ["LOG_LEVEL", "BATCHDATA_MAX_AGE", "WEB_CONFIG_FILE"];
 
-    let judge = |when: &str| {
-        let (code, out, errors) = run(&["check"], &counted);
+    let judge = |when: &str, own: &[(&str, &str)]| {
+        let (code, out, errors) = check(&counted, own);
         assert_eq!((code, out.as_str()), (0, "the configuration is valid\n"), "{when}: {errors}");
         assert!(!errors.contains("no *_COUNT_SINCE was compared"), "{when}: {errors}");
-        let (code, _, errors) = run(&["check"], &moved);
+        let (code, _, errors) = check(&moved, own);
         assert_eq!(code, 64, "{when}");
         let mut found = named(&errors);
         found.sort_unstable();
@@ -67,12 +75,12 @@ async fn check_lists_faults_of_every_kind_at_once_whether_or_not_the_exporter_ru
 
     let mut exporter = Exporter::start(&counted);
     exporter.until_ready();
-    judge("while it runs");
+    judge("while it runs", &[("WEB_LISTEN_ADDRESS", &exporter.address.to_string())]);
     exporter.signal("-KILL");
     exporter.wait();
     assert!(storage.join("wallet-exporter.db-wal").exists(), "it was killed before it could tidy up");
     let before = files(&storage);
-    judge("after it was killed");
+    judge("after it was killed", &[]);
     assert_eq!(files(&storage), before);
 
     let mut exporter = Exporter::start(&counted);
@@ -80,7 +88,7 @@ async fn check_lists_faults_of_every_kind_at_once_whether_or_not_the_exporter_ru
     exporter.signal("-TERM");
     exporter.wait();
     let before = files(&storage);
-    judge("after it has ended");
+    judge("after it has ended", &[]);
     assert_eq!(files(&storage), before);
 
     // What `serve` itself says of it.
@@ -196,6 +204,13 @@ fn check_takes_the_running_exporter_for_no_error() {
         errors.contains(&format!("warning: WEB_LISTEN_ADDRESS: {address} is in use, and an exporter runs")),
         "{errors}"
     );
+    let storage = directory.path().display();
+    assert!(
+        errors.contains(&format!("warning: --storage.path: {storage} is in use, and an exporter runs")),
+        "{errors}"
+    );
+    // It has not been disturbed.
+    assert_eq!(exporter.get("/-/healthy").0, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -213,7 +228,7 @@ async fn check_online_says_what_it_calls_and_fails_for_an_unavailable_batch() {
         assert_eq!(out.contains("unavailable"), expected == 1, "{out}");
         let called = errors.lines().filter(|line| line.starts_with("calling "));
         assert_eq!(called.count(), 4, "{errors}");
-        assert!(errors.contains("calling batchdata balance ...\n"), "{errors}");
+        assert!(errors.contains("calling batchdata balance for account default ...\n"), "{errors}");
     }
 }
 
@@ -243,9 +258,69 @@ async fn malformed_lines_in_the_file_of_batch_ids_are_warned_of_by_their_numbers
     let warnings: Vec<&str> = status["warnings"].as_array().unwrap().iter().filter_map(|text| text.as_str()).collect();
     assert!(warnings.contains(&words), "{warnings:?}");
 
+    drop(exporter);
     std::fs::write(&file, format!("{batch}\n{}", "x\n".repeat(30))).unwrap();
     let (_, _, errors) = run(&["check"], &settings);
     assert!(errors.contains("lines 2, 3, ") && errors.contains(", 21 and 10 more are not batch ids"), "{errors}");
     std::fs::write(&file, format!("{batch}\n")).unwrap();
     assert!(!run(&["check"], &settings).2.contains("RIGHTFOOT_BATCH_IDS_FILE"));
+}
+
+#[test]
+fn check_refuses_a_storage_that_another_exporter_holds() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), "http://127.0.0.1:9");
+    let mut exporter = Exporter::start(&settings);
+    // Both would listen elsewhere.
+    for arguments in [&["check"][..], &[]] {
+        let (code, _, errors) = run(arguments, &settings);
+        assert_eq!(code, if arguments.is_empty() { 1 } else { 64 }, "{errors}");
+        assert!(errors.contains("--storage.path: ") && errors.contains("is in use by another process"), "{errors}");
+    }
+    exporter.signal("-TERM");
+    exporter.wait();
+    let before = files(directory.path());
+    let (code, _, errors) = check(&settings, &[]);
+    assert_eq!(code, 0, "{errors}");
+    assert!(!errors.contains("in use"), "{errors}");
+    assert_eq!(files(directory.path()), before);
+}
+
+#[test]
+fn check_refuses_accounts_that_are_served_from_another_storage() {
+    let directory = tempfile::tempdir().unwrap();
+    let (here, there) = (directory.path().join("here"), directory.path().join("there"));
+    let from = settings(&here, "http://127.0.0.1:9");
+    let mut exporter = Exporter::start(&from);
+    exporter.signal("-TERM");
+    exporter.wait();
+    let account = ["--vendor", "batchdata", "--account", "default", "--to", there.to_str().unwrap()];
+    let (code, _, errors) =
+        run(&[&["ledger", "move"], &account[..]].concat(), &[("STORAGE_PATH", here.to_str().unwrap())]);
+    assert_eq!(code, 0, "{errors}");
+    let before = files(&here);
+    let words = format!("batchdata account default was moved to {}", there.display());
+    let (code, _, errors) = check(&from, &[("LOG_LEVEL", "loud")]);
+    assert_eq!((code, named(&errors)), (64, vec!["LOG_LEVEL", "--storage.path"]), "{errors}");
+    assert!(errors.contains(&words), "{errors}");
+    assert_eq!(files(&here), before);
+    let (code, _, errors) = run(&[], &from);
+    assert_eq!(code, 1);
+    assert!(errors.contains(&words), "{errors}");
+    let (code, _, errors) = check(&settings(&there, "http://127.0.0.1:9"), &[]);
+    assert_eq!(code, 0, "{errors}");
+    // Another account of the same storage is served from it.
+    let (code, _, errors) = check(&from, &[("BATCHDATA_ACCOUNT", "other")]);
+    assert_eq!(code, 0, "{errors}");
+}
+
+#[test]
+fn errors_do_not_hide_the_warning_about_a_misspelt_variable() {
+    let settings =
+        [("BATCHDATA_API_TOKEN", "token"), ("STORAGE_PAHT", "/x"), ("STORAGE_PATH", "none"), ("LOG_LEVEL", "loud")];
+    for arguments in [&["check"][..], &["serve"], &["dump"]] {
+        let (code, _, errors) = run(arguments, &settings);
+        assert_eq!((code, named(&errors)), (64, vec!["LOG_LEVEL"]), "{errors}");
+        assert_eq!(errors.matches("warning: STORAGE_PAHT is not a variable").count(), 1, "{arguments:?}: {errors}");
+    }
 }
