@@ -25,7 +25,7 @@ pub use file::FileError;
 pub(crate) use process::is_telemetry_path;
 pub use process::{Flags, LogFormat, Process};
 pub use shard::Shard;
-pub use variables::{VARIABLES, Variable, default_of, variable};
+pub use variables::{ItemField, ListField, VARIABLES, Variable, default_of, variable};
 
 use crate::names::{Source, Vendor};
 

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::INTEGRATIONS;
-use crate::config::{ConfigErrors, Variables};
+use crate::config::{ConfigErrors, ItemField, Variables, values};
 
 /// The accounts file that means the same as these variables.
 ///
@@ -47,6 +47,20 @@ pub fn accounts_file(environment: impl IntoIterator<Item = (OsString, OsString)>
     if errors.is_empty() { Ok(process_wide + &text) } else { Err(errors) }
 }
 
+/// The schema of a mapping in a list.
+fn mapping(items: &[ItemField]) -> Value {
+    let properties = items.iter().map(|item| {
+        let schema = match item.one_of {
+            [] => json!({ "type": ["string", "number"], "description": item.meaning }),
+            values => json!({ "enum": values, "description": item.meaning }),
+        };
+        (item.name.to_owned(), schema)
+    });
+    let properties: Map<String, Value> = properties.collect();
+    let required: Vec<&str> = items.iter().filter(|item| item.required).map(|item| item.name).collect();
+    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+}
+
 /// A JSON schema of the accounts file, for editors.
 #[must_use]
 pub fn accounts_schema() -> Value {
@@ -72,16 +86,16 @@ pub fn accounts_schema() -> Value {
             own.insert(field, schema);
         }
         for list in vendor.lists {
-            let field = list.name.strip_prefix(vendor.prefix).unwrap_or(list.name).to_ascii_lowercase();
-            let item = json!({ "type": "object", "additionalProperties": { "type": ["string", "number"] } });
-            let schema = json!({ "type": "array", "items": item, "description": list.meaning.replace('`', "") });
+            let variable = list.variable;
+            let field = variable.name.strip_prefix(vendor.prefix).unwrap_or(variable.name).to_ascii_lowercase();
+            let description = variable.meaning.replace('`', "");
+            let schema = json!({ "type": "array", "items": mapping(list.items), "description": description });
             common.insert(field.clone(), schema.clone());
             own.insert(field, schema);
         }
         let name = vendor.vendor.name;
         defaults
             .insert(name.to_owned(), json!({ "type": "object", "properties": common, "additionalProperties": false }));
-        let secret = vendor.vendor.secret_variable.strip_prefix(vendor.prefix).unwrap_or_default();
         own.insert("account".to_owned(), json!({ "type": "string", "pattern": "^[a-z0-9_-]{1,64}$" }));
         own.insert("vendor".to_owned(), json!({ "const": name }));
         let labels = json!({ "type": "object", "additionalProperties": { "type": "string", "maxLength": 128 } });
@@ -90,7 +104,7 @@ pub fn accounts_schema() -> Value {
             "type": "object",
             "title": vendor.vendor.title,
             "properties": own,
-            "required": ["account", "vendor", format!("{}_file", secret.to_ascii_lowercase())],
+            "required": ["account", "vendor", vendor.vendor.secret_field()],
             "additionalProperties": false,
         }));
     }

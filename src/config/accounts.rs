@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use reader::Reader;
 
 use super::errors::ConfigErrors;
-use super::variables::Variable;
-use super::{Variables, WITHOUT_SECRET, values};
+use super::variables::{ListField, Variable};
+use super::{Variables, WITHOUT_SECRET, file, values};
 use crate::printable::printable;
 
 /// Largest file: a thousand accounts take 300 KiB.
@@ -33,7 +33,7 @@ pub struct VendorFields {
     /// Its variables.
     pub variables: &'static [Variable],
     /// Lists of mappings, which no variable of the environment has.
-    pub lists: &'static [Variable],
+    pub lists: &'static [ListField],
     /// Those that hold a secret: they can only be named by a file.
     pub secrets: &'static [&'static str],
 }
@@ -47,7 +47,21 @@ impl VendorFields {
     }
 
     fn fields(&self) -> impl Iterator<Item = &'static Variable> {
-        self.variables.iter().chain(self.lists)
+        self.variables.iter().chain(self.lists.iter().map(|list| &list.variable))
+    }
+
+    /// The field that means the same as a variable.
+    fn field(&self, variable: &str) -> String {
+        variable.strip_prefix(self.prefix).unwrap_or(variable).to_ascii_lowercase()
+    }
+
+    /// A text about variables in the words of the file.
+    #[must_use]
+    pub fn in_file(&self, text: &str) -> String {
+        // The longest first: one name may begin with another.
+        let mut variables: Vec<&str> = self.fields().map(|variable| variable.name).collect();
+        variables.sort_by_key(|name| std::cmp::Reverse(name.len()));
+        variables.iter().fold(text.to_owned(), |text, variable| text.replace(variable, &self.field(variable)))
     }
 
     fn may_be_default(&self, variable: &str) -> bool {
