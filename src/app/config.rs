@@ -240,10 +240,9 @@ impl Draft {
             let Some(vendor) = INTEGRATIONS.iter().find(|vendor| vendor.vendor.name == entry.vendor.name) else {
                 continue;
             };
-            let secret = vendor.vendor.secret_variable;
-            if !entry.names_secret(secret) {
-                let field = secret.trim_start_matches(vendor.prefix).to_lowercase();
-                entry.error(&format!("{field}_file"), "is missing: name the file that holds the secret", errors);
+            if !entry.names_secret(vendor.vendor.secret_variable) {
+                let field = vendor.vendor.secret_field();
+                entry.error(&field, "is missing: name the file that holds the secret", errors);
                 continue;
             }
             let configured = (vendor.configure)(&entry.variables, now, &mut found);
@@ -411,7 +410,10 @@ impl Config {
         // What holds for many accounts is said once.
         let mut by_text: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for account in accounts {
+            let of_file =
+                account.file.as_ref().and_then(|_| fields().into_iter().find(|of| of.name == account.vendor.name));
             for warning in account.config.warnings() {
+                let warning = of_file.map_or_else(|| warning.clone(), |vendor| vendor.in_file(&warning));
                 by_text.entry(warning).or_default().push(account.config.name());
             }
         }

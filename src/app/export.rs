@@ -147,7 +147,10 @@ fn account<'c>(config: &'c Config, name: Option<&str>) -> Result<&'c batchdata::
     let all: Vec<&batchdata::Config> = config.accounts_of().collect();
     let names = || all.iter().map(|account| account.account.as_str()).collect::<Vec<_>>().join(", ");
     match (name, all.as_slice()) {
-        (_, []) => refused(format!("no {title} account is configured: set {}", batchdata::VENDOR.secret_variable)),
+        (_, []) => refused(match &config.process.config_file {
+            Some(file) => format!("no {title} account is configured: add one to {}", file.display()),
+            None => format!("no {title} account is configured: set {}", batchdata::VENDOR.secret_variable),
+        }),
         (None, [account]) => Ok(account),
         (None, _) => refused(format!("say which account with --account: {}", names())),
         (Some(name), _) => match all.iter().find(|account| account.account == name) {

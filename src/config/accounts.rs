@@ -120,14 +120,8 @@ impl AccountEntry {
             if remedy.starts_with(WITHOUT_SECRET) {
                 continue;
             }
-            // The longest first: one name may begin with another.
-            let mut variables: Vec<&str> = self.vendor.fields().map(|variable| variable.name).collect();
-            variables.sort_by_key(|name| std::cmp::Reverse(name.len()));
-            let in_file = |text: &str| {
-                variables.iter().fold(text.to_owned(), |text, variable| text.replace(variable, &self.field(variable)))
-            };
             let place = self.places.get(name).or_else(|| self.places.get(&format!("{name}_FILE")));
-            errors.add(self.at(place.unwrap_or(&self.place), &in_file(name)), in_file(remedy));
+            errors.add(self.at(place.unwrap_or(&self.place), &self.vendor.in_file(name)), self.vendor.in_file(remedy));
         }
     }
 
@@ -159,10 +153,6 @@ impl AccountEntry {
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.place.directory()
-    }
-
-    fn field(&self, variable: &str) -> String {
-        variable.strip_prefix(self.vendor.prefix).unwrap_or(variable).to_ascii_lowercase()
     }
 }
 

@@ -324,3 +324,74 @@ fn errors_do_not_hide_the_warning_about_a_misspelt_variable() {
         assert_eq!(errors.matches("warning: STORAGE_PAHT is not a variable").count(), 1, "{arguments:?}: {errors}");
     }
 }
+
+/// A vendor that lets every request wait until so many are open at once, and then refuses the token. Returns its address
+/// and the most that were ever open.
+async fn refusing(wait_for: usize) -> (String, std::sync::Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (most, open) = (std::sync::Arc::new(AtomicUsize::new(0)), std::sync::Arc::new(AtomicUsize::new(0)));
+    let seen = std::sync::Arc::clone(&most);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (most, open) = (std::sync::Arc::clone(&seen), std::sync::Arc::clone(&open));
+            tokio::spawn(async move {
+                let _ = stream.read(&mut [0; 4096]).await;
+                most.fetch_max(open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                let enough = async {
+                    while most.load(Ordering::SeqCst) < wait_for {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                    // Time for one too many.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                };
+                let _ = tokio::time::timeout(Duration::from_secs(5), enough).await;
+                open.fetch_sub(1, Ordering::SeqCst);
+                let _ = stream
+                    .write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    .await;
+            });
+        }
+    });
+    (address, most)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_online_asks_for_eight_accounts_at_a_time_and_names_accounts_and_fields_of_a_file() {
+    let (address, most) = refusing(8).await;
+    let directory = tempfile::tempdir().unwrap();
+    let names = ["zeta", "alpha", "mid", "beta", "eta", "iota", "nu", "xi", "pi"];
+    let mut text = "defaults: {batchdata: {sources: [balance, consumption]}}\naccounts:\n".to_owned();
+    for name in names {
+        std::fs::write(directory.path().join(name), format!("tok-{name}")).unwrap();
+        text += &format!("- {{account: {name}, vendor: batchdata, api_token_file: {name}}}\n");
+    }
+    let file = directory.path().join("accounts.yml");
+    std::fs::write(&file, text).unwrap();
+    let settings = [
+        ("CONFIG_FILE", file.to_str().unwrap()),
+        ("BATCHDATA_BASE_URL", &address),
+        ("STORAGE_PATH", "none"),
+        ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"),
+    ];
+    let (code, out, errors) = tokio::task::block_in_place(|| run(&["check", "--online"], &settings));
+    assert_eq!(code, 1, "{errors}");
+    assert_eq!(most.load(Ordering::SeqCst), 8, "{errors}");
+    let rows: Vec<&str> = out.lines().filter(|line| line.contains("unauthorized")).collect();
+    let expected = names.map(|name| [(name, "balance"), (name, "consumption_report")]);
+    assert_eq!(rows.len(), 18, "{out}");
+    for ((name, operation), row) in expected.iter().flatten().zip(&rows) {
+        let words: Vec<&str> = row.split_whitespace().take(3).collect();
+        assert_eq!(words, [*name, "batchdata", *operation], "{out}");
+        assert!(row.ends_with("; check api_token_file"), "{row}");
+    }
+    assert!(!out.contains("BATCHDATA_") && !errors.contains("BATCHDATA_"), "{out}{errors}");
+    assert!(errors.contains("calling batchdata balance for account zeta ...\n"), "{errors}");
+    // Without a file, a remedy names the variables.
+    let alone = [("BATCHDATA_API_TOKEN", "x"), ("BATCHDATA_SOURCES", "balance")];
+    let (code, out, _) =
+        tokio::task::block_in_place(|| run(&["check", "--online"], &[&settings[1..], &alone].concat()));
+    assert_eq!(code, 1);
+    assert!(out.lines().nth(2).is_some_and(|row| row.starts_with("batchdata balance ")), "{out}");
+    assert!(out.contains("; check BATCHDATA_API_TOKEN or BATCHDATA_API_TOKEN_FILE\n"), "{out}");
+}
