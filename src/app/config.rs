@@ -5,7 +5,7 @@
 
 use std::any::Any;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
 
 use super::INTEGRATIONS;
-use crate::config::accounts::{self, AccountEntry, Listed, VendorFields};
+use crate::config::accounts::{self, AccountEntry, Known, Listed, VendorFields};
 use crate::config::secret::Secret;
 use crate::config::{ConfigErrors, CountSince, Flags, Process, Variable, Variables, file};
 use crate::integration::{AccountConfig, Configured};
@@ -97,6 +97,11 @@ fn fields() -> [VendorFields; INTEGRATIONS.len()] {
         lists: vendor.lists,
         secrets: vendor.secrets,
     })
+}
+
+/// Labels of our own series: a join that brings one of this name to such a series would change it.
+fn own_labels() -> BTreeSet<&'static str> {
+    super::families().flat_map(|family| family.labels).copied().chain(["le"]).collect()
 }
 
 /// The one kind of a vendor's variable that may stand beside an accounts file.
@@ -222,7 +227,9 @@ impl Draft {
         errors: &mut ConfigErrors,
     ) -> Listed {
         let before = errors.iter().count();
-        let mut listed = accounts::read(file, self.process.secrets_directory.as_deref(), &fields(), errors);
+        let labels = own_labels();
+        let known = Known { vendors: &fields(), labels: &labels };
+        let mut listed = accounts::read(file, self.process.secrets_directory.as_deref(), known, errors);
         if listed.entries.is_empty() && errors.iter().count() == before {
             errors.add("--config.file", format!("{} has no account: write at least one", file.display()));
         }

@@ -165,16 +165,20 @@ pub struct Listed {
     pub complete: bool,
 }
 
+/// What a file may say.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Fields, by vendor.
+    pub vendors: &'a [VendorFields],
+    /// Labels of the exporter's own series, which an account's labels must not be.
+    pub labels: &'a BTreeSet<&'static str>,
+}
+
 /// Reads the file or the directory. What is wrong is added to `errors`.
 #[must_use]
-pub fn read(
-    path: &Path,
-    secrets_directory: Option<&Path>,
-    vendors: &[VendorFields],
-    errors: &mut ConfigErrors,
-) -> Listed {
+pub fn read(path: &Path, secrets_directory: Option<&Path>, known: Known<'_>, errors: &mut ConfigErrors) -> Listed {
     let listed = Listed { entries: Vec::new(), complete: true };
-    let mut reader = Reader { vendors, secrets_directory, errors, listed, defaults: BTreeMap::new() };
+    let mut reader = Reader { known, secrets_directory, errors, listed, defaults: BTreeMap::new() };
     if !path.is_dir() {
         if let Some(file) = reader.load(path, "--config.file") {
             reader.take(path, file);

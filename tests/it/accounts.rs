@@ -689,6 +689,67 @@ fn said(text: &str) -> String {
 }
 
 #[test]
+fn a_label_of_the_exporters_own_series_is_refused() {
+    let own = wallet_exporter::app::families().flat_map(|family| family.labels.iter().copied());
+    let own: std::collections::BTreeSet<&str> = own.chain(["le", "job", "instance"]).collect();
+    assert!(own.contains("severity") && own.contains("period") && own.contains("window"), "{own:?}");
+    for name in own {
+        let account = "accounts:\n- account: a\n  vendor: batchdata\n  api_token_file: growth.token\n";
+        let found = said(&format!("{account}  labels: {{team: x, {name}: y}}\n"));
+        let expected =
+            format!("/accounts.yml:5: labels (account a): {name} is a label of the exporter or of Prometheus");
+        assert!(found.contains(&expected) && found.contains("has 1 error:"), "{name}: {found}");
+    }
+}
+
+#[test]
+fn a_fault_in_the_structure_ends_nothing_but_what_it_is_in() {
+    let found = said(
+        "owner: me
+accounts:
+- account: a
+  vendor: batchdata
+  api_token_file: growth.token
+  labels: {team: [x]}
+- account: b
+  vendor: batchdata
+  api_token_file: seven.token
+  max_age: 1h
+  max_age: 2h
+  balance_interval: 0s
+- neither
+- account: c
+  vendor: rightfoot
+  api_key_file: checks.key
+  batch_ids: [5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83, {x: y}]
+  settle_after: {x: y}
+  interval: 0s
+- account: d
+  vendor: batchdata
+  api_token_file: seven.token
+  budgets: [{name: [x], period: day, amount_usd: 1}]
+defaults:
+  batchdata: [x]
+",
+    );
+    for expected in [
+        "/accounts.yml:1: owner is not known here: write `accounts:`, ",
+        "/accounts.yml:6: labels (account a): the value of team is not a text",
+        "/accounts.yml:11: max_age (account b): is there twice: keep one",
+        "/accounts.yml:12: balance_interval (account b): ",
+        "/accounts.yml:13: accounts: write a mapping for each account",
+        "/accounts.yml:17: batch_ids (account c): ",
+        "/accounts.yml:18: settle_after (account c): write one value, not a mapping",
+        "/accounts.yml:19: interval (account c): ",
+        "/accounts.yml:23: budgets (account d): ",
+        "/accounts.yml:25: defaults.batchdata: write a mapping",
+        "(account d): is also used by account b",
+    ] {
+        assert!(found.contains(expected), "{expected}\nis not in\n{found}");
+    }
+}
+
+#[test]
 fn every_wrong_budget_is_listed() {
     let found = said(
         "accounts:
