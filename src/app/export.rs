@@ -53,10 +53,10 @@ pub struct ExportFlags {
     #[arg(long, value_name = "NAME")]
     pub account: Option<String>,
     /// The first UTC day [default: 365 days ago; for openmetrics BATCHDATA_COUNT_SINCE, where it is set]
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = date)]
     pub from: Option<NaiveDate>,
     /// The last UTC day [default: today; for openmetrics up to the first sample of the exporter itself]
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = date)]
     pub to: Option<NaiveDate>,
     /// The form
     #[arg(long, value_enum)]
@@ -70,6 +70,10 @@ pub struct ExportFlags {
     /// A label of every series, for openmetrics, such as job=wallet-exporter; repeat it for more
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = openmetrics::label)]
     pub labels: Vec<(String, String)>,
+}
+
+fn date(text: &str) -> Result<NaiveDate, &'static str> {
+    text.parse().map_err(|_| "expected a date like 2026-01-31")
 }
 
 /// In which form the statement is printed.

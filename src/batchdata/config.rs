@@ -192,7 +192,7 @@ fn thresholds(
     {
         errors.add(
             "BATCHDATA_CRITICAL_BALANCE_USD",
-            "write an amount below BATCHDATA_WARNING_BALANCE_USD, such as 50 for a warning at 200",
+            format!("write an amount below BATCHDATA_WARNING_BALANCE_USD: {critical} is not below {warning}"),
         );
     }
     (warning, critical)

@@ -187,7 +187,8 @@ pub fn read(path: &Path, secrets_directory: Option<&Path>, known: Known<'_>, err
         match files(path) {
             Ok(files) => reader.take_directory(path, &files),
             Err(error) => {
-                reader.errors.add("--config.file", format!("cannot read {}: {}", path.display(), error.kind()))
+                let words = file::said(error.kind());
+                reader.errors.add("--config.file", format!("cannot read {}: {words}", path.display()));
             }
         }
     }

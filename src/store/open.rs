@@ -16,6 +16,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
 use super::migrations::{self, APPLICATION_ID, CopyError, Schema, beside};
 use super::{Place, Store, StoreError, fill, frozen};
+use crate::config::file::said;
 
 /// The file's name in the storage directory.
 pub const FILE_NAME: &str = "wallet-exporter.db";
@@ -37,7 +38,7 @@ pub struct Renamed {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The directory cannot be made or written.
-    #[error("--storage.path: cannot write {path}: {kind}; name a directory that this user may write, or `none`")]
+    #[error("--storage.path: cannot write {path}: {}; name a directory that this user may write, or `none`", said(*kind))]
     Directory {
         /// The directory or file.
         path: PathBuf,

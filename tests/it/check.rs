@@ -325,6 +325,39 @@ fn errors_do_not_hide_the_warning_about_a_misspelt_variable() {
     }
 }
 
+#[test]
+fn a_taken_address_and_a_missing_directory_are_said_in_words_with_a_remedy() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let with = |web, webhook| {
+        [
+            ("BATCHDATA_API_TOKEN", "token"),
+            ("RIGHTFOOT_API_KEY", "key"),
+            ("RIGHTFOOT_WEBHOOK_SECRET", "0123456789abcdef0123456789abcdef"),
+            ("WEB_LISTEN_ADDRESS", web),
+            ("WEBHOOK_LISTEN_ADDRESS", webhook),
+            ("STORAGE_PATH", directory.path().to_str().unwrap()),
+        ]
+    };
+    let any = "127.0.0.1:0";
+    for (command, settings, flag) in [
+        ("serve", with(&taken, any), "--web.listen-address"),
+        ("demo", with(&taken, any), "--web.listen-address"),
+        ("serve", with(any, &taken), "--webhook.listen-address"),
+    ] {
+        let (code, _, errors) = run(&[command], &settings);
+        assert_eq!(code, 1, "{errors}");
+        let said = format!(
+            "cannot listen on {taken}: the address is in use; stop the program that listens there, or name another address with {flag}"
+        );
+        assert!(errors.contains(&said) && !errors.contains("os error"), "{command}: {errors}");
+    }
+    let (code, _, errors) = run(&["serve", "--storage.path", "/proc/x"], &with(any, any));
+    assert_eq!(code, 1, "{errors}");
+    assert!(errors.contains("cannot write /proc/x: no such file or directory"), "{errors}");
+}
+
 /// A vendor that lets every request wait until so many are open at once, and then refuses the token. Returns its address
 /// and the most that were ever open.
 async fn refusing(wait_for: usize) -> (String, std::sync::Arc<AtomicUsize>) {
@@ -394,4 +427,28 @@ async fn check_online_asks_for_eight_accounts_at_a_time_and_names_accounts_and_f
     assert_eq!(code, 1);
     assert!(out.lines().nth(2).is_some_and(|row| row.starts_with("batchdata balance ")), "{out}");
     assert!(out.contains("; check BATCHDATA_API_TOKEN or BATCHDATA_API_TOKEN_FILE\n"), "{out}");
+}
+
+#[test]
+fn durations_are_read_as_prometheus_reads_them() {
+    use wallet_exporter::config::values::{duration, written};
+    for (text, milliseconds) in [
+        ("1y", 365 * 86_400_000),
+        ("10y", 3_650 * 86_400_000),
+        ("1y2w3d4h5m6s7ms", (382 * 86_400 + 4 * 3_600 + 5 * 60 + 6) * 1_000 + 7),
+        ("5ms", 5),
+        ("1m5ms", 60_005),
+        ("0ms", 0),
+        ("1500ms", 1_500),
+    ] {
+        assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        assert_eq!(duration(&written(Duration::from_millis(milliseconds))), duration(text), "{text}");
+    }
+    for text in ["11y", "10y1ms", "18446744073709551615y", "18446744073709551615ms1ms", "99999999999999999999ms"] {
+        assert!(duration(text).is_err(), "{text}");
+    }
+    for text in ["1ms1s", "1d1y", "ms", "y", "5mss", "1y1y"] {
+        assert!(duration(text).unwrap_err().starts_with("write a duration such as"), "{text}");
+    }
+    assert_eq!(written(Duration::from_millis(1_500)), "1s500ms");
 }
