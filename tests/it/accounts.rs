@@ -831,3 +831,46 @@ fn the_schema_describes_a_budget_as_it_is_read() {
     // It is also a default of all accounts.
     assert_eq!(&schema["properties"]["defaults"]["properties"]["batchdata"]["properties"]["budgets"]["items"], budget);
 }
+
+/// The program in a directory of its own.
+fn print_config(directory: &Path, variables: &[(&str, &str)]) -> (bool, String) {
+    let mut command = program::command(variables);
+    command.args(["check", "--print-config"]).current_dir(directory).stdout(std::process::Stdio::piped());
+    let output = command.output().unwrap();
+    (output.status.success(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn the_file_that_is_printed_can_lie_anywhere() {
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().canonicalize().unwrap();
+    let (one, other, etc) = (root.join("one"), root.join("other"), root.join("etc"));
+    for directory in [&one, &other, &etc] {
+        std::fs::create_dir(directory).unwrap();
+        secrets(directory);
+    }
+    std::fs::write(one.join("ids"), "5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83\n").unwrap();
+    let path = etc.join("accounts.yml");
+    let key = other.join("checks.key");
+    let alone = [("BATCHDATA_API_TOKEN_FILE", "one/growth.token"), ("RIGHTFOOT_BATCH_IDS_FILE", "one/ids")];
+    for (key, needed) in [("one/checks.key", &one), (key.to_str().unwrap(), &root)] {
+        let variables = [&alone[..], &[("RIGHTFOOT_API_KEY_FILE", key)]].concat();
+        let (success, text) = print_config(&root, &variables);
+        assert!(success, "{text}");
+        let absolute = format!("api_token_file: \"{}\"", one.join("growth.token").display());
+        assert!(text.contains(&absolute), "{text}");
+        let flag = format!("--secrets.directory={}", needed.display());
+        assert!(text.lines().any(|line| line.starts_with('#') && line.contains(&flag)), "{flag}: {text}");
+        assert_eq!(text.contains("lie in 2 directories"), needed == &root, "{text}");
+        std::fs::write(&path, &text).unwrap();
+        assert!(load(&path, &[]).is_err_and(|error| error.contains("is outside")));
+        let config = load(&path, &[("SECRETS_DIRECTORY", needed.to_str().unwrap())]).unwrap();
+        assert_eq!(config.accounts.len(), 2);
+    }
+    // Only the root of the file system holds both, and it would hold every file.
+    let variables = [("BATCHDATA_API_TOKEN_FILE", "one/growth.token"), ("RIGHTFOOT_API_KEY_FILE", "/etc/hostname")];
+    let (_, text) = print_config(&root, &variables);
+    assert!(text.contains("no directory but / holds all of them") && !text.contains("=/\n"), "{text}");
+    let (_, text) = print_config(&root, &[("BATCHDATA_API_TOKEN_FILE", "~/growth.token")]);
+    assert!(text.contains("api_token_file: \"~/growth.token\""), "{text}");
+}
