@@ -84,6 +84,16 @@ pub enum AppError {
     /// A server cannot start.
     #[error(transparent)]
     Serve(#[from] crate::http::ServeError),
+    /// Another program listens there.
+    #[error(
+        "cannot listen on {address}: the address is in use; stop the program that listens there, or name another address with {flag}"
+    )]
+    Taken {
+        /// The address.
+        address: String,
+        /// The flag that sets it.
+        flag: &'static str,
+    },
     /// Something that should run for ever has ended.
     #[error("{0} has ended unexpectedly; this is a defect of the program: please report it with the log")]
     Ended(&'static str),

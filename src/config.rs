@@ -20,11 +20,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 pub use errors::ConfigErrors;
+pub(crate) use errors::refused;
 pub use file::FileError;
 pub(crate) use process::is_telemetry_path;
 pub use process::{Flags, LogFormat, Process};
 pub use shard::Shard;
-pub use variables::{VARIABLES, Variable, default_of, variable};
+pub use variables::{ItemField, ListField, VARIABLES, Variable, default_of, variable};
 
 use crate::names::{Source, Vendor};
 
@@ -61,10 +62,25 @@ impl Process {
         flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Process, ConfigErrors> {
+        Process::load_with_warnings(flags, environment).map(|(process, _)| process)
+    }
+
+    /// The same, and what to say of variables whose names only resemble ours.
+    ///
+    /// # Errors
+    /// All errors together, with the warnings.
+    pub fn load_with_warnings(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<(Process, Vec<String>), ConfigErrors> {
         let mut errors = ConfigErrors::default();
         let variables = Variables::read(environment, &[], &mut errors);
         let process = Process::read(flags, &variables, &mut errors);
-        if errors.is_empty() { Ok(process) } else { Err(errors) }
+        if errors.is_empty() {
+            return Ok((process, variables.lookalikes));
+        }
+        errors.warn(variables.lookalikes);
+        Err(errors)
     }
 
     /// Checks the process's own settings.

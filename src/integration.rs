@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 
 use crate::catalog::FamilySpec;
 use crate::config::secret::Secret;
-use crate::config::{ConfigErrors, CountSince, Variable, Variables};
+use crate::config::{ConfigErrors, CountSince, ListField, Variable, Variables};
 use crate::exposition::WriteFamilies;
 use crate::names::Vendor;
 use crate::poll::builder::{Builder, StartError};
@@ -25,8 +25,8 @@ pub struct Integration {
     pub prefix: &'static str,
     /// Its variables.
     pub variables: &'static [Variable],
-    /// Fields of an accounts file that are lists of mappings. As a variable, which only the file can set, such a list is JSON.
-    pub lists: &'static [Variable],
+    /// Fields of an accounts file that are lists of mappings.
+    pub lists: &'static [ListField],
     /// Those of them that hold a secret.
     pub secrets: &'static [&'static str],
     /// Its families, in the order of the exposition.

@@ -95,7 +95,8 @@ async fn run(arguments: Arguments) -> Result<ExitCode, AppError> {
             }
         }
         Some(Command::Gate(flags)) => {
-            let code = app::gate(&arguments.flags, &flags, config::environment()).await?;
+            let warn = |warning: &str| complain(&printable(&format!("warning: {warning}")));
+            let code = app::gate(&arguments.flags, &flags, config::environment(), warn).await?;
             return Ok(ExitCode::from(code));
         }
         Some(Command::Export(export)) => {

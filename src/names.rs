@@ -13,6 +13,16 @@ pub struct Vendor {
     pub secret_variable: &'static str,
 }
 
+impl Vendor {
+    /// The field of an accounts file that names the credential's file.
+    #[must_use]
+    pub fn secret_field(&self) -> String {
+        let prefixed = self.secret_variable.to_ascii_lowercase();
+        let field = prefixed.strip_prefix(self.name).map_or(prefixed.as_str(), |rest| rest.trim_start_matches('_'));
+        format!("{field}_file")
+    }
+}
+
 /// Something that is polled on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source {

@@ -35,8 +35,8 @@ pub use fault::StorageFaultKind;
 pub use migrations::{SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, Schema};
 #[cfg(feature = "testing")]
 pub use open::FILE_NAME;
-pub use open::OpenError;
-pub use peek::{configured_since, has_file, read_account, writable};
+pub use open::{OpenError, unused};
+pub use peek::{StoredSince, configured_since, elsewhere, has_file, read_account, writable};
 pub use sources::{StoredSource, moment_from};
 pub(crate) use sql::values;
 pub use sql::{Reader, Row, SqlValue, Writer};

@@ -1,24 +1,26 @@
 //! What `check` says: the errors that `serve` would find in one step after the other, at once.
 //!
 //! Flows in: flags and variables, the files that they name, the storage, the ports. Flows out: a configuration and
-//! warnings, or all errors. Invariant: nothing is written, and a port is given back at once.
+//! warnings, or all errors with the warnings. Invariant: nothing is written, and a port and the storage's lock are given back
+//! at once.
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
+use std::path::Path;
 
 use super::{Config, Dependencies, Draft, SCHEMA};
 use crate::config::{ConfigErrors, Flags};
 use crate::healthcheck;
 use crate::http::{Web, bind};
-use crate::store::{OpenError, configured_since, has_file, writable};
+use crate::store::{OpenError, StoredSince, configured_since, elsewhere, has_file, unused, writable};
 
 /// Who has to be changed: the flag if it was given, else its variable.
 fn named(flag: &Option<String>, name: &str) -> String {
     if flag.is_some() { format!("--{name}") } else { name.to_uppercase().replace(['.', '-'], "_") }
 }
 
-/// Checks the configuration, the web configuration, the addresses, and the storage: whether it can be written, and its
-/// base lines.
+/// Checks the configuration, the web configuration, the addresses, and the storage: whether it can be written and is free,
+/// its base lines, and whether it serves the accounts.
 ///
 /// # Errors
 /// All errors together.
@@ -39,51 +41,82 @@ pub async fn check(
         }
     }
     addresses(flags, &mut draft, &mut warnings).await;
-    if let Some(directory) = &draft.process.storage {
-        if let Err(error) = writable(directory) {
-            let text = error.to_string();
-            let text = text.trim_start_matches("--storage.path: ");
-            match has_file(directory) {
-                // The exporter starts with what it can read, and writes once it can.
-                true => warnings.push(format!("--storage.path: {text}; until then counters stand still")),
-                false => draft.errors.add("--storage.path", text),
-            }
+    if let Some(directory) = draft.process.storage.clone() {
+        usable(&directory, &mut draft, &mut warnings);
+        contents(&directory, &mut draft, &mut warnings);
+    }
+    match draft.finish() {
+        Ok(config) => {
+            warnings.extend(config.warnings());
+            Ok((config, warnings))
         }
-        match configured_since(directory, SCHEMA) {
-            Ok(stored) => {
-                for source in &stored {
-                    let line = draft.base_lines.iter().find(|line| {
-                        line.account == source.account
-                            && line.vendor.name == source.vendor
-                            && line.sources.iter().any(|counted| counted.name == source.source)
-                    });
-                    if let Some(line) = line {
-                        let errors = draft.errors.iter().count();
-                        draft.errors.check_since(line.variable, Some(&line.since), Some(source.configured.as_deref()));
-                        if draft.process.config_file.is_some() {
-                            draft.errors.name_account(errors, &line.account);
-                        }
-                    }
-                }
-            }
-            Err(
-                error @ (OpenError::Foreign(_)
-                | OpenError::Newer { .. }
-                | OpenError::Link(_)
-                | OpenError::Planted { .. }),
-            ) => {
-                let text = error.to_string();
-                draft.errors.add("--storage.path", text.trim_start_matches("--storage.path: "));
-            }
-            // Another user may check than the one who serves.
-            Err(error) => {
-                warnings.push(format!("the storage cannot be read, so no *_COUNT_SINCE was compared with it: {error}"))
-            }
+        Err(mut errors) => {
+            errors.warn(warnings);
+            Err(errors)
         }
     }
-    let config = draft.finish()?;
-    warnings.extend(config.warnings());
-    Ok((config, warnings))
+}
+
+/// What is wrong with the storage, without the flag that every such error begins with.
+fn words(error: &OpenError) -> String {
+    error.to_string().trim_start_matches("--storage.path: ").to_owned()
+}
+
+/// Whether the storage can be written, and whether another exporter has it.
+fn usable(directory: &Path, draft: &mut Draft, warnings: &mut Vec<String>) {
+    if let Err(error) = writable(directory) {
+        let text = words(&error);
+        match has_file(directory) {
+            // The exporter starts with what it can read, and writes once it can.
+            true => warnings.push(format!("--storage.path: {text}; until then counters stand still")),
+            false => draft.errors.add("--storage.path", text),
+        }
+    }
+    if let Err(error) = unused(directory) {
+        // The usual case: the configuration is checked beside the exporter that it is for.
+        if healthcheck::ask(&draft.process).is_ok() {
+            let directory = directory.display();
+            warnings.push(format!("--storage.path: {directory} is in use, and an exporter runs here already"));
+        } else {
+            draft.errors.add("--storage.path", words(&error));
+        }
+    }
+}
+
+/// Whether what is in the storage goes with the configuration.
+fn contents(directory: &Path, draft: &mut Draft, warnings: &mut Vec<String>) {
+    let read = || -> Result<_, OpenError> {
+        Ok((configured_since(directory, SCHEMA)?, elsewhere(directory, SCHEMA, draft.accounts())?))
+    };
+    match read() {
+        Ok((stored, refusals)) => {
+            stored.iter().for_each(|source| base_line(source, draft));
+            refusals.into_iter().for_each(|refusal| draft.errors.add("--storage.path", refusal));
+        }
+        Err(
+            error @ (OpenError::Foreign(_) | OpenError::Newer { .. } | OpenError::Link(_) | OpenError::Planted { .. }),
+        ) => draft.errors.add("--storage.path", words(&error)),
+        // Another user may check than the one who serves.
+        Err(error) => {
+            warnings.push(format!("the storage cannot be read, so no *_COUNT_SINCE was compared with it: {error}"))
+        }
+    }
+}
+
+/// Compares a base line with the one that its source counts from.
+fn base_line(source: &StoredSince, draft: &mut Draft) {
+    let line = draft.base_lines.iter().find(|line| {
+        line.account == source.account
+            && line.vendor.name == source.vendor
+            && line.sources.iter().any(|counted| counted.name == source.source)
+    });
+    if let Some(line) = line {
+        let errors = draft.errors.iter().count();
+        draft.errors.check_since(line.variable, Some(&line.since), Some(source.configured.as_deref()));
+        if draft.process.config_file.is_some() {
+            draft.errors.name_account(errors, &line.account);
+        }
+    }
 }
 
 /// Tries the addresses that `serve` would listen on. One that the exporter itself holds already is a warning.

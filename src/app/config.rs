@@ -5,7 +5,7 @@
 
 use std::any::Any;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
 
 use super::INTEGRATIONS;
-use crate::config::accounts::{self, AccountEntry, Listed, VendorFields};
+use crate::config::accounts::{self, AccountEntry, Known, Listed, VendorFields};
 use crate::config::secret::Secret;
 use crate::config::{ConfigErrors, CountSince, Flags, Process, Variable, Variables, file};
 use crate::integration::{AccountConfig, Configured};
@@ -97,6 +97,11 @@ fn fields() -> [VendorFields; INTEGRATIONS.len()] {
         lists: vendor.lists,
         secrets: vendor.secrets,
     })
+}
+
+/// Labels of our own series: a join that brings one of this name to such a series would change it.
+fn own_labels() -> BTreeSet<&'static str> {
+    super::families().flat_map(|family| family.labels).copied().chain(["le"]).collect()
 }
 
 /// The one kind of a vendor's variable that may stand beside an accounts file.
@@ -222,7 +227,9 @@ impl Draft {
         errors: &mut ConfigErrors,
     ) -> Listed {
         let before = errors.iter().count();
-        let mut listed = accounts::read(file, self.process.secrets_directory.as_deref(), &fields(), errors);
+        let labels = own_labels();
+        let known = Known { vendors: &fields(), labels: &labels };
+        let mut listed = accounts::read(file, self.process.secrets_directory.as_deref(), known, errors);
         if listed.entries.is_empty() && errors.iter().count() == before {
             errors.add("--config.file", format!("{} has no account: write at least one", file.display()));
         }
@@ -240,10 +247,9 @@ impl Draft {
             let Some(vendor) = INTEGRATIONS.iter().find(|vendor| vendor.vendor.name == entry.vendor.name) else {
                 continue;
             };
-            let secret = vendor.vendor.secret_variable;
-            if !entry.names_secret(secret) {
-                let field = secret.trim_start_matches(vendor.prefix).to_lowercase();
-                entry.error(&format!("{field}_file"), "is missing: name the file that holds the secret", errors);
+            if !entry.names_secret(vendor.vendor.secret_variable) {
+                let field = vendor.vendor.secret_field();
+                entry.error(&field, "is missing: name the file that holds the secret", errors);
                 continue;
             }
             let configured = (vendor.configure)(&entry.variables, now, &mut found);
@@ -275,12 +281,18 @@ impl Draft {
     /// # Errors
     /// All errors together.
     pub fn finish(self) -> Result<Config, ConfigErrors> {
-        let Draft { process, errors, accounts, base_urls, lookalikes, .. } = self;
+        let Draft { process, mut errors, accounts, base_urls, lookalikes, .. } = self;
         if errors.is_empty() {
-            Ok(Config { process, accounts, base_urls, lookalikes, reading: BlockingCall::default() })
-        } else {
-            Err(errors)
+            return Ok(Config { process, accounts, base_urls, lookalikes, reading: BlockingCall::default() });
         }
+        // One of these may be why something seems to be missing.
+        errors.warn(lookalikes);
+        Err(errors)
+    }
+
+    /// The accounts without an error: whose, and their names.
+    pub fn accounts(&self) -> impl Iterator<Item = (Vendor, &str)> {
+        self.accounts.iter().map(|account| (account.vendor, account.config.name()))
     }
 
     /// Whether the webhook is opened, as far as the configuration could be read.
@@ -404,7 +416,10 @@ impl Config {
         // What holds for many accounts is said once.
         let mut by_text: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for account in accounts {
+            let of_file =
+                account.file.as_ref().and_then(|_| fields().into_iter().find(|of| of.name == account.vendor.name));
             for warning in account.config.warnings() {
+                let warning = of_file.map_or_else(|| warning.clone(), |vendor| vendor.in_file(&warning));
                 by_text.entry(warning).or_default().push(account.config.name());
             }
         }

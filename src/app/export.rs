@@ -53,10 +53,10 @@ pub struct ExportFlags {
     #[arg(long, value_name = "NAME")]
     pub account: Option<String>,
     /// First UTC day [default: 365 days ago; for openmetrics BATCHDATA_COUNT_SINCE, if it is set]
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = date)]
     pub from: Option<NaiveDate>,
     /// Last UTC day [default: today; for openmetrics up to the first sample of the exporter]
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = date)]
     pub to: Option<NaiveDate>,
     /// Output format
     #[arg(long, value_enum)]
@@ -70,6 +70,10 @@ pub struct ExportFlags {
     /// Label of every series, for openmetrics, such as job=wallet-exporter; can be repeated
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = openmetrics::label)]
     pub labels: Vec<(String, String)>,
+}
+
+fn date(text: &str) -> Result<NaiveDate, &'static str> {
+    text.parse().map_err(|_| "expected a date like 2026-01-31")
 }
 
 /// In which form the statement is printed.
@@ -147,7 +151,10 @@ fn account<'c>(config: &'c Config, name: Option<&str>) -> Result<&'c batchdata::
     let all: Vec<&batchdata::Config> = config.accounts_of().collect();
     let names = || all.iter().map(|account| account.account.as_str()).collect::<Vec<_>>().join(", ");
     match (name, all.as_slice()) {
-        (_, []) => refused(format!("no {title} account is configured: set {}", batchdata::VENDOR.secret_variable)),
+        (_, []) => refused(match &config.process.config_file {
+            Some(file) => format!("no {title} account is configured: add one to {}", file.display()),
+            None => format!("no {title} account is configured: set {}", batchdata::VENDOR.secret_variable),
+        }),
         (None, [account]) => Ok(account),
         (None, _) => refused(format!("say which account with --account: {}", names())),
         (Some(name), _) => match all.iter().find(|account| account.account == name) {

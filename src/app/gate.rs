@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,7 +15,7 @@ use url::Url;
 
 use super::AppError;
 use super::output::print;
-use crate::config::{ConfigErrors, Flags, Process, file, paths};
+use crate::config::{ConfigErrors, Flags, Process, file, paths, refused, values};
 use crate::healthcheck;
 use crate::upstream::{Access, AskError, BuildError, ask};
 
@@ -71,9 +72,15 @@ struct Answer {
 ///
 /// # Errors
 /// If there is no answer, or what is asked is wrong.
-pub async fn gate(flags: &Flags, gate: &GateFlags, environment: Vec<(OsString, OsString)>) -> Result<u8, AppError> {
-    let process = Process::load(flags, environment)?;
-    let url = url(gate, &process)?;
+pub async fn gate(
+    flags: &Flags,
+    gate: &GateFlags,
+    environment: Vec<(OsString, OsString)>,
+    warn: impl Fn(&str),
+) -> Result<u8, AppError> {
+    let (process, warnings) = Process::load_with_warnings(flags, environment)?;
+    warnings.iter().for_each(|warning| warn(warning));
+    let (url, access) = checked(gate, &process)?;
     let query: Vec<(&str, String)> = [
         ("account", &gate.account),
         ("min_usd", &gate.min_usd),
@@ -83,9 +90,9 @@ pub async fn gate(flags: &Flags, gate: &GateFlags, environment: Vec<(OsString, O
     .into_iter()
     .filter_map(|(name, value)| Some((name, value.clone()?)))
     .collect();
-    let asked = ask(&url, paths::GATE, &query, access(gate)?).await;
+    let asked = ask(&url, paths::GATE, &query, access).await;
     let (status, body) = asked.map_err(|error| match error {
-        AskError::Build(error) => refused(&error),
+        AskError::Build(error) => unusable(&error).into(),
         AskError::NoAnswer(words) => AppError::NoAnswer(format!("no answer from {url}: {words}")),
     })?;
     let (code, word, message) = match (status, serde_json::from_slice::<Answer>(&body)) {
@@ -105,8 +112,39 @@ pub async fn gate(flags: &Flags, gate: &GateFlags, environment: Vec<(OsString, O
     Ok(code)
 }
 
+/// Where to ask and with what, if no flag has an error. A wrong question must not depend on whether somebody answers.
+fn checked(gate: &GateFlags, process: &Process) -> Result<(Url, Access), ConfigErrors> {
+    let mut errors = ConfigErrors::default();
+    question(gate, &mut errors);
+    let url = url(gate, process).map_err(|found| errors.extend(found));
+    let access = access(gate).map_err(|found| errors.extend(found));
+    match (url, access) {
+        (Ok(url), Ok(access)) if errors.is_empty() => Ok((url, access)),
+        _ => Err(errors),
+    }
+}
+
+/// Holds what is asked to the rules of the exporter, which checks it again.
+fn question(gate: &GateFlags, errors: &mut ConfigErrors) {
+    let amount = |text: &str| values::threshold(text).map(drop);
+    let age = |text: &str| values::duration_within(text, Duration::from_secs(1), values::LONGEST).map(drop);
+    let account = |text: &str| values::account(text).map(drop);
+    let flags: [(_, _, &dyn Fn(&str) -> Result<(), String>); 4] = [
+        ("--min-usd", &gate.min_usd, &amount),
+        ("--cost-usd", &gate.cost_usd, &amount),
+        ("--max-age", &gate.max_age, &age),
+        ("--account", &gate.account, &account),
+    ];
+    for (flag, value, check) in flags {
+        let Some(text) = value else { continue };
+        if let Err(remedy) = check(text) {
+            errors.add(flag, refused(text, &remedy));
+        }
+    }
+}
+
 /// Where to ask.
-fn url(gate: &GateFlags, process: &Process) -> Result<Url, AppError> {
+fn url(gate: &GateFlags, process: &Process) -> Result<Url, ConfigErrors> {
     let text = match &gate.url {
         Some(text) => text.clone(),
         None => {
@@ -118,7 +156,7 @@ fn url(gate: &GateFlags, process: &Process) -> Result<Url, AppError> {
 }
 
 /// What to ask with.
-fn access(gate: &GateFlags) -> Result<Access, AppError> {
+fn access(gate: &GateFlags) -> Result<Access, ConfigErrors> {
     let roots = gate.ca_file.as_deref().map(|path| certificates("--ca-file", path)).transpose()?;
     let identity = match (&gate.cert_file, &gate.key_file) {
         (Some(chain), Some(key)) => {
@@ -140,7 +178,7 @@ fn access(gate: &GateFlags) -> Result<Access, AppError> {
     Ok(Access { roots, identity, user })
 }
 
-fn certificates(flag: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, AppError> {
+fn certificates(flag: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigErrors> {
     let bytes = read(flag, path)?;
     match CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>() {
         Ok(found) if !found.is_empty() => Ok(found),
@@ -148,11 +186,11 @@ fn certificates(flag: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>,
     }
 }
 
-fn read(flag: &str, path: &Path) -> Result<Vec<u8>, AppError> {
+fn read(flag: &str, path: &Path) -> Result<Vec<u8>, ConfigErrors> {
     file::read(path, LARGEST_KIB).map_err(|error| wrong(flag, error.to_string()))
 }
 
-fn refused(error: &BuildError) -> AppError {
+fn unusable(error: &BuildError) -> ConfigErrors {
     match error {
         BuildError::Identity => wrong("--cert-file", error.to_string()),
         BuildError::ExtraRoot | BuildError::NoRoots => wrong("--ca-file", error.to_string()),
@@ -163,8 +201,8 @@ fn refused(error: &BuildError) -> AppError {
     }
 }
 
-fn wrong(flag: &str, remedy: String) -> AppError {
+fn wrong(flag: &str, remedy: String) -> ConfigErrors {
     let mut errors = ConfigErrors::default();
     errors.add(flag, remedy);
-    errors.into()
+    errors
 }

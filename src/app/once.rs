@@ -3,13 +3,16 @@
 //! Flows in: a configuration. Flows out: text on standard output. Invariant: nothing is written; the storage is in
 //! memory, whatever is configured.
 
-use crate::names::Label as _;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
 use super::build::App;
 use super::{AppError, Config, Dependencies};
-use crate::names::Operation;
+use crate::names::{Label as _, Operation};
 use crate::snapshot::BUDGETS;
 use crate::upstream::RequestError;
 
@@ -21,24 +24,46 @@ fn in_memory(config: &Config) -> Config {
     config
 }
 
+/// So many accounts are asked at the same time.
+const AT_ONCE: usize = 8;
+
 /// What came of polling a source once.
 struct Outcome {
+    account: String,
     operation: Operation,
     /// Whether anything was asked.
     asked: bool,
     result: Result<(), RequestError>,
 }
 
-async fn poll_all(app: &mut App, begins: impl Fn(Operation)) -> Vec<Outcome> {
-    let mut outcomes = Vec::new();
-    for task in app.tasks() {
-        let operation = task.poller.source().operation;
-        begins(operation);
-        let (_, result) = task.runner.attempt(task.poller.as_mut()).await;
-        let asked = task.poller.storage().instruments.requests(operation) > 0;
-        outcomes.push(Outcome { operation, asked, result });
-    }
-    outcomes
+/// Polls all, and returns what came of it in their order. The sources of an account are polled one after another: if the
+/// vendor asks for a pause, the next one keeps it.
+async fn poll_all(app: &mut App, begins: impl Fn(&str, Operation)) -> Vec<Outcome> {
+    let begins = &begins;
+    let polls = app.accounts.iter_mut().map(|prepared| async move {
+        let account = prepared.account.config.name();
+        let mut outcomes = Vec::new();
+        for task in &mut prepared.tasks {
+            let operation = task.poller.source().operation;
+            begins(account, operation);
+            let (_, result) = task.runner.attempt(task.poller.as_mut()).await;
+            let asked = task.poller.storage().instruments.requests(operation) > 0;
+            outcomes.push(Outcome { account: account.to_owned(), operation, asked, result });
+        }
+        outcomes
+    });
+    let outcomes: Vec<Vec<Outcome>> = stream::iter(polls).buffered(AT_ONCE).collect().await;
+    outcomes.into_iter().flatten().collect()
+}
+
+/// Polls again what is due again although it succeeded: what was refused is looked at twice before it is reported.
+async fn poll_again(app: &mut App, outcomes: &[Outcome]) {
+    let clock = Arc::clone(&app.wiring.clock);
+    let again = app.tasks().zip(outcomes).filter(|(task, outcome)| {
+        outcome.result.is_ok() && task.poller.poll_by(false).is_some_and(|due| due <= clock.boot())
+    });
+    let again = again.map(|(task, _)| async move { task.runner.attempt(task.poller.as_mut()).await });
+    stream::iter(again).buffer_unordered(AT_ONCE).for_each(|_| std::future::ready(())).await;
 }
 
 /// Polls every source once. Returns the exposition, and whether all succeeded.
@@ -47,7 +72,7 @@ async fn poll_all(app: &mut App, begins: impl Fn(Operation)) -> Vec<Outcome> {
 /// If it cannot be set up.
 pub async fn dump(config: &Config, dependencies: &Dependencies) -> Result<(String, bool), AppError> {
     let mut app = App::build(&in_memory(config), dependencies)?;
-    let outcomes = poll_all(&mut app, |_| ()).await;
+    let outcomes = poll_all(&mut app, |_, _| ()).await;
     Ok((app.exposition.to_text(), outcomes.iter().all(|outcome| outcome.result.is_ok())))
 }
 
@@ -61,6 +86,45 @@ fn impatient(mut config: Config) -> Config {
     config
 }
 
+/// What `check --online` prints.
+struct Table {
+    text: String,
+    /// Width of the column with the accounts, where there is one.
+    accounts: Option<usize>,
+}
+
+impl Table {
+    /// Accounts are named where there are several, or a file names them.
+    fn new(config: &Config) -> Table {
+        let named = config.accounts.len() > 1 || config.process.config_file.is_some();
+        let widths = config.accounts.iter().map(|account| account.config.name().len());
+        let accounts = named.then(|| widths.chain(["ACCOUNT".len()]).max().unwrap_or_default());
+        let mut table = Table { text: String::new(), accounts };
+        table.row("ACCOUNT", "ENDPOINT", "RESULT", "WHAT TO FIX");
+        table
+    }
+
+    fn row(&mut self, account: &str, name: &str, result: &str, remedy: &str) {
+        if let Some(width) = self.accounts {
+            let _ = write!(self.text, "{account:<width$} ");
+        }
+        let _ = writeln!(self.text, "{name:<36} {result:<14} {remedy}");
+    }
+
+    fn outcome(&mut self, outcome: &Outcome) {
+        let (result, remedy) = match &outcome.result {
+            Ok(()) if !outcome.asked => ("not asked", "no id is known yet: list some in the configuration".to_owned()),
+            Ok(()) => ("ok", "-".to_owned()),
+            Err(error) => {
+                let remedy = error.advice().unwrap_or_else(|| "try again later".to_owned());
+                (error.reason.as_str(), format!("{}; {remedy}", error.detail))
+            }
+        };
+        let name = format!("{} {}", outcome.operation.vendor.name, outcome.operation.name);
+        self.row(&outcome.account, &name, result, &remedy);
+    }
+}
+
 /// Calls every endpoint once, and says so before each. Returns a table, and whether nothing in it needs attention.
 ///
 /// # Errors
@@ -71,44 +135,27 @@ pub async fn check_online(
     progress: impl Fn(&str),
 ) -> Result<(String, bool), AppError> {
     let mut app = App::build(&impatient(in_memory(config)), dependencies)?;
-    let begins = |operation: Operation| progress(&format!("calling {} {} ...", operation.vendor.name, operation.name));
+    let mut table = Table::new(config);
+    let named = table.accounts.is_some();
+    let begins = |account: &str, operation: Operation| {
+        let account = if named { format!(" for account {account}") } else { String::new() };
+        progress(&format!("calling {} {}{account} ...", operation.vendor.name, operation.name));
+    };
     let outcomes = poll_all(&mut app, begins).await;
-    // What was refused is looked at twice before it is reported.
-    let clock = Arc::clone(&app.wiring.clock);
-    for (task, outcome) in app.tasks().zip(&outcomes) {
-        let due = task.poller.poll_by(false).is_some_and(|due| due <= clock.boot());
-        if due && outcome.result.is_ok() {
-            let _ = task.runner.attempt(task.poller.as_mut()).await;
-        }
-    }
-    let mut table = format!("{:<36} {:<14} {}\n", "ENDPOINT", "RESULT", "WHAT TO FIX");
-    for Outcome { operation, asked, result } in &outcomes {
-        let (result, remedy) = match result {
-            Ok(()) if !asked => {
-                let remedy = "no id is known yet: see the variables that list them".to_owned();
-                ("not asked", remedy)
-            }
-            Ok(()) => ("ok", "-".to_owned()),
-            Err(error) => {
-                let remedy = error.advice().unwrap_or_else(|| "try again later".to_owned());
-                (error.reason.as_str(), format!("{}; {remedy}", error.detail))
-            }
-        };
-        let name = format!("{} {}", operation.vendor.name, operation.name);
-        table.push_str(&format!("{name:<36} {result:<14} {remedy}\n"));
-    }
+    poll_again(&mut app, &outcomes).await;
+    outcomes.iter().for_each(|outcome| table.outcome(outcome));
     let mut fine = outcomes.iter().all(|outcome| outcome.result.is_ok());
-    for account in app.cell.current().status(clock.moment()).accounts {
+    for account in app.cell.current().status(app.wiring.clock.moment()).accounts {
         let budgets = account.details.rows.iter().filter(|row| row.term == BUDGETS);
         for line in budgets.flat_map(|row| &row.lines) {
             let text: String = line.iter().map(ToString::to_string).collect();
-            table.push_str(&format!("{:<36} {text}\n", format!("budget of {} {}", account.vendor, account.account)));
+            let _ = writeln!(table.text, "{:<36} {text}", format!("budget of {} {}", account.vendor, account.account));
         }
         for item in account.details.attention {
-            let name = format!("{} {}", account.vendor, item.kind);
-            table.push_str(&format!("{name:<36} {:<14} {}: {}\n", item.state, item.id, item.advice));
+            let (name, advice) = (format!("{} {}", account.vendor, item.kind), format!("{}: {}", item.id, item.advice));
+            table.row(&account.account, &name, item.state, &advice);
             fine = false;
         }
     }
-    Ok((table, fine))
+    Ok((table.text, fine))
 }

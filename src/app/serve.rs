@@ -5,6 +5,7 @@
 //! its supervisor can see.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,7 +21,7 @@ use super::supervisor::Supervisor;
 use super::{AppError, Config, Dependencies};
 use crate::clock::SharedClock;
 use crate::exposition::{Exposition, Format, Rendered};
-use crate::http::{ConnectionLimits, Options, Server, Site, Web, WebhookOptions, WebhookServer};
+use crate::http::{ConnectionLimits, Options, ServeError, Server, Site, Web, WebhookOptions, WebhookServer};
 use crate::poll::attempts::PollOutcome;
 use crate::snapshot::{AccountError, AccountView, Gate, GateQuestion, SnapshotCell, Status};
 
@@ -175,10 +176,15 @@ impl Running {
             limits: ConnectionLimits::default(),
             drain: dependencies.drain,
         })
-        .await?;
+        .await
+        .map_err(|error| taken(error, "--web.listen-address"))?;
         let webhook = match app.accounts.iter().all(|account| account.webhooks.is_empty()) {
             true => None,
-            false => Some(WebhookServer::bind(webhook_options(config, dependencies)).await?),
+            false => Some(
+                WebhookServer::bind(webhook_options(config, dependencies))
+                    .await
+                    .map_err(|error| taken(error, "--webhook.listen-address"))?,
+            ),
         };
         let webs: Vec<Web> = [server.web()].into_iter().chain(webhook.as_ref().map(WebhookServer::web)).collect();
         let warnings: Vec<String> = webs.iter().flat_map(Web::warnings).collect();
@@ -241,6 +247,16 @@ impl Running {
             }
             Some(part) => Err(AppError::Ended(part)),
         }
+    }
+}
+
+/// Says of an address that is in use what to do.
+fn taken(error: ServeError, flag: &'static str) -> AppError {
+    match error {
+        ServeError::Bind(error) if error.source.kind() == ErrorKind::AddrInUse => {
+            AppError::Taken { address: error.address, flag }
+        }
+        error => error.into(),
     }
 }
 

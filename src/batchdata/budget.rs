@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use chrono::{Datelike as _, Days, Months, NaiveDate};
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
-use crate::config::values;
+use crate::config::{ItemField, values};
 use crate::counting::labels::clean;
 use crate::money::Usd;
 
@@ -74,40 +74,85 @@ pub(super) fn amount(text: &str) -> Result<Usd, String> {
     if amount.is_zero() { Err("write an amount above 0, such as 3000".to_owned()) } else { Ok(amount) }
 }
 
-/// The list of an accounts file, as JSON: mappings of texts.
-pub(super) fn list(text: &str) -> Result<Vec<Budget>, String> {
-    let entries: Vec<BTreeMap<String, String>> = serde_json::from_str(text).map_err(|_| {
-        "write a list of mappings: name, period, amount_usd and optionally api_path or origin".to_owned()
-    })?;
-    let budgets = entries.into_iter().enumerate().map(|(index, entry)| {
+/// What a budget of the list may say.
+pub(super) const FIELDS: &[ItemField] = &[
+    ItemField {
+        name: "name",
+        required: true,
+        one_of: &[],
+        meaning: "the label budget, unique for its period; 1 to 64 of a-z, 0-9, _ and -",
+    },
+    ItemField {
+        name: "period",
+        required: true,
+        one_of: &["day", "week", "month"],
+        meaning: "the running UTC day, ISO week or UTC month",
+    },
+    ItemField {
+        name: "amount_usd",
+        required: true,
+        one_of: &[],
+        meaning: "US dollars that may be spent in the period, above 0",
+    },
+    ItemField {
+        name: "api_path",
+        required: false,
+        one_of: &[],
+        meaning: "count only debits of this API path; not together with origin",
+    },
+    ItemField {
+        name: "origin",
+        required: false,
+        one_of: &[],
+        meaning: "count only debits of this origin; not together with api_path",
+    },
+];
+
+/// The list of an accounts file, as JSON: mappings of texts. Returns those without a fault, and all faults.
+pub(super) fn list(text: &str) -> (Vec<Budget>, Vec<String>) {
+    let Ok(entries) = serde_json::from_str::<Vec<BTreeMap<String, String>>>(text) else {
+        let remedy = "write a list of mappings: name, period, amount_usd and optionally api_path or origin";
+        return (Vec::new(), vec![remedy.to_owned()]);
+    };
+    let (mut budgets, mut faults) = (Vec::new(), Vec::new());
+    for (index, entry) in entries.into_iter().enumerate() {
         let name = entry.get("name").cloned().unwrap_or_else(|| format!("number {}", index + 1));
-        budget(entry).map_err(|remedy| format!("budget {name}: {remedy}"))
-    });
-    budgets.collect()
+        let mut found = Vec::new();
+        let budget = budget(entry, &mut found);
+        faults.extend(found.into_iter().map(|fault| format!("budget {name}: {fault}")));
+        budgets.extend(budget);
+    }
+    (budgets, faults)
 }
 
-fn budget(mut entry: BTreeMap<String, String>) -> Result<Budget, String> {
-    let name = entry.remove("name").ok_or("name is missing")?;
-    let name = values::account(&name).map_err(|remedy| format!("name: {remedy}"))?;
+/// A budget, if nothing is wrong with it.
+fn budget(mut entry: BTreeMap<String, String>, faults: &mut Vec<String>) -> Option<Budget> {
+    let unknown = entry.keys().filter(|name| !FIELDS.iter().any(|field| field.name == name.as_str()));
+    faults.extend(unknown.map(|name| format!("{name} is not a field of a budget: check its spelling")));
+    let of = |field: &'static str| move |remedy: String| format!("{field}: {remedy}");
+    let name = entry.remove("name").ok_or("name is missing".to_owned());
+    let name = name.and_then(|text| values::account(&text).map_err(of("name")));
     let period = entry.remove("period").and_then(|text| text.parse().ok());
-    let period = period.ok_or("period: write day, week or month")?;
-    let amount_usd = entry.remove("amount_usd").ok_or("amount_usd is missing")?;
-    let amount = amount(&amount_usd).map_err(|remedy| format!("amount_usd: {remedy}"))?;
+    let period = period.ok_or("period: write day, week or month".to_owned());
+    let usd = entry.remove("amount_usd").ok_or("amount_usd is missing".to_owned());
+    let usd = usd.and_then(|text| amount(&text).map_err(of("amount_usd")));
     // As the counters name it.
     let name_of = |field: &str, text: String| match text.trim() {
         "" => Err(format!("{field}: write a name")),
         text => Ok(clean(text).to_owned()),
     };
     let scope = match (entry.remove("origin"), entry.remove("api_path")) {
-        (None, None) => BudgetScope::Wallet,
-        (Some(origin), None) => BudgetScope::Origin(name_of("origin", origin)?),
-        (None, Some(path)) => BudgetScope::ApiPath(name_of("api_path", path)?),
-        (Some(_), Some(_)) => return Err("write api_path or origin, not both".to_owned()),
+        (None, None) => Ok(BudgetScope::Wallet),
+        (Some(origin), None) => name_of("origin", origin).map(BudgetScope::Origin),
+        (None, Some(path)) => name_of("api_path", path).map(BudgetScope::ApiPath),
+        (Some(_), Some(_)) => Err("write api_path or origin, not both".to_owned()),
     };
-    match entry.into_keys().next() {
-        Some(unknown) => Err(format!("{unknown} is not a field of a budget: check its spelling")),
-        None => Ok(Budget { name, period, amount, scope }),
-    }
+    let name = name.map_err(|fault| faults.push(fault)).ok();
+    let period = period.map_err(|fault| faults.push(fault)).ok();
+    let amount = usd.map_err(|fault| faults.push(fault)).ok();
+    let scope = scope.map_err(|fault| faults.push(fault)).ok();
+    let budget = Budget { name: name?, period: period?, amount: amount?, scope: scope? };
+    faults.is_empty().then_some(budget)
 }
 
 /// The first name that two budgets of one period have.
@@ -123,6 +168,7 @@ pub(super) fn duplicate(budgets: &[Budget]) -> Option<&Budget> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::Label as _;
 
     fn day(text: &str) -> NaiveDate {
         text.parse().unwrap()
@@ -146,7 +192,8 @@ mod tests {
     #[test]
     fn a_list_is_read_or_says_what_to_mend() {
         let text = r#"[{"name":"team","period":"month","amount_usd":"3000","api_path":"/api/v1/x"}]"#;
-        let budgets = list(text).unwrap();
+        let (budgets, faults) = list(text);
+        assert_eq!(faults, Vec::<String>::new());
         assert_eq!(budgets[0].scope, BudgetScope::ApiPath("/api/v1/x".to_owned()));
         assert_eq!(budgets[0].amount, Usd::from_cents(300_000));
         for (from, to, said) in [
@@ -160,8 +207,10 @@ mod tests {
             (r#""api_path""#, r#""apipath""#, "apipath is not a field of a budget"),
             (r#""api_path""#, r#""origin":"x","api_path""#, "write api_path or origin, not both"),
         ] {
-            let error = list(&text.replace(from, to)).unwrap_err();
-            assert!(error.contains(said), "{to}: {error}");
+            let (budgets, faults) = list(&text.replace(from, to));
+            assert!(budgets.is_empty() && faults.iter().any(|fault| fault.contains(said)), "{to}: {faults:?}");
         }
+        let periods = FIELDS.iter().find(|field| field.name == "period").map(|field| field.one_of.to_vec());
+        assert_eq!(periods, Some(BudgetPeriod::VARIANTS.iter().map(|period| period.as_str()).collect()));
     }
 }

@@ -13,7 +13,7 @@ use super::reconciliation::rule::NEAR;
 use super::start::start;
 use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, TRANSACTIONS, VENDOR};
 use crate::config::secret::Secret;
-use crate::config::{ConfigErrors, CountSince, Variable, Variables, default_of, section, values, variable};
+use crate::config::{ConfigErrors, CountSince, ListField, Variable, Variables, default_of, section, values, variable};
 use crate::integration::{AccountConfig, Configured};
 use crate::money::Usd;
 use crate::names::{Label as _, Source};
@@ -78,11 +78,14 @@ struct Raw {
 }
 
 /// The field of an accounts file that no variable has: a list of mappings.
-pub(super) const LISTS: &[Variable] = &[variable(
-    "BATCHDATA_BUDGETS",
-    "",
-    "budgets: `name`, `period` (`day`, `week`, `month`), `amount_usd`, and optionally `api_path` or `origin`",
-)];
+pub(super) const LISTS: &[ListField] = &[ListField {
+    variable: variable(
+        "BATCHDATA_BUDGETS",
+        "",
+        "budgets: `name`, `period` (`day`, `week`, `month`), `amount_usd`, and optionally `api_path` or `origin`",
+    ),
+    items: budget::FIELDS,
+}];
 
 fn budgets(
     by_variable: [(&'static str, BudgetPeriod, Option<String>); 3],
@@ -100,7 +103,11 @@ fn budgets(
             scope: BudgetScope::Wallet,
         }));
     }
-    budgets.extend(section::optional("BATCHDATA_BUDGETS", listed, errors, budget::list).unwrap_or_default());
+    if let Some(text) = listed {
+        let (found, faults) = budget::list(&text);
+        budgets.extend(found);
+        faults.into_iter().for_each(|fault| errors.add("BATCHDATA_BUDGETS", fault));
+    }
     if let Some(twice) = budget::duplicate(&budgets) {
         let remedy =
             format!("two budgets of a {} have the name {}: give each its own", twice.period.as_str(), twice.name);
@@ -185,7 +192,7 @@ fn thresholds(
     {
         errors.add(
             "BATCHDATA_CRITICAL_BALANCE_USD",
-            "write an amount below BATCHDATA_WARNING_BALANCE_USD, such as 50 for a warning at 200",
+            format!("write an amount below BATCHDATA_WARNING_BALANCE_USD: {critical} is not below {warning}"),
         );
     }
     (warning, critical)

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use reader::Reader;
 
 use super::errors::ConfigErrors;
-use super::variables::Variable;
-use super::{Variables, WITHOUT_SECRET, values};
+use super::variables::{ListField, Variable};
+use super::{Variables, WITHOUT_SECRET, file, values};
 use crate::printable::printable;
 
 /// Largest file: a thousand accounts take 300 KiB.
@@ -33,7 +33,7 @@ pub struct VendorFields {
     /// Its variables.
     pub variables: &'static [Variable],
     /// Lists of mappings, which no variable of the environment has.
-    pub lists: &'static [Variable],
+    pub lists: &'static [ListField],
     /// Those that hold a secret: they can only be named by a file.
     pub secrets: &'static [&'static str],
 }
@@ -47,7 +47,21 @@ impl VendorFields {
     }
 
     fn fields(&self) -> impl Iterator<Item = &'static Variable> {
-        self.variables.iter().chain(self.lists)
+        self.variables.iter().chain(self.lists.iter().map(|list| &list.variable))
+    }
+
+    /// The field that means the same as a variable.
+    fn field(&self, variable: &str) -> String {
+        variable.strip_prefix(self.prefix).unwrap_or(variable).to_ascii_lowercase()
+    }
+
+    /// A text about variables in the words of the file.
+    #[must_use]
+    pub fn in_file(&self, text: &str) -> String {
+        // The longest first: one name may begin with another.
+        let mut variables: Vec<&str> = self.fields().map(|variable| variable.name).collect();
+        variables.sort_by_key(|name| std::cmp::Reverse(name.len()));
+        variables.iter().fold(text.to_owned(), |text, variable| text.replace(variable, &self.field(variable)))
     }
 
     fn may_be_default(&self, variable: &str) -> bool {
@@ -106,14 +120,8 @@ impl AccountEntry {
             if remedy.starts_with(WITHOUT_SECRET) {
                 continue;
             }
-            // The longest first: one name may begin with another.
-            let mut variables: Vec<&str> = self.vendor.fields().map(|variable| variable.name).collect();
-            variables.sort_by_key(|name| std::cmp::Reverse(name.len()));
-            let in_file = |text: &str| {
-                variables.iter().fold(text.to_owned(), |text, variable| text.replace(variable, &self.field(variable)))
-            };
             let place = self.places.get(name).or_else(|| self.places.get(&format!("{name}_FILE")));
-            errors.add(self.at(place.unwrap_or(&self.place), &in_file(name)), in_file(remedy));
+            errors.add(self.at(place.unwrap_or(&self.place), &self.vendor.in_file(name)), self.vendor.in_file(remedy));
         }
     }
 
@@ -146,10 +154,6 @@ impl AccountEntry {
     pub fn directory(&self) -> &Path {
         self.place.directory()
     }
-
-    fn field(&self, variable: &str) -> String {
-        variable.strip_prefix(self.vendor.prefix).unwrap_or(variable).to_ascii_lowercase()
-    }
 }
 
 /// The accounts of the file or the directory.
@@ -161,16 +165,20 @@ pub struct Listed {
     pub complete: bool,
 }
 
+/// What a file may say.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Fields, by vendor.
+    pub vendors: &'a [VendorFields],
+    /// Labels of the exporter's own series, which an account's labels must not be.
+    pub labels: &'a BTreeSet<&'static str>,
+}
+
 /// Reads the file or the directory. What is wrong is added to `errors`.
 #[must_use]
-pub fn read(
-    path: &Path,
-    secrets_directory: Option<&Path>,
-    vendors: &[VendorFields],
-    errors: &mut ConfigErrors,
-) -> Listed {
+pub fn read(path: &Path, secrets_directory: Option<&Path>, known: Known<'_>, errors: &mut ConfigErrors) -> Listed {
     let listed = Listed { entries: Vec::new(), complete: true };
-    let mut reader = Reader { vendors, secrets_directory, errors, listed, defaults: BTreeMap::new() };
+    let mut reader = Reader { known, secrets_directory, errors, listed, defaults: BTreeMap::new() };
     if !path.is_dir() {
         if let Some(file) = reader.load(path, "--config.file") {
             reader.take(path, file);
@@ -179,7 +187,8 @@ pub fn read(
         match files(path) {
             Ok(files) => reader.take_directory(path, &files),
             Err(error) => {
-                reader.errors.add("--config.file", format!("cannot read {}: {}", path.display(), error.kind()))
+                let words = file::said(error.kind());
+                reader.errors.add("--config.file", format!("cannot read {}: {words}", path.display()));
             }
         }
     }

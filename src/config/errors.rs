@@ -8,10 +8,11 @@ use std::path::Path;
 
 use crate::printable::printable;
 
-/// The errors of a configuration, at least one.
+/// The errors of a configuration, at least one, and what deserves a word beside them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigErrors {
     found: Vec<(String, String)>,
+    warnings: Vec<String>,
 }
 
 impl ConfigErrors {
@@ -19,6 +20,17 @@ impl ConfigErrors {
     pub fn add(&mut self, name: impl Into<String>, remedy: impl Into<String>) {
         let (name, remedy) = (name.into(), remedy.into());
         self.found.push((printable(&name).into_owned(), printable(&remedy).into_owned()));
+    }
+
+    /// Takes over all that another list has.
+    pub fn extend(&mut self, other: ConfigErrors) {
+        self.found.extend(other.found);
+        self.warnings.extend(other.warnings);
+    }
+
+    /// Notes what is no error, and may be the cause of one.
+    pub fn warn(&mut self, warnings: impl IntoIterator<Item = String>) {
+        self.warnings.extend(warnings.into_iter().map(|text| printable(&text).into_owned()));
     }
 
     /// Compares a `*_COUNT_SINCE` with the one that a source of the storage has counted from, if it has succeeded before:
@@ -69,6 +81,9 @@ impl fmt::Display for ConfigErrors {
         for (name, remedy) in &self.found {
             write!(formatter, "\n  {name}: {remedy}")?;
         }
+        for warning in &self.warnings {
+            write!(formatter, "\nwarning: {warning}")?;
+        }
         Ok(())
     }
 }
@@ -99,7 +114,7 @@ pub(super) fn is_path(missing: &Path) -> bool {
 }
 
 /// What to say of a refused value.
-pub(super) fn refused(value: &str, remedy: &str) -> String {
+pub(crate) fn refused(value: &str, remedy: &str) -> String {
     match quoted(value) {
         Some(value) => format!("{value} is not valid: {remedy}"),
         None => remedy.to_owned(),

@@ -100,6 +100,12 @@ impl Secret {
         self.within.get_or_init(|| directory.to_owned());
     }
 
+    /// Whether an accounts file names it: only its secrets have to be in a directory.
+    #[must_use]
+    pub fn is_of_accounts_file(&self) -> bool {
+        self.within.get().is_some()
+    }
+
     /// The secret as it stands.
     #[must_use]
     pub fn current(&self) -> Arc<SecretString> {

@@ -13,44 +13,49 @@ use uuid::Uuid;
 
 use crate::money::Usd;
 
-/// The units of a duration, the largest first, in seconds.
-const UNITS: [(char, u64); 5] = [('w', 7 * 86_400), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+const DAY: u64 = 86_400_000;
+
+/// The units of a duration, the largest first, in milliseconds. A year has 365 days, as in Prometheus.
+const UNITS: [(&str, u64); 7] =
+    [("y", 365 * DAY), ("w", 7 * DAY), ("d", DAY), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Longer than anything here can last, and far from where sums of times overflow.
 pub const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
 
-/// Reads `30s`, `5m`, `1m30s`, `1d` and the like, as Prometheus writes durations.
+/// Reads `30s`, `5m`, `1m30s`, `1d`, `500ms`, `1y` and the like, as Prometheus does.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "write a duration such as 30s, 5m, 1h30m or 1d: whole numbers, each with its unit".to_owned();
-    let (mut rest, mut seconds) = (text, 0_u64);
+    let (mut rest, mut milliseconds) = (text, 0_u64);
     for (unit, factor) in UNITS {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let (number, after) = rest.split_at(digits);
-        let Some(after) = after.strip_prefix(unit) else { continue };
+        let is_unit = |after: &&str| unit != "m" || !after.starts_with('s');
+        let Some(after) = after.strip_prefix(unit).filter(is_unit) else { continue };
         let number = number.parse::<u64>().map_err(|error| match error.kind() {
             std::num::IntErrorKind::PosOverflow => too_long(),
             _ => wrong(),
         })?;
-        seconds = seconds.saturating_add(number.saturating_mul(factor));
+        milliseconds = milliseconds.saturating_add(number.saturating_mul(factor));
         rest = after;
     }
     if text.is_empty() || !rest.is_empty() {
         return Err(wrong());
     }
-    let duration = Duration::from_secs(seconds);
+    let duration = Duration::from_millis(milliseconds);
     if duration > LONGEST { Err(too_long()) } else { Ok(duration) }
 }
 
 fn too_long() -> String {
-    format!("write a duration of at most {} (10 years)", written(LONGEST))
+    format!("write a duration of at most {}", written(LONGEST))
 }
 
-/// A duration as it is written in the configuration; like Prometheus, in weeks or days only where nothing is left over.
+/// A duration as it is written in the configuration; like Prometheus, in years, weeks or days only where nothing is left
+/// over.
 pub fn written(duration: Duration) -> String {
-    let mut rest = duration.as_secs();
+    let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let mut text = String::new();
     for (unit, factor) in UNITS {
-        if rest >= factor && (factor < 86_400 || rest.is_multiple_of(factor)) {
+        if rest >= factor && (factor < DAY || rest.is_multiple_of(factor)) {
             text.push_str(&format!("{}{unit}", rest / factor));
             rest %= factor;
         }
@@ -221,16 +226,24 @@ mod tests {
             ("90m", 5_400),
             ("0s", 0),
             ("3650d", 315_360_000),
+            ("1y", 31_536_000),
+            ("10y", 315_360_000),
+            ("5000ms", 5),
+            ("1m1s", 61),
         ] {
             assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text:?}");
         }
-        for text in ["", "s", "5", "5 m", "-5m", "1.5h", "1s1m", "1m1m", "1m30", "m30s", "1y", "5ms", "ü", "1h ü"] {
+        for text in
+            ["", "s", "5", "5 m", "-5m", "1.5h", "1s1m", "1m1m", "1m30", "m30s", "1ms1s", "1d1y", "ms", "ü", "1h ü"]
+        {
             assert!(duration(text).unwrap_err().starts_with("write a duration such as"), "{text:?}");
         }
-        for text in ["3651d", "3650d1s", "9999999999h", "99999999999999999999h", "18446744073709551615w1w"] {
+        for text in
+            ["3651d", "3650d1s", "9999999999h", "99999999999999999999h", "18446744073709551615w1w", "11y", "10y1ms"]
+        {
             assert!(duration(text).is_err(), "{text:?}");
         }
-        assert!(duration("9999999999h").unwrap_err().contains("at most 3650d (10 years)"));
+        assert!(duration("9999999999h").unwrap_err().contains("at most 10y"));
     }
 
     #[test]

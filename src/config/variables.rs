@@ -13,6 +13,28 @@ pub struct Variable {
     pub meaning: &'static str,
 }
 
+/// A field of an accounts file that is a list of mappings.
+#[derive(Clone, Copy, Debug)]
+pub struct ListField {
+    /// As a variable, which only the file can set, the list is JSON.
+    pub variable: Variable,
+    /// What each mapping may say.
+    pub items: &'static [ItemField],
+}
+
+/// A field of such a mapping.
+#[derive(Clone, Copy, Debug)]
+pub struct ItemField {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it must be there.
+    pub required: bool,
+    /// What may be written; empty if that is no choice of few.
+    pub one_of: &'static [&'static str],
+    /// What it is for, in a few words.
+    pub meaning: &'static str,
+}
+
 /// The default of a variable in a list; empty if it has none.
 #[must_use]
 pub fn default_of(variables: &[Variable], name: &str) -> &'static str {

@@ -66,15 +66,42 @@ pub enum Command {
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("GIT_REVISION"), ")");
 
-/// The process flags that a command does not read: it hides them in its help and refuses them.
+/// Flags of what is served.
+const SERVING: [&str; 7] = [
+    "web_listen_address",
+    "web_telemetry_path",
+    "web_config_file",
+    "web_enable_lifecycle",
+    "webhook_listen_address",
+    "webhook_config_file",
+    "metrics_start_at_zero",
+];
+const LOG: [&str; 2] = ["log_level", "log_format"];
+const ACCOUNTS: [&str; 3] = ["config_file", "secrets_directory", "shard"];
+
+/// The process flags that a command and its own commands do not read: they hide them in their help and refuse them.
 fn unread(command: &str) -> Vec<String> {
+    let listed = |lists: &[&[&str]]| lists.concat().into_iter().map(str::to_owned).collect();
     match command {
-        "demo" => ["config_file", "secrets_directory", "shard"].map(str::to_owned).to_vec(),
+        "demo" => listed(&[&ACCOUNTS]),
+        "dump" => listed(&[&SERVING, &["storage_path"]]),
+        "export" | "report" => listed(&[&SERVING, &LOG]),
+        "ledger" => listed(&[&SERVING, &LOG, &ACCOUNTS]),
         "simulate" => {
             Flags::augment_args(clap::Command::new("")).get_arguments().map(|arg| arg.get_id().to_string()).collect()
         }
         _ => Vec::new(),
     }
+}
+
+/// Hides flags of a command and of its own commands. In place: `mut_arg` changes the order, and a command that is built finds
+/// its flags by their place.
+fn hide(command: clap::Command, unread: &[String]) -> clap::Command {
+    let hidden = command.mut_args(|arg| {
+        let hide = unread.iter().any(|of_unread| of_unread == arg.get_id().as_str());
+        if hide { arg.hide(true) } else { arg }
+    });
+    hidden.mut_subcommands(|command| hide(command, unread))
 }
 
 /// The command line, with the environment variables in the long help.
@@ -91,12 +118,13 @@ pub fn command() -> clap::Command {
     command.build();
     command.mut_subcommands(|command| {
         let name = command.get_name().to_owned();
-        let unread = unread(&name);
-        // In place: `mut_arg` changes the order, and a command that is built finds its flags by their place.
+        let command = hide(command, &unread(&name));
+        if name != "demo" {
+            return command;
+        }
         command.mut_args(|arg| match arg.get_id().as_str() {
-            id if unread.iter().any(|of_unread| of_unread == id) => arg.hide(true),
-            "storage_path" if name == "demo" => arg.help("Directory of the storage; without it, nothing is stored"),
-            "metrics_start_at_zero" if name == "demo" => {
+            "storage_path" => arg.help("Directory of the storage; without it, nothing is stored"),
+            "metrics_start_at_zero" => {
                 arg.help("How long a new counter series shows 0 [env: METRICS_START_AT_ZERO] [default: 4s]")
             }
             _ => arg,
@@ -111,13 +139,16 @@ pub fn command() -> clap::Command {
 pub fn parse() -> Result<Arguments, clap::Error> {
     let mut command = command();
     let matches = command.try_get_matches_from_mut(std::env::args_os())?;
-    if let Some((name, flags)) = matches.subcommand() {
-        let set = |id: &String| flags.value_source(id) == Some(ValueSource::CommandLine);
-        if let Some(id) = unread(name).into_iter().find(set) {
-            let long = command.get_arguments().find(|arg| arg.get_id() == id.as_str()).and_then(clap::Arg::get_long);
-            let text = format!("--{} has no effect on {name}: leave it out", long.unwrap_or(&id));
-            return Err(command.error(ErrorKind::ArgumentConflict, text));
-        }
+    let (mut names, mut flags) = (Vec::new(), &matches);
+    while let Some((name, of_command)) = flags.subcommand() {
+        names.push(name);
+        flags = of_command;
+    }
+    let set = |id: &String| flags.value_source(id) == Some(ValueSource::CommandLine);
+    if let Some(id) = names.first().and_then(|name| unread(name).into_iter().find(set)) {
+        let long = command.get_arguments().find(|arg| arg.get_id() == id.as_str()).and_then(clap::Arg::get_long);
+        let text = format!("--{} has no effect on {}: leave it out", long.unwrap_or(&id), names.join(" "));
+        return Err(command.error(ErrorKind::ArgumentConflict, text));
     }
     Arguments::from_arg_matches(&matches)
 }

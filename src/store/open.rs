@@ -16,12 +16,16 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
 use super::migrations::{self, APPLICATION_ID, CopyError, Schema, beside};
 use super::{Place, Store, StoreError, fill, frozen};
+use crate::config::file::said;
 
 /// The file's name in the storage directory.
 pub const FILE_NAME: &str = "wallet-exporter.db";
 /// A larger file is read once at the start only where it was not closed, which takes long.
 const CHECKED_ALWAYS: u64 = 64 << 20;
 const LOCK_NAME: &str = "wallet-exporter.lock";
+/// `check` holds the lock for a moment; what is held for longer is in use.
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// A corrupt file was renamed: counting starts from zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +40,7 @@ pub struct Renamed {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The directory cannot be made or written.
-    #[error("--storage.path: cannot write {path}: {kind}; name a directory that this user may write, or `none`")]
+    #[error("--storage.path: cannot write {path}: {}; name a directory that this user may write, or `none`", said(*kind))]
     Directory {
         /// The directory or file.
         path: PathBuf,
@@ -273,11 +277,32 @@ fn take_lock(directory: &Path) -> Result<Lock, OpenError> {
         // Another process may have it also where this one cannot write.
         .or_else(|error| File::open(&path).map_err(|_| error))
         .map_err(directory_error(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Lock(file)),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(directory.to_owned())),
-        Err(TryLockError::Error(error)) => Err(directory_error(&path)(error)),
+    let mut tries = 1;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Lock(file)),
+            Err(TryLockError::WouldBlock) if tries < LOCK_TRIES => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(directory.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(directory_error(&path)(error)),
+        }
+        tries += 1;
     }
+}
+
+/// Whether another process has the storage open, as far as this user can see. Nothing is made.
+///
+/// # Errors
+/// [`OpenError::InUse`], as opening would say.
+pub fn unused(directory: &Path) -> Result<(), OpenError> {
+    let Ok(file) = File::open(directory.join(LOCK_NAME)) else { return Ok(()) };
+    // Shared, so that two that look at the same time do not see each other.
+    match file.try_lock_shared() {
+        Ok(()) => drop(Lock(file)),
+        Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(directory.to_owned())),
+        // Whether a file system has no locks is found by who needs one.
+        Err(TryLockError::Error(_)) => {}
+    }
+    Ok(())
 }
 
 /// What the header says.

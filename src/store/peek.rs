@@ -1,17 +1,17 @@
 //! A look at the storage of an exporter that may be running, or may not start.
 //!
-//! Flows in: a directory. Flows out: from when on each source there counts, what else a command reads, and whether it can
-//! be written. Invariant: nothing is written, neither the file nor SQLite's two beside it, and it waits for no other
+//! Flows in: a directory. Flows out: from when on each source there counts, which accounts are served from elsewhere, what
+//! else a command reads, and whether it can be written. Invariant: nothing is written, neither the file nor SQLite's two beside it, and it waits for no other
 //! process.
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use url::Url;
 
 use super::open::{FILE_NAME, Header, is_ours, refuse_planted, validate};
 use super::sql::{Reader, values};
-use super::{AccountId, OpenError, Schema, StoreError};
+use super::{AccountId, AccountKey, OpenError, Schema, StoreError, transfer};
 use crate::names::Vendor;
 
 /// A source that has succeeded before.
@@ -34,6 +34,37 @@ pub struct StoredSince {
 pub fn configured_since(directory: &Path, schema: Schema) -> Result<Vec<StoredSince>, OpenError> {
     let Some((connection, path)) = open(directory, schema)? else { return Ok(Vec::new()) };
     read(&connection).map_err(|source| OpenError::Sqlite { path, source: StoreError::Sqlite(source) })
+}
+
+/// Why some of these accounts are not served from a storage: what a start would say of each.
+///
+/// # Errors
+/// If the file is not one of this version, or cannot be read.
+pub fn elsewhere<'a>(
+    directory: &Path,
+    schema: Schema,
+    accounts: impl Iterator<Item = (Vendor, &'a str)>,
+) -> Result<Vec<String>, OpenError> {
+    let Some((connection, path)) = open(directory, schema)? else { return Ok(Vec::new()) };
+    let look = || -> Result<Vec<String>, rusqlite::Error> {
+        let mut refusals = Vec::new();
+        // A storage of an older version has no moves.
+        let tables = "SELECT EXISTS (SELECT * FROM sqlite_schema WHERE type = 'table' AND name = 'account_move')";
+        if !connection.query_row(tables, [], |row| row.get::<_, bool>(0))? {
+            return Ok(refusals);
+        }
+        for (vendor, name) in accounts {
+            let sql = "SELECT id FROM account WHERE vendor = ?1 AND name = ?2";
+            let id = connection.query_row(sql, [vendor.name, name], |row| row.get(0)).optional()?;
+            let Some(id) = id else { continue };
+            let key = AccountKey { vendor: vendor.name, name };
+            if let Err(refusal) = transfer::incoming(&connection, id, key, directory)? {
+                refusals.push(refusal.to_string());
+            }
+        }
+        Ok(refusals)
+    };
+    look().map_err(|source| OpenError::Sqlite { path, source: StoreError::Sqlite(source) })
 }
 
 /// Reads what is known of an account, beside a process that may be writing; `None` where nothing is.

@@ -71,13 +71,23 @@ pub struct RequestError {
     pub server_time: Option<DateTime<Utc>>,
     /// What was wrong, in a few words that are safe to show: no value that came from the vendor, but numbers and field names.
     pub detail: String,
+    /// Whether the account is in an accounts file: then a remedy names the file's field, and not the variable.
+    pub of_file: bool,
 }
 
 impl RequestError {
     /// A error with nothing but its class and a safe description.
     #[must_use]
     pub fn new(operation: Operation, reason: Reason, detail: impl Into<String>) -> RequestError {
-        RequestError { operation, reason, status: None, retry_after: None, server_time: None, detail: detail.into() }
+        RequestError {
+            operation,
+            reason,
+            status: None,
+            retry_after: None,
+            server_time: None,
+            detail: detail.into(),
+            of_file: false,
+        }
     }
 
     /// Whether asking again soon is pointless: somebody has to change something first.
@@ -91,9 +101,16 @@ impl RequestError {
     #[must_use]
     pub fn advice(&self) -> Option<String> {
         let secret = self.operation.vendor.secret_variable;
+        let field = self.of_file.then(|| self.operation.vendor.secret_field());
         match self.reason {
-            Reason::Unauthorized => Some(format!("check {secret} or {secret}_FILE")),
-            Reason::Forbidden => Some(self.operation.if_forbidden.to_owned()),
+            Reason::Unauthorized => Some(match field {
+                Some(field) => format!("check {field}"),
+                None => format!("check {secret} or {secret}_FILE"),
+            }),
+            Reason::Forbidden => Some(match field {
+                Some(field) => self.operation.if_forbidden.replace(secret, &field),
+                None => self.operation.if_forbidden.to_owned(),
+            }),
             Reason::Redirect => Some("check the base URL: redirects are never followed".to_owned()),
             Reason::ClientError if self.status == Some(404) => Some("check the base URL".to_owned()),
             Reason::Connect => Some("check the base URL, DNS, the proxy and the CA certificates".to_owned()),

@@ -133,6 +133,7 @@ impl HttpClient {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()))
             .map_err(|_| RequestError::new(operation, Reason::Unauthorized, "the token is not a valid header value"))?;
         authorization.set_sensitive(true);
+        let of_file = self.credential.secret().is_of_accounts_file();
         let sent = self.credential.clock().boot();
         let answer = self.transport.get(Outgoing { url, accept: kind.accept(), authorization });
         let response = match timeout_at(deadline, answer).await {
@@ -150,7 +151,7 @@ impl HttpClient {
         if let Some(server_time) = server_time {
             self.credential.learn(server_time, sent);
         }
-        let about = About { operation, status: status.as_u16(), server_time };
+        let about = About { operation, status: status.as_u16(), server_time, of_file };
         if let Some((reason, words)) = head::failure(status) {
             let retry_after = head::retry_after(headers, self.credential.clock().now());
             let retry_after = retry_after.map(|asked| asked.min(LONGEST_RETRY_AFTER));
@@ -193,6 +194,7 @@ pub(crate) struct About {
     operation: Operation,
     status: u16,
     server_time: Option<DateTime<Utc>>,
+    of_file: bool,
 }
 
 impl About {
@@ -200,6 +202,7 @@ impl About {
         RequestError {
             status: Some(self.status),
             server_time: self.server_time,
+            of_file: self.of_file,
             ..RequestError::new(self.operation, reason, detail)
         }
     }

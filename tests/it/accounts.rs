@@ -10,6 +10,7 @@ use wallet_exporter::config::Flags;
 use wallet_exporter::config::secret::{Refresh, SecretError};
 use wallet_exporter::{batchdata, rightfoot};
 
+use crate::program;
 use crate::rig::{Rig, at, vendor_clock};
 use crate::serving::fixture::{get, until};
 use crate::serving::prometheus::{binaries, run};
@@ -135,7 +136,7 @@ accounts:
         "/accounts.yml:2: defaults.batchdata.balance_intervall: is not a field of this vendor",
         "/accounts.yml: defaults.acme: is not a vendor: write batchdata or rightfoot",
         "/accounts.yml:8: balance_interval (account growth): ",
-        "/accounts.yml:10: critical_balance_usd (account growth): write an amount below warning_balance_usd",
+        "/accounts.yml:10: critical_balance_usd (account growth): write an amount below warning_balance_usd: 20 is not below 10",
         "/accounts.yml:11: base_url (account growth): applies to the whole process: set the variable BATCHDATA_BASE_URL",
         "/accounts.yml:12: account: write it in quotes",
         "/accounts.yml:14: vendor: write batchdata or rightfoot",
@@ -381,6 +382,13 @@ async fn accounts_run_beside_each_other_and_one_that_fails_fails_alone() {
     assert_eq!(up("growth", "batchdata", "balance"), Some(1.0));
     assert_eq!(up("007", "batchdata", "balance"), Some(0.0));
     assert!(up("checks", "rightfoot", "batches").is_some());
+    let snapshot = rig.snapshot();
+    let refused: Vec<&str> = snapshot
+        .sources()
+        .filter_map(|view| view.last_failure.as_ref().map(|failure| failure.message.as_str()))
+        .filter(|message| message.starts_with("BatchData balance: "))
+        .collect();
+    assert!(refused.len() == 1 && refused[0].ends_with("; check api_token_file"), "{refused:?}");
     assert!(rig.value(r#"batchdata_wallet_balance_usd{account="growth"}"#).is_some());
     assert_eq!(rig.value(r#"batchdata_wallet_balance_usd{account="007"}"#), None);
     let info = r#"wallet_exporter_account_info{account="growth",vendor="batchdata",cost_center="4711",team="growth"}"#;
@@ -665,4 +673,204 @@ async fn a_shard_without_accounts_runs_and_says_so_and_nonsense_is_refused() {
     let alone = [("SHARD", "0/2"), ("BATCHDATA_API_TOKEN", "x")].map(|(name, value)| (name.into(), value.into()));
     let found = Config::load(&Flags::default(), alone, at("2026-05-19T12:00:00Z")).unwrap_err().to_string();
     assert!(found.contains("--shard: has no effect without --config.file"), "{found}");
+}
+
+/// What `check` says of a file of this text beside the usual secrets.
+fn said(text: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    secrets(directory.path());
+    let path = directory.path().join("accounts.yml");
+    std::fs::write(&path, text).unwrap();
+    let settings =
+        [("CONFIG_FILE", path.to_str().unwrap()), ("STORAGE_PATH", "none"), ("WEB_LISTEN_ADDRESS", "127.0.0.1:0")];
+    let (code, _, errors) = program::run(&["check"], &settings);
+    assert_eq!(code, 64, "{text}: {errors}");
+    errors.replace(directory.path().to_str().unwrap(), "")
+}
+
+#[test]
+fn a_label_of_the_exporters_own_series_is_refused() {
+    let own = wallet_exporter::app::families().flat_map(|family| family.labels.iter().copied());
+    let own: std::collections::BTreeSet<&str> = own.chain(["le", "job", "instance"]).collect();
+    assert!(own.contains("severity") && own.contains("period") && own.contains("window"), "{own:?}");
+    for name in own {
+        let account = "accounts:\n- account: a\n  vendor: batchdata\n  api_token_file: growth.token\n";
+        let found = said(&format!("{account}  labels: {{team: x, {name}: y}}\n"));
+        let expected =
+            format!("/accounts.yml:5: labels (account a): {name} is a label of the exporter or of Prometheus");
+        assert!(found.contains(&expected) && found.contains("has 1 error:"), "{name}: {found}");
+    }
+}
+
+#[test]
+fn a_fault_in_the_structure_ends_nothing_but_what_it_is_in() {
+    let found = said(
+        "owner: me
+accounts:
+- account: a
+  vendor: batchdata
+  api_token_file: growth.token
+  labels: {team: [x]}
+- account: b
+  vendor: batchdata
+  api_token_file: seven.token
+  max_age: 1h
+  max_age: 2h
+  balance_interval: 0s
+- neither
+- account: c
+  vendor: rightfoot
+  api_key_file: checks.key
+  batch_ids: [5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83, {x: y}]
+  settle_after: {x: y}
+  interval: 0s
+- account: d
+  vendor: batchdata
+  api_token_file: seven.token
+  budgets: [{name: [x], period: day, amount_usd: 1}]
+defaults:
+  batchdata: [x]
+",
+    );
+    for expected in [
+        "/accounts.yml:1: owner is not known here: write `accounts:`, ",
+        "/accounts.yml:6: labels (account a): the value of team is not a text",
+        "/accounts.yml:11: max_age (account b): is there twice: keep one",
+        "/accounts.yml:12: balance_interval (account b): ",
+        "/accounts.yml:13: accounts: write a mapping for each account",
+        "/accounts.yml:17: batch_ids (account c): ",
+        "/accounts.yml:18: settle_after (account c): write one value, not a mapping",
+        "/accounts.yml:19: interval (account c): ",
+        "/accounts.yml:23: budgets (account d): ",
+        "/accounts.yml:25: defaults.batchdata: write a mapping",
+        "(account d): is also used by account b",
+    ] {
+        assert!(found.contains(expected), "{expected}\nis not in\n{found}");
+    }
+}
+
+#[test]
+fn every_wrong_budget_is_listed() {
+    let found = said(
+        "accounts:
+- account: a
+  vendor: batchdata
+  api_token_file: growth.token
+  budgets:
+  - {name: one, period: year, amount_usd: 1}
+  - {name: two, period: day, amount_usd: 0}
+  - {name: three, period: day, amount_usd: 1, scope: x}
+  - {period: day, amount_usd: much}
+  - {name: four, period: day, amount_usd: 1}
+  - {name: four, period: day, amount_usd: 1}
+",
+    );
+    for expected in [
+        "budget one: period: write day, week or month",
+        "budget two: amount_usd: write an amount above 0",
+        "budget three: scope is not a field of a budget",
+        "budget number 4: name is missing",
+        "budget number 4: amount_usd: write an amount in US dollars",
+        "two budgets of a day have the name four",
+    ] {
+        assert!(found.contains(&format!("(account a): {expected}")), "{expected}\nis not in\n{found}");
+    }
+    assert!(found.contains("has 6 errors:"), "{found}");
+}
+
+#[test]
+fn the_schema_describes_a_budget_as_it_is_read() {
+    let schema = accounts_schema();
+    let of_wallet = schema["properties"]["accounts"]["items"]["oneOf"].as_array().unwrap().iter();
+    let of_wallet = of_wallet.clone().find(|account| account["title"] == "BatchData").unwrap();
+    let budget = &of_wallet["properties"]["budgets"]["items"];
+    assert_eq!(budget["additionalProperties"], false);
+    let required: Vec<&str> = budget["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let periods: Vec<&str> =
+        budget["properties"]["period"]["enum"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let value = |name: &str| match name {
+        "amount_usd" => "3000",
+        "period" => periods[0],
+        _ => "x",
+    };
+    let of = |fields: &[(&str, &str)]| {
+        let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        format!(
+            "accounts: [{{account: a, vendor: batchdata, api_token_file: growth.token, budgets: [{{{}}}]}}]",
+            fields.join(", ")
+        )
+    };
+    let directory = tempfile::tempdir().unwrap();
+    secrets(directory.path());
+    let path = directory.path().join("accounts.yml");
+    let read = |fields: &[(&str, &str)]| {
+        std::fs::write(&path, of(fields)).unwrap();
+        load(&path, &[]).map(drop)
+    };
+    let least: Vec<(&str, &str)> = required.iter().map(|name| (*name, value(name))).collect();
+    assert_eq!(read(&least), Ok(()));
+    for place in 0..least.len() {
+        let mut fewer = least.clone();
+        let (name, _) = fewer.remove(place);
+        assert!(read(&fewer).is_err_and(|error| error.contains(name)), "{name} is required");
+    }
+    let properties = budget["properties"].as_object().unwrap();
+    assert_eq!(properties.len(), 5, "{properties:?}");
+    for (name, described) in properties {
+        let more = (name.as_str(), value(name));
+        let fields = if required.contains(&more.0) { least.clone() } else { [&least[..], &[more]].concat() };
+        assert_eq!(read(&fields), Ok(()), "{name}");
+        assert!(described["description"].as_str().is_some_and(|text| !text.is_empty()), "{name}");
+    }
+    for period in &periods {
+        let fields: Vec<(&str, &str)> =
+            least.iter().map(|(name, value)| (*name, if *name == "period" { *period } else { *value })).collect();
+        assert_eq!(read(&fields), Ok(()), "{period}");
+    }
+    assert!(read(&[&least[..], &[("scope", "x")]].concat()).is_err());
+    // It is also a default of all accounts.
+    assert_eq!(&schema["properties"]["defaults"]["properties"]["batchdata"]["properties"]["budgets"]["items"], budget);
+}
+
+/// The program in a directory of its own.
+fn print_config(directory: &Path, variables: &[(&str, &str)]) -> (bool, String) {
+    let mut command = program::command(variables);
+    command.args(["check", "--print-config"]).current_dir(directory).stdout(std::process::Stdio::piped());
+    let output = command.output().unwrap();
+    (output.status.success(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn the_file_that_is_printed_can_lie_anywhere() {
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().canonicalize().unwrap();
+    let (one, other, etc) = (root.join("one"), root.join("other"), root.join("etc"));
+    for directory in [&one, &other, &etc] {
+        std::fs::create_dir(directory).unwrap();
+        secrets(directory);
+    }
+    std::fs::write(one.join("ids"), "5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83\n").unwrap();
+    let path = etc.join("accounts.yml");
+    let key = other.join("checks.key");
+    let alone = [("BATCHDATA_API_TOKEN_FILE", "one/growth.token"), ("RIGHTFOOT_BATCH_IDS_FILE", "one/ids")];
+    for (key, needed) in [("one/checks.key", &one), (key.to_str().unwrap(), &root)] {
+        let variables = [&alone[..], &[("RIGHTFOOT_API_KEY_FILE", key)]].concat();
+        let (success, text) = print_config(&root, &variables);
+        assert!(success, "{text}");
+        let absolute = format!("api_token_file: \"{}\"", one.join("growth.token").display());
+        assert!(text.contains(&absolute), "{text}");
+        let flag = format!("--secrets.directory={}", needed.display());
+        assert!(text.lines().any(|line| line.starts_with('#') && line.contains(&flag)), "{flag}: {text}");
+        assert_eq!(text.contains("lie in 2 directories"), needed == &root, "{text}");
+        std::fs::write(&path, &text).unwrap();
+        assert!(load(&path, &[]).is_err_and(|error| error.contains("is outside")));
+        let config = load(&path, &[("SECRETS_DIRECTORY", needed.to_str().unwrap())]).unwrap();
+        assert_eq!(config.accounts.len(), 2);
+    }
+    // Only the root of the file system holds both, and it would hold every file.
+    let variables = [("BATCHDATA_API_TOKEN_FILE", "one/growth.token"), ("RIGHTFOOT_API_KEY_FILE", "/etc/hostname")];
+    let (_, text) = print_config(&root, &variables);
+    assert!(text.contains("no directory but / holds all of them") && !text.contains("=/\n"), "{text}");
+    let (_, text) = print_config(&root, &[("BATCHDATA_API_TOKEN_FILE", "~/growth.token")]);
+    assert!(text.contains("api_token_file: \"~/growth.token\""), "{text}");
 }

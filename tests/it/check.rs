@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::program::{Exporter, run, settings, vendors};
 
@@ -21,6 +24,11 @@ fn files(directory: &Path) -> BTreeMap<String, (Vec<u8>, SystemTime)> {
 /// What the listed faults are about.
 fn named(errors: &str) -> Vec<&str> {
     errors.lines().filter_map(|line| line.strip_prefix("  ")?.split_once(':')).map(|(name, _)| name).collect()
+}
+
+/// Checks these settings with others beside them.
+fn check<'a>(settings: &[(&'a str, &'a str)], more: &[(&'a str, &'a str)]) -> (i32, String, String) {
+    run(&["check"], &[settings, more].concat())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,11 +54,11 @@ async fn check_lists_faults_of_every_kind_at_once_whether_or_not_the_exporter_ru
     moved.extend([("WEB_CONFIG_FILE", web.to_str().unwrap()), ("LOG_LEVEL", "loud"), ("BATCHDATA_MAX_AGE", "1s")]);
     let web_and_values = ["LOG_LEVEL", "BATCHDATA_MAX_AGE", "WEB_CONFIG_FILE"];
 
-    let judge = |when: &str| {
-        let (code, out, errors) = run(&["check"], &counted);
+    let judge = |when: &str, own: &[(&str, &str)]| {
+        let (code, out, errors) = check(&counted, own);
         assert_eq!((code, out.as_str()), (0, "the configuration is valid\n"), "{when}: {errors}");
         assert!(!errors.contains("no *_COUNT_SINCE was compared"), "{when}: {errors}");
-        let (code, _, errors) = run(&["check"], &moved);
+        let (code, _, errors) = check(&moved, own);
         assert_eq!(code, 64, "{when}");
         let mut found = named(&errors);
         found.sort_unstable();
@@ -67,12 +75,12 @@ async fn check_lists_faults_of_every_kind_at_once_whether_or_not_the_exporter_ru
 
     let mut exporter = Exporter::start(&counted);
     exporter.until_ready();
-    judge("while it runs");
+    judge("while it runs", &[("WEB_LISTEN_ADDRESS", &exporter.address.to_string())]);
     exporter.signal("-KILL");
     exporter.wait();
     assert!(storage.join("wallet-exporter.db-wal").exists(), "it was killed before it could tidy up");
     let before = files(&storage);
-    judge("after it was killed");
+    judge("after it was killed", &[]);
     assert_eq!(files(&storage), before);
 
     let mut exporter = Exporter::start(&counted);
@@ -80,7 +88,7 @@ async fn check_lists_faults_of_every_kind_at_once_whether_or_not_the_exporter_ru
     exporter.signal("-TERM");
     exporter.wait();
     let before = files(&storage);
-    judge("after it has ended");
+    judge("after it has ended", &[]);
     assert_eq!(files(&storage), before);
 
     // What `serve` itself says of it.
@@ -196,6 +204,13 @@ fn check_takes_the_running_exporter_for_no_error() {
         errors.contains(&format!("warning: WEB_LISTEN_ADDRESS: {address} is in use, and an exporter runs")),
         "{errors}"
     );
+    let storage = directory.path().display();
+    assert!(
+        errors.contains(&format!("warning: --storage.path: {storage} is in use, and an exporter runs")),
+        "{errors}"
+    );
+    // It has not been disturbed.
+    assert_eq!(exporter.get("/-/healthy").0, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -213,7 +228,7 @@ async fn check_online_says_what_it_calls_and_fails_for_an_unavailable_batch() {
         assert_eq!(out.contains("unavailable"), expected == 1, "{out}");
         let called = errors.lines().filter(|line| line.starts_with("calling "));
         assert_eq!(called.count(), 4, "{errors}");
-        assert!(errors.contains("calling batchdata balance ...\n"), "{errors}");
+        assert!(errors.contains("calling batchdata balance for account default ...\n"), "{errors}");
     }
 }
 
@@ -243,9 +258,197 @@ async fn malformed_lines_in_the_file_of_batch_ids_are_warned_of_by_their_numbers
     let warnings: Vec<&str> = status["warnings"].as_array().unwrap().iter().filter_map(|text| text.as_str()).collect();
     assert!(warnings.contains(&words), "{warnings:?}");
 
+    drop(exporter);
     std::fs::write(&file, format!("{batch}\n{}", "x\n".repeat(30))).unwrap();
     let (_, _, errors) = run(&["check"], &settings);
     assert!(errors.contains("lines 2, 3, ") && errors.contains(", 21 and 10 more are not batch ids"), "{errors}");
     std::fs::write(&file, format!("{batch}\n")).unwrap();
     assert!(!run(&["check"], &settings).2.contains("RIGHTFOOT_BATCH_IDS_FILE"));
+}
+
+#[test]
+fn check_refuses_a_storage_that_another_exporter_holds() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path(), "http://127.0.0.1:9");
+    let mut exporter = Exporter::start(&settings);
+    // Both would listen elsewhere.
+    for arguments in [&["check"][..], &[]] {
+        let (code, _, errors) = run(arguments, &settings);
+        assert_eq!(code, if arguments.is_empty() { 1 } else { 64 }, "{errors}");
+        assert!(errors.contains("--storage.path: ") && errors.contains("is in use by another process"), "{errors}");
+    }
+    exporter.signal("-TERM");
+    exporter.wait();
+    let before = files(directory.path());
+    let (code, _, errors) = check(&settings, &[]);
+    assert_eq!(code, 0, "{errors}");
+    assert!(!errors.contains("in use"), "{errors}");
+    assert_eq!(files(directory.path()), before);
+}
+
+#[test]
+fn check_refuses_accounts_that_are_served_from_another_storage() {
+    let directory = tempfile::tempdir().unwrap();
+    let (here, there) = (directory.path().join("here"), directory.path().join("there"));
+    let from = settings(&here, "http://127.0.0.1:9");
+    let mut exporter = Exporter::start(&from);
+    exporter.signal("-TERM");
+    exporter.wait();
+    let account = ["--vendor", "batchdata", "--account", "default", "--to", there.to_str().unwrap()];
+    let (code, _, errors) =
+        run(&[&["ledger", "move"], &account[..]].concat(), &[("STORAGE_PATH", here.to_str().unwrap())]);
+    assert_eq!(code, 0, "{errors}");
+    let before = files(&here);
+    let words = format!("batchdata account default was moved to {}", there.display());
+    let (code, _, errors) = check(&from, &[("LOG_LEVEL", "loud")]);
+    assert_eq!((code, named(&errors)), (64, vec!["LOG_LEVEL", "--storage.path"]), "{errors}");
+    assert!(errors.contains(&words), "{errors}");
+    assert_eq!(files(&here), before);
+    let (code, _, errors) = run(&[], &from);
+    assert_eq!(code, 1);
+    assert!(errors.contains(&words), "{errors}");
+    let (code, _, errors) = check(&settings(&there, "http://127.0.0.1:9"), &[]);
+    assert_eq!(code, 0, "{errors}");
+    // Another account of the same storage is served from it.
+    let (code, _, errors) = check(&from, &[("BATCHDATA_ACCOUNT", "other")]);
+    assert_eq!(code, 0, "{errors}");
+}
+
+#[test]
+fn errors_do_not_hide_the_warning_about_a_misspelt_variable() {
+    let settings =
+        [("BATCHDATA_API_TOKEN", "token"), ("STORAGE_PAHT", "/x"), ("STORAGE_PATH", "none"), ("LOG_LEVEL", "loud")];
+    for arguments in [&["check"][..], &["serve"], &["dump"]] {
+        let (code, _, errors) = run(arguments, &settings);
+        assert_eq!((code, named(&errors)), (64, vec!["LOG_LEVEL"]), "{errors}");
+        assert_eq!(errors.matches("warning: STORAGE_PAHT is not a variable").count(), 1, "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_taken_address_and_a_missing_directory_are_said_in_words_with_a_remedy() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let with = |web, webhook| {
+        [
+            ("BATCHDATA_API_TOKEN", "token"),
+            ("RIGHTFOOT_API_KEY", "key"),
+            ("RIGHTFOOT_WEBHOOK_SECRET", "0123456789abcdef0123456789abcdef"),
+            ("WEB_LISTEN_ADDRESS", web),
+            ("WEBHOOK_LISTEN_ADDRESS", webhook),
+            ("STORAGE_PATH", directory.path().to_str().unwrap()),
+        ]
+    };
+    let any = "127.0.0.1:0";
+    for (command, settings, flag) in [
+        ("serve", with(&taken, any), "--web.listen-address"),
+        ("demo", with(&taken, any), "--web.listen-address"),
+        ("serve", with(any, &taken), "--webhook.listen-address"),
+    ] {
+        let (code, _, errors) = run(&[command], &settings);
+        assert_eq!(code, 1, "{errors}");
+        let said = format!(
+            "cannot listen on {taken}: the address is in use; stop the program that listens there, or name another address with {flag}"
+        );
+        assert!(errors.contains(&said) && !errors.contains("os error"), "{command}: {errors}");
+    }
+    let (code, _, errors) = run(&["serve", "--storage.path", "/proc/x"], &with(any, any));
+    assert_eq!(code, 1, "{errors}");
+    assert!(errors.contains("cannot write /proc/x: no such file or directory"), "{errors}");
+}
+
+/// A vendor that lets every request wait until so many are open at once, and then refuses the token. Returns its address
+/// and the most that were ever open.
+async fn refusing(wait_for: usize) -> (String, std::sync::Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (most, open) = (std::sync::Arc::new(AtomicUsize::new(0)), std::sync::Arc::new(AtomicUsize::new(0)));
+    let seen = std::sync::Arc::clone(&most);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (most, open) = (std::sync::Arc::clone(&seen), std::sync::Arc::clone(&open));
+            tokio::spawn(async move {
+                let _ = stream.read(&mut [0; 4096]).await;
+                most.fetch_max(open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                let enough = async {
+                    while most.load(Ordering::SeqCst) < wait_for {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                    // Time for one too many.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                };
+                let _ = tokio::time::timeout(Duration::from_secs(5), enough).await;
+                open.fetch_sub(1, Ordering::SeqCst);
+                let _ = stream
+                    .write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    .await;
+            });
+        }
+    });
+    (address, most)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_online_asks_for_eight_accounts_at_a_time_and_names_accounts_and_fields_of_a_file() {
+    let (address, most) = refusing(8).await;
+    let directory = tempfile::tempdir().unwrap();
+    let names = ["zeta", "alpha", "mid", "beta", "eta", "iota", "nu", "xi", "pi"];
+    let mut text = "defaults: {batchdata: {sources: [balance, consumption]}}\naccounts:\n".to_owned();
+    for name in names {
+        std::fs::write(directory.path().join(name), format!("tok-{name}")).unwrap();
+        text += &format!("- {{account: {name}, vendor: batchdata, api_token_file: {name}}}\n");
+    }
+    let file = directory.path().join("accounts.yml");
+    std::fs::write(&file, text).unwrap();
+    let settings = [
+        ("CONFIG_FILE", file.to_str().unwrap()),
+        ("BATCHDATA_BASE_URL", &address),
+        ("STORAGE_PATH", "none"),
+        ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"),
+    ];
+    let (code, out, errors) = tokio::task::block_in_place(|| run(&["check", "--online"], &settings));
+    assert_eq!(code, 1, "{errors}");
+    assert_eq!(most.load(Ordering::SeqCst), 8, "{errors}");
+    let rows: Vec<&str> = out.lines().filter(|line| line.contains("unauthorized")).collect();
+    let expected = names.map(|name| [(name, "balance"), (name, "consumption_report")]);
+    assert_eq!(rows.len(), 18, "{out}");
+    for ((name, operation), row) in expected.iter().flatten().zip(&rows) {
+        let words: Vec<&str> = row.split_whitespace().take(3).collect();
+        assert_eq!(words, [*name, "batchdata", *operation], "{out}");
+        assert!(row.ends_with("; check api_token_file"), "{row}");
+    }
+    assert!(!out.contains("BATCHDATA_") && !errors.contains("BATCHDATA_"), "{out}{errors}");
+    assert!(errors.contains("calling batchdata balance for account zeta ...\n"), "{errors}");
+    // Without a file, a remedy names the variables.
+    let alone = [("BATCHDATA_API_TOKEN", "x"), ("BATCHDATA_SOURCES", "balance")];
+    let (code, out, _) =
+        tokio::task::block_in_place(|| run(&["check", "--online"], &[&settings[1..], &alone].concat()));
+    assert_eq!(code, 1);
+    assert!(out.lines().nth(2).is_some_and(|row| row.starts_with("batchdata balance ")), "{out}");
+    assert!(out.contains("; check BATCHDATA_API_TOKEN or BATCHDATA_API_TOKEN_FILE\n"), "{out}");
+}
+
+#[test]
+fn durations_are_read_as_prometheus_reads_them() {
+    use wallet_exporter::config::values::{duration, written};
+    for (text, milliseconds) in [
+        ("1y", 365 * 86_400_000),
+        ("10y", 3_650 * 86_400_000),
+        ("1y2w3d4h5m6s7ms", (382 * 86_400 + 4 * 3_600 + 5 * 60 + 6) * 1_000 + 7),
+        ("5ms", 5),
+        ("1m5ms", 60_005),
+        ("0ms", 0),
+        ("1500ms", 1_500),
+    ] {
+        assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        assert_eq!(duration(&written(Duration::from_millis(milliseconds))), duration(text), "{text}");
+    }
+    for text in ["11y", "10y1ms", "18446744073709551615y", "18446744073709551615ms1ms", "99999999999999999999ms"] {
+        assert!(duration(text).is_err(), "{text}");
+    }
+    for text in ["1ms1s", "1d1y", "ms", "y", "5mss", "1y1y"] {
+        assert!(duration(text).unwrap_err().starts_with("write a duration such as"), "{text}");
+    }
+    assert_eq!(written(Duration::from_millis(1_500)), "1s500ms");
 }

@@ -190,9 +190,9 @@ async fn the_command_says_it_in_one_line_and_an_exit_code() {
     assert_eq!((code, errors.as_str()), (2, ""));
     assert_eq!(out, "closed: account default: the balance $42.50 is below $42.51\n");
     for (arguments, named) in [
-        (&["--min-usd", "much"][..], "min_usd: write an amount"),
+        (&["--min-usd", "much"][..], "--min-usd: \"much\" is not valid: write an amount"),
         (&["--account", "nobody"], "No account of that name"),
-        (&["--max-age", "5"], "max_age: write a duration"),
+        (&["--max-age", "5"], "--max-age: \"5\" is not valid: write a duration"),
         (&["--minimum", "5"], "--minimum"),
         (&["--username", "me"], "--password-file"),
         (&["--ca-file", "/nowhere"], "--ca-file: cannot read /nowhere"),
@@ -212,6 +212,46 @@ async fn the_command_says_it_in_one_line_and_an_exit_code() {
     let local = |listen: &str| program::run(&["gate"], &[("WEB_LISTEN_ADDRESS", listen)]);
     let (code, out, errors) = tokio::task::block_in_place(|| local(&listen));
     assert_eq!(code, 0, "{out}{errors}");
+}
+
+#[test]
+fn a_wrong_question_is_refused_although_nobody_answers() {
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{unused}");
+    let ask = |arguments: &[&str]| program::run(&[&["gate", "--url", &url], arguments].concat(), &[]);
+    for (arguments, named) in [
+        (["--min-usd", "abc"], "--min-usd: \"abc\" is not valid: write an amount"),
+        (["--min-usd", ""], "--min-usd: \"\" is not valid: write an amount"),
+        (["--cost-usd", "1,000"], "--cost-usd: \"1,000\" is not valid: write an amount"),
+        (["--max-age", "0s"], "--max-age: \"0s\" is not valid: write a duration from 1s"),
+        (["--account", "Growth Team"], "--account: \"Growth Team\" is not valid: write 1 to 64"),
+        (["--url", "x"], "cannot be used multiple times"),
+    ] {
+        let (code, out, errors) = ask(&arguments);
+        assert_eq!((code, out.as_str()), (64, ""), "{arguments:?}: {errors}");
+        assert!(errors.contains(named), "{arguments:?}: {errors}");
+    }
+    let (code, _, errors) = ask(&["--min-usd", "abc", "--cost-usd=-1", "--max-age", "x", "--ca-file", "/nowhere"]);
+    assert_eq!(code, 64);
+    for flag in ["--min-usd: ", "--cost-usd: ", "--max-age: ", "--ca-file: "] {
+        assert!(errors.contains(flag), "{flag}: {errors}");
+    }
+    // A question without an error finds that nobody answers.
+    assert_eq!(ask(&["--min-usd", "50", "--max-age", "5m", "--account", "growth"]).0, 1);
+}
+
+#[test]
+fn the_command_warns_of_a_variable_that_only_resembles_its_own() {
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let ask = |more: &[(&str, &str)]| {
+        program::run(&["gate"], &[&[("WEB_LISTEN_ADDRESS", unused.as_str()), ("LOG_LEVL", "x")], more].concat())
+    };
+    let warning = "warning: LOG_LEVL is not a variable of this program and has no effect: did you mean LOG_LEVEL?\n";
+    for (more, code) in [(&[][..], 1), (&[("LOG_FORMAT", "loud")], 64)] {
+        let (found, _, errors) = ask(more);
+        assert_eq!(found, code, "{errors}");
+        assert!(errors.contains(warning), "{errors}");
+    }
 }
 
 /// A server that gives everybody this answer.

@@ -108,7 +108,7 @@ fn each_flag_of_a_command_is_read_as_itself() {
         String::from_utf8(output.stderr).unwrap()
     };
     let refused = ["web.listen-address", "webhook.listen-address", "metrics.start-at-zero", "log.level", "log.format"];
-    for command in ["demo", "serve", "dump"] {
+    for command in ["demo", "serve", "check"] {
         for flag in refused {
             let shown = errors([command, &format!("--{flag}=/dev/null/x")]);
             assert!(shown.contains(&format!("--{flag}: \"/dev/null/x\" is not valid")), "{command}: {shown}");
@@ -123,5 +123,66 @@ fn each_flag_of_a_command_is_read_as_itself() {
     for (command, flag) in [("demo", "config.file"), ("demo", "shard"), ("simulate", "storage.path")] {
         let shown = errors([command, &format!("--{flag}=x")]);
         assert!(shown.contains(&format!("--{flag} has no effect on {command}")), "{shown}");
+    }
+}
+
+#[test]
+fn a_flag_that_a_command_does_not_read_is_hidden_and_refused() {
+    let server = [
+        "--web.listen-address=:1",
+        "--web.telemetry-path=/x",
+        "--web.config.file=x",
+        "--web.enable-lifecycle",
+        "--webhook.listen-address=:1",
+        "--webhook.config.file=x",
+        "--metrics.start-at-zero=1m",
+    ];
+    let log = ["--log.level=debug", "--log.format=json"];
+    let accounts = ["--config.file=x", "--secrets.directory=x", "--shard=0/3"];
+    let storage = ["--storage.path=x"];
+    let none: [&str; 0] = [];
+    let ledger = [&server[..], &log, &accounts].concat();
+    let history = [&server[..], &log].concat();
+    let account = ["--vendor=batchdata", "--account=a", "--to=x"];
+    let all = [&server[..], &log, &accounts, &storage].concat();
+    for (name, more, unread) in [
+        (&["dump"][..], &none[..], [&server[..], &storage].concat()),
+        (&["report"], &["--month=2026-05"], history.clone()),
+        (&["export"], &["--format=csv", "--out=-"], history),
+        (&["ledger", "move"], &account, ledger.clone()),
+        (&["ledger", "rename"], &account, ledger.clone()),
+        (&["ledger", "backup"], &["--to=x"], ledger),
+    ] {
+        let run = |more: &[&str]| {
+            let output = command(&[]).args(name).args(more).stdout(Stdio::piped()).output().unwrap();
+            let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+            (output.status.code(), text(output.stdout), text(output.stderr))
+        };
+        let (_, help, _) = run(&["--help"]);
+        for flag in &all {
+            let long = flag.split('=').next().unwrap();
+            let reads = !unread.contains(flag);
+            let listed = help.lines().any(|line| line.trim_start().split([' ', ',']).any(|word| word == long));
+            assert_eq!(listed, reads, "{name:?} {long}: {help}");
+            if !reads {
+                let (code, _, errors) = run(&[more, &[flag]].concat());
+                let said = format!("{long} has no effect on {}: leave it out", name.join(" "));
+                assert!(code == Some(64) && errors.contains(&said), "{name:?}: {errors}");
+                // Before the command as well.
+                let output = command(&[]).arg(flag).args(name).args(more).output().unwrap();
+                assert_eq!(output.status.code(), Some(64), "{flag} {name:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_date_that_is_none_is_refused_with_an_example() {
+    for flag in ["--from", "--to"] {
+        let arguments = ["export", "--format=csv", "--out=-", flag, "x"];
+        let output = command(&[]).args(arguments).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{errors}");
+        assert!(errors.contains("invalid value 'x'") && errors.contains("expected a date like 2026-01-31"), "{errors}");
     }
 }

@@ -1,23 +1,19 @@
 //! From fields to the variables that mean the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde_saphyr::Spanned;
-
-use super::syntax::{Field, Fields, File, Unreadable};
-use super::{AccountEntry, DEFAULTS, LARGEST_KIB, Listed, Place, VendorFields};
-use crate::config::errors::quoted;
+use super::syntax::{Account, Field, FieldAt, Fields, File, shown};
+use super::{AccountEntry, DEFAULTS, Known, LARGEST_KIB, Listed, Place};
 use crate::config::{ConfigErrors, Variables, file};
 
 /// Labels that an account may have.
 const MOST_LABELS: usize = 20;
-/// Labels that are ours, or that Prometheus and its operator attach.
-const TAKEN: [&str; 10] =
-    ["account", "vendor", "job", "instance", "namespace", "service", "pod", "container", "endpoint", "node"];
+/// Labels that Prometheus and its operator attach.
+const ATTACHED: [&str; 8] = ["job", "instance", "namespace", "service", "pod", "container", "endpoint", "node"];
 
 pub(super) struct Reader<'a> {
-    pub(super) vendors: &'a [VendorFields],
+    pub(super) known: Known<'a>,
     pub(super) secrets_directory: Option<&'a Path>,
     pub(super) errors: &'a mut ConfigErrors,
     pub(super) listed: Listed,
@@ -42,16 +38,16 @@ impl Reader<'_> {
         if text.lines().all(|line| matches!(line.trim_start().bytes().next(), None | Some(b'#'))) {
             return Some(File::default());
         }
-        // A snippet of the file in the message could show a secret that was put in the wrong place.
-        let options = serde_saphyr::options! { with_snippet: false };
-        match serde_saphyr::from_str_with_options(&text, options) {
-            Ok(file) => Some(file),
-            Err(error) => {
-                let line = error.location().map_or(1, |location| location.line());
-                let remedy = "is not an accounts file: write `accounts:`, a list of mappings, and `defaults:`, a mapping \
-                              for each vendor";
-                let found = Unreadable::of(&error);
-                self.errors.add(format!("{}:{line}", path.display()), format!("{found}{remedy}"));
+        let at = |line: u64| format!("{}:{line}", path.display());
+        match File::read(&text) {
+            Ok(file) => {
+                // Who is in it cannot be told for certain.
+                self.listed.complete &= file.faults.is_empty();
+                file.faults.iter().for_each(|fault| self.errors.add(at(fault.line), fault.words.as_str()));
+                Some(file)
+            }
+            Err(fault) => {
+                self.errors.add(at(fault.line), fault.words);
                 None
             }
         }
@@ -92,7 +88,7 @@ impl Reader<'_> {
     /// Defaults may be any field but the name and secrets.
     fn check_defaults(&mut self, path: &Path, defaults: &BTreeMap<String, Fields>) {
         for (vendor, fields) in defaults {
-            let Some(known) = self.vendors.iter().find(|known| known.name == vendor) else {
+            let Some(known) = self.known.vendors.iter().find(|known| known.name == vendor) else {
                 let remedy = format!("is not a vendor: write {}", self.names());
                 self.errors.add(format!("{}: defaults.{}", path.display(), shown(vendor)), remedy);
                 continue;
@@ -110,34 +106,35 @@ impl Reader<'_> {
                     }
                     false => "is not a field of this vendor: check its spelling".to_owned(),
                 };
-                let line = field.referenced.line();
-                self.errors.add(format!("{}:{line}: defaults.{vendor}.{}", path.display(), shown(name)), remedy);
+                let at = format!("{}:{}: defaults.{vendor}.{}", path.display(), field.line, shown(name));
+                self.errors.add(at, remedy);
             }
         }
     }
 
     fn names(&self) -> String {
-        self.vendors.iter().map(|vendor| vendor.name).collect::<Vec<_>>().join(" or ")
+        self.known.vendors.iter().map(|vendor| vendor.name).collect::<Vec<_>>().join(" or ")
     }
 
     pub(super) fn take(&mut self, path: &Path, file: File) {
         self.check_defaults(path, &file.defaults);
         for account in file.accounts {
-            let place = Place { file: path.to_owned(), line: account.referenced.line() };
-            self.account(&file.defaults, account.value, place);
+            let place = Place { file: path.to_owned(), line: account.line };
+            self.account(&file.defaults, account, place);
         }
     }
 
-    fn account(&mut self, defaults: &BTreeMap<String, Fields>, mut fields: Fields, place: Place) {
+    fn account(&mut self, defaults: &BTreeMap<String, Fields>, account: Account, place: Place) {
+        let Account { mut fields, twice, .. } = account;
         let mut text = |name: &str| match fields.remove(name) {
-            Some(Spanned { value: Field::Text(text), .. }) => Ok(text),
-            Some(Spanned { value: Field::Number(_), .. }) => Err("write it in quotes"),
+            Some(FieldAt { value: Field::Text(text), .. }) => Ok(text),
+            Some(FieldAt { value: Field::Number(_), .. }) => Err("write it in quotes"),
             _ => Err("is missing: write a text"),
         };
         let (vendor, name) = (text("vendor"), text("account"));
         let names = self.names();
         let vendor = match vendor {
-            Ok(vendor) => self.vendors.iter().find(|known| known.name == vendor).copied().ok_or(""),
+            Ok(vendor) => self.known.vendors.iter().find(|known| known.name == vendor).copied().ok_or(""),
             Err(error) => Err(error),
         };
         let vendor = vendor.map_err(|_| self.errors.add(format!("{place}: vendor"), format!("write {names}")));
@@ -165,18 +162,22 @@ impl Reader<'_> {
                 let variable = format!("{}{}", vendor.prefix, name.to_ascii_uppercase());
                 // What cannot be a default was reported where it stands.
                 if vendor.may_be_default(&variable) {
-                    let place = Place { file: file.clone(), line: field.referenced.line() };
+                    let place = Place { file: file.clone(), line: field.line };
                     self.field(&mut entry, &directory, (name, field.value), place);
                 }
             }
         }
         for (name, field) in fields {
-            let place = Place { line: field.referenced.line(), ..entry.place.clone() };
+            let place = Place { line: field.line, ..entry.place.clone() };
             self.field(&mut entry, &directory, (name, field.value), place);
         }
         if let Some(labels) = labels {
-            let place = Place { line: labels.referenced.line(), ..entry.place.clone() };
+            let place = Place { line: labels.line, ..entry.place.clone() };
             entry.labels = self.labels(labels.value, &entry.at(&place, "labels"));
+        }
+        for (name, line) in twice {
+            let place = Place { line, ..entry.place.clone() };
+            self.errors.add(entry.at(&place, shown(&name)), "is there twice: keep one");
         }
         self.listed.entries.push(entry);
     }
@@ -199,22 +200,13 @@ impl Reader<'_> {
             self.errors.add(at, format!("is a secret: name a file that holds it with {name}_file"));
             return;
         }
-        let is_list = known.lists.iter().any(|list| list.name == variable);
-        let value = match field {
-            Field::Null => return,
-            Field::Text(_) | Field::Number(_) | Field::List(_) | Field::Map(_) if is_list => {
-                self.errors.add(at, "write a list of mappings");
-                return;
-            }
-            Field::Text(text) | Field::Number(text) => text,
-            Field::Entries(_) if !is_list => {
-                self.errors.add(at, "write one value, or a list of values");
-                return;
-            }
-            Field::Entries(entries) => serde_json::to_string(&entries).unwrap_or_default(),
-            Field::List(items) => items.join(","),
-            Field::Map(_) => {
-                self.errors.add(at, "write one value, not a mapping");
+        let is_list = known.lists.iter().any(|list| list.variable.name == variable);
+        let value = match value(field, is_list) {
+            Ok(None) => return,
+            Ok(Some(value)) => value,
+            Err(remedy) => {
+                entry.places.insert(variable, place);
+                self.errors.add(at, remedy);
                 return;
             }
         };
@@ -255,6 +247,10 @@ impl Reader<'_> {
         let labels = match labels {
             Field::Map(labels) => labels,
             Field::Null => return BTreeMap::new(),
+            Field::Wrong(remedy) => {
+                self.errors.add(at, remedy);
+                return BTreeMap::new();
+            }
             _ => {
                 self.errors.add(at, "write a mapping of names to texts");
                 return BTreeMap::new();
@@ -263,14 +259,14 @@ impl Reader<'_> {
         if labels.len() > MOST_LABELS {
             self.errors.add(at, format!("write at most {MOST_LABELS} labels"));
         }
-        let taken: BTreeSet<&str> = TAKEN.into_iter().collect();
+        let taken = |name: &str| self.known.labels.contains(name) || ATTACHED.contains(&name);
         for (name, value) in &labels {
             let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
             let valid = first && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             if !valid || name.starts_with("__") {
                 self.errors
                     .add(at, "a label name consists of a-z, A-Z, 0-9 and _, and does not begin with a digit or __");
-            } else if taken.contains(name.as_str()) {
+            } else if taken(name) {
                 self.errors.add(at, format!("{name} is a label of the exporter or of Prometheus: use another name"));
             } else if value.chars().count() > 128 || value.chars().any(char::is_control) {
                 self.errors.add(at, format!("the value of {name} is longer than 128 characters or not printable"));
@@ -280,8 +276,18 @@ impl Reader<'_> {
     }
 }
 
-/// The name of a field, unless it may be a secret: `{api_token:abc}` without a space is a field of that name.
-fn shown(name: &str) -> &str {
-    let is_word = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    if is_word || quoted(name).is_some() { name } else { "a field" }
+/// A field's value as a variable has it, if it has one.
+fn value(field: Field, is_list: bool) -> Result<Option<String>, String> {
+    let wrong = |remedy: &str| Err(remedy.to_owned());
+    match field {
+        Field::Null => Ok(None),
+        Field::Wrong(remedy) => Err(remedy),
+        Field::Entries(entries) if is_list => Ok(Some(serde_json::to_string(&entries).unwrap_or_default())),
+        Field::List(items) if is_list && items.is_empty() => Ok(Some("[]".to_owned())),
+        _ if is_list => wrong("write a list of mappings"),
+        Field::Text(text) | Field::Number(text) => Ok(Some(text)),
+        Field::List(items) => Ok(Some(items.join(","))),
+        Field::Entries(_) => wrong("write one value, or a list of values"),
+        Field::Map(_) => wrong("write one value, not a mapping"),
+    }
 }

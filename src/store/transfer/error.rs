@@ -5,6 +5,7 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use crate::config::file::said;
 use crate::store::{OpenError, StoreError};
 
 /// Why an account or a storage stays as it is.
@@ -17,7 +18,7 @@ pub enum TransferError {
     #[error("{0}; run the command again when the disk works")]
     Store(#[from] StoreError),
     /// The copy cannot be written.
-    #[error("cannot write {path}: {kind}")]
+    #[error("cannot write {path}: {}", said(*kind))]
     File {
         /// The copy.
         path: PathBuf,
