@@ -18,6 +18,7 @@ use arguments::{Arguments, Command};
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
+    wallet_exporter::telemetry::hide_panics();
     let arguments = match arguments::parse() {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -22,20 +22,51 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// The same within JSON, whose only escapes are its own, as in `\u007f`.
+#[must_use]
+pub fn printable_json(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        match character.is_control() {
+            true => out.push_str(&format!("\\u{:04x}", u32::from(character))),
+            false => out.push(character),
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// Writes each log line with its control characters escaped. It is given whole lines.
 #[derive(Debug)]
-pub struct Lines<W>(pub W);
+pub struct Lines<W> {
+    to: W,
+    escape: fn(&str) -> Cow<'_, str>,
+}
+
+impl<W> Lines<W> {
+    /// Lines of plain text.
+    pub fn text(to: W) -> Lines<W> {
+        Lines { to, escape: printable }
+    }
+
+    /// Lines of JSON.
+    pub fn json(to: W) -> Lines<W> {
+        Lines { to, escape: printable_json }
+    }
+}
 
 impl<W: io::Write> io::Write for Lines<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let line = String::from_utf8_lossy(bytes);
-        let safe = printable(line.strip_suffix('\n').unwrap_or(&line));
-        self.0.write_all(format!("{safe}\n").as_bytes())?;
+        let safe = (self.escape)(line.strip_suffix('\n').unwrap_or(&line));
+        self.to.write_all(format!("{safe}\n").as_bytes())?;
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.to.flush()
     }
 }
 
@@ -48,8 +79,18 @@ mod tests {
     #[test]
     fn a_line_stays_one_line_and_moves_no_cursor() {
         let mut out = Vec::new();
-        Lines(&mut out).write_all("a path/\u{1b}[2Jx\nWARN forged\r\u{9b}1A\u{7f} \u{e9}\n".as_bytes()).unwrap();
+        Lines::text(&mut out).write_all("a path/\u{1b}[2Jx\nWARN forged\r\u{9b}1A\u{7f} \u{e9}\n".as_bytes()).unwrap();
         let line = String::from_utf8(out).unwrap();
         assert_eq!(line, "a path/\\u{1b}[2Jx\\nWARN forged\\r\\u{9b}1A\\u{7f} \u{e9}\n");
+    }
+
+    #[test]
+    fn a_line_of_json_stays_json() {
+        let path = "a\u{7f}\u{9b}1A\u{85}\n\u{e9}";
+        let mut out = Vec::new();
+        Lines::json(&mut out).write_all(format!("{}\n", serde_json::json!({ "path": path })).as_bytes()).unwrap();
+        let line = String::from_utf8(out).unwrap();
+        assert_eq!(line, "{\"path\":\"a\\u007f\\u009b1A\\u0085\\n\u{e9}\"}\n");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["path"], path);
     }
 }

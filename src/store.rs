@@ -6,11 +6,13 @@
 //! written the store is frozen: the ledger is in memory and every write fails, until a probe finds that the file can be
 //! written.
 
+mod connect;
 mod fault;
 mod frozen;
 mod migrations;
 mod open;
 mod peek;
+mod planted;
 mod series;
 mod sources;
 mod sql;
@@ -273,7 +275,7 @@ impl State {
     /// Reads the file that cannot be written into memory. False if there is no such file.
     fn freeze(&mut self, error: &rusqlite::Error) -> Result<bool, rusqlite::Error> {
         let Place::File(file) = &mut self.place else { return Ok(false) };
-        let mut memory = Connection::open_in_memory()?;
+        let mut memory = connect::memory()?;
         migrations::copy(&self.connection, &mut memory, c"main")?;
         self.place = Place::Frozen(Frozen::new(file, error));
         self.connection = memory;

@@ -4,6 +4,7 @@
 //! belongs to what a command prints; a line holds no secret and no personal data, because no event has one.
 
 use std::fmt;
+use std::io::Write as _;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -21,17 +22,31 @@ use crate::printable::{Lines, printable};
 /// Starts logging. Events of libraries are kept from `warn` on: their details are about connections, not about this program.
 pub fn start(level: LevelFilter, format: LogFormat) {
     let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("wallet_exporter", level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(|| Lines(std::io::stderr())).with_target(false);
+    let lines = tracing_subscriber::fmt::layer().with_target(false);
     let registry = tracing_subscriber::registry().with(filter);
     // Only the first call of a process takes effect, which is what tests with several applications want.
     let _ = match format {
-        LogFormat::Text => registry.with(lines.event_format(Logfmt)).try_init(),
-        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+        LogFormat::Text => {
+            let lines = lines.with_writer(|| Lines::text(std::io::stderr()));
+            registry.with(lines.event_format(Logfmt)).try_init()
+        }
+        LogFormat::Json => {
+            let lines = lines.with_writer(|| Lines::json(std::io::stderr()));
+            registry.with(lines.json().flatten_event(true)).try_init()
+        }
     };
-    // What a panic says may hold anything; where it was is enough to find it.
+}
+
+/// Keeps what a panic says off the terminal and the log, because it may hold anything: where it was is enough to find it.
+pub fn hide_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(location, "panic: this is a defect of the program, please report it with the version");
+        let words = "this is a defect of the program, please report it with the version";
+        if tracing::dispatcher::has_been_set() {
+            tracing::error!(location, "panic: {words}");
+        } else {
+            let _ = writeln!(std::io::stderr(), "wallet-exporter: panic at {location}: {words}");
+        }
     }));
 }
 

@@ -146,7 +146,10 @@ pub(crate) fn answer(simulator: &Simulator, name: &str, request: &Request) -> Re
     }
     // A page of any site can make a browser send text here, and not JSON.
     if request.from_page || !request.json {
-        return refused(415, "send Content-Type: application/json, and no Origin");
+        return refused(
+            415,
+            "send Content-Type: application/json, and neither Origin nor Sec-Fetch-Site of another site",
+        );
     }
     match (command.run)(simulator, command, &request.body) {
         Ok(value) => reply(200, &value),

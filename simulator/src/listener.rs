@@ -140,7 +140,9 @@ fn parse(head: &str) -> Option<(Request, usize)> {
         } else if name.eq_ignore_ascii_case("content-type") {
             let essence = value.split(';').next().unwrap_or_default().trim();
             request.json = essence.eq_ignore_ascii_case("application/json");
-        } else if name.eq_ignore_ascii_case("origin") {
+        } else if name.eq_ignore_ascii_case("origin")
+            || (name.eq_ignore_ascii_case("sec-fetch-site") && !["same-origin", "none"].contains(&value))
+        {
             request.from_page = true;
         } else if name.eq_ignore_ascii_case("content-length") {
             length = value.parse().ok()?;

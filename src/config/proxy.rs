@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 
+use hyper::Uri;
 use url::Url;
 
 /// Those that are honoured, in capitals or in small letters. `NO_PROXY` is a list of hosts and has no wrong value.
@@ -16,14 +17,21 @@ pub(super) fn check(value: &OsStr) -> Result<(), &'static str> {
     if text.is_empty() {
         return Ok(());
     }
-    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    let url = Url::parse(&whole).map_err(|_| "is not the address of a proxy: write http://host:port")?;
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("holds a space, a line end or a letter beyond ASCII: write http://host:port alone");
+    }
+    let wrong = "is not the address of a proxy: write http://host:port";
+    // As reqwest reads it, which repairs nothing. A URL parser would, and knows more of hosts and ports.
+    let uri: Uri = text.parse().map_err(|_| wrong)?;
+    uri.authority().ok_or(wrong)?;
+    let whole = if uri.scheme().is_some() { text.to_owned() } else { format!("http://{text}") };
+    let url = Url::parse(&whole).map_err(|_| wrong)?;
     match url.scheme() {
         "http" | "https" if url.host().is_some_and(|host| !host.to_string().is_empty()) => Ok(()),
         "socks4" | "socks4a" | "socks5" | "socks5h" => {
             Err("SOCKS proxies are not supported: write http://host:port, or unset it")
         }
-        _ => Err("is not the address of a proxy: write http://host:port"),
+        _ => Err(wrong),
     }
 }
 
@@ -41,6 +49,21 @@ mod tests {
         for bad in ["ht!tp://bad", "socks5://proxy:1080", "ftp://proxy", "http://", "proxy:port", "http://a b", "://x"]
         {
             assert!(check(OsStr::new(bad)).is_err(), "{bad}");
+        }
+        // A URL parser would make an address of these.
+        for repaired in [
+            "http://proxy:3128\n",
+            " http://proxy:3128",
+            "http://proxy:3128\t",
+            "http://pro\txy:3128",
+            "http:///proxy:3128",
+            "http:/proxy:3128",
+            "http:proxy:3128",
+            "http:\\\\proxy:3128",
+            "http://pr\u{f6}xy:3128",
+            "/proxy:3128",
+        ] {
+            assert!(check(OsStr::new(repaired)).is_err(), "{repaired:?}");
         }
     }
 }

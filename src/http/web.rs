@@ -80,7 +80,15 @@ impl Web {
     /// If it cannot be used as it is; the old one stays.
     pub fn reload(&self) -> Result<(), WebConfigError> {
         if let Some(file) = &self.file {
-            self.current.store(Arc::new(read(file, self.tls_only)?));
+            let mut fresh = read(file, self.tls_only)?;
+            let current = self.current.load();
+            if let (Some(old), Some(new)) = (&current.passwords, &fresh.passwords)
+                && old.has_the_users_of(new)
+            {
+                // Clients that were let in before stay let in, and those who guess stay in their queue.
+                fresh.passwords = Some(Arc::clone(old));
+            }
+            self.current.store(Arc::new(fresh));
         }
         Ok(())
     }
@@ -140,6 +148,9 @@ fn parse(path: &Path, bytes: Vec<u8>) -> Result<Current, WebConfigError> {
     let checked = file::check(&text, path.parent().unwrap_or(Path::new(""))).map_err(name)?;
     let mut warnings = checked.warnings;
     warnings.extend(checked.tls.as_ref().and_then(|tls| tls.key.exposure()));
+    if !checked.users.is_empty() || checked.tls.as_ref().is_some_and(|tls| matches!(tls.key, tls::Pem::Inline(_))) {
+        warnings.extend(crate::config::file::exposure(path));
+    }
     Ok(Current {
         warnings,
         tls: checked.tls.map(tls::Tls::new).transpose().map_err(name)?.map(Arc::new),

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::migrations::{self, Schema};
 use super::open::{self, FILE_NAME, Header, Lock, OpenError, OpenFile};
-use super::{StoreError, peek};
+use super::{StoreError, connect, peek};
 
 /// Tables whose rows are made at a start, before anything is counted.
 const MADE_AT_START: [&str; 2] = ["account", "series"];
@@ -39,27 +39,23 @@ pub(super) fn load(
 ) -> Result<(Connection, Frozen), OpenError> {
     let path = directory.join(FILE_NAME);
     let sqlite = |source: rusqlite::Error| OpenError::Sqlite { path: path.clone(), source: source.into() };
-    let mut memory = Connection::open_in_memory().map_err(sqlite)?;
+    let mut memory = connect::memory().map_err(sqlite)?;
     let has_ledger = match open::validate(&path, open::is_ours(directory), schema) {
         Ok(Header::Empty) if is_disk_fault(&error) => false,
-        Ok(Header::Fine) => match read(&path, &mut memory) {
+        Ok(Header::Fine) => match read(&path, &mut memory, schema) {
             Ok(true) => true,
             Ok(false) => {
-                memory = Connection::open_in_memory().map_err(sqlite)?;
+                memory = connect::memory().map_err(sqlite)?;
                 false
             }
+            Err(refusal @ (OpenError::Newer { .. } | OpenError::Planted { .. })) => return Err(refusal),
             Err(_) => return Err(error),
         },
         Ok(Header::Corrupt(_)) => false,
         Ok(Header::Empty) | Err(OpenError::Directory { .. }) => return Err(error),
         Err(refusal) => return Err(refusal),
     };
-    let found = migrations::version(&memory).map_err(sqlite)?;
-    let known = schema.version();
-    if found > known {
-        return Err(OpenError::Newer { path, found, known });
-    }
-    open::refuse_planted(&memory, &path)?;
+    let (found, known) = (migrations::version(&memory).map_err(sqlite)?, schema.version());
     migrations::migrate(&mut memory, schema).map_err(|source| open::migration_error(&path, found, known, source))?;
     let frozen =
         Frozen { directory: directory.to_owned(), because: error.to_string(), has_ledger, opened_at: now, lock };
@@ -77,25 +73,25 @@ fn is_disk_fault(error: &OpenError) -> bool {
 }
 
 /// Reads a file into memory without writing anything. False if it is damaged.
-fn read(path: &Path, memory: &mut Connection) -> Result<bool, rusqlite::Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+fn read(path: &Path, memory: &mut Connection, schema: Schema) -> Result<bool, OpenError> {
     // With SQLite's locks, if they can be had: they are in a file that may have to be made.
-    let outcome = Connection::open_with_flags(path, flags)
+    let copied = connect::to_read(path)
         .and_then(|file| migrations::copy(&file, memory, c"main"))
-        .or_else(|_| migrations::copy(&open_untouched(path)?, memory, c"main"))
-        .and_then(|()| open::damage(memory));
-    match outcome {
+        .or_else(|_| migrations::copy(&open_untouched(path)?, memory, c"main"));
+    if copied.is_ok() {
+        open::refuse_planted(memory, path, schema)?;
+    }
+    match copied.and_then(|()| open::damage(memory)) {
         Ok(damage) => Ok(damage.is_none()),
         Err(error) if open::is_damage(&error) => Ok(false),
-        Err(error) => Err(error),
+        Err(error) => Err(OpenError::Sqlite { path: path.to_owned(), source: error.into() }),
     }
 }
 
 /// Opens a file without locks and without making any other file.
 pub(super) fn open_untouched(path: &Path) -> Result<Connection, rusqlite::Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if open::has_log(path) {
-        let file = Connection::open_with_flags_and_vfs(path, flags, c"unix-none")?;
+        let file = connect::to_read_without_locks(path)?;
         // Closing it would delete a log of which nothing is committed yet: without locks, nobody seems to be writing it.
         file.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         // The index of the log is then in memory.
@@ -103,10 +99,7 @@ pub(super) fn open_untouched(path: &Path) -> Result<Connection, rusqlite::Error>
         return Ok(file);
     }
     // Only where there is no log: `immutable` does not look for one.
-    let absolute = std::path::absolute(path).ok().and_then(|path| url::Url::from_file_path(path).ok());
-    let mut uri = absolute.ok_or_else(|| rusqlite::Error::InvalidPath(path.to_owned()))?;
-    uri.set_query(Some("immutable=1"));
-    Connection::open_with_flags(uri.as_str(), flags | OpenFlags::SQLITE_OPEN_URI)
+    connect::to_read_with(path, "immutable=1")
 }
 
 /// Reads from a file, without making any other, that another process may be writing: with its locks, if they can be had.
@@ -114,7 +107,7 @@ pub(super) fn look<T>(
     path: &Path,
     read: impl Fn(&Connection) -> Result<T, rusqlite::Error>,
 ) -> Result<T, rusqlite::Error> {
-    peek::connect(path).and_then(|file| read(&file)).or_else(|_| read(&open_untouched(path)?))
+    peek::open_beside_a_writer(path).and_then(|file| read(&file)).or_else(|_| read(&open_untouched(path)?))
 }
 
 impl Frozen {

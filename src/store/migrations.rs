@@ -130,13 +130,13 @@ pub(super) fn write_copy(connection: &Connection, path: &Path, now: DateTime<Utc
         _ => {}
     }
     drop(super::open::open_private(path).map_err(file_error)?);
-    let copied = Connection::open(path).and_then(|mut target| {
+    let copied = super::connect::to_write(path).and_then(|mut target| {
         // One that was not finished is begun again, so it needs no journal beside it.
-        target.pragma_update_and_check(None, "journal_mode", "OFF", |_| Ok(()))?;
+        target.pragma_update_and_check(None, "journal_mode", "MEMORY", |_| Ok(()))?;
         copy(connection, &mut target, c"main")
     });
     copied.map_err(CopyError::Sqlite)?;
-    let file = File::options().write(true).open(path).map_err(file_error)?;
+    let file = super::open::directly(File::options().write(true), path).map_err(file_error)?;
     // Its age is counted by the clock that it is later compared with.
     file.set_modified(now.into()).and_then(|()| file.sync_all()).map_err(file_error)
 }

@@ -4,18 +4,17 @@
 //! can be written. Invariant: a file that is not ours, or of a newer version, is left as it is; a corrupt one of ours is
 //! renamed, never deleted; what is made here only its owner can read.
 
-use std::fs::{DirBuilder, File, Permissions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, ErrorCode};
 
 use super::migrations::{self, APPLICATION_ID, CopyError, Schema, beside};
-use super::{Place, Store, StoreError, fill, frozen};
+use super::{Place, Store, StoreError, connect, fill, frozen, planted};
 use crate::config::file::said;
 
 /// The file's name in the storage directory.
@@ -26,6 +25,8 @@ const LOCK_NAME: &str = "wallet-exporter.lock";
 /// `check` holds the lock for a moment; what is held for longer is in use.
 const LOCK_TRIES: u32 = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
+/// What SQLite looks for beside the file.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// A corrupt file was renamed: counting starts from zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,20 +54,22 @@ pub enum OpenError {
     /// Some other program's file.
     #[error("--storage.path: {0} was not written by this program; it is left untouched: name another directory")]
     Foreign(PathBuf),
-    /// The database is a symbolic link: what it leads to could be anybody's.
+    /// One of the files is a symbolic link: what it leads to could be anybody's.
     #[error("--storage.path: {0} is a symbolic link; name the directory that the file itself is in")]
     Link(PathBuf),
-    /// A trigger or view, which would act on what is written.
+    /// One of the files is a directory, a FIFO, a socket or a device.
+    #[error("--storage.path: {0} is not a regular file; it is left untouched: name another directory")]
+    NotRegular(PathBuf),
+    /// Tables, indices, triggers or views which could act on what is written or read.
     #[error(
-        "--storage.path: {path} has a {kind} {name:?} that this program did not make; it is left untouched: drop it, or name another directory"
+        "--storage.path: {path} has {} that this program did not make; it is left untouched: drop what was added, or name another directory",
+        objects.join(" and ")
     )]
     Planted {
         /// The file.
         path: PathBuf,
-        /// `trigger` or `view`.
-        kind: String,
-        /// Its name.
-        name: String,
+        /// Some of them, each with its type and name.
+        objects: Vec<String>,
     },
     /// Written by a later version.
     #[error(
@@ -137,7 +140,7 @@ impl Drop for Lock {
 type Identity = (u64, u64);
 
 fn identity(path: &Path) -> Option<Identity> {
-    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+    std::fs::symlink_metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 impl OpenFile {
@@ -163,7 +166,7 @@ impl Store {
     ) -> Result<(Store, Option<Renamed>), OpenError> {
         let Some(directory) = directory else {
             let wrap = |source: rusqlite::Error| OpenError::Sqlite { path: ":memory:".into(), source: source.into() };
-            let mut connection = Connection::open_in_memory().map_err(wrap)?;
+            let mut connection = connect::memory().map_err(wrap)?;
             migrations::migrate(&mut connection, schema).map_err(wrap)?;
             return Ok((Store::new(connection, Place::Memory, schema), None));
         };
@@ -203,16 +206,14 @@ pub(super) fn open_file(
     let wrap = |error: rusqlite::Error| sqlite_error(&path, error);
     let connect = || -> Result<Connection, OpenError> {
         drop(open_private(&path).map_err(directory_error(&path))?);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&path, flags).map_err(wrap)?;
+        let connection = connect::to_write(&path).map_err(wrap)?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(wrap)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(wrap)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map_err(wrap)?;
         Ok(connection)
     };
     // Opening it makes a log.
     let check = has_log(&path) || std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= CHECKED_ALWAYS);
     let mut connection = connect()?;
+    refuse_planted(&connection, &path, schema)?;
     if let Some(because) = if check { damage(&connection).map_err(wrap)? } else { None } {
         drop(connection);
         rename(because)?;
@@ -250,10 +251,30 @@ pub(super) fn migration_error(path: &Path, found: u32, known: u32, error: rusqli
     }
 }
 
+/// Opens the file itself: follows no link, and does not wait for the other end of a FIFO.
+pub(super) fn directly(options: &mut OpenOptions, path: &Path) -> Result<File, std::io::Error> {
+    let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(ErrorKind::InvalidInput.into()),
+    }
+}
+
 /// Opens a file for writing and makes it, if it is not there, so that only its owner can read it. To be closed before
 /// SQLite opens the file, because closing it gives up the process's locks; SQLite's other files get the same mode.
 pub(super) fn open_private(path: &Path) -> Result<File, std::io::Error> {
-    File::options().create(true).truncate(false).write(true).mode(0o600).open(path)
+    directly(File::options().create(true).truncate(false).write(true).mode(0o600), path)
+}
+
+/// Whether a file is there. Opening some others does something, so this is asked before.
+fn is_there(path: &Path) -> Result<bool, OpenError> {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(true),
+        Ok(metadata) if metadata.is_symlink() => Err(OpenError::Link(path.to_owned())),
+        Ok(_) => Err(OpenError::NotRegular(path.to_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(directory_error(path)(error)),
+    }
 }
 
 /// Files of another version were made with whatever mode was usual.
@@ -266,16 +287,17 @@ fn make_private(path: &Path) {
 
 /// Whether a directory is known to be ours.
 pub(super) fn is_ours(directory: &Path) -> bool {
-    directory.join(LOCK_NAME).exists()
+    std::fs::symlink_metadata(directory.join(LOCK_NAME)).is_ok_and(|metadata| metadata.is_file())
 }
 
 /// A lock file of its own, so that the database stays open to the `sqlite3` shell and to backups.
 fn take_lock(directory: &Path) -> Result<Lock, OpenError> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(directory_error(directory))?;
     let path = directory.join(LOCK_NAME);
+    is_there(&path)?;
     let file = open_private(&path)
         // Another process may have it also where this one cannot write.
-        .or_else(|error| File::open(&path).map_err(|_| error))
+        .or_else(|error| directly(File::options().read(true), &path).map_err(|_| error))
         .map_err(directory_error(&path))?;
     let mut tries = 1;
     loop {
@@ -315,17 +337,17 @@ pub(super) enum Header {
 /// Looks at the header before SQLite touches the file. `ours` if the directory has our lock file since before.
 pub(super) fn validate(path: &Path, ours: bool, schema: Schema) -> Result<Header, OpenError> {
     let known = schema.version();
-    if std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
-        return Err(OpenError::Link(path.to_owned()));
+    let is_there = is_there(path)?;
+    for suffix in BESIDE {
+        self::is_there(&beside(path, suffix))?;
+    }
+    self::is_there(&path.with_file_name(LOCK_NAME))?;
+    if !is_there {
+        return Ok(Header::Empty);
     }
     let mut header = Vec::new();
-    match File::open(path) {
-        Ok(file) => {
-            file.take(100).read_to_end(&mut header).map_err(directory_error(path))?;
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Header::Empty),
-        Err(error) => return Err(directory_error(path)(error)),
-    }
+    let file = directly(File::options().read(true), path).map_err(directory_error(path))?;
+    file.take(100).read_to_end(&mut header).map_err(directory_error(path))?;
     if header.is_empty() {
         return Ok(Header::Empty);
     }
@@ -383,13 +405,21 @@ pub(super) fn rename_corrupt(path: &Path, because: String, now: DateTime<Utc>) -
     Ok(Renamed { to, because })
 }
 
-/// The schema has tables and indices alone.
-pub(super) fn refuse_planted(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let query = "SELECT type, name FROM sqlite_schema WHERE type NOT IN ('table', 'index')";
-    let planted = connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?))).optional();
-    match planted.map_err(|error| sqlite_error(path, error))? {
-        Some((kind, name)) => Err(OpenError::Planted { path: path.to_owned(), kind, name }),
-        None => Ok(()),
+/// Refuses a database of a newer version, or whose schema is not that of its version. To be called before anything else is
+/// asked of it.
+pub(super) fn refuse_planted(connection: &Connection, path: &Path, schema: Schema) -> Result<(), OpenError> {
+    let known = schema.version();
+    let planted = migrations::version(connection).and_then(|found| match found > known {
+        true => Ok(Err(OpenError::Newer { path: path.to_owned(), found, known })),
+        false => planted::in_database(connection, schema, found).map(Ok),
+    });
+    match planted {
+        Ok(Ok(objects)) if objects.is_empty() => Ok(()),
+        Ok(Ok(objects)) => Err(OpenError::Planted { path: path.to_owned(), objects }),
+        Ok(Err(newer)) => Err(newer),
+        // What is read next says so.
+        Err(error) if is_damage(&error) => Ok(()),
+        Err(error) => Err(sqlite_error(path, error)),
     }
 }
 
@@ -397,10 +427,6 @@ fn prepare(connection: &mut Connection, path: &Path, now: DateTime<Utc>, schema:
     let known = schema.version();
     let wrap = |error: rusqlite::Error| sqlite_error(path, error);
     let found = migrations::version(connection).map_err(wrap)?;
-    if found > known {
-        return Err(OpenError::Newer { path: path.to_owned(), found, known });
-    }
-    refuse_planted(connection, path)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(wrap)?;
     // What a scrape has shown must still be there after a power cut.
     connection.pragma_update(None, "synchronous", "FULL").map_err(wrap)?;

@@ -6,12 +6,11 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
-use url::Url;
+use rusqlite::Connection;
 
-use super::open::{FILE_NAME, Header, is_ours, refuse_planted, validate};
+use super::open::{FILE_NAME, Header, has_log, is_ours, refuse_planted, validate};
 use super::sql::{Reader, values};
-use super::{AccountId, AccountKey, OpenError, Schema, StoreError, transfer};
+use super::{AccountId, AccountKey, OpenError, Schema, StoreError, connect, transfer};
 use crate::names::Vendor;
 
 /// A source that has succeeded before.
@@ -102,9 +101,9 @@ fn open(directory: &Path, schema: Schema) -> Result<Option<(Connection, PathBuf)
     if !matches!(validate(&path, is_ours(directory), schema)?, Header::Fine) {
         return Ok(None);
     }
-    let connection = connect(&path)
+    let connection = open_beside_a_writer(&path)
         .map_err(|source| OpenError::Sqlite { path: path.clone(), source: StoreError::Sqlite(source) })?;
-    refuse_planted(&connection, &path)?;
+    refuse_planted(&connection, &path, schema)?;
     Ok(Some((connection, path)))
 }
 
@@ -129,9 +128,10 @@ pub fn writable(directory: &Path) -> Result<(), OpenError> {
     rustix::fs::access(nearest, access).map_err(|error| wrap(std::io::Error::from(error).kind()))
 }
 
-pub(super) fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(address(path)?.as_str(), flags)
+/// Opens the file. Where a log has something in it, the log is read with its index, if a running process keeps one, and
+/// without it otherwise. An ordinary reader would make both files, so where there is no log, the file is said not to change.
+pub(super) fn open_beside_a_writer(path: &Path) -> Result<Connection, rusqlite::Error> {
+    connect::to_read_with(path, if has_log(path) { "readonly_shm=1" } else { "immutable=1" })
 }
 
 fn read(connection: &Connection) -> Result<Vec<StoredSince>, rusqlite::Error> {
@@ -147,18 +147,4 @@ fn read(connection: &Connection) -> Result<Vec<StoredSince>, rusqlite::Error> {
         Ok(StoredSince { vendor: row.get(0)?, account: row.get(1)?, source: row.get(2)?, configured: row.get(3)? })
     })?;
     rows.collect()
-}
-
-/// The file as SQLite is told to open it. Where a log has something in it, the log is read with its index, if a running
-/// process keeps one, and without it otherwise. An ordinary reader would make both files, so where there is no log, the
-/// file is said not to change.
-fn address(path: &Path) -> Result<Url, rusqlite::Error> {
-    let invalid = || rusqlite::Error::InvalidPath(path.to_owned());
-    let absolute = std::path::absolute(path).map_err(|_| invalid())?;
-    let mut url = Url::from_file_path(absolute).map_err(|()| invalid())?;
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let logged = std::fs::metadata(PathBuf::from(log)).is_ok_and(|log| log.len() > 0);
-    url.set_query(Some(if logged { "readonly_shm=1" } else { "immutable=1" }));
-    Ok(url)
 }

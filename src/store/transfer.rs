@@ -12,12 +12,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
 use super::migrations::{CopyError, beside, write_copy};
 use super::open::{FILE_NAME, Header, OpenFile, damage, is_ours, open_file, refuse_planted, validate};
 use super::peek::has_file;
-use super::{OpenError, Schema};
+use super::{OpenError, Schema, connect};
 pub use error::TransferError;
 pub(super) use mark::{ARRIVED, incoming};
 use mark::{Mark, Standing};
@@ -310,15 +310,14 @@ pub fn backup(directory: &Path, to: &Path, now: DateTime<Utc>, schema: Schema) -
     }
     let file_error = |error: std::io::Error| TransferError::File { path: to.to_owned(), kind: error.kind() };
     // With SQLite's locks: an exporter may be writing.
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let source = Connection::open_with_flags(&path, flags)?;
-    refuse_planted(&source, &path)?;
+    let source = connect::to_read(&path)?;
+    refuse_planted(&source, &path, schema)?;
     let unfinished = beside(to, ".unfinished");
     let written = write_copy(&source, &unfinished, now).map_err(|error| match error {
         CopyError::Sqlite(error) => error.into(),
         CopyError::File(kind) => TransferError::File { path: unfinished.clone(), kind },
     });
-    let checked = written.and_then(|()| match damage(&Connection::open_with_flags(&unfinished, flags)?)? {
+    let checked = written.and_then(|()| match damage(&connect::to_read(&unfinished)?)? {
         Some(because) => Err(OpenError::Corrupt { path: path.clone(), because }.into()),
         None => Ok(()),
     });

@@ -18,6 +18,8 @@ use chrono::{DateTime, Days, NaiveDate, SecondsFormat, TimeDelta, Utc};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_wallet-exporter");
 /// The largest JSON body that is read.
 const JSON: usize = 12 * 1024 * 1024;
+/// Open batches.
+const BATCHES: usize = 500;
 const SOURCES: [&str; 4] = ["balance", "consumption", "card_transactions", "batches"];
 
 fn filled(start: String, end: &str) -> String {
@@ -75,14 +77,16 @@ fn cards(page: usize, day: NaiveDate) -> String {
     format!(r#"{{"results":{{"data":[{rows}],"meta":{{"current_page":{page},"last_page":20,"total":20000}}}}}}"#)
 }
 
-/// A thousand institutions for each batch, so that nothing is shared.
+/// A thousand institutions for each batch, as many different ones as are taken, each with many batches: all that can be
+/// kept for open batches.
 fn export(ids: &[String]) -> String {
     let mut body = "Institution,Zip,Phone,Balance,Status,Creator,Authorizer ID,Batch ID,Timestamp\n".to_owned();
     // Rows from before the first poll would not be counted.
     let time = (Utc::now() + TimeDelta::seconds(30)).to_rfc3339_opts(SecondsFormat::Secs, true);
     for id in ids {
-        for number in 0..1_000 {
-            let name = format!("{id}{number:092}");
+        let first = id[24..].parse::<usize>().unwrap() % 10 * 1_000;
+        for number in first..first + 1_000 {
+            let name = format!("{number:0128}");
             let _ = writeln!(body, "{name},,,1.00,SUCCESS,,,{id},{time}");
         }
     }
@@ -139,7 +143,7 @@ async fn scrape(address: &str) -> Option<String> {
 async fn measure(vendors: SocketAddr, sources: &[&str]) {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let storage = tempfile::tempdir().unwrap();
-    let ids: Vec<String> = (0..100).map(|number| format!("00000000-0000-4000-8000-{number:012}")).collect();
+    let ids: Vec<String> = (0..BATCHES).map(|number| format!("00000000-0000-4000-8000-{number:012}")).collect();
     let url = format!("http://{vendors}");
     let mut command = Command::new(PROGRAM);
     command.env_clear().env("WEB_LISTEN_ADDRESS", &free).env("STORAGE_PATH", storage.path()).env("LOG_LEVEL", "error");
@@ -171,7 +175,7 @@ async fn measure(vendors: SocketAddr, sources: &[&str]) {
             if sources.contains(&"batches") {
                 let open = text.lines().filter(|line| line.starts_with("rightfoot_open_balance_checks{"));
                 let rows: f64 = open.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
-                assert_eq!(rows, 100_000.0, "every row is taken");
+                assert_eq!(rows, BATCHES as f64 * 1_000.0, "every row is taken");
             }
             break;
         }

@@ -426,6 +426,8 @@ fn a_proxy_that_cannot_be_used_is_an_error_that_does_not_repeat_it() {
         ("https_proxy", "socks5://alice:hunter2@proxy:1080"),
         ("ALL_PROXY", "hunter2 proxy"),
         ("http_proxy", "ftp://alice:hunter2@proxy"),
+        ("HTTPS_PROXY", "http://alice:hunter2@proxy:3128\n"),
+        ("HTTPS_PROXY", "http:///hunter2:3128"),
     ] {
         let errors = load(&[token, (name, value)]).unwrap_err();
         assert_eq!(errors.names().collect::<Vec<_>>(), [name]);

@@ -106,7 +106,7 @@ fn each_crate_has_one_home() {
         ("bcrypt::", &["http"]),
         ("vendor_simulator::", &["app"]),
         ("clap::", &["config", "app", "main"]),
-        ("hyper::", &["http", "upstream"]),
+        ("hyper::", &["http", "upstream", "config"]),
         ("hyper_util::", &["http"]),
         ("tracing_subscriber::", &["telemetry"]),
     ];

@@ -72,6 +72,7 @@ async fn it_serves_on_when_nobody_reads_its_log() {
 #[test]
 #[ignore = "it panics on purpose"]
 fn panics_on_purpose() {
+    wallet_exporter::telemetry::hide_panics();
     wallet_exporter::telemetry::start(tracing::level_filters::LevelFilter::INFO, LogFormat::Json);
     panic!("the payload holds a secret");
 }
@@ -85,6 +86,36 @@ fn a_panic_is_logged_with_its_location_in_the_chosen_format_and_without_its_payl
     let event: serde_json::Value = serde_json::from_str(line).unwrap();
     assert!(event["location"].as_str().unwrap().starts_with("tests/it/output.rs:"), "{line}");
     assert!(!errors.contains("the payload"), "{errors}");
+}
+
+/// A library with which no process can start a thread: what that makes panic is in no code of this program.
+fn without_threads() -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    let source = place.path().join("threads.c");
+    std::fs::write(&source, "#include <errno.h>\nint pthread_create(void) { return EAGAIN; }\n").unwrap();
+    let mut compiler = std::process::Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-fno-builtin", "-o"]).arg(place.path().join("threads.so")).arg(source);
+    assert!(compiler.status().unwrap().success());
+    place
+}
+
+#[test]
+fn no_command_shows_what_a_panic_says() {
+    let place = without_threads();
+    let library = place.path().join("threads.so");
+    for arguments in [["check"], ["serve"], ["dump"], ["healthcheck"], ["export"], ["gate"]] {
+        let settings = [("LD_PRELOAD", library.to_str().unwrap())];
+        let output = command(&settings).args(arguments).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(!errors.contains("spawn"), "{arguments:?}: {errors}");
+        if output.status.code() != Some(64) {
+            let (before, after) = errors.split_once("wallet-exporter: panic at ").expect(&errors);
+            assert!(
+                before.is_empty() && after.contains(": this is a defect of the program"),
+                "{arguments:?}: {errors}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use rustls_pki_types::ServerName;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
-use super::rate_limit::RateLimit;
+use super::rate_limit::{RateLimit, interval};
 use super::tls::{ClientAuth, Pem, TlsSpec, TlsVersion};
 
 /// The highest cost of a bcrypt hash. Each step doubles the time, which is 4 seconds here.
@@ -184,11 +184,12 @@ fn headers(file: HttpFile) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
 impl RateFile {
     fn check(self) -> Result<Option<RateLimit>, String> {
         let interval = match self.interval.as_deref() {
-            None | Some("" | "0" | "0s") => return Ok(None),
-            Some(text) => {
-                crate::config::values::duration(text).map_err(|remedy| format!("rate_limit.interval: {remedy}"))?
-            }
+            None | Some("" | "0") => return Ok(None),
+            Some(text) => interval(text).map_err(|remedy| format!("rate_limit.interval: {remedy}"))?,
         };
+        if interval.is_zero() {
+            return Ok(None);
+        }
         match self.burst.unwrap_or(1) {
             0 => Err("rate_limit.burst: no request would be answered; write at least 1".to_owned()),
             burst => Ok(Some(RateLimit::new(interval, burst))),

@@ -116,6 +116,11 @@ impl Passwords {
         }
     }
 
+    /// Whether both let in the same users with the same passwords.
+    pub(super) fn has_the_users_of(&self, other: &Passwords) -> bool {
+        self.users == other.users
+    }
+
     pub(super) async fn validate(&self, headers: &HeaderMap, from: IpAddr) -> AuthOutcome {
         let Some((user, password)) = credentials(headers) else { return AuthOutcome::Denied };
         let key = self.key(&user, &password);

@@ -113,6 +113,7 @@ pub async fn ask(
                 return findings;
             }
             Err(error) => {
+                names.give_up_answer(&ids);
                 let refusal = is_refusal(&error);
                 failures_in_a_row += usize::from(!refusal);
                 match ids.as_slice() {

@@ -104,8 +104,9 @@ impl BatchesPoller {
     ) -> Result<BatchesPoller, StoreError> {
         let stored = storage.store().source(storage.account, BATCHES)?;
         let now = storage.clock.moment();
-        let restored = storage.store().batches(storage.account, now)?;
         let (listed, list_version) = batch_list.listed(0).unwrap_or_default();
+        let followed = |batch: &Batch| batch.by_webhook || listed.contains(&batch.id);
+        let restored = storage.store().batches(storage.account, now, followed)?;
         let was_answered = restored.settled > 0 || restored.batches.iter().any(|batch| batch.confirmed);
         let base = match (settings.count_since, stored) {
             (None, Some(stored)) if !was_answered && stored.configured_since.is_none() => {
@@ -129,7 +130,7 @@ impl BatchesPoller {
             listed: BTreeSet::new(),
             list_version: 0,
             newest: Vec::new(),
-            names: Arc::default(),
+            names: restored.names,
             failures: 0,
             forgot_at: None,
             storage,
@@ -158,14 +159,24 @@ impl BatchesPoller {
     /// Follows ids that are not followed yet; `known` is what the store knows of them. A settled one stays settled.
     fn take_up(&mut self, ids: impl IntoIterator<Item = Uuid>, known: &mut BTreeMap<Uuid, Batch>) {
         let now = self.storage.clock.moment();
+        self.count_names();
         for id in self.unknown(ids) {
             let batch = match known.remove(&id) {
                 Some(batch) if batch.state == BatchState::Settled => continue,
-                Some(batch) => batch.restored(now.boot),
+                Some(mut batch) => {
+                    let tally = batch.tally.take();
+                    batch.tally = tally.map(|tally| Arc::new(self.names.adopt(Arc::unwrap_or_clone(tally))));
+                    batch.restored(now.boot)
+                }
                 None => Batch::new(id, now),
             };
             self.followed.insert(id, batch);
         }
+        self.names.end();
+    }
+
+    fn count_names(&self) {
+        self.names.begin(self.followed.iter().filter_map(|(id, batch)| Some((*id, batch.tally.as_ref()?))));
     }
 
     /// Drops those that left the list. What they counted stays.
@@ -244,7 +255,7 @@ impl BatchesPoller {
             self.base = Base::At(self.storage.clock.boot());
         }
         let span = |since| (since, credential.now() + AHEAD);
-        self.names.forget_unused();
+        self.count_names();
         let mut findings = Findings::default();
         if !due.is_empty() {
             findings = ask(self.client.as_ref(), due.to_vec(), span(taken), &self.names, persistent).await;
@@ -264,6 +275,7 @@ impl BatchesPoller {
             };
             if (by_vendor - taken).abs() > SAME_BASE_LINE {
                 taken = by_vendor;
+                self.count_names();
                 findings = ask(self.client.as_ref(), due.to_vec(), span(taken), &self.names, persistent).await;
             }
         }
@@ -394,6 +406,7 @@ impl Poller for BatchesPoller {
         let due = self.due(self.storage.clock.boot());
         let base = self.base;
         let asked = self.ask(&due).await;
+        self.names.end();
         self.report_unconfirmed();
         let (mut findings, since) = asked?;
         let outcome = self.explain_refusals(&mut findings).await;

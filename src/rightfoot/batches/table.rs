@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::batch::{Batch, BatchState, REMEMBERED};
-use super::tally::StatusCounts;
+use super::tally::{Names, StatusCounts};
 use super::totals::CheckTotals;
 use super::{CheckStatus, RowReject, SubmittedVia, tally_text};
 use crate::clock::{Moment, delta};
@@ -26,6 +26,8 @@ pub struct RestoredBatches {
     pub settled: u64,
     /// The sums over the settled ones.
     pub totals: CheckTotals,
+    /// The institutions that the batches tell apart.
+    pub names: Arc<Names>,
 }
 
 /// What became of the word that a batch is complete.
@@ -109,11 +111,23 @@ fn write_batch(writer: &Writer<'_>, account: AccountId, batch: &Batch, now: Mome
 }
 
 impl Store {
-    /// What the previous run knew of an account's batches.
+    /// What the previous run knew of an account's batches; of those that are not `followed` any more no tally.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn batches(&self, account: AccountId, now: Moment) -> Result<RestoredBatches, StoreError> {
+    pub fn batches(
+        &self,
+        account: AccountId,
+        now: Moment,
+        followed: impl Fn(&Batch) -> bool,
+    ) -> Result<RestoredBatches, StoreError> {
+        let names = Arc::new(Names::default());
+        let read = |row: &Row<'_>| {
+            let mut batch = read_batch(row, now)?;
+            let tally = batch.tally.take().filter(|_| followed(&batch));
+            batch.tally = tally.map(|tally| Arc::new(names.adopt(Arc::unwrap_or_clone(tally))));
+            Ok(batch)
+        };
         self.read(|reader| {
             let sql = "SELECT count(*) FROM batch WHERE account = ?1 AND state = 'settled'";
             let settled = reader.row(BATCH, sql, values![account], |row| row.count(0))?;
@@ -121,9 +135,10 @@ impl Store {
                 "SELECT {COLUMNS} FROM batch WHERE account = ?1 AND state <> 'settled' AND next_look IS NOT NULL"
             );
             Ok(RestoredBatches {
-                batches: reader.rows(BATCH, &sql, values![account], |row| read_batch(row, now))?,
+                batches: reader.rows(BATCH, &sql, values![account], read)?,
                 settled: settled.unwrap_or_default(),
                 totals: totals(reader, account)?,
+                names: Arc::clone(&names),
             })
         })
     }

@@ -20,6 +20,8 @@ struct Stored {
     counted: Vec<(String, String, u64)>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     institutions: BTreeMap<String, (DateTime<Utc>, BTreeMap<String, u64>)>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    overflowed: bool,
     #[serde(default)]
     histogram: AmountHistogram,
     newest: Option<DateTime<Utc>>,
@@ -49,6 +51,7 @@ pub(super) fn write(tally: &Tally, settled: bool) -> Option<String> {
         all: counts(&tally.all),
         counted: Vec::new(),
         institutions: BTreeMap::new(),
+        overflowed: false,
         histogram: AmountHistogram::default(),
         newest: tally.newest,
         rejected: BTreeMap::new(),
@@ -56,6 +59,7 @@ pub(super) fn write(tally: &Tally, settled: bool) -> Option<String> {
     if !settled {
         stored.counted = counts(&tally.counted);
         stored.histogram = tally.histogram.clone();
+        stored.overflowed = tally.overflowed;
         stored.institutions = tally
             .institutions
             .iter()
@@ -82,6 +86,7 @@ pub(super) fn read(text: &str) -> Option<Tally> {
         all: read_counts(&stored.all),
         counted: read_counts(&stored.counted),
         institutions: institutions.collect(),
+        overflowed: stored.overflowed,
         histogram: stored.histogram,
         newest: stored.newest,
         rejected: rejected.collect(),

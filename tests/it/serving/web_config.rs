@@ -256,6 +256,48 @@ async fn a_reload_takes_the_new_file_and_a_bad_one_changes_nothing() {
     assert_eq!(ask(running.address, "GET", "/metrics", &[("Authorization", &alice)], b"").await.code, 200);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_with_the_same_users_lets_nobody_wait_behind_those_who_guess() {
+    let authority = Authority::new();
+    let users = |password: &str| format!("basic_auth_users:\n  alice: {}\n", bcrypt::hash(password, 11).unwrap());
+    let same = users("correct horse");
+    let running = serve_with(&authority.config(&same)).await;
+    let address = running.address;
+    let alice = basic("alice", "correct horse");
+    let status = async |method, path| ask(address, method, path, &[("Authorization", &alice)], b"").await.code;
+    assert_eq!(status("GET", "/metrics").await, 200);
+    let turned_away = Arc::new(AtomicUsize::new(0));
+    let guessing: Vec<_> = (0..12)
+        .map(|client| {
+            let turned_away = Arc::clone(&turned_away);
+            tokio::spawn(async move {
+                for guess in 0.. {
+                    let credentials = basic("alice", &format!("guess {client} {guess}"));
+                    let code = ask(address, "GET", "/metrics", &[("Authorization", &credentials)], b"").await.code;
+                    turned_away.fetch_add(usize::from(code == 503), Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let is_full = async |more: usize| {
+        let before = turned_away.load(Ordering::Relaxed);
+        let full = async || turned_away.load(Ordering::Relaxed) > before + more;
+        super::fixture::until("the queue is full", full).await;
+    };
+    is_full(0).await;
+    // A header is new, the users are not.
+    authority.config(&format!("http_server_config:\n  headers:\n    X-Frame-Options: sameorigin\n{same}"));
+    assert_eq!(status("POST", "/-/reload").await, 200);
+    is_full(40).await;
+    for _ in 0..5 {
+        assert_eq!(status("GET", "/metrics").await, 200, "she was let in before");
+    }
+    guessing.iter().for_each(tokio::task::JoinHandle::abort);
+    authority.config(&users("another"));
+    assert_eq!(status("POST", "/-/reload").await, 200);
+    super::fixture::until("the old password is refused", async || status("GET", "/metrics").await == 401).await;
+}
+
 fn curl(authority: &Authority, running: &Running, more: &[&str]) -> Option<tools::Output> {
     let curl = tools::find("curl")?;
     let ca = authority.path("ca.crt");
@@ -369,6 +411,12 @@ async fn requests_beyond_the_rate_limit_are_turned_away() {
     }
     assert_eq!(codes, [200, 200, 200, 429, 429]);
     assert_eq!(ask(running.address, "GET", "/-/healthy", &[], b"").await.code, 200, "a probe is answered");
+    for interval in ["500ms", "1.5s"] {
+        assert!(
+            Web::load(Some(&config.config(&format!("rate_limit:\n  interval: {interval}\n")))).is_ok(),
+            "{interval}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -409,10 +457,26 @@ fn a_key_that_others_can_read_and_a_slow_hash_are_warned_of() {
     let authority = Authority::new();
     authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
     let slow = format!("basic_auth_users:\n  alice: $2b$15${}\n", &hash()[7..]);
-    for (mode, text, warnings) in [(0o644, "", 1), (0o640, "", 0), (0o600, slow.as_str(), 1)] {
-        fs::set_permissions(authority.path("server.key"), fs::Permissions::from_mode(mode)).unwrap();
-        let web = Web::load(Some(&authority.config(&format!("{TLS}{text}")))).unwrap();
-        assert_eq!(web.warnings().len(), warnings, "{mode:o} {text}: {:?}", web.warnings());
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    for (of_key, text, warnings) in [(0o644, "", 1), (0o640, "", 0), (0o600, slow.as_str(), 1)] {
+        mode(&authority.path("server.key"), of_key);
+        let config = authority.config(&format!("{TLS}{text}"));
+        mode(&config, 0o600);
+        let web = Web::load(Some(&config)).unwrap();
+        assert_eq!(web.warnings().len(), warnings, "{of_key:o} {text}: {:?}", web.warnings());
+    }
+    // What is in the configuration itself is as open as its file.
+    let indented = fs::read_to_string(authority.path("server.key")).unwrap().replace('\n', "\n    ");
+    let inline = format!("tls_server_config:\n  cert_file: server.crt\n  key: |\n    {indented}\n");
+    let users = format!("basic_auth_users:\n  alice: {}\n", hash());
+    for (text, secret) in [(inline.as_str(), true), (users.as_str(), true), (TLS, false), ("rate_limit: {}\n", false)] {
+        let config = authority.config(text);
+        for (of_config, open) in [(0o644, true), (0o640, false)] {
+            mode(&config, of_config);
+            let web = Web::load(Some(&config)).unwrap();
+            let warned = web.warnings().iter().any(|warning| warning.contains("web.yml is open to other users"));
+            assert_eq!(warned, secret && open, "{of_config:o} {text}: {:?}", web.warnings());
+        }
     }
 }
 

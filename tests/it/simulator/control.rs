@@ -238,6 +238,9 @@ async fn a_page_in_a_browser_commands_nothing() {
     assert_eq!(post("balance", "Content-Type: text/plain\r\n", balance).await, "415");
     assert_eq!(post("balance", "", balance).await, "415");
     assert_eq!(post("balance", &format!("{json}Origin: https://evil.example\r\n"), balance).await, "415");
+    for (site, status) in [("cross-site", "415"), ("same-site", "415"), ("same-origin", "200"), ("none", "200")] {
+        assert_eq!(post("balance", &format!("{json}Sec-Fetch-Site: {site}\r\n"), balance).await, status, "{site}");
+    }
     assert_eq!(post("balance", json, balance).await, "200");
     let webhook = |host: &str| format!(r#"{{"url": "http://{host}/webhooks/rightfoot/secret"}}"#);
     for (host, status) in [("hooks.example", "200"), ("[::1]:80", "200"), ("127.9.9.9", "200"), ("192.0.2.1", "400")] {

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use wallet_exporter::app::SCHEMA;
-use wallet_exporter::store::{FILE_NAME, OpenError, Store, StoreError};
+use wallet_exporter::store::{self, FILE_NAME, OpenError, Store, StoreError, configured_since};
 
 use super::{after_fixture, contents, newest_version, sqlite, version_1, wallet, write};
-use crate::program::{settings, vendors};
+use crate::program::{PATIENCE, settings, vendors};
 use crate::rig::Rig;
 
 pub fn mode(path: &Path) -> u32 {
@@ -125,7 +125,7 @@ async fn the_exporter_says_that_its_files_were_deleted() {
 }
 
 #[test]
-fn a_link_a_trigger_or_a_view_in_the_place_of_the_ledger_is_refused_and_left_alone() {
+fn a_link_and_what_was_added_to_the_ledger_are_refused_and_left_alone() {
     let elsewhere = version_1();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(FILE_NAME);
@@ -136,16 +136,87 @@ fn a_link_a_trigger_or_a_view_in_the_place_of_the_ledger_is_refused_and_left_alo
     for (planted, kind) in [
         ("CREATE TRIGGER thief AFTER UPDATE ON source BEGIN DELETE FROM batch; END", "trigger"),
         ("CREATE VIEW thief AS SELECT 1", "view"),
+        ("CREATE TABLE thief (account INTEGER CHECK (account < 5))", "table"),
+        ("CREATE INDEX thief ON batch (state)", "index"),
+        ("CREATE VIRTUAL TABLE thief USING fts5 (words)", "table"),
     ] {
         for fixture in [version_1(), newest_version()] {
             sqlite(fixture.path().join(FILE_NAME)).execute_batch(planted).unwrap();
             let before = contents(fixture.path());
             let error = Store::open(Some(fixture.path()), after_fixture(), SCHEMA).map(drop).unwrap_err();
             assert!(matches!(&error, OpenError::Planted { .. }), "{error}");
-            assert!(error.to_string().contains(&format!("a {kind} \"thief\"")), "{error}");
+            assert!(error.to_string().contains(&format!(" {kind} \"thief\"")), "{error}");
+            assert!(matches!(configured_since(fixture.path(), SCHEMA), Err(OpenError::Planted { .. })));
+            let backup = fixture.path().join("backup");
+            assert!(store::backup(fixture.path(), &backup, after_fixture(), SCHEMA).is_err() && !backup.exists());
             let mut after = contents(fixture.path());
             after.remove("wallet-exporter.lock");
             assert!(after == before || before.keys().any(|name| name.ends_with("lock")), "nothing was changed");
         }
     }
+}
+
+#[test]
+fn a_table_that_was_changed_is_refused_and_statistics_are_not() {
+    let fixture = newest_version();
+    let connection = sqlite(fixture.path().join(FILE_NAME));
+    connection.execute_batch("ANALYZE; ALTER TABLE probe ADD COLUMN more TEXT").unwrap();
+    drop(connection);
+    let error = Store::open(Some(fixture.path()), after_fixture(), SCHEMA).map(drop).unwrap_err();
+    assert!(error.to_string().contains(" has a changed table \"probe\" that this program did not make"), "{error}");
+    let fixture = newest_version();
+    sqlite(fixture.path().join(FILE_NAME)).execute_batch("ANALYZE").unwrap();
+    drop(Store::open(Some(fixture.path()), after_fixture(), SCHEMA).unwrap());
+}
+
+/// What `work` returns, unless it hangs.
+fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || send.send(work()));
+    receive.recv_timeout(PATIENCE).expect("it hangs")
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_before_it_is_opened() {
+    for name in ["wallet-exporter.db", "wallet-exporter.lock", "wallet-exporter.db-wal", "wallet-exporter.db-journal"] {
+        for kind in ["fifo", "directory", "link"] {
+            let place = newest_version();
+            let (directory, path) = (place.path().to_owned(), place.path().join(name));
+            let _ = std::fs::remove_file(&path);
+            let target = directory.join("elsewhere");
+            match kind {
+                "fifo" => assert!(Command::new("mkfifo").arg(&path).status().unwrap().success()),
+                "directory" => std::fs::create_dir(&path).unwrap(),
+                _ => std::os::unix::fs::symlink(&target, &path).unwrap(),
+            }
+            let opened = in_time({
+                let directory = directory.clone();
+                move || Store::open(Some(&directory), after_fixture(), SCHEMA).map(drop)
+            });
+            let looked = in_time(move || configured_since(&directory, SCHEMA).map(drop));
+            for outcome in [opened, looked] {
+                let error = outcome.unwrap_err();
+                let expected = match kind {
+                    "link" => matches!(&error, OpenError::Link(named) if *named == path),
+                    _ => matches!(&error, OpenError::NotRegular(named) if *named == path),
+                };
+                assert!(expected, "{name}, {kind}: {error}");
+            }
+            assert!(!target.exists(), "{name}: a link was followed");
+        }
+    }
+}
+
+#[test]
+fn a_directory_is_found_through_a_link() {
+    let fixture = newest_version();
+    let place = tempfile::tempdir().unwrap();
+    let link = place.path().join("data");
+    std::os::unix::fs::symlink(fixture.path(), &link).unwrap();
+    let (store, _) = Store::open(Some(&link), after_fixture(), SCHEMA).unwrap();
+    assert!(!store.is_frozen());
+    store.probe().unwrap();
+    let backup = place.path().join("backup");
+    store::backup(&link, &backup, after_fixture(), SCHEMA).unwrap();
+    assert!(configured_since(&link, SCHEMA).is_ok_and(|sources| !sources.is_empty()));
 }
