@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::open::{FILE_NAME, Header, has_log, is_ours, refuse_planted, validate};
 use super::sql::{Reader, values};
