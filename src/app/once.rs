@@ -99,7 +99,7 @@ pub async fn check_online(
     }
     let mut fine = outcomes.iter().all(|outcome| outcome.result.is_ok());
     for account in app.cell.current().status(clock.moment()).accounts {
-        let budgets = account.details.rows.iter().filter(|row| row.term == BUDGETS);
+        let budgets = account.details.more.iter().filter(|row| row.term == BUDGETS);
         for line in budgets.flat_map(|row| &row.lines) {
             let text: String = line.iter().map(ToString::to_string).collect();
             table.push_str(&format!("{:<36} {text}\n", format!("budget of {} {}", account.vendor, account.account)));
