@@ -44,7 +44,7 @@ pub use config::Config;
 pub use consumption::grain::Grain;
 pub use consumption::{ConsumptionReport, DayConsumption, Flow, HourlyDebits};
 #[cfg(feature = "testing")]
-pub use status::{BurnStatus, WalletStatus, details};
+pub use status::{BudgetStatus, BurnStatus, EmptyState, TimeToEmpty, WalletStatus, details};
 pub use view::{BurnView, CardsView, ConsumptionView, Periods, TransactionsView, WalletView};
 
 /// The vendor.

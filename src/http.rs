@@ -17,6 +17,7 @@ mod query;
 mod routes;
 mod server;
 mod site;
+mod status;
 mod web;
 mod webhook;
 

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, SubsecRound as _, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, SecondsFormat, SubsecRound as _, TimeDelta, Utc};
+use rust_decimal::Decimal;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -114,8 +115,6 @@ fn variables<const N: usize>(
         ("BATCHDATA_TRANSACTIONS_MB_PER_HOUR", "100000"),
         ("BATCHDATA_WARNING_BALANCE_USD", "150"),
         ("BATCHDATA_CRITICAL_BALANCE_USD", "50"),
-        ("BATCHDATA_BUDGET_DAY_USD", "1600"),
-        ("BATCHDATA_BUDGET_MONTH_USD", "35000"),
         ("RIGHTFOOT_ACCOUNT", ACCOUNT),
         ("RIGHTFOOT_INTERVAL", "1s"),
         ("RIGHTFOOT_SETTLE_AFTER", "20s"),
@@ -125,10 +124,23 @@ fn variables<const N: usize>(
     environment.into_iter().filter(own).chain(always).chain(vendors).collect()
 }
 
+/// The budgets of the UTC day and of the month: amounts of which about 70 % are spent at the start.
+fn budgets(simulator: &Simulator, today: NaiveDate) -> [String; 2] {
+    let by_day = simulator.expected().by_day;
+    let spent = |from| by_day.range(from..=today).map(|(_, flow)| flow.debit).sum::<Decimal>();
+    [today, today.with_day(1).unwrap_or(today)].map(|from| budget(spent(from)).to_string())
+}
+
+/// The amount of two digits of which that is about 70 %; at least 10.
+fn budget(spent: Decimal) -> Decimal {
+    let amount = (spent / Decimal::new(7, 1)).max(Decimal::TEN);
+    amount.round_sf(2).unwrap_or(amount).normalize()
+}
+
 /// What is said where no event lies ahead.
 fn none(scenario: ScenarioName) -> &'static str {
     match scenario {
-        ScenarioName::Calm | ScenarioName::Month => "",
+        ScenarioName::Calm | ScenarioName::Month => scenario.goes_on(),
         _ => {
             "\nThe events of this scenario happened after the first start with this --storage.path. To see them again, name a new directory.\n"
         }
@@ -185,7 +197,10 @@ impl Demo {
         };
 
         let secret = uuid::Uuid::new_v4().simple().to_string();
+        let [of_day, of_month] = budgets(&simulator, now.date_naive());
         let vendors = [
+            ("BATCHDATA_BUDGET_DAY_USD", of_day),
+            ("BATCHDATA_BUDGET_MONTH_USD", of_month),
             ("BATCHDATA_API_TOKEN", token),
             ("BATCHDATA_BASE_URL", address.clone()),
             ("BATCHDATA_COUNT_SINCE", since.date_naive().to_string()),

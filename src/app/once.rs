@@ -146,7 +146,7 @@ pub async fn check_online(
     outcomes.iter().for_each(|outcome| table.outcome(outcome));
     let mut fine = outcomes.iter().all(|outcome| outcome.result.is_ok());
     for account in app.cell.current().status(app.wiring.clock.moment()).accounts {
-        let budgets = account.details.rows.iter().filter(|row| row.term == BUDGETS);
+        let budgets = account.details.more.iter().filter(|row| row.term == BUDGETS);
         for line in budgets.flat_map(|row| &row.lines) {
             let text: String = line.iter().map(ToString::to_string).collect();
             let _ = writeln!(table.text, "{:<36} {text}", format!("budget of {} {}", account.vendor, account.account));

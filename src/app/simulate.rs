@@ -46,6 +46,21 @@ pub enum ScenarioName {
     Month,
 }
 
+impl ScenarioName {
+    /// What happens again and again, of a scenario without single events.
+    pub(super) fn goes_on(self) -> &'static str {
+        match self {
+            ScenarioName::Month => {
+                "\nWhat will happen, for as long as it runs:\n\n  \
+                 Spend follows the working day in the United States: most from 14:00 to 23:00 UTC, less at night and on weekends.\n  \
+                 Below 500 USD a top-up of 2500 USD starts. It is paid 20 minutes later; one in ten fails and is repeated.\n  \
+                 A batch of 150 to 700 balance checks starts every seven hours and fills within two and a half hours.\n"
+            }
+            _ => "",
+        }
+    }
+}
+
 impl From<ScenarioName> for Scenario {
     fn from(name: ScenarioName) -> Scenario {
         match name {
@@ -111,7 +126,7 @@ pub async fn simulate(flags: &SimulateFlags, dependencies: &Dependencies) -> Res
         simulator.batch_ids().join(",")
     ))?;
     let programme = Programme::new(&simulator, dependencies.clock.now());
-    super::print(&programme.ahead(""))?;
+    super::print(&programme.ahead(if flags.quiet { "" } else { flags.scenario.goes_on() }))?;
     let stop = CancellationToken::new();
     let listening = signals.handle(stop.clone(), || {});
     let told = tokio::spawn(programme.tell(Arc::clone(&dependencies.clock)));

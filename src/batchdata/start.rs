@@ -30,6 +30,7 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
         warning_balance: config.warning_balance,
         critical_balance: config.critical_balance,
         budgets: Arc::clone(&config.budgets),
+        report_lag: builder.report_lag(),
         compared: reconciliation.as_ref().and_then(|shared| shared.lock().compared()),
         balance: balance.as_ref().and_then(|stored| poll::restored(stored.answer.as_deref()?)),
         ..WalletView::default()

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use strum::VariantArray as _;
 
 use chrono::{DateTime, Utc};
@@ -48,6 +49,8 @@ pub struct WalletView {
     pub transactions: Option<Arc<TransactionsView>>,
     /// What comparing balance and consumption has shown.
     pub compared: Option<Compared>,
+    /// How late a report may be that is compared with the balance.
+    pub report_lag: Duration,
     /// Its last balances.
     pub seen: Seen,
     /// Another account that shows the same wallet.
@@ -171,23 +174,37 @@ impl WalletView {
     ///
     /// # Errors
     /// Why it is unknown.
-    pub fn unreconciled(&self, account: &AccountView, now: BootTime) -> Result<Usd, &'static str> {
+    pub fn unreconciled(&self, account: &AccountView, now: BootTime) -> Result<Usd, String> {
         if account.source(BALANCE).and(account.source(CONSUMPTION)).is_none() {
-            return Err("it needs the sources balance and consumption");
+            return Err("it needs the sources balance and consumption".to_owned());
         }
         if account.fresh(BALANCE, now).and(account.fresh(CONSUMPTION, now)).is_none() {
-            return Err("the balance or the report is missing or too old");
+            return Err("the balance or the report is missing or too old".to_owned());
         }
         let compared = self.compared.filter(|compared| compared.report.is_some());
-        compared
-            .map(|compared| compared.unreconciled)
-            .ok_or("the balance must first be polled for an hour, at least every five minutes")
+        compared.map(|compared| compared.unreconciled).ok_or_else(|| {
+            let lag = in_words(self.report_lag);
+            format!("the balance must first be polled for {lag}, at least every five minutes")
+        })
+    }
+}
+
+/// A duration of whole hours, minutes or seconds.
+fn in_words(duration: Duration) -> String {
+    match duration.as_secs() {
+        3_600 => "an hour".to_owned(),
+        seconds if seconds >= 3_600 && seconds.is_multiple_of(3_600) => format!("{} hours", seconds / 3_600),
+        60 => "a minute".to_owned(),
+        seconds if seconds >= 60 && seconds.is_multiple_of(60) => format!("{} minutes", seconds / 60),
+        1 => "a second".to_owned(),
+        seconds => format!("{seconds} seconds"),
     }
 }
 
 impl Facts for WalletView {
     fn details(&self, account: &AccountView, now: Moment) -> Details {
-        status::details(&self.status(account, now), self.consumption.as_ref().and_then(|view| view.count_since))
+        let count_since = self.consumption.as_ref().and_then(|view| view.count_since);
+        status::details(&self.status(account, now), count_since, now.wall)
     }
 
     fn overflow(&self) -> Vec<(&'static str, u64)> {

@@ -3,6 +3,8 @@
 //! Flows in: the state. Flows out: HTML that needs no script. Invariants: whatever is not ours is escaped; every state
 //! is said in words, colour only repeats it; every time is relative with the exact one beside it.
 
+mod attention;
+mod list;
 mod text;
 
 use std::fmt::Write;
@@ -14,9 +16,10 @@ use axum::response::{Html, IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
+use url::form_urlencoded;
 
 use self::text::{escape, time, words};
-use crate::snapshot::{AccountStatus, Attention, DetailRow, Piece, Severity, SourceState, SourceStatus, Status};
+use crate::snapshot::{AccountStatus, DetailRow, Piece, Severity, SourceState, SourceStatus, Status};
 
 const STYLE: &str = include_str!("page/style.css");
 
@@ -36,15 +39,39 @@ const REFRESH_SECONDS: u32 = 15;
 /// With more accounts than this the page lists them, and shows one at a time.
 const MOST_SECTIONS: usize = 10;
 
-/// The page as an answer, the worst account first. `still` leaves out the refresh; `account` asks for one account name.
-pub(super) fn answer(mut status: Status, telemetry_path: &str, still: bool, account: Option<&str>) -> Response {
-    // A stable sort: equals stay in the order of the configuration.
-    status.accounts.sort_by_cached_key(AccountStatus::order);
-    let code = match account {
-        Some(name) if status.accounts.iter().all(|found| found.account != name) => StatusCode::NOT_FOUND,
-        _ => StatusCode::OK,
-    };
-    (code, respond(render(&status, telemetry_path, still, account))).into_response()
+/// More warnings than this are counted.
+const MOST_WARNINGS: usize = 20;
+
+/// What is asked for.
+#[derive(Debug, Default)]
+pub(super) struct Query {
+    /// Without the refresh.
+    pub(super) still: bool,
+    /// One account name.
+    pub(super) account: Option<String>,
+    /// A part of account names.
+    pub(super) search: Option<String>,
+}
+
+impl Query {
+    /// The address of the same page, with the refresh or without.
+    fn address(&self, still: bool) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in [("account", &self.account), ("search", &self.search)] {
+            query.extend_pairs(value.iter().map(|value| (name, value)));
+        }
+        query.extend_pairs(still.then_some(("refresh", "off")));
+        let query = query.finish();
+        if query.is_empty() { "/".to_owned() } else { format!("/?{query}") }
+    }
+}
+
+/// The page as an answer, the worst account first.
+pub(super) fn answer(mut status: Status, telemetry_path: &str, query: &Query) -> Response {
+    status.sort_worst_first();
+    let chosen = list::Chosen::new(&status, query);
+    let code = if chosen.is_missing() { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    (code, respond(render(&status, telemetry_path, query, &chosen))).into_response()
 }
 
 /// HTML as an answer.
@@ -64,10 +91,10 @@ pub(super) fn head(title: &str, meta: &str) -> String {
 }
 
 // Writing to a string cannot fail, so the results below are dropped.
-fn render(status: &Status, telemetry_path: &str, still: bool, account: Option<&str>) -> String {
+fn render(status: &Status, telemetry_path: &str, query: &Query, chosen: &list::Chosen<'_>) -> String {
     let (word, class) = overall(status);
     let refresh = format!("<meta http-equiv=\"refresh\" content=\"{REFRESH_SECONDS}\">\n");
-    let mut out = head(word, if still { "" } else { &refresh });
+    let mut out = head(word, if query.still { "" } else { &refresh });
     out.push_str("<header>\n<h1>wallet-exporter</h1>\n");
     let _ = writeln!(out, "<p class=\"lead\"><span class=\"{class}\">{word}</span></p>");
     let _ = writeln!(
@@ -78,25 +105,11 @@ fn render(status: &Status, telemetry_path: &str, still: bool, account: Option<&s
         escape(telemetry_path)
     );
     warnings(&mut out, status);
-    let asked = |found: &&AccountStatus| account.is_none_or(|name| found.account == name);
-    if account.is_none() && status.accounts.len() > MOST_SECTIONS {
-        overview(&mut out, status);
-    } else {
-        if let Some(name) = account {
-            let _ = writeln!(out, "<p><a href=\"/\">All accounts</a></p>");
-            if !status.accounts.iter().any(|found| found.account == name) {
-                let _ = writeln!(out, "<section><p>No account is named {}.</p></section>", escape(name));
-            }
-        }
-        for account in status.accounts.iter().filter(asked) {
-            section(&mut out, status, account);
-        }
-    }
-    if status.accounts.is_empty() {
-        out.push_str("<section><h2>Accounts</h2><p>No vendor account is configured.</p></section>\n");
-    }
+    list::write(&mut out, status, chosen);
     storage(&mut out, status);
     out.push_str("</main>\n<footer>\n");
+    let refresh = query.address(!query.still);
+    let refresh = escape(&refresh);
     let _ = writeln!(
         out,
         "<p>Version {} (revision {}), started {}. As of {}. {}</p>",
@@ -104,10 +117,10 @@ fn render(status: &Status, telemetry_path: &str, still: bool, account: Option<&s
         escape(&status.revision),
         time(status.now, status.started_at),
         time(status.now, status.now),
-        if still {
-            "<a href=\"/\">Refresh every 15 s</a>".to_owned()
+        if query.still {
+            format!("<a href=\"{refresh}\">Refresh every {REFRESH_SECONDS} s</a>")
         } else {
-            format!("Refreshes every {REFRESH_SECONDS} s; <a href=\"/?refresh=off\">stop refreshing</a>.")
+            format!("Refreshes every {REFRESH_SECONDS} s; <a href=\"{refresh}\">stop refreshing</a>.")
         }
     );
     out.push_str(
@@ -147,44 +160,13 @@ fn warnings(out: &mut String, status: &Status) {
         return;
     }
     out.push_str("<section class=\"care\" aria-labelledby=\"warnings\">\n<h2 id=\"warnings\">Warnings</h2>\n<ul>\n");
-    for warning in &status.warnings {
+    for warning in status.warnings.iter().take(MOST_WARNINGS) {
         let _ = writeln!(out, "<li>{}</li>", escape(warning));
     }
-    out.push_str("</ul>\n</section>\n");
-}
-
-/// A row for each account.
-fn overview(out: &mut String, status: &Status) {
-    let standings: Vec<_> = status.accounts.iter().map(AccountStatus::standing).collect();
-    let count = |severity| standings.iter().filter(|(found, _)| *found == severity).count();
-    let _ = writeln!(
-        out,
-        "<section aria-labelledby=\"accounts\">\n<h2 id=\"accounts\">{} accounts</h2>\n\
-         <p>{} critical, {} with a warning, {} working. The worst are first.</p>\n\
-         <form action=\"/\"><label>Account <input name=\"account\"></label> <button>Show</button></form>\n\
-         <table><thead><tr><th scope=\"col\">Account</th><th scope=\"col\">State</th><th scope=\"col\"></th>\
-         <th scope=\"col\">Empty</th></tr></thead><tbody>",
-        status.accounts.len(),
-        count(Some(Severity::Critical)),
-        count(Some(Severity::Warning)),
-        count(None)
-    );
-    for (account, (severity, words)) in status.accounts.iter().zip(standings) {
-        let name = escape(&account.account);
-        let row = account.details.rows.first();
-        let first = row.and_then(|row| Some((row.term, row.lines.first()?.first()?)));
-        let first = first.map(|(term, piece)| format!("{term} {}", show(status, piece))).unwrap_or_default();
-        let empty = account.details.runs_out.map(|at| time(status.now, at));
-        let empty = empty.map(|empty| format!("<td data-label=\"Empty\">{empty}")).unwrap_or_default();
-        let _ = writeln!(
-            out,
-            "<tr><td><a href=\"/?account={name}\">{name}</a> <span class=\"quiet\">{}</span><td class=\"{}\">{words}\
-             <td>{first}{empty}",
-            escape(&account.title),
-            class(severity)
-        );
+    if let more @ 1.. = status.warnings.len().saturating_sub(MOST_WARNINGS) {
+        let _ = writeln!(out, "<li>and {more} more, in the <a href=\"/api/v1/status\">status as JSON</a></li>");
     }
-    out.push_str("</tbody></table>\n</section>\n");
+    out.push_str("</ul>\n</section>\n");
 }
 
 fn class(severity: Option<Severity>) -> &'static str {
@@ -213,15 +195,22 @@ fn section(out: &mut String, status: &Status, account: &AccountStatus) {
         escape(&account.title),
         escape(&account.account)
     );
-    for row in &account.details.rows {
-        let _ = writeln!(out, "<dt>{}</dt><dd>{}</dd>", escape(row.term), lines(status, row));
-    }
+    rows(out, status, &account.details.rows);
+    out.push_str("</dl>\n");
+    attention::write(out, status, account);
+    out.push_str("<dl>\n");
+    rows(out, status, &account.details.more);
     let since = account.details.count_since;
     let since = since.map_or_else(|| "the first successful poll".to_owned(), |at| time(status.now, at));
     let _ = writeln!(out, "<dt>Counters count since</dt><dd>{since}</dd>\n</dl>");
-    attention(out, status, &account.details.attention);
     sources(out, status, &account.sources);
     out.push_str("</section>\n");
+}
+
+fn rows(out: &mut String, status: &Status, rows: &[DetailRow]) {
+    for row in rows {
+        let _ = writeln!(out, "<dt>{}</dt><dd>{}</dd>", escape(row.term), lines(status, row));
+    }
 }
 
 fn lines(status: &Status, row: &DetailRow) -> String {
@@ -253,15 +242,11 @@ fn sources(out: &mut String, status: &Status, sources: &[SourceStatus]) {
         let failure = source.last_failure.as_ref().map_or_else(
             || "none".to_owned(),
             |failure| {
-                // The message ends with the advice. What is over needs none.
+                // The message ends with the advice, which stands above the table while it is needed.
                 let advice = failure.advice.as_deref().unwrap_or_default();
                 let message = failure.message.strip_suffix(advice).unwrap_or(&failure.message).trim_end_matches("; ");
-                let remedy = match source.state {
-                    SourceState::Ok => String::new(),
-                    _ => format!("<p><strong>{}</strong></p>", escape(advice)),
-                };
                 format!(
-                    "<p>{}: <code>{}</code></p><p>{}</p>{remedy}",
+                    "<p>{}: <code>{}</code></p><p>{}</p>",
                     time(status.now, failure.at),
                     escape(&failure.reason),
                     escape(message),
@@ -280,25 +265,6 @@ fn sources(out: &mut String, status: &Status, sources: &[SourceStatus]) {
         );
     }
     out.push_str("</tbody>\n</table>\n");
-}
-
-fn attention(out: &mut String, status: &Status, attention: &[Attention]) {
-    if attention.is_empty() {
-        return;
-    }
-    out.push_str("<h3>Needs attention</h3>\n<ul>\n");
-    for item in attention {
-        let _ = writeln!(
-            out,
-            "<li>{} <code>{}</code> is <strong>{}</strong>, first seen {}. {}</li>",
-            escape(item.kind),
-            escape(&item.id),
-            escape(item.state),
-            time(status.now, item.first_seen),
-            escape(item.advice)
-        );
-    }
-    out.push_str("</ul>\n");
 }
 
 fn storage(out: &mut String, status: &Status) {

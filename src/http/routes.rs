@@ -30,7 +30,7 @@ use super::layers::{METHOD_NOT_ALLOWED, NOT_FOUND, common};
 use super::server::Options;
 use super::site::Site;
 use super::web::{AuthOutcome, Web};
-use super::{document, gate, negotiate, page, poll_now};
+use super::{document, gate, negotiate, page, poll_now, status};
 use crate::config::paths::{DOCUMENTATION, GATE, HEALTHY, PAGE, POLL, READY, RELOAD, RUNBOOKS, STATUS, TARGETS};
 use crate::exposition::{Rendered, end};
 use crate::instruments::ProcessInstruments;
@@ -84,7 +84,7 @@ pub(super) fn routes(
     let shared = Shared { site, options: Arc::new(options), shutdown, reloading: Arc::default() };
     let router = Router::new()
         .route(PAGE, get(page))
-        .route(STATUS, get(async |State(shared): State<Shared>| Json(shared.site.status())))
+        .route(STATUS, get(status::answer))
         .route(TARGETS, get(targets))
         .route(DOCUMENTATION, get(async || document::answer("Documentation", document::DOCUMENTATION)))
         .route(RUNBOOKS, get(async || document::answer("Runbooks", document::RUNBOOKS)))
@@ -185,15 +185,16 @@ async fn targets(State(shared): State<Shared>, headers: HeaderMap) -> Response {
 }
 
 async fn page(State(shared): State<Shared>, uri: Uri) -> Response {
-    let (mut still, mut account) = (false, None);
+    let mut query = page::Query::default();
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
         match &*name {
-            "refresh" => still = value == "off",
-            "account" if !value.is_empty() => account = Some(value.into_owned()),
+            "refresh" => query.still = value == "off",
+            "account" if !value.is_empty() => query.account = Some(value.into_owned()),
+            "search" if !value.trim().is_empty() => query.search = Some(value.into_owned()),
             _ => {}
         }
     }
-    page::answer(shared.site.status(), &shared.options.telemetry_path, still, account.as_deref())
+    page::answer(shared.site.status(), &shared.options.telemetry_path, &query)
 }
 
 async fn ready(State(shared): State<Shared>) -> (StatusCode, &'static str) {

@@ -135,5 +135,5 @@ pub fn details(batches: BatchesStatus, attention: Vec<Attention>, count_since: O
     let mut fields = serde_json::Map::new();
     fields.insert("batches".to_owned(), serde_json::to_value(&batches).unwrap_or_default());
     let rows = vec![DetailRow { term: "Batches", lines: vec![vec![Piece::Text(states)]] }];
-    Details { count_since, fields, rows, headline: None, runs_out: None, attention }
+    Details { count_since, fields, rows, attention, ..Details::default() }
 }

@@ -18,6 +18,9 @@ use crate::store::AccountId;
 /// A smaller difference between clocks is not worth a warning.
 const NOTABLE_SKEW: TimeDelta = TimeDelta::minutes(1);
 
+/// A warning about more accounts than this names the first ones.
+const MOST_NAMES: usize = 10;
+
 /// Everything that is known.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -154,33 +157,45 @@ impl Snapshot {
         }
     }
 
-    /// What is to be said about the clocks, once for each credential.
+    /// What is to be said about the clocks, once for all accounts of which it holds.
     fn clock_warnings(&self, now: Moment) -> Vec<String> {
-        let mut warnings = Vec::new();
+        let mut skewed: BTreeMap<(&str, &str), (i64, Vec<&str>)> = BTreeMap::new();
+        let mut undated: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
         for view in &self.accounts {
-            let Some(skew) = view.clock_skew(now).map(|skew| skew.num_seconds()) else { continue };
+            let skew = view.clock_skew(now).map_or(0, |skew| skew.num_seconds());
             if skew.abs() > NOTABLE_SKEW.num_seconds() {
                 let direction = if skew > 0 { "ahead of" } else { "behind" };
-                let (seconds, title, name) = (skew.abs(), view.vendor().title, view.name());
-                warnings.push(format!(
-                    "the clock of {title} (account {name}) is {seconds} s {direction} this machine's: days follow the \
-                     vendor's; check this machine's clock"
-                ));
+                let (most, names) = skewed.entry((view.vendor().title, direction)).or_default();
+                *most = skew.abs().max(*most);
+                names.push(view.name());
             }
-        }
-        for account in &self.accounts {
-            let answered = |view: &&SourceView| view.up == Some(true) && view.vendor_clock.is_none();
+            let answered = |source: &&SourceView| source.up == Some(true) && source.vendor_clock.is_none();
             // A pass with nothing to ask for has seen no header.
-            let asked = |view: &&SourceView| account.instruments.requests(view.source.operation) > 0;
-            for view in account.sources.iter().filter(answered).filter(asked) {
-                warnings.push(format!(
-                    "{} {} (account {}) is answered without a Date header: days follow this machine's clock",
-                    account.vendor().title,
-                    view.source.name,
-                    account.name()
-                ));
+            let asked = |source: &&SourceView| view.instruments.requests(source.source.operation) > 0;
+            for source in view.sources.iter().filter(answered).filter(asked) {
+                undated.entry((view.vendor().title, source.source.name)).or_default().push(view.name());
             }
         }
-        warnings
+        let skewed = skewed.into_iter().map(|((title, direction), (most, names))| {
+            let most = if names.len() > 1 { format!("up to {most}") } else { most.to_string() };
+            let names = listed(&names);
+            format!(
+                "the clock of {title} ({names}) is {most} s {direction} this machine's: days follow the vendor's; check \
+                 this machine's clock"
+            )
+        });
+        let undated = undated.into_iter().map(|((title, source), names)| {
+            let names = listed(&names);
+            format!("{title} {source} ({names}) is answered without a Date header: days follow this machine's clock")
+        });
+        skewed.chain(undated).collect()
     }
+}
+
+/// The first names of accounts, and how many there are more.
+fn listed(names: &[&str]) -> String {
+    let noun = if names.len() > 1 { "accounts" } else { "account" };
+    let (first, more) = names.split_at(names.len().min(MOST_NAMES));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    format!("{noun} {}{more}", first.join(", "))
 }

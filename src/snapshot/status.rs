@@ -56,6 +56,35 @@ pub struct AccountStatus {
     pub sources: Vec<SourceStatus>,
 }
 
+/// How many accounts there are, and of how many the sources fail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// All.
+    pub accounts: usize,
+    /// Those of which the last attempt of a source failed.
+    pub failing: usize,
+    /// Those among them of which values are too old to be shown.
+    pub stale: usize,
+}
+
+impl Status {
+    /// Brings the worst account to the front; equals stay in the order of the configuration.
+    pub fn sort_worst_first(&mut self) {
+        self.accounts.sort_by_cached_key(AccountStatus::order);
+    }
+
+    /// How many accounts it has.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let stale = |account: &&AccountStatus| account.sources.iter().any(|source| source.state == SourceState::Stale);
+        Counts {
+            accounts: self.accounts.len(),
+            failing: self.accounts.iter().filter(|account| account.is_failing()).count(),
+            stale: self.accounts.iter().filter(stale).count(),
+        }
+    }
+}
+
 impl AccountStatus {
     /// Whether a source of it is failing.
     #[must_use]
@@ -95,16 +124,25 @@ pub struct Details {
     /// Fields of the account in `/api/v1/status`.
     #[serde(flatten)]
     pub fields: serde_json::Map<String, serde_json::Value>,
-    /// Rows of the page.
+    /// Rows of the page, above what needs attention.
     #[serde(skip)]
     pub rows: Vec<DetailRow>,
+    /// Lines of what needs attention.
+    #[serde(skip)]
+    pub notes: Vec<Vec<Piece>>,
+    /// Rows of the page below that.
+    #[serde(skip)]
+    pub more: Vec<DetailRow>,
     /// The worst that can be said of it; the headline of the page.
     #[serde(skip)]
     pub headline: Option<Headline>,
     /// When the account runs out of what it is for, at the worst of the known rates.
     #[serde(skip)]
     pub runs_out: Option<DateTime<Utc>>,
-    /// What a person should look at, such as single batches.
+    /// When that is, for a row of a list; absent if nothing runs out.
+    #[serde(skip)]
+    pub lasts: Option<String>,
+    /// Single things that a person should look at, such as batches.
     #[serde(skip)]
     pub attention: Vec<Attention>,
 }

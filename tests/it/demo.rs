@@ -292,9 +292,35 @@ fn what_will_happen_is_printed_before_and_when_it_does_and_plainly_without_a_ter
     assert!(ahead[0].ends_with(now.split_once("  ").unwrap().1.split_once("  ").unwrap().1), "{now}");
     assert!(!lines.concat().contains('\u{1b}'), "{lines:#?}");
     assert!(!printed(&["demo", "--scenario", "calm"], "Press Ctrl-C").concat().contains("What will happen"));
+    let month = printed(&["demo", "--scenario", "month"], "Press Ctrl-C").join("\n");
+    assert!(month.contains("What will happen, for as long as it runs:\n\n  Spend follows"), "{month}");
     let simulated =
         printed(&["simulate", "--simulator.listen-address=127.0.0.1:0", "--simulator.scenario=outage"], "      3:");
     assert!(simulated.concat().contains("Both vendors are down"), "{simulated:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn about_seventy_percent_of_the_budgets_are_spent_on_any_day() {
+    for start in ["2026-06-01T06:30:00Z", "2026-05-19T14:20:00Z", "2026-05-31T23:50:00Z"] {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new(at(start));
+        let demo = Running::of(ScenarioName::Calm, &clock, directory.path()).await;
+        for period in ["day", "month"] {
+            let value = |family: &str| {
+                demo.value(&format!(
+                    r#"batchdata_wallet_budget{family}_usd{{account="demo",budget="{period}",period="{period}"}}"#
+                ))
+            };
+            let (amount, spent) = (value(""), value("_spent"));
+            assert!((0.6..0.8).contains(&(spent / amount)), "{start}: {spent} of {amount} a {period}");
+            let digits = format!("{amount}");
+            assert!(digits.trim_end_matches('0').len() <= 2, "{start}: {amount} a {period}");
+        }
+        let status = serde_json::to_value(demo.demo.running.cell.current().status(clock.moment())).unwrap();
+        let why = status["accounts"][0]["wallet"]["unreconciled_unknown"].as_str().unwrap();
+        assert_eq!(why, "the balance must first be polled for 30 seconds, at least every five minutes");
+        demo.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,11 +2,16 @@
 
 pub mod wallets;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use wallet_exporter::batchdata::{BALANCE, WalletView};
+use chrono::TimeDelta;
+use wallet_exporter::batchdata::{self, BALANCE, WalletView};
+use wallet_exporter::clock::{Clock as _, Moment, SystemClock};
+use wallet_exporter::instruments::AccountInstruments;
+use wallet_exporter::snapshot::{AccountView, Snapshot, SourceView};
 
 use crate::rig::{Log, PATIENCE, Rig};
 use crate::serving::fixture::{ask, get};
@@ -154,4 +159,30 @@ async fn a_wallet_under_two_names_is_told_once_it_has_moved_five_times() {
     change(&rig, directory.path(), other, "").await;
     step(&rig).await;
     assert_eq!(same(&rig), [None, None]);
+}
+
+#[test]
+fn a_warning_about_clocks_names_its_accounts_once() {
+    let now = SystemClock.moment();
+    let mut snapshot = Snapshot::new(now, false);
+    let day = Duration::from_secs(86_400);
+    let said = |snapshot: &Snapshot| snapshot.status(now).warnings;
+    for number in 0..1_000 {
+        let instruments = AccountInstruments::new(&format!("wallet-{number:04}"), batchdata::VENDOR, [BALANCE], now);
+        let instruments = Arc::new(instruments);
+        let mut account = AccountView::new(instruments, BTreeMap::new(), Arc::default(), WalletView::default());
+        let mut source = SourceView::new(BALANCE, day, day, true, Some(now), now.boot);
+        let ahead = TimeDelta::seconds(70 + number % 9);
+        source.vendor_clock = Some(Moment { wall: now.wall + ahead, boot: now.boot });
+        account.sources.push(source);
+        snapshot.accounts.push(Arc::new(account));
+        if number == 0 {
+            let one = "the clock of BatchData (account wallet-0000) is 70 s ahead of this machine's: days follow the \
+                       vendor's; check this machine's clock";
+            assert_eq!(said(&snapshot), [one]);
+        }
+    }
+    let warnings = said(&snapshot);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("wallet-0008, wallet-0009 and 990 more) is up to 78 s ahead of"), "{}", warnings[0]);
 }

@@ -1,5 +1,6 @@
 //! The encoder and the server, through their public doors: samples in, bytes on a socket out.
 
+mod browser;
 pub mod fixture;
 mod formats;
 mod generated;

@@ -376,7 +376,8 @@ mod tests {
         open.extend(look(&names, &late, &some));
         // 99,000 of the first, 600 and 400 of two others.
         assert_eq!(entries(&open), MOST_ENTRIES);
-        let rows = |tally: &Tally| tally.institutions.values().flat_map(Institution::by_status).map(|(_, n)| n).sum::<u64>();
+        let rows =
+            |tally: &Tally| tally.institutions.values().flat_map(Institution::by_status).map(|(_, n)| n).sum::<u64>();
         assert!(open.iter().all(|(batch, tally)| rows(tally) == if batch.as_u128() < 99 { 1_000_u64 } else { 600 }));
         let overflowed = open.values().filter(|tally| tally.overflowed).count();
         assert_eq!(overflowed, 20, "all but the one of those that came late for which there was room");

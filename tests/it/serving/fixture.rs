@@ -278,6 +278,7 @@ pub fn wallet() -> WalletStatus {
         reconciled_at: Some(ago(180)),
         spend_today_usd: Some("31.4".to_owned()),
         spend_yesterday_usd: None,
+        time_to_empty: Default::default(),
         burn: vec![
             BurnStatus {
                 window: "1h",
@@ -321,7 +322,7 @@ pub fn status(now: DateTime<Utc>) -> Status {
                 vendor: "batchdata".to_owned(),
                 title: "BatchData".to_owned(),
                 account: "default".to_owned(),
-                details: batchdata::details(&wallet(), Some(ago(86_400 * 30))),
+                details: batchdata::details(&wallet(), Some(ago(86_400 * 30)), now),
                 sources: vec![source("balance"), source("consumption"), source("card_transactions")],
             },
             AccountStatus {
