@@ -143,10 +143,47 @@ fn variables_are_data_source_job_instance_and_account() {
             let query = text(&variable["query"]["query"]);
             let inner = query.strip_prefix("label_values(").and_then(|rest| rest.rsplit_once(", ")).unwrap().0;
             for selector in selectors(inner) {
-                assert!(family_of(&selector.name).is_some(), "{place}: {}", selector.name);
+                for name in selector.matcher("__name__").unwrap_or(&selector.name).split('|') {
+                    assert!(family_of(name).is_some(), "{place}: {name}");
+                }
             }
         }
     }
+}
+
+/// A target of one account has no build information, and the exporter's own target has no sources.
+#[test]
+fn the_variable_instance_lists_targets_of_one_account_too() {
+    for board in all() {
+        let variables = board.list("/templating/list");
+        let query = text(&variables[2]["query"]["query"]);
+        for family in ["wallet_exporter_build_info", "wallet_exporter_source_polls_total"] {
+            assert!(query.contains(family), "{}: {query}", board.name);
+        }
+    }
+}
+
+/// Charts of which the last value or the total is read, and what their legends show.
+const LEGENDS: &[(&str, &[&str])] = &[
+    ("Balance, thresholds and top-ups", &["lastNotNull"]),
+    ("Not explained by the report", &["lastNotNull"]),
+    ("Runway by spend rate", &["lastNotNull"]),
+    ("Settled checks by status", &["lastNotNull"]),
+    ("Spend by day", &["lastNotNull", "sum"]),
+    ("Spend rate, against yesterday and last week", &["lastNotNull"]),
+];
+
+#[test]
+fn legends_show_the_last_value_and_the_total_of_days() {
+    let mut seen = BTreeSet::new();
+    for board in all() {
+        for panel in board.panels() {
+            let Some((title, calcs)) = LEGENDS.iter().find(|(title, _)| panel["title"] == *title) else { continue };
+            assert_eq!(panel["options"]["legend"]["calcs"], json!(calcs), "{title}");
+            seen.insert(*title);
+        }
+    }
+    assert_eq!(seen.len(), LEGENDS.len(), "{seen:?}");
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn alerts_are_those_of_the_chosen_accounts() {
 #[test]
 fn the_table_of_alerts_shows_each_of_their_labels() {
     for board in all() {
-        for panel in board.panels().iter().filter(|panel| panel["title"] == "What is firing") {
+        for panel in board.panels().iter().filter(|panel| panel["title"] == "Firing alerts") {
             let place = board.place(panel);
             let organize = &panel["transformations"][1]["options"];
             for label in ["alertname", "alertstate", "severity", "account", "about"] {
