@@ -82,7 +82,7 @@ pub struct Moment {
 }
 
 /// A smaller difference between the clocks is the time between reading the one and the other.
-const STEP: TimeDelta = TimeDelta::seconds(1);
+pub const STEP: TimeDelta = TimeDelta::seconds(1);
 
 impl Moment {
     /// A moment that was stored as wall-clock time alone, seen from `self`.

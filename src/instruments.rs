@@ -3,7 +3,7 @@
 //! Flows in: requests, polls, failures. Flows out: families, gathered when scraped. Invariants: one registry for the
 //! process and one for each account, dropped with it, so that no label has to be cleaned away; label values are from
 //! fixed lists, whatever a client or a vendor sends, and expected ones exist from the start, so that the first failure
-//! is seen as an increase.
+//! is seen as an increase. Status codes that are not expected come with their first answer, and are dated by that.
 
 use crate::names::Label as _;
 use std::collections::BTreeMap;
@@ -17,13 +17,24 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::catalog::{self as c, FamilySpec};
 use crate::clock::Moment;
+use crate::counting::zero_start;
 use crate::names::{Operation, Source, Vendor};
 use crate::native_histogram::NativeBuckets;
 use crate::upstream::{Observe, Reason};
 
-/// What HTTP requests are for.
-pub const HANDLERS: [&str; 10] =
-    ["metrics", "page", "status", "gate", "documentation", "health", "reload", "poll", "webhook", "other"];
+/// What HTTP requests are for, and the status codes that are to be expected: 23 series.
+const HANDLERS: [(&str, &[&str]); 10] = [
+    ("metrics", &["200"]),
+    ("page", &["200"]),
+    ("status", &["200"]),
+    ("gate", &["200", "400", "404", "409"]),
+    ("documentation", &["200"]),
+    ("health", &["200", "503"]),
+    ("reload", &["200", "500"]),
+    ("poll", &["200", "202", "400", "404", "429", "502"]),
+    ("webhook", &["200", "400", "404", "503"]),
+    ("other", &["404"]),
+];
 
 /// Upper bounds of the vendor requests' durations, in seconds.
 const REQUEST_BOUNDS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
@@ -56,6 +67,38 @@ impl Closed {
     }
 }
 
+/// The metrics of a registry by family, each with its start.
+pub type Gathered = Vec<(String, Vec<(Metric, Moment)>)>;
+
+/// The starts of label sets that did not exist from the beginning, by their label values.
+#[derive(Debug, Default)]
+struct LateStarts(Mutex<BTreeMap<Vec<String>, Moment>>);
+
+impl LateStarts {
+    /// The start of one that is served `now` and counts what happened since `started`: as of any series, at most half an hour
+    /// before it is first served.
+    fn of(&self, metric: &Metric, started: Moment, now: Moment) -> Moment {
+        let values = metric.get_label().iter().map(|pair| pair.value().to_owned()).collect();
+        // A panic while it was held left whole starts.
+        let mut starts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *starts.entry(values).or_insert_with(|| zero_start::start(now.at_boot(started.boot), now.boot))
+    }
+}
+
+/// What is in a registry; `start` tells the start of a metric by its family's name.
+fn gather(registry: &Registry, start: impl Fn(&str, &Metric) -> Moment) -> Gathered {
+    let with_starts = |mut family: MetricFamily| {
+        let name = family.name().to_owned();
+        let metrics = family.take_metric().into_iter().map(|metric| {
+            let start = start(&name, &metric);
+            (metric, start)
+        });
+        let metrics = metrics.collect();
+        (name, metrics)
+    };
+    registry.gather().into_iter().map(with_starts).collect()
+}
+
 fn opts(spec: &FamilySpec) -> Opts {
     Opts::new(spec.name, spec.help)
 }
@@ -71,6 +114,7 @@ fn registered<C: Collector + Clone + 'static>(registry: &Registry, metric: prome
 #[derive(Debug)]
 pub struct ProcessInstruments {
     registry: Registry,
+    late: LateStarts,
     http_requests: IntCounterVec,
     http_in_flight: IntGauge,
     http_connections: IntGauge,
@@ -92,9 +136,12 @@ impl Default for ProcessInstruments {
             http_panics: registered(&registry, IntCounter::with_opts(opts(&c::HTTP_PANICS))),
             storage_failures: registered(&registry, IntCounter::with_opts(opts(&c::STORAGE_FAILURES))),
             registry,
+            late: LateStarts::default(),
         };
-        for handler in HANDLERS {
-            process.http_requests.with_label_values(&[handler, "200"]);
+        for (handler, codes) in HANDLERS {
+            for code in codes {
+                process.http_requests.with_label_values(&[handler, code]);
+            }
         }
         for reason in Closed::ALL {
             process.http_closed.with_label_values(&[reason.as_str()]);
@@ -127,7 +174,7 @@ impl ProcessInstruments {
         Present::new(&self.http_in_flight)
     }
 
-    /// A request was answered; `handler` is one of [`HANDLERS`].
+    /// A request was answered; `handler` is one of the names in [`HANDLERS`].
     pub fn answered(&self, handler: &str, code: &str) {
         self.http_requests.with_label_values(&[handler, code]).inc();
     }
@@ -143,10 +190,18 @@ impl ProcessInstruments {
         self.http_closed.with_label_values(&[reason.as_str()]).inc();
     }
 
-    /// The families as they stand.
+    /// The families as they stand, of a process that `started` then.
     #[must_use]
-    pub fn gather(&self) -> Vec<MetricFamily> {
-        self.registry.gather()
+    pub fn gather(&self, started: Moment, now: Moment) -> Gathered {
+        let is_expected = |metric: &Metric| {
+            let mut handlers = HANDLERS.iter();
+            let codes = handlers.find(|(handler, _)| *handler == label(metric, "handler")).map(|(_, codes)| *codes);
+            codes.is_some_and(|codes| codes.contains(&label(metric, "code")))
+        };
+        gather(&self.registry, |family, metric| match family == c::HTTP_REQUESTS.name && !is_expected(metric) {
+            true => self.late.of(metric, started, now),
+            false => started,
+        })
     }
 }
 
@@ -188,6 +243,7 @@ pub struct AccountInstruments {
     /// Since when they count.
     pub started: Moment,
     registry: Registry,
+    late: LateStarts,
     requests: IntCounterVec,
     bytes: IntCounterVec,
     /// By operation.
@@ -217,6 +273,7 @@ impl AccountInstruments {
             polls: counter(&c::SOURCE_POLLS),
             failures: counter(&c::SOURCE_FAILURES),
             registry,
+            late: LateStarts::default(),
         };
         for source in sources {
             let operation = source.operation.name;
@@ -270,8 +327,12 @@ impl AccountInstruments {
 
     /// The families as they stand.
     #[must_use]
-    pub fn gather(&self) -> Vec<MetricFamily> {
-        self.registry.gather()
+    pub fn gather(&self, now: Moment) -> Gathered {
+        let is_expected = |metric: &Metric| EXPECTED_CODES.contains(&label(metric, "code"));
+        gather(&self.registry, |family, metric| match family == c::VENDOR_REQUESTS.name && !is_expected(metric) {
+            true => self.late.of(metric, self.started, now),
+            false => self.started,
+        })
     }
 }
 

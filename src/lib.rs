@@ -38,8 +38,8 @@ cfg_if::cfg_if! {
         pub mod telemetry;
         pub mod catalog;
         pub mod upstream;
-        pub mod instruments;
         pub mod counting;
+        pub mod instruments;
         pub mod store;
         pub mod snapshot;
         pub mod exposition;
@@ -61,8 +61,8 @@ cfg_if::cfg_if! {
         pub mod telemetry;
         mod catalog;
         mod upstream;
-        mod instruments;
         mod counting;
+        mod instruments;
         mod store;
         mod snapshot;
         mod exposition;

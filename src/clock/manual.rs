@@ -1,6 +1,6 @@
 //! Clocks for tests.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -12,6 +12,7 @@ use super::{BootTime, Clock, Moment, Sleep, delta, since};
 #[derive(Clone, Debug)]
 pub struct ManualClock {
     now: Arc<watch::Sender<Moment>>,
+    tick: Arc<Mutex<Duration>>,
 }
 
 impl ManualClock {
@@ -19,7 +20,7 @@ impl ManualClock {
     #[must_use]
     pub fn new(start: DateTime<Utc>) -> ManualClock {
         let boot = BootTime::default() + Duration::from_secs(24 * 3_600);
-        ManualClock { now: Arc::new(watch::Sender::new(Moment { wall: start, boot })) }
+        ManualClock { now: Arc::new(watch::Sender::new(Moment { wall: start, boot })), tick: Arc::default() }
     }
 
     /// Lets time pass until the wall clock shows `to`, and wakes who is due. A time that has passed changes nothing.
@@ -30,6 +31,11 @@ impl ManualClock {
     /// Sets the wall clock, as an administrator or NTP does. No time passes.
     pub fn step_to(&self, to: DateTime<Utc>) {
         self.now.send_modify(|now| now.wall = to);
+    }
+
+    /// From now on each look at both clocks takes this long.
+    pub fn tick(&self, each: Duration) {
+        *self.tick.lock().unwrap_or_else(PoisonError::into_inner) = each;
     }
 
     /// Lets time pass on both clocks and wakes who is due.
@@ -52,7 +58,12 @@ impl Clock for ManualClock {
     }
 
     fn moment(&self) -> Moment {
-        *self.now.borrow()
+        let moment = *self.now.borrow();
+        let tick = *self.tick.lock().unwrap_or_else(PoisonError::into_inner);
+        if !tick.is_zero() {
+            self.advance(tick);
+        }
+        moment
     }
 
     fn sleep_until(&self, deadline: BootTime) -> Sleep<'_> {

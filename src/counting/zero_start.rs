@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::clock::{BootTime, Moment};
 
 /// Names a series, or a group that is always created together, within an account: `checks`, `path//api/v1/x`.
@@ -24,6 +26,13 @@ const LONGEST: Duration = Duration::from_secs(30 * 60);
 #[must_use]
 pub fn start(polled: Moment, served: BootTime) -> Moment {
     polled.at_boot(polled.boot.max(served - LONGEST))
+}
+
+/// A start as it is shown `now`. A clock that was set back takes it along. One that was set forward does not: it is not known
+/// since when it was behind, and a start after what was served is a reset.
+#[must_use]
+pub fn dated(start: Moment, now: Moment) -> DateTime<Utc> {
+    start.by_clock_of(now).min(start.wall)
 }
 
 /// A series.
@@ -62,11 +71,16 @@ impl ZeroStarts {
         self.series.contains_key(key)
     }
 
-    /// Creates a series; one that exists is left alone.
+    /// Whether the series exists and it can be told when it started.
+    #[must_use]
+    pub fn is_dated(&self, key: &str) -> bool {
+        self.series.get(key).is_some_and(|series| series.start.is_some())
+    }
+
+    /// Creates a series; one that exists takes no more than the start that it lacks.
     pub fn create(&mut self, key: &str, start: Start, now: BootTime) {
-        if !self.knows(key) {
-            self.series.insert(key.to_owned(), Series { zero_since: Some(now), start });
-        }
+        let series = self.series.entry(key.to_owned()).or_insert(Series { zero_since: Some(now), start });
+        series.start = series.start.or(start);
     }
 
     /// What the series shows of its value, which is zero at first, and its start.
@@ -109,7 +123,7 @@ impl ZeroStarts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::{DateTime, TimeDelta};
+    use chrono::TimeDelta;
 
     const ZERO_FOR: Duration = Duration::from_secs(120);
 

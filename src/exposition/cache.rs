@@ -13,6 +13,7 @@ use super::instruments::write_instruments;
 use super::process;
 use super::rendered::Rendered;
 use crate::clock::{BootTime, Moment, SharedClock};
+use crate::counting::zero_start::dated;
 use crate::instruments::ProcessInstruments;
 use crate::snapshot::{Snapshot, SnapshotCell};
 
@@ -89,7 +90,7 @@ impl Exposition {
         self.write_accounts(&mut out, &part, now);
         if process.is_some() {
             families::write_exporter(&mut out, &part, now);
-            process::write(&mut out, snapshot.started_at.by_clock_of(now));
+            process::write(&mut out, dated(snapshot.started_at, now));
         }
         write_instruments(&mut out, process, &instruments, now);
         Some(out.into_bytes())
@@ -101,7 +102,7 @@ impl Exposition {
         let mut out = Encoder::new(format);
         let (snapshot, now) = (self.cell.current(), self.clock.moment());
         self.write_instruments(&mut out, &snapshot, now);
-        process::write(&mut out, snapshot.started_at.by_clock_of(now));
+        process::write(&mut out, dated(snapshot.started_at, now));
         let mut last = out.into_bytes();
         last.extend_from_slice(end(format).as_bytes());
         last

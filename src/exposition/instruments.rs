@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use prometheus::proto::Metric;
 
 use super::encode::{Encoder, HistogramValue};
 use crate::catalog::{INSTRUMENTS, MetricType};
 use crate::clock::Moment;
+use crate::counting::zero_start::dated;
 use crate::instruments::{AccountInstruments, ProcessInstruments, label};
 
 /// Writes what the process and its accounts did since each started, as it is `now`.
@@ -21,21 +21,21 @@ pub fn write_instruments(
     accounts: &[Arc<AccountInstruments>],
     now: Moment,
 ) {
-    let mut gathered: BTreeMap<String, Vec<(Metric, DateTime<Utc>)>> = BTreeMap::new();
-    let of_accounts = accounts.iter().map(|account| (account.gather(), account.started));
-    for (families, started) in of_accounts.chain(process.map(|(process, started)| (process.gather(), started))) {
-        let started = started.by_clock_of(now);
-        for mut family in families {
-            let metrics = family.take_metric().into_iter().map(|metric| (metric, started));
-            gathered.entry(family.name().to_owned()).or_default().extend(metrics);
+    let mut gathered: BTreeMap<String, Vec<(Metric, Moment)>> = BTreeMap::new();
+    let of_accounts = accounts.iter().map(|account| account.gather(now));
+    for families in of_accounts.chain(process.map(|(process, started)| process.gather(started, now))) {
+        for (name, metrics) in families {
+            gathered.entry(name).or_default().extend(metrics);
         }
     }
     for spec in INSTRUMENTS {
         let mut family = out.family(spec);
-        for (metric, started) in gathered.get(spec.name).into_iter().flatten() {
+        for (metric, start) in gathered.get(spec.name).into_iter().flatten() {
             let labels: Vec<&str> = spec.labels.iter().map(|name| label(metric, name)).collect();
             match spec.kind {
-                MetricType::Counter => family.counter(&labels, (metric.get_counter().get_value(), Some(*started))),
+                MetricType::Counter => {
+                    family.counter(&labels, (metric.get_counter().get_value(), Some(dated(*start, now))));
+                }
                 _ => family.sample(&labels, metric.get_gauge().get_value()),
             }
         }
@@ -46,7 +46,7 @@ pub fn write_instruments(
                     count: durations.native.count(),
                     sum: durations.sum,
                     native: Some(&durations.native),
-                    start: Some(account.started.by_clock_of(now)),
+                    start: Some(dated(account.started, now)),
                 };
                 family.histogram(&[&account.account, account.vendor.name, operation], &value);
             }

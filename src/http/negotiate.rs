@@ -104,6 +104,9 @@ fn thousandths(text: &str) -> Option<u16> {
 /// ours. Equal weights go to whichever was named first, and to text where neither was named exactly. OpenMetrics has to be
 /// named, unless text is refused; protobuf has to be named with its message and its encoding, as a range may come from
 /// somebody who cannot read it.
+///
+/// This differs from client_golang, which ignores ranges: `application/vnd.google.protobuf;...;q=0.5, */*` gets protobuf
+/// there, and text here, as the range gives text the higher weight.
 #[must_use]
 pub fn format(headers: &HeaderMap) -> Format {
     let (mut text, mut openmetrics, mut protobuf) = (Weighed::default(), Weighed::default(), Weighed::default());

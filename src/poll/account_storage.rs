@@ -255,18 +255,30 @@ impl AccountStorage {
     }
 
     /// Rows for those of `keys`, counted by `source`, that do not exist yet, to be written along with what they count.
-    /// They start at the last success before. `at_once` if they may have been served in a previous run, with a value: then a
+    /// They start at the last success before, or with the account. `at_once` if they may have been served in a previous run, with a value: then a
     /// zero, or a start in this run, would be seen as a reset.
     #[must_use]
     pub fn new_series(&self, source: Source, keys: impl IntoIterator<Item = String>, at_once: bool) -> Vec<NewSeries> {
-        let (now, shown) = (self.clock.moment(), at_once || self.zero_for.is_zero());
+        let started = self.instruments.started;
         let polled = self.cell.current().source(&self.name, source).and_then(|view| view.last_success);
         let start = match at_once {
-            true => polled.filter(|polled| polled.boot < self.instruments.started.boot),
-            false => Some(zero_start::start(polled.unwrap_or(now), now.boot)),
+            true => polled.filter(|polled| polled.boot < started.boot),
+            // Before the first success that is the account's own start, and not this moment: the success that is written
+            // along with the row was an instant ago, and a start after it would not be believed.
+            false => Some(zero_start::start(polled.unwrap_or(started), self.clock.boot())),
         };
+        let shown = at_once || self.zero_for.is_zero();
         let zero_starts = self.lock();
         keys.into_iter().filter(|key| !zero_starts.knows(key)).map(|key| (key, start, shown)).collect()
+    }
+
+    /// Rows for those of `keys` that do not exist yet or have no start, of a source that has never succeeded: they have
+    /// counted nothing, so that whenever they start is no reset.
+    #[must_use]
+    pub fn uncounted_series(&self, keys: impl IntoIterator<Item = String>) -> Vec<NewSeries> {
+        let (start, shown) = (Some(self.instruments.started), self.zero_for.is_zero());
+        let zero_starts = self.lock();
+        keys.into_iter().filter(|key| !zero_starts.is_dated(key)).map(|key| (key, start, shown)).collect()
     }
 
     /// Rows have been written: their series exist from now on.

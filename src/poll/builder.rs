@@ -276,7 +276,10 @@ impl<'a> Builder<'a> {
         source: Source,
         keys: impl IntoIterator<Item = String>,
     ) -> Result<(), StartError> {
-        let rows = storage.new_series(source, keys, false);
+        let rows = match self.store.source(storage.account, source)? {
+            Some(_) => storage.new_series(source, keys, false),
+            None => storage.uncounted_series(keys),
+        };
         self.store.create_series(storage.account, &rows)?;
         storage.created(&rows);
         Ok(())

@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::source::SourceView;
 use super::status::{AccountStatus, Details};
 use crate::clock::{BootTime, Moment};
-use crate::counting::zero_start::ZeroStarts;
+use crate::counting::zero_start::{ZeroStarts, dated};
 use crate::instruments::AccountInstruments;
 use crate::money::Usd;
 use crate::names::{Source, Vendor};
@@ -126,9 +126,7 @@ impl AccountView {
     #[must_use]
     pub fn shown<V: Default>(&self, key: &str, value: V, now: Moment) -> (V, Option<DateTime<Utc>>) {
         let (value, start) = self.zero_starts.shown(key, value);
-        // Of a clock that was set forward it is not known since when it was behind, and a start that is too late would be
-        // a reset.
-        (value, start.map(|start| start.by_clock_of(now).min(start.wall)))
+        (value, start.map(|start| dated(start, now)))
     }
 
     /// The vendor's facts, if they are of this type.

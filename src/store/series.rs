@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 
 use super::sql::{Reader, Row, Writer, values};
 use super::{AccountId, NewSeries, Store, StoreError, StoredSeries};
-use crate::clock::Moment;
+use crate::clock::{Moment, STEP};
 
 impl Store {
-    /// The series of the previous run. One that seems to start after `now`, or after the account's newest success, was dated
-    /// by a clock that was wrong: when it started cannot be told, now and later.
+    /// The series of the previous run. One that seems to start after `now`, or more than [`STEP`] after the account's newest
+    /// success, was dated by a clock that was ahead then: when it started cannot be told, now and later.
     ///
     /// # Errors
     /// If they cannot be read.
@@ -23,7 +23,7 @@ impl Store {
             let read = |row: &Row<'_>| Ok((row.text(0)?.to_owned(), row.optional_time(1)?, row.flag(2)?));
             Ok((newest, reader.rows("series", sql, values![account], read)?))
         })?;
-        let latest = newest.map_or(now, |newest| newest.min(now));
+        let latest = newest.map_or(now, |newest| (newest + STEP).min(now));
         let mut has_later = false;
         for (_, start, _) in &mut series {
             has_later |= start.take_if(|start| *start > latest).is_some();
@@ -36,12 +36,19 @@ impl Store {
         Ok(series)
     }
 
-    /// Creates series that exist before anything is counted.
+    /// Creates series that exist before anything is counted. Those that exist take no more than the start that they lack.
     ///
     /// # Errors
     /// If they cannot be written.
     pub fn create_series(&self, account: AccountId, new_series: &[NewSeries]) -> Result<(), StoreError> {
-        self.write_at_start(|writer| writer.add_series(account, new_series))
+        self.write_at_start(|writer| {
+            writer.add_series(account, new_series)?;
+            for (key, start, _) in new_series {
+                let sql = "UPDATE series SET started_at = ?3 WHERE account = ?1 AND key = ?2 AND started_at IS NULL";
+                writer.execute(sql, values![account, key, start.map(|start| start.wall)])?;
+            }
+            Ok(())
+        })
     }
 
     /// Makes it durable that series show their values, and from when on they count. They may be shown once this has

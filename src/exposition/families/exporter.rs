@@ -2,6 +2,7 @@
 
 use crate::catalog as c;
 use crate::clock::Moment;
+use crate::counting::zero_start::dated;
 use crate::exposition::encode::Encoder;
 use crate::snapshot::Snapshot;
 
@@ -16,7 +17,7 @@ pub(super) fn write_accounts(out: &mut Encoder, snapshot: &Snapshot, now: Moment
     }
     let mut family = out.family(&c::SERIES_OVERFLOW);
     for account in &snapshot.accounts {
-        let started = Some(account.instruments.started.by_clock_of(now));
+        let started = Some(dated(account.instruments.started, now));
         for (metric, overflowing) in account.overflow() {
             family.counter(&[account.name(), metric], (overflowing, started));
         }
@@ -27,7 +28,7 @@ pub(super) fn write_accounts(out: &mut Encoder, snapshot: &Snapshot, now: Moment
 pub(super) fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     let mut family = out.family(&c::WEBHOOK_UNMATCHED);
     if let Some(requests) = snapshot.webhook_unmatched {
-        family.counter(&[], (requests, Some(snapshot.started_at.by_clock_of(now))));
+        family.counter(&[], (requests, Some(dated(snapshot.started_at, now))));
     }
     out.family(&c::STORAGE_UP).sample(&[], f64::from(u8::from(snapshot.storage.up())));
     out.family(&c::RELOAD_SUCCESSFUL).sample(&[], f64::from(u8::from(snapshot.reload.successful)));

@@ -5,6 +5,7 @@ use super::totals::{BALANCES_KEY, SERIES_KEY, series_key};
 use super::{CheckStatus, RowReject, SubmittedVia};
 use crate::catalog::{ACCOUNT, counter, families, gauge, histogram};
 use crate::clock::Moment;
+use crate::counting::zero_start::dated;
 use crate::exposition::Encoder;
 use crate::names::Label as _;
 use crate::rightfoot::{BATCHES as SOURCE, RightfootView};
@@ -124,7 +125,7 @@ fn webhook(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     let mut family = out.family(&WEBHOOK_EVENTS);
     for (account, view) in snapshot.with_facts::<RightfootView>() {
         let Some(events) = view.webhook else { continue };
-        let started = Some(account.instruments.started.by_clock_of(now));
+        let started = Some(dated(account.instruments.started, now));
         for (result, value) in [
             ("accepted", events.accepted),
             ("duplicate", events.duplicate),
