@@ -50,6 +50,12 @@ impl Exporter {
             .env("BATCHDATA_BASE_URL", format!("http://{vendor}"))
             .env("WEB_LISTEN_ADDRESS", address.to_string())
             .env("LOG_LEVEL", "error")
+            // As the unit and the image set it.
+            .envs([
+                ("MALLOC_ARENA_MAX", "2"),
+                ("MALLOC_MMAP_THRESHOLD_", "65536"),
+                ("MALLOC_TRIM_THRESHOLD_", "131072"),
+            ])
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
