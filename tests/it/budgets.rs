@@ -227,13 +227,13 @@ async fn a_path_with_a_budget_is_not_counted_under_other() {
     rig.until("the report is polled again", polled).await;
     assert_eq!([spent("zzz"), spent("later")], [None, None], "what was counted under other is unknown, not 0");
     let other = counted("other");
-    rig.clock.advance(Duration::from_secs(300));
+    rig.clock.advance(Duration::from_secs(330));
     rig.until("all days were read again", |_| spent("zzz") == Some(70.0)).await;
     assert_eq!((spent("later"), counted("other")), (Some(0.0), other), "no counter falls");
     rig.until("it is a series of its own", |_| counted("/zzz") == Some(70.0)).await;
     // One that was never seen is told apart from the first dollar on.
     spend(&rig, TimeDelta::zero(), "/later", 3);
-    rig.clock.advance(Duration::from_secs(300));
+    rig.clock.advance(Duration::from_secs(330));
     rig.until("the first dollar is known", |_| spent("later") == Some(3.0)).await;
 }
 

@@ -36,13 +36,10 @@ const CASES: &[Case] = &[
         cause: ("WalletExporterDown", "account=down, vendor=batchdata"),
         held: &[
             ("WalletSourceFailing", "account=down, vendor=batchdata, source=balance"),
-            ("WalletTokenRejected", "account=down, vendor=batchdata"),
             ("WalletBalanceLow", "account=down"),
             ("WalletRunwayShort", "account=down"),
         ],
         left: &[
-            // Of this name, but of another exporter.
-            ("WalletTokenRejected", "account=down, vendor=rightfoot"),
             // Of another account, maybe: that target has none.
             ("WalletExporterTargetDown", "job=wallet-exporter, instance=a:10700"),
             ("WalletSourceFailing", "account=up, vendor=batchdata, source=balance"),
@@ -51,6 +48,13 @@ const CASES: &[Case] = &[
             ("WalletRunwayCritical", "account=down"),
             ("WalletExporterStorageDown", "job=wallet-exporter, instance=a:10700"),
         ],
+    },
+    Case {
+        rules: &[0],
+        cause: ("WalletExporterDown", "account=refused-and-down, vendor=batchdata"),
+        held: &[("WalletTokenRejected", "account=refused-and-down, vendor=batchdata")],
+        // Of this name, but of another exporter.
+        left: &[("WalletTokenRejected", "account=refused-and-down, vendor=rightfoot")],
     },
     Case {
         rules: &[0],

@@ -88,8 +88,21 @@ fn without_differences(expression: &str) -> String {
         let before = format!("{counter} offset $__range - min_over_time({counter}[$__range] offset $__range)");
         let rate = format!("{counter} - min_over_time({counter}[1h])");
         rest = rest.replace(&before, "").replace(&rate, "");
+        for form in imported(counter) {
+            rest = rest.replace(&form, "");
+        }
     }
     rest
+}
+
+/// The hours and days of an imported history, where no exporter was scraped.
+fn imported(counter: &str) -> [String; 4] {
+    [
+        format!("{counter} - {counter} offset 1h"),
+        format!("{counter} offset 1d - {counter} offset 25h"),
+        format!("{counter} offset 1w - {counter} offset 169h"),
+        format!("max by (account) ({counter} offset -1d) - max by (account) ({counter})"),
+    ]
 }
 
 #[test]
