@@ -1,6 +1,6 @@
 //! What the real Prometheus counts, with and without start timestamps, side by side, through all that happens to an exporter.
 //!
-//! What it counts is the sum of the rises between its samples, as `increase()` has it before it extrapolates.
+//! What it counts is the sum of the rises between its samples, and its own `increase()` up to the newest of them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,19 +10,22 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use vendor_simulator::Simulator;
+use vendor_simulator::{NewRow, Simulator};
 use wallet_exporter::clock::{Clock as _, SystemClock};
 use wallet_exporter::money::Usd;
 use wallet_exporter::store::FILE_NAME;
 
 use crate::alerts::servers::{free_port, get};
+use crate::dashboards::board::expression;
 use crate::program::{Exporter, settings, vendors};
+use crate::rig::Rig;
 use crate::serving::prometheus::{binaries, run_with};
 use crate::serving::tools::Background;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const STARTS: &str = "created-timestamp-zero-ingestion";
 const STARTS_AND_NATIVE: &str = "created-timestamp-zero-ingestion,native-histograms";
+const NATIVE: &str = crate::serving::prometheus::NATIVE;
 
 /// A Prometheus, and whether it reads start timestamps and native histograms.
 struct Reader {
@@ -35,35 +38,48 @@ struct Reader {
 }
 
 impl Reader {
-    fn start(binary: &Path, features: &str, exporters: [u16; 2]) -> Reader {
+    fn start(binary: &Path, features: &str, exporters: &[u16]) -> Reader {
         let folder = TempDir::new().unwrap();
         let classic = if features.is_empty() { "" } else { "  always_scrape_classic_histograms: true\n" };
-        let targets = exporters.map(|port| format!("'127.0.0.1:{port}'")).join(", ");
+        let targets: Vec<String> = exporters.iter().map(|port| format!("'127.0.0.1:{port}'")).collect();
+        let targets = targets.join(", ");
         let config = format!(
             "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: wallet\n{classic}  \
              static_configs: [{{targets: [{targets}]}}]\n"
         );
         let (process, address) = run_with(binary, folder.path(), &config, features);
         let name = format!("{} {features}", binary.display());
-        let native = features == STARTS_AND_NATIVE;
-        Reader { name, starts: !features.is_empty(), native, process, address, folder }
+        let (starts, native) = (features.contains(STARTS), features.contains(NATIVE));
+        Reader { name, starts, native, process, address, folder }
     }
 
     fn ask(&self, query: &str) -> Vec<Value> {
+        self.ask_with(query, "")
+    }
+
+    fn ask_with(&self, query: &str, more: &str) -> Vec<Value> {
         let encoded: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
-        let body = get(self.address.port(), &format!("/api/v1/query?query={encoded}")).unwrap_or_default();
+        let body = get(self.address.port(), &format!("/api/v1/query?query={encoded}{more}")).unwrap_or_default();
         let answer: Value = serde_json::from_str(&body).unwrap_or_default();
         answer["data"]["result"].as_array().cloned().unwrap_or_default()
     }
 
-    /// The samples of what was spent from an origin, of the exporter at a port.
-    fn samples(&self, origin: &str, exporter: u16) -> Vec<f64> {
-        let series = format!(
-            "batchdata_wallet_origin_debit_usd_total{{origin=\"{origin}\",instance=\"127.0.0.1:{exporter}\"}}[1h]"
-        );
-        let found = self.ask(&series);
+    fn number(&self, query: &str) -> Option<f64> {
+        number(self.ask(query).first()?)
+    }
+
+    /// The samples of what was spent from an origin, of the exporter at a port, and the time of the newest.
+    fn samples(&self, origin: &str, exporter: u16) -> (Vec<f64>, f64) {
+        let found = self.ask(&format!("{}[1h]", spent(origin, exporter)));
         let values = found.first().and_then(|series| series["values"].as_array().cloned()).unwrap_or_default();
-        values.iter().map(|pair| pair[1].as_str().unwrap().parse().unwrap()).collect()
+        let newest = values.last().map_or(0.0, |pair| pair[0].as_f64().unwrap());
+        (values.iter().map(|pair| pair[1].as_str().unwrap().parse().unwrap()).collect(), newest)
+    }
+
+    /// What this Prometheus says itself up to that moment.
+    fn increase(&self, origin: &str, exporter: u16, at: f64) -> f64 {
+        let query = format!("increase({}[1h])", spent(origin, exporter));
+        number(&self.ask_with(&query, &format!("&time={at:.3}"))[0]).unwrap()
     }
 
     fn signal(&self, name: &str) {
@@ -74,6 +90,14 @@ impl Reader {
     fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
+}
+
+fn spent(origin: &str, exporter: u16) -> String {
+    format!("batchdata_wallet_origin_debit_usd_total{{origin=\"{origin}\",instance=\"127.0.0.1:{exporter}\"}}")
+}
+
+fn number(result: &Value) -> Option<f64> {
+    result["value"][1].as_str()?.parse().ok()
 }
 
 /// The sum of the rises; a fall is a reset.
@@ -125,18 +149,27 @@ impl Story {
         let mut found: BTreeMap<bool, Vec<f64>> = BTreeMap::new();
         for reader in &self.readers {
             let seen = || {
-                let samples = reader.samples(origin, self.ports[0]);
+                let (samples, _) = reader.samples(origin, self.ports[0]);
                 samples.len() > 2 && samples[samples.len() - 3..].iter().all(|sample| *sample == value)
             };
             until("the value is seen", seen, || {
                 format!(
                     "{} {origin} {value} {:?}\n{}",
                     reader.name,
-                    reader.samples(origin, self.ports[0]),
+                    reader.samples(origin, self.ports[0]).0,
                     reader.log()
                 )
             });
-            found.entry(reader.starts).or_default().push(counted(&reader.samples(origin, self.ports[0])));
+            let (samples, newest) = reader.samples(origin, self.ports[0]);
+            let (rises, increase) = (counted(&samples), reader.increase(origin, self.ports[0], newest));
+            // The range ends at the newest sample. Where the first one is not 0, Prometheus adds half a scrape interval.
+            let more = if samples[0] == 0.0 { 0.0 } else { rises / samples.len() as f64 };
+            assert!(
+                increase > rises - 0.005 && increase < rises + more + 0.005,
+                "{}: increase() of {origin} is {increase}, not {rises}: {samples:?}",
+                reader.name
+            );
+            found.entry(reader.starts).or_default().push(rises);
         }
         println!(
             "{}: {origin} is {value}; with starts {:?}, without {:?}",
@@ -168,6 +201,16 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Whether a Prometheus reads start timestamps and stores native histograms.
+fn is_3(binary: &Path) -> bool {
+    let version = Command::new(binary).arg("--version").output().unwrap().stdout;
+    let is_3 = !String::from_utf8_lossy(&version).contains("version 2.");
+    if !is_3 {
+        crate::deployments::tools::absent("Prometheus 3");
+    }
+    is_3
+}
+
 /// `seen` is the share of a first amount that a scraper without start timestamps counts: all of it where it sees the zero.
 async fn story(zero_for: &'static str, seen: f64) {
     let binaries = binaries();
@@ -178,13 +221,10 @@ async fn story(zero_for: &'static str, seen: f64) {
     let mut story = Story { vendors, vendor, zero_for, storage, replica, ports, readers: Vec::new() };
     story.spend("old", 100);
     let (mut exporter, _replica) = (story.exporter(0), story.exporter(1));
-    story.readers.extend(binaries.iter().map(|binary| Reader::start(binary, "", ports)));
-    let version = Command::new(newest).arg("--version").output().unwrap().stdout;
-    match String::from_utf8_lossy(&version).contains("version 2.") {
-        true => crate::deployments::tools::absent("Prometheus 3"),
-        false => {
-            story.readers.extend([STARTS, STARTS_AND_NATIVE].map(|features| Reader::start(newest, features, ports)))
-        }
+    story.readers.extend(binaries.iter().map(|binary| Reader::start(binary, "", &ports)));
+    if is_3(newest) {
+        let features = [STARTS, STARTS_AND_NATIVE, NATIVE];
+        story.readers.extend(features.map(|features| Reader::start(newest, features, &ports)));
     }
     story.check("old", 0.0, 0.0, 0.0);
 
@@ -246,7 +286,7 @@ async fn story(zero_for: &'static str, seen: f64) {
     story.check("first", 3.0, 15.8, 12.8 * seen + 3.0);
     // Two replicas: the other one has lost nothing, and each is counted on its own.
     for reader in &story.readers {
-        let of_replica = counted(&reader.samples("first", ports[1]));
+        let of_replica = counted(&reader.samples("first", ports[1]).0);
         let expected = if reader.starts { 15.8 } else { 12.8 * seen + 3.0 };
         assert_eq!(of_replica, expected, "{}", reader.name);
     }
@@ -255,18 +295,15 @@ async fn story(zero_for: &'static str, seen: f64) {
         let family = "wallet_exporter_vendor_request_duration_seconds";
         let native = format!("histogram_quantile(0.5, sum(increase({family}[1d]))) > -Inf");
         let classic = format!("histogram_quantile(0.5, sum by (le) (increase({family}_bucket[1d]))) >= 0");
-        let value = |query: &str| -> Option<f64> {
-            Some(reader.ask(query).first()?["value"][1].as_str().unwrap().parse().unwrap())
-        };
-        let either = value(&format!("{native} or {classic}")).unwrap();
+        let either = reader.number(&format!("{native} or {classic}")).unwrap();
         assert!(either > 0.0 && either < 60.0, "{}: {either}", reader.name);
-        assert_eq!(value(&native).is_some(), reader.native, "{}", reader.name);
+        assert_eq!(reader.number(&native).is_some(), reader.native, "{}", reader.name);
         // With start timestamps alone, Prometheus drops a histogram of which only the native part is to be scraped.
         assert!(!reader.ask(&format!("{family}_bucket")).is_empty(), "{}", reader.name);
     }
-    if story.readers.last().is_some_and(|reader| reader.starts) {
+    if story.readers.iter().any(|reader| reader.starts) {
         story.readers.clear();
-        story.readers.push(Reader::start(newest, STARTS_AND_NATIVE, ports));
+        story.readers.push(Reader::start(newest, STARTS_AND_NATIVE, &ports));
         story.check("first", 3.0, 0.0, 0.0);
         let log = story.readers[0].log();
         assert!(!log.contains("level=ERROR") && !log.contains("level=WARN"), "{log}");
@@ -281,4 +318,56 @@ async fn with_a_zero_that_every_scraper_misses_start_timestamps_count_the_first_
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_zero_that_every_scraper_sees_all_count_the_same() {
     story("8s", 1.0).await;
+}
+
+/// What was paid for each call, and the balance that each check found.
+const PANELS: [(&str, &str, &str, f64); 2] = [
+    ("spend", "Typical price", "batchdata_wallet_transaction_usd", 0.1),
+    ("balance-checks", "Typical balance", "rightfoot_balance_check_balance_usd", 12.34),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quantiles_of_the_dashboards_are_those_of_native_histograms() {
+    let Some(newest) = binaries().pop().filter(|newest| is_3(newest)) else { return };
+    let mut rig = Rig::new().await;
+    rig.set("BATCHDATA_SOURCES", "consumption,transactions");
+    rig.set("BATCHDATA_TRANSACTIONS_INTERVAL", "1m");
+    let row = || NewRow { at: Some(rig.clock.now().timestamp()), ..NewRow::success("Chase", 1_234) };
+    let batch = rig.vendors.new_batch(None, false, "customer_ref", vec![row(), row()]);
+    rig.set("RIGHTFOOT_BATCH_IDS", &batch);
+    rig.set("RIGHTFOOT_COUNT_SINCE", "2026-05-01");
+    let spend = |rig: &Rig| rig.vendors.spend(rig.clock.now(), "api", "/api/v1/search", Usd::from_cents(10));
+    spend(&rig);
+    rig.start().await;
+    rig.first_polls().await;
+    let reader = Reader::start(&newest, NATIVE, &[rig.web().unwrap().port()]);
+    let counted = |family: &str, count: f64| {
+        let query = format!("sum(histogram_count({family}))");
+        until("it is scraped", || reader.number(&query) == Some(count), || reader.log());
+    };
+    for (_, _, family, _) in PANELS {
+        counted(family, 0.0);
+    }
+    for _ in 0..3 {
+        spend(&rig);
+    }
+    rig.rest().await;
+    rig.poll(&["transactions"]).await;
+    for _ in 0..30 {
+        rig.clock.advance(Duration::from_secs(1_800));
+        rig.poll(&["batches"]).await;
+    }
+    for ((board, panel, family, amount), count) in PANELS.into_iter().zip([3.0, 2.0]) {
+        counted(family, count);
+        for letter in ["A", "B", "C"] {
+            let query = ["$job", "$instance", "$account"]
+                .iter()
+                .fold(expression(board, panel, letter), |query, variable| query.replace(variable, ".+"));
+            let (native, _classic) = query.split_once(" or histogram_quantile").unwrap();
+            let whole = reader.number(&query).unwrap_or_else(|| panic!("nothing: {query}"));
+            assert_eq!(Some(whole), reader.number(native), "{query}");
+            // A native bucket is 9 % wide.
+            assert!((whole / amount - 1.0).abs() < 0.1, "{whole}, not {amount}: {query}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ use wallet_exporter::money::Usd;
 use wallet_exporter::store::{StorageFault, StorageFaultKind};
 
 use crate::rig::{Rig, copy_of};
+use crate::serving::fixture::{ask, get};
 use crate::serving::readers;
 
 const SPENT: &str = r#"batchdata_wallet_debit_usd_total{account="default"}"#;
@@ -53,7 +54,7 @@ fn spend(rig: &Rig, origin: &str, cents: i64) {
     rig.vendors.spend(rig.clock.now(), origin, "/api/v1/x", Usd::from_cents(cents));
 }
 
-async fn rig(directory: &tempfile::TempDir) -> Rig {
+async fn prepared(directory: &tempfile::TempDir) -> Rig {
     let mut rig = Rig::new().await;
     rig.set("STORAGE_PATH", directory.path().to_str().unwrap());
     rig.set("METRICS_START_AT_ZERO", "2m");
@@ -62,8 +63,19 @@ async fn rig(directory: &tempfile::TempDir) -> Rig {
     rig.set("RIGHTFOOT_BATCH_IDS", &batch);
     rig.set("RIGHTFOOT_COUNT_SINCE", "2026-05-01");
     spend(&rig, "first", 100);
+    rig
+}
+
+async fn rig(directory: &tempfile::TempDir) -> Rig {
+    let mut rig = prepared(directory).await;
     start(&mut rig).await;
     rig
+}
+
+/// Those that survive a restart.
+fn stored(starts: &Starts) -> Starts {
+    let stored = |series: &str| series.starts_with("batchdata_") || series.starts_with("rightfoot_balance_check");
+    starts.iter().filter(|(series, _)| stored(series)).map(|(series, start)| (series.clone(), *start)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -241,7 +253,9 @@ async fn a_clock_that_was_ahead_leaves_no_start_in_the_future() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_set_forward_after_a_restart_moves_no_start() {
     let directory = tempfile::tempdir().unwrap();
-    let mut rig = rig(&directory).await;
+    let mut rig = prepared(&directory).await;
+    rig.set("RIGHTFOOT_WEBHOOK_SECRET", crate::webhook::SECRET);
+    start(&mut rig).await;
     let began = rig.clock.now();
     spend(&rig, "first", 150);
     rig.clock.advance(Duration::from_secs(3_600));
@@ -250,9 +264,115 @@ async fn a_clock_that_is_set_forward_after_a_restart_moves_no_start() {
     rig.stop().await;
     // The machine was off for half a day, and its clock stood still until it is set.
     start(&mut rig).await;
+    let (before, of_account, of_process) = (read(&rig), sliced(&rig, "default"), sliced(&rig, ""));
     rig.clock.step_to(rig.clock.now() + TimeDelta::hours(12));
     let starts = read(&rig);
     for series in [SPENT, FIRST] {
         assert_eq!(of(&starts, series), began, "{series} was served since then");
+    }
+    for series in [
+        REQUESTS,
+        r#"wallet_exporter_vendor_response_bytes_total{account="default",vendor="batchdata",operation="consumption_report"}"#,
+        r#"wallet_exporter_series_overflow_total{account="default",metric="batchdata_wallet_origin_debit_usd_total"}"#,
+        r#"rightfoot_webhook_events_total{account="default",result="accepted"}"#,
+        "wallet_exporter_webhook_unmatched_total",
+        "wallet_exporter_http_panics_total",
+        "process_cpu_seconds_total",
+    ] {
+        of(&starts, series);
+    }
+    assert_eq!(starts, before);
+    assert_eq!((sliced(&rig, "default"), sliced(&rig, "")), (of_account, of_process));
+}
+
+fn sliced(rig: &Rig, account: &str) -> Starts {
+    readers::starts(&rig.exposition().slice(Format::Protobuf, &[account]).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_soon_after_the_first_report_moves_no_start() {
+    for (source, series) in [("consumption", FIRST), ("card_transactions", BRAND)] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut rig = prepared(&directory).await;
+        // No other source succeeds later.
+        rig.set("BATCHDATA_SOURCES", source);
+        rig.vendors.top_up(Usd::from_cents(10_000));
+        rig.clock.tick(Duration::from_micros(1));
+        start(&mut rig).await;
+        let first = stored(&read(&rig));
+        assert!(of(&first, series) <= last_success(&rig, source));
+        rig.stop().await;
+        rig.clock.advance(Duration::from_secs(4));
+        start(&mut rig).await;
+        assert_eq!(stored(&read(&rig)), first);
+    }
+}
+
+/// What the account's other sources did long before says nothing of the clock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_is_enabled_while_the_vendor_is_down_keeps_its_starts() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = prepared(&directory).await;
+    rig.set("METRICS_START_AT_ZERO", "0s");
+    rig.set("BATCHDATA_SOURCES", "balance");
+    start(&mut rig).await;
+    rig.stop().await;
+    rig.clock.advance(Duration::from_secs(5 * 3_600));
+    rig.set("BATCHDATA_SOURCES", "balance,consumption");
+    for operation in [Operation::Balance, Operation::ConsumptionReport] {
+        rig.vendors.fault(operation, Fault::status(503), None);
+    }
+    start(&mut rig).await;
+    of(&read(&rig), SPENT);
+    rig.stop().await;
+    rig.clock.advance(Duration::from_secs(600));
+    start(&mut rig).await;
+    // Nothing was counted yet: it starts anew.
+    assert_eq!(of(&read(&rig), SPENT), rig.clock.now());
+    rig.vendors.clear_faults(None);
+    rig.poll(&["consumption"]).await;
+    let known = stored(&read(&rig));
+    for series in [SPENT, FIRST] {
+        of(&known, series);
+    }
+    rig.stop().await;
+    rig.clock.advance(Duration::from_secs(600));
+    start(&mut rig).await;
+    assert_eq!(stored(&read(&rig)), known);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_status_code_that_comes_late_starts_half_an_hour_before_it_is_first_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = rig(&directory).await;
+    let began = rig.clock.now();
+    let requests =
+        |handler, code| format!("wallet_exporter_http_requests_total{{handler=\"{handler}\",code=\"{code}\"}}");
+    for (handler, code) in [("gate", 400), ("gate", 404), ("gate", 409), ("poll", 502), ("reload", 500)] {
+        let before = get(rig.web().unwrap(), "/metrics").await.text();
+        assert!(before.contains(&format!("{} 0\n", requests(handler, code))), "{handler} {code}");
+    }
+    rig.clock.advance(Duration::from_secs(600));
+    let post = ask(rig.web().unwrap(), "POST", "/", &[], b"").await;
+    assert_eq!(post.code, 405);
+    assert_eq!(of(&read(&rig), &requests("page", 405)), began, "the process is younger than half an hour");
+    rig.clock.advance(Duration::from_secs(2 * 3_600));
+    assert_eq!(get(rig.web().unwrap(), "/metrics?account=nobody").await.code, 404);
+    rig.rest().await;
+    rig.vendors.fault(Operation::Balance, Fault::status(418), None);
+    rig.poll(&["balance"]).await;
+    let vendor =
+        r#"wallet_exporter_vendor_requests_total{account="default",vendor="batchdata",operation="balance",code="418"}"#;
+    let late = [requests("metrics", 404), vendor.to_owned()];
+    let served = rig.clock.now();
+    let starts = read(&rig);
+    for series in &late {
+        assert_eq!(of(&starts, series), served - TimeDelta::minutes(30), "{series}");
+    }
+    assert_eq!(of(&starts, &requests("gate", 409)), began);
+    rig.clock.advance(Duration::from_secs(3_600));
+    let later = read(&rig);
+    for series in late.iter().chain([&requests("page", 405)]) {
+        assert_eq!(of(&later, series), of(&starts, series), "{series}");
     }
 }
