@@ -376,7 +376,9 @@ mod tests {
         open.extend(look(&names, &late, &some));
         // 99,000 of the first, 600 and 400 of two others.
         assert_eq!(entries(&open), MOST_ENTRIES);
-        let rows = |tally: &Tally| tally.institutions.values().flat_map(Institution::by_status).map(|(_, n)| n).sum();
+        let rows = |tally: &Tally| {
+            tally.institutions.values().flat_map(Institution::by_status).map(|(_, rows)| rows).sum::<u64>()
+        };
         assert!(open.iter().all(|(batch, tally)| rows(tally) == if batch.as_u128() < 99 { 1_000_u64 } else { 600 }));
         let overflowed = open.values().filter(|tally| tally.overflowed).count();
         assert_eq!(overflowed, 20, "all but the one of those that came late for which there was room");
@@ -391,7 +393,8 @@ mod tests {
         let stored: BTreeMap<Uuid, Tally> =
             open.iter().map(|(batch, tally)| (*batch, tally.as_ref().clone())).collect();
         let names = Arc::new(Names::default());
-        let restored = stored.into_iter().map(|(batch, tally)| (batch, Arc::new(names.adopt(tally)))).collect();
+        let adopted = stored.into_iter().map(|(batch, tally)| (batch, Arc::new(names.adopt(tally))));
+        let restored: BTreeMap<Uuid, Arc<Tally>> = adopted.collect();
         assert!(open == restored);
         begin(&names, &restored);
         assert!(look(&names, &late, &some) == open);
@@ -424,7 +427,7 @@ mod tests {
         assert!(restored.iter().take(100).all(|tally| !tally.overflowed && tally.entries() == 1_000));
         assert!(restored[100].overflowed && restored[100].entries() == 0);
         assert!(restored[100].institutions[OTHER].by_status().eq([(CheckStatus::Success, 1_000)]));
-        let shared = |tally: &Tally| tally.institutions.get_key_value("bank 7").map(|(name, _)| Arc::as_ptr(name));
-        assert!(shared(&restored[0]) == shared(&restored[99]), "each name is in memory once");
+        let name = |tally: &Tally| Arc::clone(tally.institutions.get_key_value("bank 7").unwrap().0);
+        assert!(Arc::ptr_eq(&name(&restored[0]), &name(&restored[99])), "each name is in memory once");
     }
 }
