@@ -103,12 +103,14 @@ fn without_threads() -> tempfile::TempDir {
 fn no_command_shows_what_a_panic_says() {
     let place = without_threads();
     let library = place.path().join("threads.so");
+    let mut panicked = 0;
     for arguments in [["check"], ["serve"], ["dump"], ["healthcheck"], ["export"], ["gate"]] {
         let settings = [("LD_PRELOAD", library.to_str().unwrap())];
         let output = command(&settings).args(arguments).output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(!errors.contains("spawn"), "{arguments:?}: {errors}");
         if output.status.code() != Some(64) {
+            panicked += 1;
             let (before, after) = errors.split_once("wallet-exporter: panic at ").expect(&errors);
             assert!(
                 before.is_empty() && after.contains(": this is a defect of the program"),
@@ -116,6 +118,7 @@ fn no_command_shows_what_a_panic_says() {
             );
         }
     }
+    assert!(panicked >= 4, "the library has no effect");
 }
 
 #[test]
