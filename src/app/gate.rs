@@ -126,21 +126,18 @@ fn checked(gate: &GateFlags, process: &Process) -> Result<(Url, Access), ConfigE
 
 /// Holds what is asked to the rules of the exporter, which checks it again.
 fn question(gate: &GateFlags, errors: &mut ConfigErrors) {
-    let amount = |text: &str| values::threshold(text).map(drop);
-    let age = |text: &str| values::duration_within(text, Duration::from_secs(1), values::LONGEST).map(drop);
-    let account = |text: &str| values::account(text).map(drop);
-    let flags: [(_, _, &dyn Fn(&str) -> Result<(), String>); 4] = [
-        ("--min-usd", &gate.min_usd, &amount),
-        ("--cost-usd", &gate.cost_usd, &amount),
-        ("--max-age", &gate.max_age, &age),
-        ("--account", &gate.account, &account),
-    ];
-    for (flag, value, check) in flags {
-        let Some(text) = value else { continue };
+    let mut check = |flag: &str, value: &Option<String>, check: &dyn Fn(&str) -> Result<(), String>| {
+        let Some(text) = value else { return };
         if let Err(remedy) = check(text) {
             errors.add(flag, refused(text, &remedy));
         }
-    }
+    };
+    let amount = |text: &str| values::threshold(text).map(drop);
+    check("--min-usd", &gate.min_usd, &amount);
+    check("--cost-usd", &gate.cost_usd, &amount);
+    let age = |text: &str| values::duration_within(text, Duration::from_secs(1), values::LONGEST).map(drop);
+    check("--max-age", &gate.max_age, &age);
+    check("--account", &gate.account, &|text| values::account(text).map(drop));
 }
 
 /// Where to ask.

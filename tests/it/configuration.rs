@@ -296,6 +296,7 @@ fn durations_are_those_of_prometheus_and_have_an_end() {
     let seconds = Duration::from_secs;
     assert_eq!(wallet(&[("BATCHDATA_MAX_AGE", "1d12h")]).max_age, seconds(36 * 3_600));
     assert_eq!(wallet(&[("BATCHDATA_MAX_AGE", "3650d")]).max_age, seconds(3_650 * 86_400));
+    assert_eq!(wallet(&[("BATCHDATA_MAX_AGE", "1y500ms")]).max_age, Duration::from_millis(31_536_000_500));
     assert_eq!(wallet(&[("BATCHDATA_BALANCE_INTERVAL", "1m30s")]).sources[0], (batchdata::BALANCE, seconds(90)));
     let key = ("RIGHTFOOT_API_KEY", SECRET);
     for (secret, name) in [(token, "BATCHDATA_MAX_AGE"), (key, "RIGHTFOOT_MAX_AGE")] {

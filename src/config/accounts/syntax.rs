@@ -4,6 +4,7 @@
 //! was written; no fault quotes a value, and none but YAML's own keeps the rest from being read.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 use serde::Deserialize;
@@ -147,10 +148,11 @@ fn fields(entries: Vec<(String, Spanned<Node>)>) -> (Fields, Vec<(String, u64)>)
     let (mut fields, mut twice) = (Fields::new(), Vec::new());
     for (name, node) in entries {
         let line = node.referenced.line();
-        if fields.contains_key(&name) {
-            twice.push((name, line));
-        } else {
-            fields.insert(name, FieldAt { line, value: Field::of(node.value) });
+        match fields.entry(name) {
+            Entry::Occupied(first) => twice.push((first.key().clone(), line)),
+            Entry::Vacant(place) => {
+                place.insert(FieldAt { line, value: Field::of(node.value) });
+            }
         }
     }
     (fields, twice)
