@@ -174,7 +174,7 @@ impl ProcessInstruments {
         Present::new(&self.http_in_flight)
     }
 
-    /// A request was answered; `handler` is one of the names in [`HANDLERS`].
+    /// A request was answered; `handler` is one of the names in `HANDLERS`.
     pub fn answered(&self, handler: &str, code: &str) {
         self.http_requests.with_label_values(&[handler, code]).inc();
     }

@@ -163,6 +163,14 @@ fn greeting(config: &Config, now: DateTime<Utc>, (web, vendors): (&str, &str), a
     )
 }
 
+/// The simulator's listener, and its URL.
+async fn listen() -> Result<(TcpListener, String), AppError> {
+    let cannot = |error: std::io::Error| AppError::System(format!("the simulator cannot listen on loopback: {error}"));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(cannot)?;
+    let address = format!("http://{}", listener.local_addr().map_err(cannot)?);
+    Ok((listener, address))
+}
+
 impl Demo {
     /// Starts exporter and simulator. `environment` is the process's own.
     ///
@@ -174,10 +182,7 @@ impl Demo {
         environment: Vec<(OsString, OsString)>,
         dependencies: &Dependencies,
     ) -> Result<Demo, AppError> {
-        let cannot =
-            |error: std::io::Error| AppError::System(format!("the simulator cannot listen on loopback: {error}"));
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(cannot)?;
-        let address = format!("http://{}", listener.local_addr().map_err(cannot)?);
+        let (listener, address) = listen().await?;
         let now = dependencies.clock.now();
         let first_start = first_start(flags.storage_path.as_deref(), now, demo_flags.counted());
         let since = first_start - demo_flags.counted();

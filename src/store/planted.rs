@@ -42,8 +42,7 @@ pub(super) fn in_database(connection: &Connection, schema: Schema, found: u32) -
     let mut new = connect::memory()?;
     migrations::migrate(&mut new, Schema(steps))?;
     let expected = objects(&new)?;
-    let is_statistics =
-        |kind: &str, name: &str, sql: &str| kind == "table" && STATISTICS.iter().any(|known| *known == (name, sql));
+    let is_statistics = |kind: &str, name: &str, sql: &str| kind == "table" && STATISTICS.contains(&(name, sql));
     let mut planted = Vec::new();
     for ((kind, name), sql) in objects(connection)? {
         let article = if kind.starts_with('i') { "an" } else { "a" };

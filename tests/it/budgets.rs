@@ -184,6 +184,7 @@ async fn a_restart_shows_no_day_that_has_ended_for_the_vendor() {
     rig.clock.pass_to(at("2026-05-18T23:10:01Z"));
     rig.start().await;
     assert_eq!(shown(&rig), [None; 2], "the day has ended for the vendor");
+    rig.rest().await;
     rig.vendors.clear_faults(None);
     rig.clock.advance(Duration::from_secs(1_200));
     rig.until("the new day is known", |rig| shown(rig) == [Some(0.0); 2]).await;
