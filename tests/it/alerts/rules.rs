@@ -148,8 +148,11 @@ fn every_alert_fires_and_is_silent_when_it_should_in_both_orders_of_the_groups()
     let folder = tempfile::tempdir().expect("a folder");
     let (mut runs, long) = (Vec::new(), std::env::var_os("WALLET_EXPORTER_LONG").is_some());
     for (file, text) in case_files() {
-        // A week takes minutes in each order.
-        if let Some(other) = reversed(&file, &text).filter(|_| long || !file.ends_with("week_test.yml")) {
+        // A week takes minutes.
+        if file.ends_with("week_test.yml") && !long {
+            continue;
+        }
+        if let Some(other) = reversed(&file, &text) {
             let path = folder.path().join(file.file_name().expect("a name"));
             std::fs::write(&path, other).expect("a file is written");
             runs.push((last, path));
