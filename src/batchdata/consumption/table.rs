@@ -55,7 +55,7 @@ pub fn read_ledger(
     let (whole_from, kept_from) = Days::held_from(covered.1);
     let mut amounts = read_totals(reader, account, kept_from)?;
     for series in ledger.days().series().filter(|series| !series.label().is_empty()) {
-        amounts.insert(series.clone(), read_amounts(reader, account, series, kept_from)?);
+        amounts.insert(series.clone(), read_amounts(reader, account, series, (kept_from, covered.1))?);
     }
     ledger.days_mut().restore(covered.1, read_days(reader, account, whole_from, NaiveDate::MAX)?, amounts);
     let mut names = SharedNames::default();
@@ -87,19 +87,23 @@ fn read_totals(reader: &Reader<'_>, account: AccountId, from: NaiveDate) -> Resu
     Ok(amounts)
 }
 
+/// Amounts of one series, day by day: all parts of the days are many more rows.
 fn read_amounts(
     reader: &Reader<'_>,
     account: AccountId,
     series: &Series,
-    from: NaiveDate,
+    (from, to): (NaiveDate, NaiveDate),
 ) -> Result<BTreeMap<NaiveDate, Usd>, StoreError> {
-    let amounts = reader.rows(
-        "consumption_day",
-        "SELECT day, amount_usd FROM consumption_day
-         WHERE account = ?1 AND day >= ?2 AND report = ?3 AND label = ?4",
-        values![account, day_text(from), series.report().as_str(), series.label()],
-        |row| Ok((row.day(0)?, row.usd(1)?)),
-    )?;
+    let mut amounts = BTreeMap::new();
+    for day in from.iter_days().take_while(|day| *day <= to) {
+        let amount = reader.row(
+            "consumption_day",
+            "SELECT amount_usd FROM consumption_day WHERE account = ?1 AND day = ?2 AND report = ?3 AND label = ?4",
+            values![account, day, series.report().as_str(), series.label()],
+            |row| row.usd(0),
+        )?;
+        amounts.extend(amount.map(|amount| (day, amount)));
+    }
     Ok(amounts)
 }
 
