@@ -5,8 +5,10 @@
 pub mod batch;
 pub mod export;
 pub mod families;
+pub mod names;
 pub mod poll;
 pub mod table;
+pub mod tallies;
 pub mod tally;
 mod tally_text;
 mod timestamp;

@@ -12,7 +12,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::tally::{Names, Tallies, Tally};
+use super::names::Names;
+use super::tallies::Tallies;
+use super::tally::Tally;
 use crate::upstream::{Reason, RequestError};
 
 /// Ids in one request: 47 characters each, so that the URL stays well below the 8 KiB that servers commonly take.

@@ -20,8 +20,9 @@ use shown::newest;
 
 use super::batch::{Batch, BatchState, BatchTiming};
 use super::export::{Download, Findings, IDS_PER_REQUEST, ask};
+use super::names::Names;
 use super::table::BatchesCommit;
-use super::tally::{Names, Tallies};
+use super::tallies::Tallies;
 use super::totals::{BALANCES_KEY, CheckTotals, SERIES_KEY, series_key};
 use crate::clock::BootTime;
 use crate::names::Source;

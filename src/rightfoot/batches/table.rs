@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::batch::{Batch, BatchState, REMEMBERED};
-use super::tally::{Names, StatusCounts};
+use super::names::Names;
+use super::tally::StatusCounts;
 use super::totals::CheckTotals;
 use super::{CheckStatus, RowReject, SubmittedVia, tally_text};
 use crate::clock::{Moment, delta};
