@@ -110,9 +110,10 @@ impl AccountStorage {
     }
 
     /// A permit to read a long history, to be held until what was read is written: answers of many accounts at once would
-    /// wait for the storage in memory.
-    pub async fn long_read(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.long_reads).acquire_owned().await.ok()
+    /// wait for the storage in memory. Without `wait`, `None` while others read.
+    pub async fn long_read(&self, wait: bool) -> Option<OwnedSemaphorePermit> {
+        let long_reads = Arc::clone(&self.long_reads);
+        if wait { long_reads.acquire_owned().await.ok() } else { long_reads.try_acquire_owned().ok() }
     }
 
     /// The store, for reads at start.

@@ -26,7 +26,7 @@ use crate::store::{Store, StoreError, StoredSource};
 use crate::upstream::{BuildError, ClientSettings, Clients, Observe, RateLimit, RequestLimits, Transport};
 
 /// Long reads at once. More than one, so that a vendor's answer that takes long does not delay all others.
-const LONG_READS: usize = 4;
+const LONG_READS: usize = 8;
 
 /// What the application depends on; tests put other things in.
 #[derive(Clone)]

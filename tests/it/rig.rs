@@ -34,6 +34,8 @@ pub struct Rig {
     pub limits: RequestLimits,
     /// Certificates to trust beside the system's.
     pub roots: Vec<rustls_pki_types::CertificateDer<'static>>,
+    /// Permits for long reads.
+    pub long_reads: Arc<tokio::sync::Semaphore>,
     running: Option<Life>,
     vendor_address: String,
     end: CancellationToken,
@@ -151,7 +153,18 @@ impl Rig {
             csv_bytes: 4 * 1024 * 1024,
             ..RequestLimits::default()
         };
-        Rig { clock, vendors, settings, limits, roots: Vec::new(), running: None, vendor_address: address, end }
+        let long_reads = Dependencies::default().long_reads;
+        Rig {
+            clock,
+            vendors,
+            settings,
+            limits,
+            roots: Vec::new(),
+            long_reads,
+            running: None,
+            vendor_address: address,
+            end,
+        }
     }
 
     pub fn set(&mut self, name: &str, value: &str) {
@@ -174,7 +187,7 @@ impl Rig {
             transport: None,
             clients: Arc::default(),
             storage_work: StorageWork::Threads,
-            long_reads: Dependencies::default().long_reads,
+            long_reads: Arc::clone(&self.long_reads),
             extra_roots: self.roots.clone(),
             report_lag: Duration::from_secs(3_600),
             seed: Some(7),

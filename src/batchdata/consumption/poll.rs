@@ -323,7 +323,9 @@ impl Poller for ConsumptionPoller {
         let long = self.stale || (due && self.storage.clock.boot() >= self.full_not_before);
         // What cannot be kept is not worth a long read.
         let full = first || (long && self.storage.is_up());
-        let _permit = if full { self.storage.long_read().await } else { None };
+        // The daily one can wait for a later pass; without the others nothing is counted.
+        let permit = if full { self.storage.long_read(first || self.stale).await } else { None };
+        let full = permit.is_some();
         let began = self.storage.clock.boot();
         let report = match self.read(full).await {
             Ok(report) => report,

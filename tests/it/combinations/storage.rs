@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use vendor_simulator::{CardEvent, Fault, NewRow, Operation};
+use vendor_simulator::{CardEvent, Fault, NewRow, Operation, Part};
 use wallet_exporter::clock::Clock as _;
 use wallet_exporter::money::Usd;
 use wallet_exporter::store::{StorageFault, StorageFaultKind};
@@ -60,6 +60,30 @@ async fn a_long_read_that_could_not_be_kept_is_not_repeated_at_every_pass() {
             .filter(|seen| first_day(seen).is_some_and(|day| day.as_str() < "2026-01-01"));
         assert!(long.count() <= 1, "{operation:?} within an hour");
     }
+}
+
+/// Other accounts whose vendor hangs may hold all permits for a long time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_other_accounts_read_long_histories_the_short_polls_of_an_account_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new().await;
+    rig.set("STORAGE_PATH", directory.path().to_str().unwrap());
+    rig.start().await;
+    rig.first_polls().await;
+    let debit = |rig: &Rig| rig.value(r#"batchdata_wallet_debit_usd_total{account="default"}"#).unwrap();
+    let before = debit(&rig);
+    let held = rig.long_reads.acquire_many(8).await.unwrap();
+    rig.clock.advance(Duration::from_secs(24 * 3_600));
+    let old = (rig.clock.now() - TimeDelta::days(30)).date_naive();
+    rig.vendors.restate(old, &Part::Total, Usd::from_cents(500), Usd::ZERO);
+    rig.vendors.spend(rig.vendors.now(), "api_request", "/api/v1/x", Usd::from_cents(300));
+    for _ in 0..4 {
+        rig.poll(&["consumption"]).await;
+    }
+    assert_eq!((debit(&rig), rig.source("up", "consumption")), (before + 3.0, Some(1.0)));
+    drop(held);
+    rig.poll(&["consumption"]).await;
+    rig.until("all days are read", |rig| debit(rig) == before + 8.0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
