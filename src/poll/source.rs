@@ -97,8 +97,14 @@ impl Runner {
         let first = before.is_some_and(|view| view.last_attempt.is_none());
         let failing_since = before.and_then(|view| view.failing_since);
         let begins = match &outcome {
-            Ok(()) => poller.credential().set_rejected(false),
-            Err(error) if error.reason == Reason::Unauthorized => !poller.credential().set_rejected(true),
+            Ok(()) => {
+                // That of another source says nothing of the one that is rejected.
+                if failing_since.is_some() {
+                    poller.credential().set_rejected(None);
+                }
+                false
+            }
+            Err(error) if error.reason == Reason::Unauthorized => poller.credential().set_rejected(Some(asked_with)),
             Err(_) => failing_since.is_none(),
         };
         log_change(failing_since, first, begins, &outcome, source, &account, now);

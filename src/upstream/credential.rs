@@ -14,7 +14,7 @@ use tokio::sync::{Mutex as FairMutex, Notify};
 
 use super::date::VendorClock;
 use crate::clock::{BootTime, SharedClock};
-use crate::config::secret::Secret;
+use crate::config::secret::{Secret, SecretVersion};
 
 /// The span in which the budget counts.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -67,7 +67,7 @@ pub(super) struct Credential {
 struct Vendor {
     clock: VendorClock,
     skewed: bool,
-    rejected: bool,
+    rejected: Option<SecretVersion>,
 }
 
 impl Credential {
@@ -85,7 +85,7 @@ impl Credential {
             clock,
             per_minute,
             limit,
-            vendor: Mutex::new(Vendor { clock: VendorClock::new(asked_for_days), skewed: false, rejected: false }),
+            vendor: Mutex::new(Vendor { clock: VendorClock::new(asked_for_days), skewed: false, rejected: None }),
         }
     }
 
@@ -151,9 +151,10 @@ impl Credential {
         vendor.skewed = skewed;
     }
 
-    /// Remembers whether the vendor rejects the secret. Returns what was known before.
-    pub(super) fn set_rejected(&self, rejected: bool) -> bool {
-        std::mem::replace(&mut self.vendor().rejected, rejected)
+    /// Remembers that the vendor rejects this secret, or none. Returns whether that is new.
+    pub(super) fn set_rejected(&self, rejected: Option<SecretVersion>) -> bool {
+        let before = std::mem::replace(&mut self.vendor().rejected, rejected.clone());
+        before != rejected
     }
 
     /// Does something with the vendor's clock.

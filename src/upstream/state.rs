@@ -88,8 +88,8 @@ impl<'a> CredentialState<'a> {
         }
     }
 
-    /// Remembers whether the vendor rejects the secret. Returns what was known before.
-    pub fn set_rejected(&self, rejected: bool) -> bool {
+    /// Remembers that the vendor rejects this secret, or none. Returns whether that is new.
+    pub fn set_rejected(&self, rejected: Option<SecretVersion>) -> bool {
         self.0.set_rejected(rejected)
     }
 
