@@ -115,8 +115,8 @@ impl AppError {
         match self {
             AppError::Config(_)
             | AppError::Refused(_)
-            | AppError::Open(OpenError::Newer { .. } | OpenError::Planted { .. } | OpenError::Link(_))
             | AppError::Serve(crate::http::ServeError::Web(_) | crate::http::ServeError::Path(_)) => 64,
+            AppError::Open(error) if error.is_refusal() => 64,
             _ => 1,
         }
     }

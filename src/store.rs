@@ -52,7 +52,7 @@ pub struct AccountId(i64);
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// SQLite said no.
-    #[error("storage: {0}")]
+    #[error("storage: {0}{remedy}", remedy = open::remedy(.0))]
     Sqlite(#[from] rusqlite::Error),
     /// A stored value does not mean anything here.
     #[error("storage: table {table} holds a value that cannot be read: the file was changed by something else")]

@@ -68,7 +68,7 @@ fn usable(directory: &Path, draft: &mut Draft, warnings: &mut Vec<String>) {
         let text = words(&error);
         match has_file(directory) {
             // The exporter starts with what it can read, and writes once it can.
-            true => warnings.push(format!("--storage.path: {text}; until then counters stand still")),
+            true => warnings.push(format!("--storage.path: {text}; until then counters do not increase")),
             false => draft.errors.add("--storage.path", text),
         }
     }
@@ -93,9 +93,7 @@ fn contents(directory: &Path, draft: &mut Draft, warnings: &mut Vec<String>) {
             stored.iter().for_each(|source| base_line(source, draft));
             refusals.into_iter().for_each(|refusal| draft.errors.add("--storage.path", refusal));
         }
-        Err(
-            error @ (OpenError::Foreign(_) | OpenError::Newer { .. } | OpenError::Link(_) | OpenError::Planted { .. }),
-        ) => draft.errors.add("--storage.path", words(&error)),
+        Err(error) if error.is_refusal() => draft.errors.add("--storage.path", words(&error)),
         // Another user may check than the one who serves.
         Err(error) => {
             warnings.push(format!("the storage cannot be read, so no *_COUNT_SINCE was compared with it: {error}"))

@@ -98,9 +98,7 @@ pub enum OpenError {
         source: StoreError,
     },
     /// A file that was served from memory is corrupt.
-    #[error(
-        "--storage.path: {path} is corrupt: {because}; restart the exporter: it renames the file and counts from zero"
-    )]
+    #[error("--storage.path: {path} is corrupt: {because}{}", REMEDY)]
     Corrupt {
         /// The file.
         path: PathBuf,
@@ -115,6 +113,21 @@ pub enum OpenError {
         /// What SQLite said.
         source: StoreError,
     },
+}
+
+impl OpenError {
+    /// Whether `--storage.path` names something that the exporter does not touch, so that trying again does not help.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            OpenError::Foreign(_)
+                | OpenError::Link(_)
+                | OpenError::NotRegular(_)
+                | OpenError::Newer { .. }
+                | OpenError::Planted { .. }
+        )
+    }
 }
 
 /// What belongs to an open file beside its connection.
@@ -197,7 +210,8 @@ pub(super) fn open_file(
 ) -> Result<(Connection, OpenFile), OpenError> {
     let path = directory.join(FILE_NAME);
     let ours = is_ours(directory);
-    if lock.is_none() {
+    let reopened = lock.is_some();
+    if !reopened {
         *lock = Some(take_lock(directory)?);
     }
     if let Header::Corrupt(because) = validate(&path, ours, schema)? {
@@ -211,7 +225,8 @@ pub(super) fn open_file(
         Ok(connection)
     };
     // Opening it makes a log.
-    let check = has_log(&path) || std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= CHECKED_ALWAYS);
+    let check =
+        reopened || has_log(&path) || std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= CHECKED_ALWAYS);
     let mut connection = connect()?;
     refuse_planted(&connection, &path, schema)?;
     if let Some(because) = if check { damage(&connection).map_err(wrap)? } else { None } {
@@ -316,7 +331,8 @@ fn take_lock(directory: &Path) -> Result<Lock, OpenError> {
 /// # Errors
 /// [`OpenError::InUse`], as opening would say.
 pub fn unused(directory: &Path) -> Result<(), OpenError> {
-    let Ok(file) = File::open(directory.join(LOCK_NAME)) else { return Ok(()) };
+    // One that is no regular file is refused by who reads the storage.
+    let Ok(file) = directly(File::options().read(true), &directory.join(LOCK_NAME)) else { return Ok(()) };
     // Shared, so that two that look at the same time do not see each other.
     match file.try_lock_shared() {
         Ok(()) => drop(Lock(file)),
@@ -391,6 +407,16 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
+const REMEDY: &str = "; stop the exporter, and restore a backup of the storage or move it away";
+
+/// What to do about an error, if the file is corrupt and that was not found at the start.
+pub(super) fn remedy(error: &rusqlite::Error) -> &'static str {
+    match is_damage(error) {
+        true => REMEDY,
+        false => "",
+    }
+}
+
 pub(super) fn rename_corrupt(path: &Path, because: String, now: DateTime<Utc>) -> Result<Renamed, OpenError> {
     let to = path.with_file_name(format!("{FILE_NAME}.damaged-{}", now.format("%Y%m%dT%H%M%S%.6fZ")));
     std::fs::rename(path, &to).map_err(directory_error(path))?;
@@ -409,9 +435,10 @@ pub(super) fn rename_corrupt(path: &Path, because: String, now: DateTime<Utc>) -
 /// asked of it.
 pub(super) fn refuse_planted(connection: &Connection, path: &Path, schema: Schema) -> Result<(), OpenError> {
     let known = schema.version();
-    let planted = migrations::version(connection).and_then(|found| match found > known {
-        true => Ok(Err(OpenError::Newer { path: path.to_owned(), found, known })),
-        false => planted::in_database(connection, schema, found).map(Ok),
+    // Version and schema of one moment: another process may be migrating the file.
+    let planted = connection.unchecked_transaction().and_then(|_moment| match migrations::version(connection)? {
+        found if found > known => Ok(Err(OpenError::Newer { path: path.to_owned(), found, known })),
+        found => planted::in_database(connection, schema, found).map(Ok),
     });
     match planted {
         Ok(Ok(objects)) if objects.is_empty() => Ok(()),

@@ -134,6 +134,19 @@ fn check_refuses_a_storage_that_the_exporter_would_refuse() {
         std::fs::rename(&file, &target).unwrap();
         std::os::unix::fs::symlink(&target, &file).unwrap();
     }
+    // A FIFO without another end would hold up who opens it.
+    for name in ["wallet-exporter.db", "wallet-exporter.lock"] {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join(name);
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let settings = [("BATCHDATA_API_TOKEN", "token"), ("STORAGE_PATH", directory.path().to_str().unwrap())];
+        for arguments in [&["check"][..], &[]] {
+            let (code, _, errors) = run(arguments, &settings);
+            assert_eq!(code, 64, "{name}: {errors}");
+            let words = format!("{} is not a regular file", fifo.display());
+            assert!(errors.contains(&words), "{name}: {errors}");
+        }
+    }
 }
 
 #[test]

@@ -69,18 +69,16 @@ async fn a_storage_that_is_not_to_be_touched_is_refused_and_left_as_it_is() {
         connection.execute_batch(sql).unwrap();
     };
     type Make<'a> = Box<dyn Fn(&Path) + 'a>;
-    let cases: [(&str, Make<'_>, &str, i32); 3] = [
+    let cases: [(&str, Make<'_>, &str); 3] = [
         (
             "a text file",
             Box::new(|path| std::fs::write(path, "shopping list\n").unwrap()),
             "not written by this program",
-            1,
         ),
         (
             "another program's database",
             Box::new(|path| sqlite(path, "CREATE TABLE t (x)")),
             "not written by this program",
-            1,
         ),
         (
             "a newer version's",
@@ -88,16 +86,15 @@ async fn a_storage_that_is_not_to_be_touched_is_refused_and_left_as_it_is() {
                 sqlite(path, "PRAGMA application_id = 0x574c5458; PRAGMA user_version = 99; CREATE TABLE t (x)")
             }),
             "schema version 99",
-            64,
         ),
     ];
-    for (name, make, words, expected) in cases {
+    for (name, make, words) in cases {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(file);
         make(&path);
         let before = std::fs::read(&path).unwrap();
         let (code, _, errors) = run(&[], &settings(directory.path(), &address));
-        assert_eq!(code, expected, "{name}: {errors}");
+        assert_eq!(code, 64, "{name}: {errors}");
         assert!(errors.contains(words) && errors.contains("--storage.path"), "{name}: {errors}");
         assert_eq!(std::fs::read(&path).unwrap(), before, "{name} is untouched");
     }
@@ -118,7 +115,7 @@ async fn a_second_process_on_the_same_storage_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_file_is_moved_aside_loudly() {
+async fn a_corrupt_file_is_renamed_and_said() {
     for damage in ["middle", "header", "cut"] {
         let directory = tempfile::tempdir().unwrap();
         let (_vendors, address) = vendors().await;

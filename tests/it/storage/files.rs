@@ -207,6 +207,19 @@ fn what_is_no_regular_file_is_refused_before_it_is_opened() {
     }
 }
 
+/// A large file is not checked at every start.
+#[test]
+fn corruption_that_is_found_later_says_what_to_do() {
+    let words = |code| {
+        let error = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        store::StoreError::from(error).to_string()
+    };
+    for code in [rusqlite::ffi::SQLITE_CORRUPT, rusqlite::ffi::SQLITE_NOTADB] {
+        assert!(words(code).ends_with("; stop the exporter, and restore a backup of the storage or move it away"));
+    }
+    assert!(!words(rusqlite::ffi::SQLITE_FULL).contains("backup"));
+}
+
 #[test]
 fn a_directory_is_found_through_a_link() {
     let fixture = newest_version();
