@@ -32,6 +32,7 @@ impl WalletView {
             Err(why) => (None, Some(why)),
         };
         let spend = |period| Some(periods?.debit(period)?.to_string());
+        let burn: Vec<_> = self.burn(account, now.boot).iter().map(|view| view.status(now)).collect();
         WalletStatus {
             balance_usd: balance.map(|balance| balance.amount.to_string()),
             balance_as_of: balance.map(|balance| balance.as_of),
@@ -43,8 +44,8 @@ impl WalletView {
             unreconciled_unknown: why,
             reconciled_at: self.compared.and_then(|compared| compared.report).map(|report| report.by_clock_of(now)),
             same_wallet_as: self.same_as.clone(),
-            time_to_empty: TimeToEmpty::default(),
-            burn: self.burn(account, now.boot).iter().map(|view| view.status(now)).collect(),
+            time_to_empty: TimeToEmpty::new(balance.map(|balance| balance.amount.decimal()), &burn, now.wall),
+            burn,
             budgets: self
                 .budgets(account, now.boot)
                 .iter()
@@ -171,19 +172,17 @@ pub struct BurnStatus {
 /// The same for the page and for JSON, at the time `now`.
 #[must_use]
 pub fn details(wallet: &WalletStatus, count_since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Details {
-    let time_to_empty = TimeToEmpty::new(decimal(wallet.balance_usd.as_ref()), &wallet.burn, now);
-    let wallet = WalletStatus { time_to_empty, ..wallet.clone() };
     let mut fields = serde_json::Map::new();
-    fields.insert("wallet".to_owned(), serde_json::to_value(&wallet).unwrap_or_default());
+    fields.insert("wallet".to_owned(), serde_json::to_value(wallet).unwrap_or_default());
     Details {
         count_since,
         fields,
-        rows: rows::first(&wallet, now),
-        notes: rows::notes(&wallet),
-        more: rows::more(&wallet),
-        headline: headline(&wallet, now),
+        rows: rows::first(wallet, now),
+        notes: rows::notes(wallet),
+        more: rows::more(wallet),
+        headline: headline(wallet, now),
         runs_out: wallet.time_to_empty.at,
-        lasts: Some(wallet.time_to_empty.brief()),
+        lasts: Some(wallet.time_to_empty.brief(now)),
         attention: Vec::new(),
     }
 }
@@ -194,12 +193,16 @@ fn decimal(text: Option<&String>) -> Option<Decimal> {
 
 /// The worst that can be said of a wallet, if anything.
 fn headline(wallet: &WalletStatus, now: DateTime<Utc>) -> Option<Headline> {
-    let is_spent = |budget: &BudgetStatus| budget.reached(budget.spent_usd.as_ref());
-    let spent = wallet.budgets.iter().any(is_spent);
-    let spent = spent.then_some(Headline { severity: Severity::Warning, rank: 1, text: "A budget is spent" });
+    let budgets = wallet.budgets.iter().filter_map(|budget| {
+        let (rank, text) = match rows::used_up(budget)?.0 {
+            Severity::Critical => (1, "A budget is spent"),
+            Severity::Warning => (0, "A budget will be spent before its period ends"),
+        };
+        Some(Headline { severity: Severity::Warning, rank, text })
+    });
     let same = Headline { severity: Severity::Warning, rank: 0, text: "Two accounts show the same wallet" };
     let same = wallet.same_wallet_as.is_some().then_some(same);
-    [threshold(wallet), runway(wallet, now), spent, same].into_iter().flatten().max()
+    [threshold(wallet), runway(wallet, now), same].into_iter().flatten().chain(budgets).max()
 }
 
 /// How the balance stands, if it is known and not above all thresholds.

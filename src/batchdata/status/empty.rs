@@ -43,7 +43,9 @@ pub enum EmptyState {
 }
 
 impl TimeToEmpty {
-    pub(super) fn new(balance: Option<Decimal>, burn: &[BurnStatus], now: DateTime<Utc>) -> TimeToEmpty {
+    /// Of a wallet with this balance and these spend rates, at the time `now`.
+    #[must_use]
+    pub fn new(balance: Option<Decimal>, burn: &[BurnStatus], now: DateTime<Utc>) -> TimeToEmpty {
         let Some(balance) = balance else { return TimeToEmpty::default() };
         if balance <= Decimal::ZERO {
             return TimeToEmpty { state: EmptyState::Empty, hours: Some("0".to_owned()), ..TimeToEmpty::default() };
@@ -71,13 +73,15 @@ impl TimeToEmpty {
     }
 
     /// As a sentence.
-    pub(super) fn sentence(&self) -> String {
+    pub(super) fn sentence(&self, now: DateTime<Utc>) -> String {
         let window = self.window.unwrap_or_default();
         match (self.state, self.at) {
-            (EmptyState::Spending, Some(at)) => match self.length() {
-                Some(length) => format!("in {length}, on {}, at the spend rate of the last {window}", clock(at)),
-                None => format!("should be empty since {}, at the spend rate of the last {window}", clock(at)),
-            },
+            (EmptyState::Spending, Some(at)) if at <= now => {
+                format!("should be empty since {}, at the spend rate of the last {window}", clock(at))
+            }
+            (EmptyState::Spending, Some(at)) => {
+                format!("in {}, on {}, at the spend rate of the last {window}", self.length(), clock(at))
+            }
             (EmptyState::Spending, None) => format!("in over 100,000 years, at the spend rate of the last {window}"),
             (EmptyState::NotSpending, _) => format!("not spending: nothing was spent in the last {window}"),
             (EmptyState::Empty, _) => "empty now".to_owned(),
@@ -86,11 +90,14 @@ impl TimeToEmpty {
     }
 
     /// The same for a cell of a list.
-    pub(super) fn brief(&self) -> String {
+    pub(super) fn brief(&self, now: DateTime<Utc>) -> String {
         let window = self.window.unwrap_or_default();
         match (self.state, self.at) {
             (EmptyState::Spending, Some(at)) => {
-                let hours = self.hours.as_deref().unwrap_or("0");
+                let hours = match self.hours.as_deref() {
+                    Some("0") | None if at > now => "< 0.1",
+                    hours => hours.unwrap_or("0"),
+                };
                 format!("{hours} h, {}, by {window}", clock(at))
             }
             (EmptyState::Spending, None) => format!("over 100,000 years, by {window}"),
@@ -100,17 +107,19 @@ impl TimeToEmpty {
         }
     }
 
-    /// Hours, and from two days on days, too; `None` if they are over.
-    fn length(&self) -> Option<String> {
-        let hours = decimal(self.hours.as_ref()).filter(|hours| *hours > Decimal::ZERO)?;
+    /// Hours, and from two days on days, too.
+    fn length(&self) -> String {
+        let hours = decimal(self.hours.as_ref()).unwrap_or_default();
         let days = (hours / Decimal::from(24)).floor();
-        Some(if hours == Decimal::ONE {
+        if hours.is_zero() {
+            "less than 0.1 hours".to_owned()
+        } else if hours == Decimal::ONE {
             "1 hour".to_owned()
         } else if days < Decimal::TWO {
             format!("{hours} hours")
         } else {
             format!("{} hours ({days} days)", hours.floor())
-        })
+        }
     }
 }
 
@@ -190,9 +199,18 @@ mod tests {
             assert_eq!(found.window.unwrap_or_default(), window, "{case}");
             assert_eq!(found.hours.as_deref().unwrap_or_default(), hours, "{case}");
             assert_eq!(found.at.is_some(), state == "Spending" && !hours.is_empty(), "{case}");
-            let said = found.sentence().replace("at the spend rate of the last ", "by ");
-            assert_eq!((said.as_str(), found.brief().as_str()), (sentence, brief), "{case}");
+            let said = found.sentence(now()).replace("at the spend rate of the last ", "by ");
+            assert_eq!((said.as_str(), found.brief(now()).as_str()), (sentence, brief), "{case}");
         }
+    }
+
+    #[test]
+    fn in_the_last_minutes_it_is_not_said_to_be_over() {
+        let later = now() + chrono::TimeDelta::minutes(9 * 60 + 57);
+        let found = TimeToEmpty::new(Some(Decimal::ONE_HUNDRED), &burn("10 5 5 5 5"), later);
+        let sentence = "in less than 0.1 hours, on 2026-05-19 22:00 UTC, at the spend rate of the last 1h";
+        assert_eq!(found.sentence(later), sentence);
+        assert_eq!(found.brief(later), "< 0.1 h, 2026-05-19 22:00 UTC, by 1h");
     }
 
     #[test]
@@ -200,6 +218,9 @@ mod tests {
         let later = now() + chrono::TimeDelta::hours(11);
         let found = TimeToEmpty::new(Some(Decimal::ONE_HUNDRED), &burn("10 5 5 5 5"), later);
         assert_eq!((found.state, found.hours.as_deref()), (EmptyState::Spending, Some("0")));
-        assert_eq!(found.sentence(), "should be empty since 2026-05-19 22:00 UTC, at the spend rate of the last 1h");
+        assert_eq!(
+            found.sentence(later),
+            "should be empty since 2026-05-19 22:00 UTC, at the spend rate of the last 1h"
+        );
     }
 }

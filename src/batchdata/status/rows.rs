@@ -118,7 +118,8 @@ fn name(budget: &BudgetStatus) -> String {
     }
 }
 
-fn used_up(budget: &BudgetStatus) -> Option<(Severity, &'static str)> {
+/// Whether a budget is used up, or will be.
+pub(super) fn used_up(budget: &BudgetStatus) -> Option<(Severity, &'static str)> {
     match (budget.reached(budget.spent_usd.as_ref()), budget.reached(budget.projected_usd.as_ref())) {
         (true, _) => Some((Severity::Critical, "used up")),
         (false, true) => Some((Severity::Warning, "will be used up")),
@@ -133,7 +134,7 @@ fn in_cents(amount: &Option<String>, strategy: RoundingStrategy) -> String {
 
 /// When the wallet is empty, then a line for each window with its spend rate and the moment at that.
 fn time_to_empty(wallet: &WalletStatus, now: DateTime<Utc>) -> Vec<Vec<Piece>> {
-    let mut first = vec![Piece::Text(wallet.time_to_empty.sentence())];
+    let mut first = vec![Piece::Text(wallet.time_to_empty.sentence(now))];
     if let Some(headline) = runway(wallet, now) {
         let words = match headline.severity {
             Severity::Critical => "less than 4 hours",

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
-use wallet_exporter::batchdata::{self, BurnStatus, WalletStatus};
+use wallet_exporter::batchdata::{self, BurnStatus, TimeToEmpty, WalletStatus};
 use wallet_exporter::catalog::{FamilySpec, MetricType};
 use wallet_exporter::clock::{Clock as _, SystemClock};
 use wallet_exporter::exposition::{Encoder, Format, HistogramValue, Rendered, end, process, write_instruments};
@@ -296,6 +296,13 @@ pub fn batches() -> BatchesStatus {
     BatchesStatus { open: 2, settled: 17, ..BatchesStatus::default() }
 }
 
+/// A wallet with its time to empty, as it follows from its balance and its spend rates.
+pub fn wallet_details(wallet: &WalletStatus, count_since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Details {
+    let balance = wallet.balance_usd.as_ref().and_then(|usd| usd.parse().ok());
+    let time_to_empty = TimeToEmpty::new(balance, &wallet.burn, now);
+    batchdata::details(&WalletStatus { time_to_empty, ..wallet.clone() }, count_since, now)
+}
+
 /// A healthy state.
 pub fn status(now: DateTime<Utc>) -> Status {
     let source = |name: &str| SourceStatus {
@@ -322,7 +329,7 @@ pub fn status(now: DateTime<Utc>) -> Status {
                 vendor: "batchdata".to_owned(),
                 title: "BatchData".to_owned(),
                 account: "default".to_owned(),
-                details: batchdata::details(&wallet(), Some(ago(86_400 * 30)), now),
+                details: wallet_details(&wallet(), Some(ago(86_400 * 30)), now),
                 sources: vec![source("balance"), source("consumption"), source("card_transactions")],
             },
             AccountStatus {

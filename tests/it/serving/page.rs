@@ -1,11 +1,13 @@
 //! The page and the state as JSON; the page in a real browser.
 
-use wallet_exporter::batchdata::{self, BudgetStatus, BurnStatus, WalletStatus};
+use wallet_exporter::batchdata::{BudgetStatus, BurnStatus, WalletStatus};
 use wallet_exporter::rightfoot::{self, BatchesStatus};
 use wallet_exporter::snapshot::*;
 
 use super::browser::Browser;
-use super::fixture::{FakeSite, Running, ago, batches, get, now, options, serve, small, status, wallet};
+use super::fixture::{
+    FakeSite, Running, ago, batches, get, now, options, serve, small, status, wallet, wallet_details,
+};
 use super::tools;
 
 async fn showing(status: Status) -> Running {
@@ -20,7 +22,7 @@ fn failing() -> Status {
     status.warnings = vec!["No threshold is set: <BATCHDATA_WARNING_BALANCE_USD>".to_owned()];
     status.storage = StorageStatus { durable: true, up: false, last_error: Some("disk & quota".to_owned()) };
     let wallet = WalletStatus { balance_usd: Some("12.0000".to_owned()), ..wallet() };
-    status.accounts[0].details = batchdata::details(&wallet, None, now());
+    status.accounts[0].details = wallet_details(&wallet, None, now());
     let sources = &mut status.accounts[0].sources;
     sources[0].state = SourceState::Failing;
     sources[0].consecutive_failures = 3;
@@ -57,7 +59,7 @@ fn just_started() -> Status {
     let mut status = status(now());
     status.ready = false;
     status.started_at = ago(1);
-    status.accounts[0].details = batchdata::details(&WalletStatus::default(), None, now());
+    status.accounts[0].details = wallet_details(&WalletStatus::default(), None, now());
     for account in &mut status.accounts {
         for source in &mut account.sources {
             source.state = SourceState::Waiting;
@@ -187,7 +189,7 @@ async fn money_comes_first_and_what_is_over_needs_no_remedy() {
     ] {
         let mut status = status(now());
         let about = format!("{wallet:?}");
-        status.accounts[0].details = batchdata::details(&wallet, None, now());
+        status.accounts[0].details = wallet_details(&wallet, None, now());
         let source = &mut status.accounts[0].sources[0];
         source.last_failure = Some(FailureStatus {
             at: ago(30),
@@ -214,7 +216,7 @@ async fn the_money_and_what_needs_attention_stand_before_everything_else() {
         same_wallet_as: Some("other".to_owned()),
         ..lasting("403", [1.0, 2.0, 3.0])
     };
-    status.accounts[0].details = batchdata::details(&wallet, None, now());
+    status.accounts[0].details = wallet_details(&wallet, None, now());
     status.accounts.truncate(1);
     let html = get(showing(status).await.address, "/").await.text();
     let order = [
@@ -272,9 +274,9 @@ async fn a_thousand_accounts_are_a_list_with_the_worst_first() {
             let mut account = AccountStatus { account: format!("account-{number}"), ..healthy.clone() };
             let balance = |amount: &str| WalletStatus { balance_usd: Some(amount.to_owned()), ..wallet() };
             match number {
-                500 => account.details = batchdata::details(&balance("0"), None, now()),
+                500 => account.details = wallet_details(&balance("0"), None, now()),
                 600 => account.sources[0].state = SourceState::Failing,
-                700 => account.details = batchdata::details(&balance("99"), None, now()),
+                700 => account.details = wallet_details(&balance("99"), None, now()),
                 800 => account.details.runs_out = Some(now()),
                 _ => {}
             }
@@ -298,7 +300,7 @@ async fn a_thousand_accounts_are_a_list_with_the_worst_first() {
 /// As many accounts with names of 64 letters, each with a balance below its threshold and a time to empty.
 fn many(count: usize) -> Status {
     let mut status = status(now());
-    let low = batchdata::details(&lasting("24", [40.0, 30.0, 50.0]), None, now());
+    let low = wallet_details(&lasting("24", [40.0, 30.0, 50.0]), None, now());
     let account = AccountStatus { details: low, ..status.accounts[0].clone() };
     let named =
         |number| AccountStatus { account: format!("{:0>64}", format!("wallet-{number:04}")), ..account.clone() };
@@ -327,7 +329,7 @@ async fn the_list_tells_the_cases_apart() {
         .iter()
         .cycle()
         .take(12)
-        .map(|(_, wallet)| AccountStatus { details: batchdata::details(wallet, None, now()), ..account.clone() })
+        .map(|(_, wallet)| AccountStatus { details: wallet_details(wallet, None, now()), ..account.clone() })
         .collect();
     let html = get(showing(status).await.address, "/").await.text();
     for (words, _) in wallets {
@@ -370,8 +372,8 @@ async fn json_has_the_worst_first_counts_and_one_account_if_asked() {
     for (place, state) in [(7, SourceState::Stale), (8, SourceState::Failing), (9, SourceState::Waiting)] {
         status.accounts[place].sources[0].state = state;
     }
-    status.accounts[3].details = batchdata::details(&lasting("0", [1.0; 3]), None, now());
-    status.accounts[4].details = batchdata::details(&lasting("24", [1.0; 3]), None, now());
+    status.accounts[3].details = wallet_details(&lasting("0", [1.0; 3]), None, now());
+    status.accounts[4].details = wallet_details(&lasting("24", [1.0; 3]), None, now());
     let names: Vec<String> = status.accounts.iter().map(|account| account.account.clone()).collect();
     let running = showing(status).await;
     let json = async |target: &str| {
@@ -412,7 +414,7 @@ async fn a_browser_draws_it() {
     let Some(program) = tools::find("chromium") else { return };
     let with = |wallet: WalletStatus| {
         let mut status = status(now());
-        status.accounts[0].details = batchdata::details(&wallet, None, now());
+        status.accounts[0].details = wallet_details(&wallet, None, now());
         status
     };
     let states = [
