@@ -9,29 +9,23 @@ use std::io;
 /// The text with its control characters escaped, as in `\n` and `\u{1b}`.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        match character.is_control() {
-            true => out.extend(character.escape_default()),
-            false => out.push(character),
-        }
-    }
-    Cow::Owned(out)
+    escaped(text, |character| character.escape_default().to_string())
 }
 
 /// The same within JSON, whose only escapes are its own, as in `\u007f`.
 #[must_use]
 pub fn printable_json(text: &str) -> Cow<'_, str> {
+    escaped(text, |character| format!("\\u{:04x}", u32::from(character)))
+}
+
+fn escaped(text: &str, escape: impl Fn(char) -> String) -> Cow<'_, str> {
     if !text.contains(char::is_control) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
     for character in text.chars() {
         match character.is_control() {
-            true => out.push_str(&format!("\\u{:04x}", u32::from(character))),
+            true => out.push_str(&escape(character)),
             false => out.push(character),
         }
     }

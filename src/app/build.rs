@@ -48,7 +48,7 @@ pub(super) struct Prepared {
 }
 
 impl Wiring {
-    /// Adds an error if the storage counts from another time than is configured.
+    /// Adds an error if the storage has a different count start than is configured.
     ///
     /// # Errors
     /// If the storage cannot be used, or the account is to be served from another.

@@ -32,13 +32,13 @@ pub struct GateFlags {
     /// What must be left, in US dollars [default: 0]
     #[arg(long, value_name = "USD")]
     pub min_usd: Option<String>,
-    /// What is about to be spent, in US dollars [default: 0]
+    /// Amount the job will spend, in US dollars [default: 0]
     #[arg(long, value_name = "USD")]
     pub cost_usd: Option<String>,
     /// The oldest balance to rely on, such as 5m [default: three polling intervals]
     #[arg(long, value_name = "DURATION")]
     pub max_age: Option<String>,
-    /// The account; needed where several have a balance
+    /// The account; required if several have a balance
     #[arg(long, value_name = "NAME")]
     pub account: Option<String>,
     /// The exporter's URL [default: http:// and --web.listen-address]

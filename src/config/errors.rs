@@ -45,7 +45,7 @@ impl ConfigErrors {
             None => "unset it".to_owned(),
         };
         let remedy = format!(
-            "the storage counts from another time: {kept}; to count again from the start, use a new --storage.path"
+            "the storage has a different count start: {kept}; to count again from the start, use a new --storage.path"
         );
         self.add(name, remedy);
     }

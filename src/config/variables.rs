@@ -74,7 +74,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "SHARD",
         "",
-        "`0/3`: poll only the accounts of `CONFIG_FILE` that fall to the first of three processes, by Prometheus' `hashmod`",
+        "`0/3`: poll only the accounts of `CONFIG_FILE` assigned to the first of three processes, by Prometheus' `hashmod`",
     ),
     variable("LOG_LEVEL", "info", "`error`, `warn`, `info`, `debug` or `trace`"),
     variable("LOG_FORMAT", "text", "`text` (logfmt) or `json`"),

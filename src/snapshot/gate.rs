@@ -21,11 +21,11 @@ const INTERVALS: u32 = 3;
 /// Whether `balance - cost >= min`.
 #[derive(Clone, Debug, Default)]
 pub struct GateQuestion {
-    /// Which account; needed where several are paid in advance.
+    /// Which account; required if several are paid in advance.
     pub account: Option<String>,
     /// What must be left afterwards.
     pub min: Usd,
-    /// What is about to be spent.
+    /// Amount the job will spend.
     pub cost: Usd,
     /// The oldest balance to rely on.
     pub max_age: Option<Duration>,

@@ -130,6 +130,7 @@ impl File {
             let at = format!("defaults.{}", shown(&vendor));
             match node.value {
                 _ if self.defaults.contains_key(&vendor) => self.fault(line, format!("{at}: is there twice: keep one")),
+                Node::Null => {}
                 Node::Map(entries) => {
                     let (fields, twice) = fields(entries);
                     for (name, line) in twice {
