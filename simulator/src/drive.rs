@@ -2,17 +2,20 @@
 //!
 //! Invariant: an order has happened when the call returns; the next request sees it.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use tokio::sync::watch;
 
 use super::Simulator;
-use super::amount::units;
+use super::amount::{units, usd};
 use super::batches::{Batch, NewRow};
 use super::cards::{Card, processing_fee, sales_tax};
 use super::chance::Chance;
 use super::expected::{self, Expected};
 use super::fault::Fault;
 use super::log::Seen;
+use super::wallet::Cell;
 use super::wire::Operation;
 use rust_decimal::Decimal;
 
@@ -105,6 +108,17 @@ impl Simulator {
     pub fn credit(&self, at: DateTime<Utc>, origin: &str, amount: impl Into<Decimal>) {
         let amount = units(amount);
         self.locked(|state, _| state.world.wallet.credit(at.timestamp(), origin, amount));
+    }
+
+    /// What the report says was spent in each hour, by hours since 1970.
+    #[must_use]
+    pub fn debits_by_hour(&self) -> BTreeMap<i64, Decimal> {
+        self.locked(|state, _| {
+            let hours = state.world.wallet.all_hours();
+            let of_total =
+                |cells: &[Cell]| cells.iter().filter(|cell| cell.key.in_total).map(|cell| usd(cell.debit)).sum();
+            hours.map(|(hour, cells)| (hour, of_total(cells))).collect()
+        })
     }
 
     /// Sets the balance, and nothing in the report.

@@ -261,6 +261,7 @@ impl Checks {
         self.periods(&seen)?;
         self.budget_of_today(&seen)?;
         self.reconciled(&seen)?;
+        self.runway(&seen)?;
         self.schedule(&seen, &before)?;
         only_lost_twice(&seen)?;
         self.storage(&seen, &before)?;

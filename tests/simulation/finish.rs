@@ -106,6 +106,7 @@ impl World {
             storage_fault: None,
         };
         self.checks.reconciled_at_the_end(&seen)?;
+        self.checks.burn_at_the_end(&seen)?;
         self.checks.budgets_at_the_end(&seen)
     }
 

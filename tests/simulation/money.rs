@@ -3,13 +3,17 @@
 //! Flows in: each scrape, and what the vendor was ordered to do. Flows out: the first figure that is not as it should be.
 //! Invariant: amounts are ten-thousandths of a dollar; nothing here knows ranges, or how the exporter compares.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Datelike as _, Days, NaiveDate};
+use rust_decimal::Decimal;
 use wallet_exporter::snapshot::{Gate, GateReason};
 
 use crate::checks::{Checks, Seen};
 use crate::counters::units;
 use crate::oracle::{Book, Money};
 use crate::plan::{Plan, Trouble};
+use crate::text::Scrape;
 
 /// How long the balance of some moment has to do with a report: the hour, a poll on each side, and one between scrapes.
 const REACH: i64 = 90 * 60_000;
@@ -71,6 +75,29 @@ impl Movements {
 
 const UNRECONCILED: &str = "batchdata_wallet_unreconciled_usd";
 const RECONCILED: &str = "batchdata_wallet_reconciled_timestamp_seconds";
+
+const BURN: &str = "batchdata_wallet_burn_usd_per_hour";
+const RUNWAY: &str = "batchdata_wallet_runway_seconds";
+
+const HOUR: i64 = 3_600;
+
+/// The label `window`, hours of it, and seconds of the periods that it is made of.
+const WINDOWS: [(&str, i64, i64); 5] =
+    [("1h", 1, HOUR), ("6h", 6, HOUR), ("24h", 24, HOUR), ("7d", 168, 24 * HOUR), ("30d", 720, 24 * HOUR)];
+
+/// Dollars an hour over `long` hours before `at`: the last period as it stands, of the oldest the part that lies inside.
+fn spend_rate(hours: &BTreeMap<i64, Decimal>, at: i64, long: i64, period: i64) -> f64 {
+    let begin = at - long * HOUR;
+    let weight = |hour: i64| {
+        let end_of_period = (hour * HOUR).div_euclid(period) * period + period;
+        (end_of_period - begin).clamp(0, period) as f64 / period as f64
+    };
+    let dollars = |amount: &Decimal| f64::try_from(*amount).unwrap();
+    // What is dated after it is not in a report that was made then.
+    let last = at.div_euclid(period) * period + period;
+    let inside = hours.iter().filter(|(hour, _)| *hour * HOUR < last);
+    inside.map(|(hour, amount)| dollars(amount) * weight(*hour)).sum::<f64>() / long as f64
+}
 
 /// Where the vendor's day is in doubt, so is which days are compared.
 fn is_certain(seen: &Seen<'_>) -> bool {
@@ -154,6 +181,60 @@ impl Checks {
             return Err(format!(
                 "at the end {UNRECONCILED} is {shown} ten-thousandths; {unexplained} is due, give or take {unsure}"
             ));
+        }
+        Ok(())
+    }
+
+    /// At all times the runway is the balance at the spend rate that is shown beside it.
+    pub fn runway(&self, seen: &Seen<'_>) -> Result<(), String> {
+        let balance = seen.scrape.family("batchdata_wallet_balance_usd").next().map(|(_, value)| value);
+        for (window, ..) in WINDOWS {
+            let of = |family: &'static str| {
+                seen.scrape.family(family).find(|(labels, _)| Scrape::label(labels, "window") == window)
+            };
+            let (burn, runway) = (of(BURN).map(|found| found.1), of(RUNWAY).map(|found| found.1));
+            let due = match (balance, burn) {
+                (Some(balance), _) if balance <= 0.0 => Some(0.0),
+                (Some(balance), Some(burn)) if burn > 0.0 => Some(balance * 3_600.0 / burn),
+                _ => None,
+            };
+            let agree = match (runway, due) {
+                (Some(runway), Some(due)) => (runway - due).abs() <= 0.001 + due * 1e-6,
+                (runway, due) => runway == due,
+            };
+            if !agree {
+                return Err(format!(
+                    "the runway by {window} is {runway:?} s and should be {due:?}: {balance:?}, {burn:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// At the end each spend rate is that of the vendor's hours and days in the window that ends at the last report.
+    pub fn burn_at_the_end(&self, seen: &Seen<'_>) -> Result<(), String> {
+        let (true, Some((from, until))) = (is_certain(seen), self.sources["consumption"].success) else {
+            return Ok(());
+        };
+        let hours = seen.network.vendors.debits_by_hour();
+        let vendor_now = seen.network.vendors.now().timestamp();
+        // A poll is several requests, and an answer takes its time.
+        let (first, last) = (vendor_now - (seen.now - from) / 1_000 - 100, vendor_now - (seen.now - until) / 1_000 + 1);
+        // Between the turns of hours a rate moves evenly, so that it is highest and lowest at their ends.
+        let turns = (first / HOUR + 1..=last / HOUR).flat_map(|hour| [hour * HOUR - 1, hour * HOUR]);
+        let moments: Vec<i64> = [first, last].into_iter().chain(turns).collect();
+        for (window, long, period) in WINDOWS {
+            let mut shown = seen.scrape.family(BURN).filter(|(labels, _)| Scrape::label(labels, "window") == window);
+            let Some((_, shown)) = shown.next() else {
+                if period == HOUR && seen.scrape.has_family("batchdata_wallet_period_debit_usd") {
+                    return Err(format!("at the end there is no spend rate over {window}"));
+                }
+                continue;
+            };
+            let due: Vec<f64> = moments.iter().map(|at| spend_rate(&hours, *at, long, period)).collect();
+            if !due.iter().any(|due| *due >= shown - 1e-6) || !due.iter().any(|due| *due <= shown + 1e-6) {
+                return Err(format!("at the end the spend rate over {window} is {shown}, and should be of {due:?}"));
+            }
         }
         Ok(())
     }
