@@ -83,7 +83,7 @@ pub(crate) use families;
 
 /// Those that belong to no vendor, in the order of the exposition.
 pub fn of_exporter() -> impl Iterator<Item = &'static FamilySpec> {
-    FACTS.iter().chain(INSTRUMENTS).chain(PROCESS).copied()
+    FACTS.iter().chain(ACCOUNT_INSTRUMENTS).chain(PROCESS_INSTRUMENTS).chain(PROCESS).copied()
 }
 
 families! {
@@ -110,13 +110,18 @@ families! {
 }
 
 families! {
-    /// What this process did, gathered from registries.
-    INSTRUMENTS:
+    /// What this process did for its accounts.
+    ACCOUNT_INSTRUMENTS:
     SOURCE_POLLS = counter("wallet_exporter_source_polls_total", SOURCE, "Attempts of the source.");
     SOURCE_FAILURES = counter("wallet_exporter_source_failures_total", &["account", "vendor", "source", "reason"], "Failed attempts of the source by reason.");
     VENDOR_REQUESTS = counter("wallet_exporter_vendor_requests_total", &["account", "vendor", "operation", "code"], "Requests to the vendor by HTTP code; error if there was no answer.");
     VENDOR_RESPONSE_BYTES = counter("wallet_exporter_vendor_response_bytes_total", &["account", "vendor", "operation"], "Bytes read from the bodies of the vendor's answers.");
     VENDOR_REQUEST_DURATION = histogram("wallet_exporter_vendor_request_duration_seconds", &["account", "vendor", "operation"], "How long requests to the vendor took.");
+}
+
+families! {
+    /// What this process did, gathered from its registry.
+    PROCESS_INSTRUMENTS:
     STORAGE_FAILURES = counter("wallet_exporter_storage_failures_total", &[], "Failed writes to the storage.");
     HTTP_REQUESTS = counter("wallet_exporter_http_requests_total", &["handler", "code"], "Requests answered, by handler and status code. A scrape is included from the next scrape on.");
     HTTP_IN_FLIGHT = gauge("wallet_exporter_http_requests_in_flight", &[], "Requests being answered, this scrape included.");

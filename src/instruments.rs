@@ -1,15 +1,14 @@
-//! What this process did, counted with the `prometheus` crate.
+//! What this process did: for its HTTP clients, counted with the `prometheus` crate, and for each account.
 //!
-//! Flows in: requests, polls, failures. Flows out: families, gathered when scraped. Invariants: one registry for the
-//! process and one for each account, dropped with it, so that no label has to be cleaned away; label values are from
-//! fixed lists, whatever a client or a vendor sends, and expected ones exist from the start, so that the first failure
-//! is seen as an increase. Status codes that are not expected come with their first answer, and are dated by that.
+//! Flows in: requests, polls, failures. Flows out: families, gathered when scraped. Invariants: the counts of an account end
+//! with it, so that no label has to be cleaned away; label values are from fixed lists, whatever a client or a vendor
+//! sends, and expected ones exist from the start, so that the first failure is seen as an increase. Status codes that are
+//! not expected come with their first answer, and are dated by that.
 
-use crate::names::Label as _;
+pub mod account;
+
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use strum::VariantArray as _;
+use std::sync::{Mutex, PoisonError};
 
 use prometheus::core::Collector;
 use prometheus::proto::{Metric, MetricFamily};
@@ -18,9 +17,6 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use crate::catalog::{self as c, FamilySpec};
 use crate::clock::Moment;
 use crate::counting::zero_start;
-use crate::names::{Operation, Source, Vendor};
-use crate::native_histogram::NativeBuckets;
-use crate::upstream::{Observe, Reason};
 
 /// What HTTP requests are for, and the status codes that are to be expected: 23 series.
 const HANDLERS: [(&str, &[&str]); 10] = [
@@ -35,14 +31,6 @@ const HANDLERS: [(&str, &[&str]); 10] = [
     ("webhook", &["200", "400", "404", "503"]),
     ("other", &["404"]),
 ];
-
-/// Upper bounds of the vendor requests' durations, in seconds.
-const REQUEST_BOUNDS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
-
-/// Codes of vendor requests that are to be expected.
-const EXPECTED_CODES: [&str; 11] = [NO_ANSWER, "200", "400", "401", "403", "404", "422", "429", "500", "502", "503"];
-/// In the place of a code: no answer came.
-const NO_ANSWER: &str = "error";
 
 /// Why the server closed a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +56,7 @@ impl Closed {
 }
 
 /// The metrics of a registry by family, each with its start.
-pub type Gathered = Vec<(String, Vec<(Metric, Moment)>)>;
+pub type Gathered = BTreeMap<String, Vec<(Metric, Moment)>>;
 
 /// The starts of label sets that did not exist from the beginning, by their label values.
 #[derive(Debug, Default)]
@@ -202,147 +190,6 @@ impl ProcessInstruments {
             true => self.late.of(metric, started, now),
             false => started,
         })
-    }
-}
-
-/// How long requests took, in seconds. The `prometheus` crate's histograms have no native buckets, and both kinds must show
-/// the same requests.
-#[derive(Clone, Debug)]
-pub struct Durations {
-    /// Upper bound and requests up to it.
-    pub buckets: [(f64, u64); REQUEST_BOUNDS.len()],
-    /// All of them.
-    pub native: NativeBuckets,
-    /// Their sum.
-    pub sum: f64,
-}
-
-impl Default for Durations {
-    fn default() -> Durations {
-        Durations { buckets: REQUEST_BOUNDS.map(|bound| (bound, 0)), native: NativeBuckets::default(), sum: 0.0 }
-    }
-}
-
-impl Durations {
-    fn observe(&mut self, seconds: f64) {
-        for (_, requests) in self.buckets.iter_mut().filter(|(bound, _)| seconds <= *bound) {
-            *requests += 1;
-        }
-        self.native.observe(seconds);
-        self.sum += seconds;
-    }
-}
-
-/// The instruments of one account of a vendor.
-#[derive(Debug)]
-pub struct AccountInstruments {
-    /// The label `account`.
-    pub account: String,
-    /// Whose account it is.
-    pub vendor: Vendor,
-    /// Since when they count.
-    pub started: Moment,
-    registry: Registry,
-    late: LateStarts,
-    requests: IntCounterVec,
-    bytes: IntCounterVec,
-    /// By operation.
-    durations: Mutex<BTreeMap<&'static str, Durations>>,
-    polls: IntCounterVec,
-    failures: IntCounterVec,
-}
-
-impl AccountInstruments {
-    /// For the sources that will be polled.
-    #[must_use]
-    pub fn new(
-        account: &str,
-        vendor: Vendor,
-        sources: impl IntoIterator<Item = Source>,
-        started: Moment,
-    ) -> AccountInstruments {
-        let registry = Registry::new();
-        let counter = |spec: &FamilySpec| registered(&registry, IntCounterVec::new(opts(spec), spec.labels));
-        let instruments = AccountInstruments {
-            account: account.to_owned(),
-            vendor,
-            started,
-            requests: counter(&c::VENDOR_REQUESTS),
-            bytes: counter(&c::VENDOR_RESPONSE_BYTES),
-            durations: Mutex::default(),
-            polls: counter(&c::SOURCE_POLLS),
-            failures: counter(&c::SOURCE_FAILURES),
-            registry,
-            late: LateStarts::default(),
-        };
-        for source in sources {
-            let operation = source.operation.name;
-            for code in EXPECTED_CODES {
-                instruments.requests.with_label_values(&[account, vendor.name, operation, code]);
-            }
-            instruments.bytes.with_label_values(&[account, vendor.name, operation]);
-            instruments.lock().entry(operation).or_default();
-            instruments.polls.with_label_values(&[account, vendor.name, source.name]);
-            for reason in Reason::VARIANTS.iter().copied() {
-                instruments.failure(source, reason);
-            }
-        }
-        instruments
-    }
-
-    fn failure(&self, source: Source, reason: Reason) -> IntCounter {
-        self.failures.with_label_values(&[&self.account, self.vendor.name, source.name, reason.as_str()])
-    }
-
-    /// A source was polled; with the reason if that failed.
-    pub fn polled(&self, source: Source, failed: Option<Reason>) {
-        self.polls.with_label_values(&[&self.account, self.vendor.name, source.name]).inc();
-        if let Some(reason) = failed {
-            self.failure(source, reason).inc();
-        }
-    }
-
-    /// Requests so far to an endpoint, answered or not.
-    #[must_use]
-    pub fn requests(&self, operation: Operation) -> u64 {
-        self.lock().get(operation.name).map_or(0, |durations| durations.native.count())
-    }
-
-    /// Bytes so far of the answers of an endpoint.
-    #[must_use]
-    pub fn response_bytes(&self, operation: Operation) -> u64 {
-        self.bytes.with_label_values(&[self.account.as_str(), self.vendor.name, operation.name]).get()
-    }
-
-    /// How long requests took, by operation.
-    #[must_use]
-    pub fn durations(&self) -> BTreeMap<&'static str, Durations> {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Durations>> {
-        // A panic while it was held left whole counts.
-        self.durations.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The families as they stand.
-    #[must_use]
-    pub fn gather(&self, now: Moment) -> Gathered {
-        let is_expected = |metric: &Metric| EXPECTED_CODES.contains(&label(metric, "code"));
-        gather(&self.registry, |family, metric| match family == c::VENDOR_REQUESTS.name && !is_expected(metric) {
-            true => self.late.of(metric, self.started, now),
-            false => self.started,
-        })
-    }
-}
-
-impl Observe for AccountInstruments {
-    fn request(&self, operation: Operation, code: Option<u16>, bytes: u64, took: Duration) {
-        let code = code.map_or_else(|| NO_ANSWER.to_owned(), |code| code.to_string());
-        let (vendor, operation) = (self.vendor.name, operation.name);
-        self.requests.with_label_values(&[self.account.as_str(), vendor, operation, &code]).inc();
-        self.bytes.with_label_values(&[self.account.as_str(), vendor, operation]).inc_by(bytes);
-        self.lock().entry(operation).or_default().observe(took.as_secs_f64());
     }
 }
 

@@ -1,18 +1,17 @@
-//! What registries gathered, as families.
+//! What the process and its accounts did, as families.
 //!
-//! Flows in: registries, and the durations of requests. Flows out: families. Invariant: the samples of several registries
-//! are one family.
+//! Flows in: the counts of accounts, and what the registry of the process gathered. Flows out: families. Invariant: the
+//! samples of all accounts are one family.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use prometheus::proto::Metric;
-
-use super::encode::{Encoder, HistogramValue};
-use crate::catalog::{INSTRUMENTS, MetricType};
+use super::encode::{Encoder, Family, HistogramValue, Start};
+use crate::catalog::{self as c, MetricType, PROCESS_INSTRUMENTS};
 use crate::clock::Moment;
 use crate::counting::zero_start::dated;
-use crate::instruments::{AccountInstruments, ProcessInstruments, label};
+use crate::instruments::account::{AccountCounts, AccountInstruments};
+use crate::instruments::{ProcessInstruments, label};
+use crate::names::Label as _;
 
 /// Writes what the process and its accounts did since each started, as it is `now`.
 pub fn write_instruments(
@@ -21,14 +20,9 @@ pub fn write_instruments(
     accounts: &[Arc<AccountInstruments>],
     now: Moment,
 ) {
-    let mut gathered: BTreeMap<String, Vec<(Metric, Moment)>> = BTreeMap::new();
-    let of_accounts = accounts.iter().map(|account| account.gather(now));
-    for families in of_accounts.chain(process.map(|(process, started)| process.gather(started, now))) {
-        for (name, metrics) in families {
-            gathered.entry(name).or_default().extend(metrics);
-        }
-    }
-    for spec in INSTRUMENTS {
+    write_accounts(out, accounts, now);
+    let gathered = process.map(|(process, started)| process.gather(started, now)).unwrap_or_default();
+    for spec in PROCESS_INSTRUMENTS {
         let mut family = out.family(spec);
         for (metric, start) in gathered.get(spec.name).into_iter().flatten() {
             let labels: Vec<&str> = spec.labels.iter().map(|name| label(metric, name)).collect();
@@ -39,17 +33,49 @@ pub fn write_instruments(
                 _ => family.sample(&labels, metric.get_gauge().get_value()),
             }
         }
-        for account in accounts.iter().filter(|_| spec.kind == MetricType::Histogram) {
-            for (operation, durations) in account.durations() {
-                let value = HistogramValue {
-                    buckets: &durations.buckets,
-                    count: durations.native.count(),
-                    sum: durations.sum,
-                    native: Some(&durations.native),
-                    start: Some(dated(account.started, now)),
-                };
-                family.histogram(&[&account.account, account.vendor.name, operation], &value);
-            }
-        }
     }
+}
+
+fn write_accounts(out: &mut Encoder, accounts: &[Arc<AccountInstruments>], now: Moment) {
+    let mut write = |spec, of_account: fn(&mut Family<'_>, [&str; 2], &AccountCounts, Start, Moment)| {
+        let mut family = out.family(spec);
+        for account in accounts {
+            let (of, start) = ([account.account.as_str(), account.vendor.name], Some(dated(account.started, now)));
+            of_account(&mut family, of, &account.counts(now), start, now);
+        }
+    };
+    write(&c::SOURCE_POLLS, |family, [account, vendor], counts, start, _| {
+        for (source, polls) in &counts.polls {
+            family.counter(&[account, vendor, source], (*polls, start));
+        }
+    });
+    write(&c::SOURCE_FAILURES, |family, [account, vendor], counts, start, _| {
+        for ((source, reason), failures) in &counts.failures {
+            family.counter(&[account, vendor, source, reason.as_str()], (*failures, start));
+        }
+    });
+    write(&c::VENDOR_REQUESTS, |family, [account, vendor], counts, _, now| {
+        for ((operation, code), requests) in &counts.requests {
+            let code = code.map_or_else(|| "error".to_owned(), |code| code.to_string());
+            let start = requests.start.map(|start| dated(start, now));
+            family.counter(&[account, vendor, operation, &code], (requests.count, start));
+        }
+    });
+    write(&c::VENDOR_RESPONSE_BYTES, |family, [account, vendor], counts, start, _| {
+        for (operation, bytes) in &counts.bytes {
+            family.counter(&[account, vendor, operation], (*bytes, start));
+        }
+    });
+    write(&c::VENDOR_REQUEST_DURATION, |family, [account, vendor], counts, start, _| {
+        for (operation, durations) in &counts.durations {
+            let value = HistogramValue {
+                buckets: &durations.buckets,
+                count: durations.native.count(),
+                sum: durations.sum,
+                native: Some(&durations.native),
+                start,
+            };
+            family.histogram(&[account, vendor, operation], &value);
+        }
+    });
 }

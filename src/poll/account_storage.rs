@@ -12,7 +12,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::{BootTime, SharedClock};
 use crate::counting::zero_start::{self, SeriesKey, Start, ZeroStarts};
-use crate::instruments::{AccountInstruments, ProcessInstruments};
+use crate::instruments::ProcessInstruments;
+use crate::instruments::account::AccountInstruments;
 use crate::names::{Source, Vendor};
 use crate::snapshot::{AccountView, SnapshotCell, SourceView};
 use crate::store::{AccountId, NewSeries, Store, StoreError, Success};
@@ -54,7 +55,7 @@ pub struct AccountStorage {
     pub turn: f64,
     process: Arc<ProcessInstruments>,
     store: Arc<Store>,
-    zero_starts: Mutex<ZeroStarts>,
+    zero_starts: Mutex<Arc<ZeroStarts>>,
     zero_for: Duration,
     work: StorageWork,
     long_reads: Arc<Semaphore>,
@@ -94,7 +95,7 @@ impl AccountStorage {
             turn,
             process,
             store,
-            zero_starts: Mutex::new(zero_starts),
+            zero_starts: Mutex::new(Arc::new(zero_starts)),
             zero_for,
             work,
             long_reads,
@@ -148,8 +149,8 @@ impl AccountStorage {
 
     /// The series as they stand.
     #[must_use]
-    pub fn zero_starts(&self) -> ZeroStarts {
-        self.lock().clone()
+    pub fn zero_starts(&self) -> Arc<ZeroStarts> {
+        Arc::clone(&self.lock())
     }
 
     async fn run<T: Send + 'static>(
@@ -288,15 +289,14 @@ impl AccountStorage {
             return;
         }
         let mut zero_starts = self.lock();
-        let now = self.clock.boot();
+        let (now, changed) = (self.clock.boot(), Arc::make_mut(&mut zero_starts));
         for (key, start, shown) in rows {
-            zero_starts.create(key, *start, now);
+            changed.create(key, *start, now);
             if *shown {
-                zero_starts.show(&[(key.clone(), *start)]);
+                changed.show(&[(key.clone(), *start)]);
             }
         }
-        let zero_starts = Arc::new(zero_starts.clone());
-        self.publish(zero_starts);
+        self.publish(Arc::clone(&zero_starts));
         self.changed.notify_one();
     }
 
@@ -340,8 +340,8 @@ impl AccountStorage {
         }
         let zero_starts = {
             let mut zero_starts = self.lock();
-            zero_starts.show(&series);
-            Arc::new(zero_starts.clone())
+            Arc::make_mut(&mut zero_starts).show(&series);
+            Arc::clone(&zero_starts)
         };
         self.publish(zero_starts);
         true
@@ -351,7 +351,7 @@ impl AccountStorage {
         self.update(|account| account.zero_starts = zero_starts);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, ZeroStarts> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Arc<ZeroStarts>> {
         self.zero_starts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -19,7 +19,8 @@ use super::source::{Poller, Runner};
 use super::webhook_sink::WebhookSink;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::secret::Secret;
-use crate::instruments::{AccountInstruments, ProcessInstruments};
+use crate::instruments::ProcessInstruments;
+use crate::instruments::account::AccountInstruments;
 use crate::names::{Source, Vendor};
 use crate::snapshot::{AccountView, Facts, SnapshotCell, SourceView};
 use crate::store::{Store, StoreError, StoredSource};
@@ -295,7 +296,7 @@ impl<'a> Builder<'a> {
 
     /// Shows an account with its sources; in the place of the same one from before.
     pub fn show(&mut self, storage: &AccountStorage, facts: impl Facts, sources: Vec<RestoredSource>) {
-        let zero_starts = Arc::new(storage.zero_starts());
+        let zero_starts = storage.zero_starts();
         let labels = self.labels.clone();
         let mut view = AccountView::new(Arc::clone(&storage.instruments), labels, zero_starts, facts);
         for source in sources {

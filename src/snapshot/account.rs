@@ -14,7 +14,7 @@ use super::source::SourceView;
 use super::status::{AccountStatus, Details};
 use crate::clock::{BootTime, Moment};
 use crate::counting::zero_start::{ZeroStarts, dated};
-use crate::instruments::AccountInstruments;
+use crate::instruments::account::AccountInstruments;
 use crate::money::Usd;
 use crate::names::{Source, Vendor};
 

@@ -23,7 +23,7 @@ use wallet_exporter::catalog::{FamilySpec, MetricType};
 use wallet_exporter::clock::{Clock as _, SystemClock};
 use wallet_exporter::exposition::{Encoder, Format, Rendered, process};
 use wallet_exporter::http::{Options, Server, Site};
-use wallet_exporter::instruments::AccountInstruments;
+use wallet_exporter::instruments::account::AccountInstruments;
 use wallet_exporter::money::Usd;
 use wallet_exporter::poll::attempts::PollOutcome;
 use wallet_exporter::snapshot::*;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use wallet_exporter::batchdata::{self, BALANCE, WalletView};
 use wallet_exporter::clock::{Clock as _, Moment, SystemClock};
-use wallet_exporter::instruments::AccountInstruments;
+use wallet_exporter::instruments::account::AccountInstruments;
 use wallet_exporter::snapshot::{AccountView, Snapshot, SourceView};
 
 use crate::rig::{Log, PATIENCE, Rig};

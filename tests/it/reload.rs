@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use vendor_simulator::{CardEvent, Fault, NewRow, Operation};
 use wallet_exporter::batchdata;
-use wallet_exporter::instruments::AccountInstruments;
+use wallet_exporter::instruments::account::AccountInstruments;
 use wallet_exporter::money::Usd;
 use wallet_exporter::store::{StorageFault, StorageFaultKind};
 
