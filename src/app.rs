@@ -58,6 +58,7 @@ pub const SCHEMA: Schema = Schema(&[
     &[batchdata::SCHEMA_6],
     &[batchdata::SCHEMA_7],
     &[batchdata::SCHEMA_8],
+    &[batchdata::SCHEMA_9],
 ]);
 
 /// Every metric family, in the order of the exposition.

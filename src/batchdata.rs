@@ -106,6 +106,8 @@ pub const SCHEMA_6: &str = include_str!("batchdata/migrations/6.sql");
 pub const SCHEMA_7: &str = include_str!("batchdata/migrations/7.sql");
 /// What version 8 of the storage adds.
 pub const SCHEMA_8: &str = include_str!("batchdata/migrations/8.sql");
+/// The reconciliation remembers at which values it stood.
+pub const SCHEMA_9: &str = include_str!("batchdata/migrations/9.sql");
 
 /// What the rest of the program knows of this vendor.
 pub const INTEGRATION: Integration = Integration {

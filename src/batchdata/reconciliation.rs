@@ -10,7 +10,7 @@ pub mod table;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use rule::{BalancePoll, Compared, Offset, Reconciliation, Report};
+pub use rule::{BalancePoll, Compared, Level, Offset, Reconciliation, Report};
 pub use table::{BALANCE_SERIES, BalanceCommit};
 
 /// As the polls of balance and report share it.

@@ -42,7 +42,11 @@ impl WalletView {
             spend_yesterday_usd: spend(Period::Yesterday),
             unreconciled_usd: unreconciled,
             unreconciled_unknown: why,
-            reconciled_at: self.compared.and_then(|compared| compared.report).map(|report| report.by_clock_of(now)),
+            reconciled_at: self
+                .compared
+                .as_ref()
+                .and_then(|compared| compared.report)
+                .map(|report| report.by_clock_of(now)),
             same_wallet_as: self.same_as.clone(),
             time_to_empty: TimeToEmpty::new(balance.map(|balance| balance.amount.decimal()), &burn, now.wall),
             burn,
@@ -111,6 +115,12 @@ pub struct BudgetStatus {
     pub name: String,
     /// The label `period`.
     pub period: &'static str,
+    /// The API path that it is for, if it is for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_path: Option<String>,
+    /// The origin that it is for, if it is for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// What may be spent, decimal text.
     pub amount_usd: String,
     /// Spent so far; absent if unknown.
@@ -122,7 +132,7 @@ pub struct BudgetStatus {
     /// When the period ends; absent if what is spent in it is unknown.
     pub period_ends_at: Option<DateTime<Utc>>,
     /// Why an amount is unknown.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<&'static str>,
 }
 
@@ -143,9 +153,16 @@ impl BudgetStatus {
             (None, _) if view.budget.scope == BudgetScope::Wallet => Some("a day of the period is not known"),
             (None, _) => Some("a day of the period is not known, or the path or origin is counted under other"),
         };
+        let (api_path, origin) = match &view.budget.scope {
+            BudgetScope::Wallet => (None, None),
+            BudgetScope::ApiPath(path) => (Some(path.clone()), None),
+            BudgetScope::Origin(origin) => (None, Some(origin.clone())),
+        };
         BudgetStatus {
             name: view.budget.name.clone(),
             period: view.budget.period.as_str(),
+            api_path,
+            origin,
             amount_usd: view.budget.amount.to_string(),
             spent_usd: spent.map(|spent| spent.to_string()),
             projected_usd: projected.map(|(amount, _)| amount.normalize().to_string()),

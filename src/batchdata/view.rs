@@ -61,7 +61,7 @@ pub struct WalletView {
 #[derive(Clone, Debug, Default)]
 pub struct ConsumptionView {
     /// The counters, durable.
-    pub counters: BTreeMap<Series, HighWater>,
+    pub counters: Arc<BTreeMap<Series, HighWater>>,
     /// From when on they count.
     pub count_since: Option<DateTime<Utc>>,
     /// The counters include history that no report has told yet, and do not start at zero: they are not shown.
@@ -181,8 +181,8 @@ impl WalletView {
         if account.fresh(BALANCE, now).and(account.fresh(CONSUMPTION, now)).is_none() {
             return Err("the balance or the report is missing or too old".to_owned());
         }
-        let compared = self.compared.filter(|compared| compared.report.is_some());
-        compared.map(|compared| compared.unreconciled).ok_or_else(|| {
+        let compared = self.compared.as_ref().filter(|compared| compared.report.is_some());
+        compared.map(Compared::unreconciled).ok_or_else(|| {
             let lag = in_words(self.report_lag);
             format!("the balance must first be polled for {lag}, at least every five minutes")
         })

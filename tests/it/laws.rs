@@ -150,7 +150,7 @@ fn run(steps: Vec<Step>, base: BaseLine) -> Result<(), TestCaseError> {
                 let counters = ledger.counters();
                 prop_assert_eq!(counters[&Series::Debit].counted, usd(highest), "the highest total so far");
                 prop_assert_eq!(counters[&Series::Debit].reported, usd(total - baseline));
-                for (series, counter) in &before {
+                for (series, counter) in before.iter() {
                     prop_assert!(counters[series].counted >= counter.counted, "{:?} fell", series);
                 }
                 // Sums are conserved through the fold into `other`.

@@ -161,6 +161,43 @@ async fn a_restatement_after_a_month_and_a_refund_are_compared_once_they_are_rea
     assert_eq!((rig.value(UNRECONCILED), rig.value(DEBIT)), (Some(0.0), Some(debit + 2.5)), "it has healed");
 }
 
+/// Short reports do not hold old days, so what is corrected there looks unexplained until all days are read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_correction_of_an_old_day_is_looked_for_within_the_hour_in_which_the_balance_shows_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new().await;
+    rig.set("STORAGE_PATH", directory.path().to_str().unwrap());
+    rig.set("BATCHDATA_COUNT_SINCE", "2026-05-01");
+    rig.set("BATCHDATA_BUDGET_MONTH_USD", "100");
+    rig.clock.step_to(at("2026-05-19T00:20:00Z"));
+    rig.vendors.spend(at("2026-05-10T12:00:00Z"), "api_request", "/api/v1/property/search", usd(10_500));
+    rig.vendors.top_up(usd(20_000));
+    rig.start().await;
+    rig.first_polls().await;
+    minutes(&rig, 90).await;
+    let spent = r#"batchdata_wallet_budget_spent_usd{account="default",budget="month",period="month"}"#;
+    assert_eq!((rig.value(UNRECONCILED), rig.value(spent)), (Some(0.0), Some(105.0)));
+
+    // The vendor gives 20 dollars back for the 10th: the balance and the report have it at once.
+    move_balance(&rig, 2_000);
+    rig.vendors.restate(day("2026-05-10"), &Part::Total, -usd(2_000), Usd::ZERO);
+    minutes(&rig, 85).await;
+    assert_eq!((rig.value(UNRECONCILED), rig.value(spent)), (Some(0.0), Some(85.0)));
+
+    // What no day explains is looked for once.
+    move_balance(&rig, 300);
+    minutes(&rig, 180).await;
+    assert_eq!(rig.value(UNRECONCILED), Some(3.0));
+    let full = |rig: &Rig| {
+        let of_all_days = |(_, value): &(String, String)| value.starts_with("2026-05-01");
+        rig.vendors.requests().iter().filter(|request| request.query.iter().any(of_all_days)).count()
+    };
+    let before = full(&rig);
+    minutes(&rig, 180).await;
+    assert_eq!(full(&rig), before, "nothing has changed since");
+    assert!(rig.vendors.now() < at("2026-05-20T00:00:00Z"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_balance_or_the_report_nothing_is_compared() {
     for sources in ["balance,card_transactions", "consumption"] {

@@ -96,10 +96,11 @@ impl Poller for BalancePoller {
         let reconciled = shared.zip(at).map(|(shared, at)| {
             let mut reconciliation = shared.lock();
             let poll = reconciliation.balance(began, at.boot, balance.amount);
-            ((poll, reconciliation.oldest()), reconciliation.compared())
+            ((poll, reconciliation.oldest()), reconciliation.compared().cloned())
         });
-        let compared = reconciled.and_then(|(_, compared)| compared);
-        let commit = BalanceCommit { success, poll: reconciled.map(|(poll, _)| poll), compared };
+        let (poll, compared) = reconciled.unzip();
+        let compared = compared.flatten();
+        let commit = BalanceCommit { success, poll, compared: compared.clone() };
         // A gauge goes on whether or not it could be kept.
         self.storage.work("balance", move |store: &Store| store.commit_balance(&commit)).await;
         self.storage.update(|account| {

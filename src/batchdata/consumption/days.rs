@@ -13,7 +13,7 @@ use crate::batchdata::budget::{Budget, BudgetScope};
 use crate::money::Usd;
 
 /// Days before the newest that are held whole: a short report begins the day before the newest that was read.
-const WHOLE: u64 = 2;
+const WHOLE: u64 = 1;
 
 /// Days before the newest of which amounts are held: more than the longest period has.
 const KEPT: u64 = 400;
@@ -156,9 +156,9 @@ mod tests {
         let mut days = Days::new(&[budget]);
         days.extend(year.collect());
         days.trim(newest);
-        assert_eq!(days.whole.len(), 3);
-        assert_eq!(days.missing(day("2026-05-17")), None);
-        assert_eq!(days.missing(day("2026-05-01")), Some((day("2026-05-01"), day("2026-05-17"))));
+        assert_eq!(days.whole.len(), 2);
+        assert_eq!(days.missing(day("2026-05-18")), None);
+        assert_eq!(days.missing(day("2026-05-01")), Some((day("2026-05-01"), day("2026-05-18"))));
         let held: Vec<_> = days.amounts.iter().map(|(series, amounts)| (series, amounts.len())).collect();
         assert_eq!(held, [(&Series::Debit, 401), (&Series::Credit, 0), (&search, 401)]);
         assert_eq!(days.amount(day("2026-01-01"), &search), Some(Usd::from_cents(7)));

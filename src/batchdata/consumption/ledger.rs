@@ -118,7 +118,7 @@ pub struct Ledger {
     /// First and last day that reports have covered without a gap.
     covered: Option<(NaiveDate, NaiveDate)>,
     days: HeldDays,
-    counters: BTreeMap<Series, HighWater>,
+    counters: Arc<BTreeMap<Series, HighWater>>,
     origins: LabelLimiter,
     paths: LabelLimiter,
 }
@@ -153,21 +153,22 @@ impl Ledger {
             }
         }
         let counters = [Series::Debit, Series::Credit].map(|series| (series, HighWater::default()));
-        Ledger { base, covered: None, days: HeldDays::new(budgets), counters: BTreeMap::from(counters), origins, paths }
+        let counters = Arc::new(BTreeMap::from(counters));
+        Ledger { base, covered: None, days: HeldDays::new(budgets), counters, origins, paths }
     }
 
     /// Takes over what the previous run had covered, counted and allowed.
     pub fn restore(
         &mut self,
         covered: (NaiveDate, NaiveDate),
-        counters: BTreeMap<Series, HighWater>,
-        origins: Vec<String>,
-        paths: Vec<String>,
+        mut counters: BTreeMap<Series, HighWater>,
+        origins: Vec<Arc<str>>,
+        paths: Vec<Arc<str>>,
     ) {
         self.covered = Some(covered);
-        self.counters.extend(counters);
-        self.origins.allow(origins.into_iter().map(Arc::from));
-        self.paths.allow(paths.into_iter().map(Arc::from));
+        Arc::make_mut(&mut self.counters).append(&mut counters);
+        self.origins.allow(origins);
+        self.paths.allow(paths);
     }
 
     /// Whether a budget is of a name that was counted under `other`: until all days are read again, its spend is unknown.
@@ -262,7 +263,7 @@ impl Ledger {
         self.note_overflow(&changes);
         self.origins.allow(changes.origins);
         self.paths.allow(changes.paths);
-        self.counters.extend(changes.counters);
+        Arc::make_mut(&mut self.counters).extend(changes.counters);
         self.days.extend(changes.days);
         self.covered = changes.covered;
         self.trim();
@@ -351,7 +352,7 @@ impl Ledger {
 
     /// The counters.
     #[must_use]
-    pub fn counters(&self) -> &BTreeMap<Series, HighWater> {
+    pub fn counters(&self) -> &Arc<BTreeMap<Series, HighWater>> {
         &self.counters
     }
 

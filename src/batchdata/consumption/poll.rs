@@ -10,6 +10,7 @@ use strum::VariantArray as _;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::budgets::{BudgetView, PeriodSpend};
 use super::burn::Reported;
@@ -27,7 +28,8 @@ use crate::poll::source::Poller;
 use crate::store::StoreError;
 use crate::upstream::{CredentialState, Reason, RequestError};
 
-/// A long read that failed is tried again this much later; short reads go on meanwhile.
+/// A long read that failed is tried again this much later, and one that succeeded is repeated at the earliest; short reads go
+/// on meanwhile.
 const FULL_RETRY: Duration = Duration::from_secs(3_600);
 /// Days before yesterday that are asked for by hour as well: the first pass of a day begins with the day before that.
 const MOST_BY_HOUR: i64 = 1;
@@ -51,6 +53,8 @@ pub struct ConsumptionPoller {
     count_since: Option<DateTime<Utc>>,
     full_read_on: Option<NaiveDate>,
     full_not_before: BootTime,
+    /// When all days were last read, and what was unreconciled then.
+    full: (Option<BootTime>, Usd),
     /// The stored ledger may be an older copy of one whose counters were served already: the first report restores them.
     stale: bool,
     last_day: Option<NaiveDate>,
@@ -93,6 +97,7 @@ impl ConsumptionPoller {
         let net = count_since.map(|since| storage.store().net(storage.account, since.date_naive())).transpose()?;
         let (now, boot_id) = (storage.clock.moment(), storage.clock.boot_id());
         let last_success = stored.as_ref().and_then(|stored| stored.last_success(now, &boot_id));
+        let unreconciled = unreconciled(reconciliation.as_ref());
         Ok(ConsumptionPoller {
             client,
             ledger,
@@ -104,12 +109,37 @@ impl ConsumptionPoller {
             full_read_on,
             reported_at: last_success.map(|success| success.boot),
             full_not_before: now.boot,
+            full: (None, unreconciled),
             stale,
             last_day: None,
             look_again: None,
             budgets: Arc::clone(&config.budgets),
             storage,
         })
+    }
+
+    /// A permit to read all days in this pass, if that is due.
+    async fn long_read(&self) -> Option<OwnedSemaphorePermit> {
+        let vendor_now = self.client.credential().now();
+        let today = vendor_now.date_naive();
+        let first = self.ledger.covered().is_none();
+        // The day's first pass is a short one: it brings the sums back soon after midnight.
+        let daily = self.full_read_on != Some(today) && self.storage.is_turn_of_day(vendor_now);
+        let due = self.last_day == Some(today) && (daily || self.doubts_old_days());
+        let long = self.stale || (due && self.storage.clock.boot() >= self.full_not_before);
+        // What cannot be kept is not worth a long read.
+        let full = first || (long && self.storage.is_up());
+        // The daily one can wait for a later pass; without the others nothing is counted.
+        if full { self.storage.long_read(first || self.stale).await } else { None }
+    }
+
+    /// Whether to read all days although they were read today: an old day that the vendor changed may explain what has
+    /// become unreconciled, and a budget may wait for them.
+    fn doubts_old_days(&self) -> bool {
+        let (read_at, explained) = self.full;
+        let unreconciled = unreconciled(self.reconciliation.as_ref());
+        let doubt = self.ledger.needs_all_days() || (!unreconciled.is_zero() && unreconciled != explained);
+        doubt && read_at.is_none_or(|read_at| self.storage.clock.boot() >= read_at + FULL_RETRY)
     }
 
     /// What is known before the first pass of this run.
@@ -140,7 +170,7 @@ impl ConsumptionPoller {
         let (overflowing_origins, overflowing_paths) = self.ledger.overflow();
         let debit = |day| Some(self.ledger.flow(day, changes)?.debit);
         ConsumptionView {
-            counters: self.ledger.counters().clone(),
+            counters: Arc::clone(self.ledger.counters()),
             count_since: self.count_since,
             is_unknown: self.is_unknown(),
             periods,
@@ -299,6 +329,11 @@ impl ConsumptionPoller {
     }
 }
 
+/// What the report does not explain of the balance, as far as it was compared.
+fn unreconciled(reconciliation: Option<&Shared>) -> Usd {
+    reconciliation.and_then(|shared| Some(shared.lock().compared()?.unreconciled())).unwrap_or_default()
+}
+
 #[async_trait]
 impl Poller for ConsumptionPoller {
     fn source(&self) -> Source {
@@ -314,17 +349,8 @@ impl Poller for ConsumptionPoller {
     }
 
     async fn pass(&mut self) -> Result<(), RequestError> {
-        let vendor_now = self.client.credential().now();
-        let today = vendor_now.date_naive();
         let first = self.ledger.covered().is_none();
-        // The day's first pass is a short one: it brings the sums back soon after midnight.
-        let due =
-            self.full_read_on != Some(today) && self.last_day == Some(today) && self.storage.is_turn_of_day(vendor_now);
-        let long = self.stale || (due && self.storage.clock.boot() >= self.full_not_before);
-        // What cannot be kept is not worth a long read.
-        let full = first || (long && self.storage.is_up());
-        // The daily one can wait for a later pass; without the others nothing is counted.
-        let permit = if full { self.storage.long_read(first || self.stale).await } else { None };
+        let permit = self.long_read().await;
         let full = permit.is_some();
         let began = self.storage.clock.boot();
         let report = match self.read(full).await {
@@ -361,6 +387,9 @@ impl Poller for ConsumptionPoller {
         let vendor_now = self.client.credential().now();
         self.reported = (!unclear).then(|| Reported::new(day, vendor_now, report.hourly));
         let full_read_on = if full { Some(day) } else { self.full_read_on };
+        if full {
+            self.full = (Some(ended.boot), unreconciled(self.reconciliation.as_ref()));
+        }
         let count_since = self.count_since.unwrap_or_else(|| match self.configured_since {
             Some(day) => day.and_time(NaiveTime::MIN).and_utc(),
             None => vendor_now,

@@ -57,34 +57,40 @@ pub fn read_ledger(
     for series in ledger.days().series().filter(|series| !series.label().is_empty()) {
         amounts.insert(series.clone(), read_amounts(reader, account, series, (kept_from, covered.1))?);
     }
-    ledger.days_mut().restore(covered.1, read_days(reader, account, whole_from, NaiveDate::MAX)?, amounts);
     let mut names = SharedNames::default();
+    let whole = read_days(reader, account, (whole_from, NaiveDate::MAX), &mut names)?;
+    ledger.days_mut().restore(covered.1, whole, amounts);
     let counters = reader.rows(
         "consumption_counter",
         "SELECT report, label, reported_usd, counted_usd FROM consumption_counter WHERE account = ?1",
         values![account],
         |row| Ok((series(row, 0, 1, &mut names)?, HighWater { reported: row.usd(2)?, counted: row.usd(3)? })),
     )?;
-    let (origins, paths) = (reader.allowed(account, "origin")?, reader.allowed(account, "api_path")?);
+    let mut allowed = |label| {
+        let allowed = reader.allowed(account, label)?;
+        Ok::<_, StoreError>(allowed.iter().map(|name| names.share(name)).collect())
+    };
+    let (origins, paths) = (allowed("origin")?, allowed("api_path")?);
     ledger.restore(covered, counters, origins, paths);
     Ok(Some((ledger, full)))
 }
 
 /// Debits and credits of the days from `from` on.
 fn read_totals(reader: &Reader<'_>, account: AccountId, from: NaiveDate) -> Result<Amounts, StoreError> {
-    let mut amounts = Amounts::new();
+    let (mut debits, mut credits) = (Vec::new(), Vec::new());
     reader.rows::<(), _>(
         "consumption_day",
         "SELECT report, day, amount_usd FROM consumption_day INDEXED BY consumption_total
          WHERE account = ?1 AND day >= ?2 AND report IN ('debit', 'credit')",
         values![account, day_text(from)],
         |row| {
-            let series = if row.text(0)? == Report::Debit.as_str() { Series::Debit } else { Series::Credit };
-            amounts.entry(series).or_default().insert(row.day(1)?, row.usd(2)?);
+            let amounts = if row.text(0)? == Report::Debit.as_str() { &mut debits } else { &mut credits };
+            amounts.push((row.day(1)?, row.usd(2)?));
             Ok(())
         },
     )?;
-    Ok(amounts)
+    let collected = [(Series::Debit, debits), (Series::Credit, credits)];
+    Ok(collected.into_iter().map(|(series, amounts)| (series, BTreeMap::from_iter(amounts))).collect())
 }
 
 /// Amounts of one series, day by day: all parts of the days are many more rows.
@@ -134,24 +140,25 @@ pub fn read_first_report(reader: &Reader<'_>, account: AccountId) -> Result<Opti
     Ok(Some(FirstReport { at, values }))
 }
 
+/// The days of a range, the second end excluded.
 fn read_days(
     reader: &Reader<'_>,
     account: AccountId,
-    from: NaiveDate,
-    to: NaiveDate,
+    (from, to): (NaiveDate, NaiveDate),
+    names: &mut SharedNames,
 ) -> Result<BTreeMap<NaiveDate, Day>, StoreError> {
-    let mut days: BTreeMap<NaiveDate, Day> = BTreeMap::new();
-    let mut names = SharedNames::default();
+    // Collected at once, a map takes half the memory of one that grows in the order of its keys.
+    let mut days: BTreeMap<NaiveDate, Vec<(Series, Usd)>> = BTreeMap::new();
     reader.rows::<(), _>(
         "consumption_day",
         "SELECT day, report, label, amount_usd FROM consumption_day WHERE account = ?1 AND day >= ?2 AND day < ?3",
         values![account, day_text(from), day_text(to)],
         |row| {
-            days.entry(row.day(0)?).or_default().insert(series(row, 1, 2, &mut names)?, row.usd(3)?);
+            days.entry(row.day(0)?).or_default().push((series(row, 1, 2, names)?, row.usd(3)?));
             Ok(())
         },
     )?;
-    Ok(days)
+    Ok(days.into_iter().map(|(date, day)| (date, Day::from_iter(day))).collect())
 }
 
 /// Days sort as text only with four digits of the year.
@@ -187,7 +194,7 @@ impl Store {
         from: NaiveDate,
         to: NaiveDate,
     ) -> Result<BTreeMap<NaiveDate, Day>, StoreError> {
-        self.read(|reader| read_days(reader, account, from, to))
+        self.read(|reader| read_days(reader, account, (from, to), &mut SharedNames::default()))
     }
 
     /// Debits less credits of `from` and later days.

@@ -24,7 +24,7 @@ pub fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     }
     let mut family = out.family(&RECONCILED);
     for (account, wallet) in wallets() {
-        if let Some(report) = wallet.compared.and_then(|compared| compared.report) {
+        if let Some(report) = wallet.compared.as_ref().and_then(|compared| compared.report) {
             family.sample(&[account.name()], report.by_clock_of(now));
         }
     }

@@ -7,8 +7,9 @@
 //! The offset is the balance plus debits less credits since the base line: constant as long as each movement of the
 //! balance is in the report. At a report it is known as a range: of each movement of the last hour the report may have all
 //! or nothing, debits and credits for themselves, and more may have happened between two polls than they show: a top-up may
-//! be up to twice the rise that is left of it. What is unreconciled stays where it makes the offset possible. Otherwise it returns to zero, or if that does not, moves by
-//! the least that does.
+//! be up to twice the rise that is left of it. What is unreconciled stays while the offset may be where it was. If it has
+//! moved, it returns to zero or to the value at which the offset was there before, or else moves by the least that is
+//! possible.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -53,39 +54,91 @@ pub struct Offset {
     pub highest: Usd,
 }
 
-/// What comparisons have shown.
+impl Offset {
+    /// What is in both.
+    fn intersection(self, other: Offset) -> Option<Offset> {
+        let both = Offset { lowest: self.lowest.max(other.lowest), highest: self.highest.min(other.highest) };
+        (both.lowest <= both.highest).then_some(both)
+    }
+
+    /// The least by which it moved to be in `other` now; zero if it may be where it was.
+    fn moved_to(self, other: Offset) -> Usd {
+        (other.lowest - self.highest).max(Usd::ZERO) + (other.highest - self.lowest).min(Usd::ZERO)
+    }
+}
+
+/// What the offset is at one value of what is unreconciled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Compared {
-    /// The offset while nothing is unreconciled.
-    pub offset: Offset,
+pub struct Level {
     /// What the wallet holds more than the report explains; negative if it holds less.
     pub unreconciled: Usd,
+    /// The offset then.
+    pub offset: Offset,
+}
+
+impl Level {
+    /// The same with so much more unreconciled.
+    #[must_use]
+    pub fn moved(self, by: Usd) -> Level {
+        let Level { unreconciled, offset } = self;
+        let offset = Offset { lowest: offset.lowest + by, highest: offset.highest + by };
+        Level { unreconciled: unreconciled + by, offset }
+    }
+}
+
+/// Levels that are remembered, so that a report which was late while something is unreconciled leaves nothing.
+const MOST_LEVELS: usize = 8;
+
+/// What comparisons have shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// Zero first, then those that may come back, and last the one that is shown.
+    pub levels: Vec<Level>,
     /// The newest report compared; `None` if its age cannot be told.
     pub report: Option<Moment>,
 }
 
 impl Compared {
     fn first(offset: Offset, report: Moment) -> Compared {
-        Compared { offset, unreconciled: Usd::ZERO, report: Some(report) }
+        Compared { levels: vec![Level { unreconciled: Usd::ZERO, offset }], report: Some(report) }
+    }
+
+    /// What the wallet holds more than the report explains; negative if it holds less.
+    #[must_use]
+    pub fn unreconciled(&self) -> Usd {
+        self.levels.last().map_or(Usd::ZERO, |shown| shown.unreconciled)
     }
 
     /// The offset is in this range now.
-    fn next(self, now: Offset, report: Moment) -> Compared {
-        let Offset { lowest, highest } = self.offset;
-        let (least, most) = (now.lowest - highest, now.highest - lowest);
-        let possible = least..=most;
-        // It stays where it can. What moved is over if it can be over.
-        let unreconciled = match possible.contains(&self.unreconciled) {
-            true => self.unreconciled,
-            false if possible.contains(&Usd::ZERO) => Usd::ZERO,
-            false => self.unreconciled.clamp(least, most),
-        };
-        let offset = match unreconciled.is_zero() {
-            true => Offset { lowest: lowest.max(now.lowest), highest: highest.min(now.highest) },
-            // It was somewhere in there before the difference began, and is there again once that has ended.
-            false => self.offset,
-        };
-        Compared { offset, unreconciled, report: Some(report) }
+    fn next(&mut self, now: Offset, report: Moment) {
+        self.report = Some(report);
+        let [zero, others @ ..] = self.levels.as_slice() else { return };
+        let (zero, count) = (zero.offset, others.len());
+        // The shown one, zero, then the others from the newest on.
+        let found = [count, 0].into_iter().chain((1..count).rev()).find_map(|place| {
+            let narrowed = self.levels.get(place)?.offset.intersection(now)?;
+            Some((place, narrowed))
+        });
+        match found {
+            Some((place, narrowed)) => {
+                self.levels.truncate(place + 1);
+                if let Some(shown) = self.levels.last_mut() {
+                    shown.offset = narrowed;
+                }
+            }
+            None => {
+                let moved = self.levels.last().map_or(Usd::ZERO, |shown| shown.offset.moved_to(now));
+                self.levels.push(Level { unreconciled: self.unreconciled() + moved, offset: now });
+                if self.levels.len() > MOST_LEVELS {
+                    self.levels.remove(1);
+                }
+            }
+        }
+        // What is known of the offset now and at zero bounds their difference.
+        if let Some(shown) = self.levels.iter_mut().skip(1).next_back() {
+            let Offset { lowest, highest } = shown.offset;
+            shown.unreconciled = shown.unreconciled.clamp(lowest - zero.highest, highest - zero.lowest);
+        }
     }
 }
 
@@ -139,10 +192,10 @@ impl Reconciliation {
             && began.since(report.ended.boot) <= NEAR
             && let Some(now) = self.offset(&report)
         {
-            self.compared = Some(match self.compared {
-                Some(before) => before.next(now, report.ended),
-                None => Compared::first(now, report.ended),
-            });
+            match &mut self.compared {
+                Some(compared) => compared.next(now, report.ended),
+                None => self.compared = Some(Compared::first(now, report.ended)),
+            }
         }
         // A report that is being read now may have been asked for so long ago.
         let oldest = ended - self.lag - LONGEST_GAP;
@@ -160,8 +213,8 @@ impl Reconciliation {
 
     /// What comparisons have shown; `None` before the first.
     #[must_use]
-    pub fn compared(&self) -> Option<Compared> {
-        self.compared
+    pub fn compared(&self) -> Option<&Compared> {
+        self.compared.as_ref()
     }
 
     /// The offset by the newest balance, and by how it moved since the lag before the report: what of that the report does

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{BalancePoll, Compared, Offset, Reconciliation};
+use super::{BalancePoll, Compared, Level, Offset, Reconciliation};
 use crate::clock::{BootTime, Moment};
+use crate::money::Usd;
 use crate::store::{AccountId, Row, Store, StoreError, Success, moment_from, values};
 
 /// The key of the balance among the series.
@@ -18,6 +19,22 @@ pub struct BalanceCommit {
     pub poll: Option<(BalancePoll, i64)>,
     /// What comparisons have shown.
     pub compared: Option<Compared>,
+}
+
+/// Levels as text: `unreconciled lowest highest`, separated by commas.
+fn write_levels(levels: &[Level]) -> String {
+    let level = |level: &Level| format!("{} {} {}", level.unreconciled, level.offset.lowest, level.offset.highest);
+    levels.iter().map(level).collect::<Vec<_>>().join(",")
+}
+
+fn read_levels(text: &str) -> Option<Vec<Level>> {
+    let level = |text: &str| {
+        let mut amounts = text.split(' ').map(Usd::stored);
+        let mut amount = || amounts.next()?;
+        let (unreconciled, lowest, highest) = (amount()?, amount()?, amount()?);
+        (lowest <= highest).then_some(Level { unreconciled, offset: Offset { lowest, highest } })
+    };
+    text.split(',').filter(|text| !text.is_empty()).map(level).collect()
 }
 
 impl Store {
@@ -49,7 +66,7 @@ impl Store {
             )?;
             let compared = reader.row(
                 "reconciliation",
-                "SELECT lowest_offset_usd, highest_offset_usd, unreconciled_usd, compared_at, boot_id, boot_time
+                "SELECT lowest_offset_usd, highest_offset_usd, unreconciled_usd, compared_at, boot_id, boot_time, levels
                  FROM reconciliation WHERE account = ?1",
                 values![account],
                 |row| {
@@ -57,7 +74,15 @@ impl Store {
                     if offset.lowest > offset.highest {
                         return Err(row.unreadable());
                     }
-                    Ok(Compared { offset, unreconciled: row.usd(2)?, report: moment(row, 3)? })
+                    let zero = Level { unreconciled: Usd::ZERO, offset };
+                    let others = match (row.optional(6, read_levels)?, row.usd(2)?) {
+                        (Some(others), _) => others,
+                        (None, unreconciled) if unreconciled.is_zero() => Vec::new(),
+                        // An older version kept only what was shown.
+                        (None, unreconciled) => vec![zero.moved(unreconciled)],
+                    };
+                    let levels = [zero].into_iter().chain(others).collect();
+                    Ok(Compared { levels, report: moment(row, 3)? })
                 },
             )?;
             Ok(Reconciliation::restored(lag, polls, compared))
@@ -90,21 +115,25 @@ impl Store {
                     ],
                 )?;
             }
-            if let Some(Compared { offset, unreconciled, report: Some(report) }) = compared {
+            if let Some(compared) = compared
+                && let (Some(report), [zero, others @ ..]) = (compared.report, compared.levels.as_slice())
+            {
                 writer.execute(
                     "INSERT INTO reconciliation (account, lowest_offset_usd, highest_offset_usd, unreconciled_usd,
-                     compared_at, boot_id, boot_time) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                     compared_at, boot_id, boot_time, levels) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                      ON CONFLICT (account) DO UPDATE SET lowest_offset_usd = excluded.lowest_offset_usd,
                      highest_offset_usd = excluded.highest_offset_usd, unreconciled_usd = excluded.unreconciled_usd,
-                     compared_at = excluded.compared_at, boot_id = excluded.boot_id, boot_time = excluded.boot_time",
+                     compared_at = excluded.compared_at, boot_id = excluded.boot_id, boot_time = excluded.boot_time,
+                     levels = excluded.levels",
                     values![
                         success.account,
-                        offset.lowest,
-                        offset.highest,
-                        *unreconciled,
+                        zero.offset.lowest,
+                        zero.offset.highest,
+                        compared.unreconciled(),
                         report.wall,
                         boot_id,
-                        report.boot.as_nanos()
+                        report.boot.as_nanos(),
+                        write_levels(others)
                     ],
                 )?;
             }

@@ -112,9 +112,14 @@ fn budget(budget: &BudgetStatus) -> Vec<Piece> {
 }
 
 fn name(budget: &BudgetStatus) -> String {
-    match budget.name == budget.period {
+    let scope = match (&budget.api_path, &budget.origin) {
+        (Some(path), _) => format!(", API path {path}"),
+        (_, Some(origin)) => format!(", origin {origin}"),
+        (None, None) => String::new(),
+    };
+    match budget.name == budget.period && scope.is_empty() {
         true => budget.period.to_owned(),
-        false => format!("{} (by {})", budget.name, budget.period),
+        false => format!("{} (by {}{scope})", budget.name, budget.period),
     }
 }
 
@@ -240,6 +245,8 @@ mod tests {
         let status = |spent: Option<&str>, projected: Option<&str>| BudgetStatus {
             name: "team".to_owned(),
             period: "month",
+            api_path: Some("/api/v1/property/search".to_owned()),
+            origin: None,
             amount_usd: "3000".to_owned(),
             spent_usd: spent.map(str::to_owned),
             projected_usd: projected.map(str::to_owned),
@@ -248,18 +255,23 @@ mod tests {
             unknown: projected.is_none().then_some("reason"),
         };
         for (spent, projected, shown, mark) in [
-            (None, None, "team (by month): unknown of $3,000.00 spent: reason", None),
-            (Some("12.5"), None, "team (by month): $12.50 of $3,000.00 spent, projection unknown: reason", None),
+            (None, None, "team (by month, API path /api/v1/property/search): unknown of $3,000.00 spent: reason", None),
+            (
+                Some("12.5"),
+                None,
+                "team (by month, API path /api/v1/property/search): $12.50 of $3,000.00 spent, projection unknown: reason",
+                None,
+            ),
             (
                 Some("12.5"),
                 Some("3000"),
-                "team (by month): $12.50 of $3,000.00 spent, $3,000.00 projected by weekdays of the last four weeks ",
+                "team (by month, API path /api/v1/property/search): $12.50 of $3,000.00 spent, $3,000.00 projected by weekdays of the last four weeks ",
                 Some("will be used up"),
             ),
             (
                 Some("3000"),
                 None,
-                "team (by month): $3,000.00 of $3,000.00 spent, projection unknown: reason ",
+                "team (by month, API path /api/v1/property/search): $3,000.00 of $3,000.00 spent, projection unknown: reason ",
                 Some("used up"),
             ),
         ] {

@@ -154,6 +154,8 @@ fn budget(spent: &str) -> BudgetStatus {
     BudgetStatus {
         name: "month".to_owned(),
         period: "month",
+        api_path: None,
+        origin: None,
         amount_usd: "3000".to_owned(),
         spent_usd: Some(spent.to_owned()),
         projected_usd: None,
