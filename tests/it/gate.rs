@@ -342,11 +342,9 @@ async fn the_command_signs_in_with_files() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_readmes_commands_hold_a_job_back() {
-    if tools::find("curl").is_none() {
-        return;
-    }
+    assert!(tools::find("curl").is_some(), "curl is missing: install it");
     let readme = include_str!("../../README.md");
-    let section = readme.split("\n## Hold a job back\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let section = readme.split("\n## Budgets and gate\n").nth(1).unwrap().split("\n## ").next().unwrap();
     let commands = section.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
     let rig = rig("60").await;
     let web = rig.web().unwrap();

@@ -18,8 +18,10 @@ use super::shipped;
 use super::tools::{run, versions};
 use crate::rig::{Rig, at, vendor_clock};
 
-/// An hour and a half before each midnight: the year ends, the leap day begins, the leap day ends and with it the month.
-const EVENINGS: [&str; 3] = ["2027-12-31T22:30:00Z", "2028-02-28T22:30:00Z", "2028-02-29T22:30:00Z"];
+/// An hour and a half before each midnight: the year ends, the week ends, the leap day begins, the leap day ends and with it
+/// the month.
+const EVENINGS: [&str; 4] =
+    ["2027-12-31T22:30:00Z", "2028-02-27T22:30:00Z", "2028-02-28T22:30:00Z", "2028-02-29T22:30:00Z"];
 const STEP: TimeDelta = TimeDelta::minutes(2);
 const STEPS: usize = 90;
 /// Minutes after the beginning between which the source fails, over midnight.
@@ -98,8 +100,9 @@ async fn lived(evening: &str, night: &Night) -> Scrapes {
     let mut rig = Rig::with(clock.clone(), Options::quiet(vendor_clock(&clock))).await;
     rig.set("BATCHDATA_SOURCES", "balance,consumption");
     rig.set("BATCHDATA_MAX_AGE", "10m");
-    // Both are spent by the evening.
+    // All are spent by the evening.
     rig.set("BATCHDATA_BUDGET_DAY_USD", "100");
+    rig.set("BATCHDATA_BUDGET_WEEK_USD", "110");
     rig.set("BATCHDATA_BUDGET_MONTH_USD", "170");
     for half_hours in 1..=60_i32 {
         let when = begin - TimeDelta::minutes(30) * half_hours + TimeDelta::seconds(1);
@@ -155,9 +158,11 @@ fn case(name: String, scrapes: &Scrapes, night: &Night) -> Value {
     }
     // Midnight is in minute 90; an alert starts within ten minutes and ends within ten.
     let spent = r#"group by (budget) (ALERTS{alertstate="firing", alertname="WalletBudgetSpent"})"#;
-    let month_goes_on = name.starts_with("2028-02-28");
+    let month_goes_on = name.starts_with("2028-02-27") || name.starts_with("2028-02-28");
+    let week_ends = name.starts_with("2028-02-27");
     for minutes in (10..STEPS * 2).step_by(5).filter(|minutes| !(90..100).contains(minutes)) {
-        let budgets = [("day", minutes < 90), ("month", minutes < 90 || month_goes_on)];
+        let budgets =
+            [("day", minutes < 90), ("week", minutes < 90 || !week_ends), ("month", minutes < 90 || month_goes_on)];
         let firing = budgets.iter().filter(|(_, fires)| *fires);
         let samples: Vec<Value> =
             firing.map(|(budget, _)| json!({"labels": format!(r#"{{budget="{budget}"}}"#), "value": 1})).collect();
