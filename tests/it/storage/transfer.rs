@@ -304,7 +304,9 @@ fn a_look_at_a_ledger_that_is_being_written_leaves_its_log() {
             writer.execute("INSERT INTO probe (id, filler) VALUES (1, randomblob(4 * 1024 * 1024))", &[])?;
             writer.execute("DELETE FROM probe", &[])?;
             assert!(std::fs::metadata(&log).unwrap().len() > 0, "the log has a part of it");
-            let (code, _, complaint) = run(look, &[storage, ("BATCHDATA_API_TOKEN", "sim-batchdata-token")]);
+            let (token, address) =
+                (("BATCHDATA_API_TOKEN", "sim-batchdata-token"), ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"));
+            let (code, _, complaint) = run(look, &[storage, token, address]);
             assert_eq!(code, expected, "{look:?}: {complaint}");
             assert!(complaint.contains(said), "{look:?}: {complaint}");
             assert!(log.exists(), "{look:?}");
