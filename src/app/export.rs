@@ -241,7 +241,8 @@ pub async fn export(
         return closed_is_fine(history.export_days(&days, Out::Stream(&mut out)).await.map(|_| ()));
     }
     let changed = history.export_days(&days, Out::Directory(export.out.clone())).await?;
-    terminal.note(&format!("{changed} files are new or were written again below {}", export.out.display()));
+    let files = if changed == 1 { "file" } else { "files" };
+    terminal.note(&format!("{changed} {files} written below {}", export.out.display()));
     Ok(())
 }
 

@@ -96,6 +96,17 @@ pub struct History<'a> {
     pub progress: &'a dyn Progress,
 }
 
+impl History<'_> {
+    /// Says that days may be empty because the vendor no longer has them.
+    fn warn_of_old_days(&self, from: NaiveDate, today: NaiveDate) {
+        let covered = reach(today);
+        if from < covered {
+            let words = "the vendor's report covers the last 365 days";
+            self.progress.note(&format!("{words}: what is before {covered} may be empty although money was spent"));
+        }
+    }
+}
+
 /// Writes a file below a directory that is there as a whole or not at all.
 ///
 /// # Errors
@@ -130,6 +141,11 @@ fn midnight(day: NaiveDate) -> DateTime<Utc> {
     day.and_time(NaiveTime::MIN).and_utc()
 }
 
+/// The first day that the vendor's report covers for sure. Whether it has older ones is not known.
+fn reach(today: NaiveDate) -> NaiveDate {
+    today.checked_sub_days(Days::new(REACH)).unwrap_or(today)
+}
+
 /// The days that were asked for; by default those that the vendor answers for, up to its today.
 fn range(
     from: Option<NaiveDate>,
@@ -140,7 +156,7 @@ fn range(
     if to > today {
         return Err(HistoryError::Usage(format!("--to: {to} is in the future: it is {today} at the vendor")));
     }
-    let from = from.unwrap_or_else(|| today.checked_sub_days(Days::new(REACH)).unwrap_or(today).min(to));
+    let from = from.unwrap_or_else(|| reach(today).min(to));
     if from > to {
         return Err(HistoryError::Usage(format!("--from: {from} is after --to, {to}")));
     }

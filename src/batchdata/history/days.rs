@@ -150,6 +150,7 @@ impl History<'_> {
     pub async fn export_days(&self, export: &DayExport, out: Out<'_>) -> Result<usize, HistoryError> {
         let today = self.today().await?;
         let (from, to) = range(export.from, export.to, today)?;
+        self.warn_of_old_days(from, today);
         let mut known = Known { report: self.by_day(from, to).await?, cards: BTreeMap::new() };
         if (export.format)(export.include).needs_cards() {
             for card in self.cards(from, to).await?.into_iter().filter(|card| card.status == CardStatus::Paid) {

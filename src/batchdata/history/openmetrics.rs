@@ -6,16 +6,16 @@
 
 use std::io::{self, Write};
 
-use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::amounts::{Line, Lines};
 use super::balances::Balances;
 use super::recorded::{Counters, Recorded};
-use super::{History, HistoryError, days, midnight};
+use super::{History, HistoryError, days, midnight, reach};
 use crate::batchdata::balance::families::BALANCE;
 use crate::batchdata::consumption::families::{CREDIT, DEBIT, ORIGIN_CREDIT, ORIGIN_DEBIT, PATH_DEBIT};
-use crate::batchdata::consumption::ledger::{REACH, Report};
+use crate::batchdata::consumption::ledger::Report;
 use crate::catalog::FamilySpec;
 
 /// Seconds between two samples: below the 5 minutes after which Prometheus takes a series for stale, and a part of an
@@ -95,11 +95,6 @@ impl Span {
     }
 }
 
-/// The first day that the vendor answers for.
-fn reach(today: NaiveDate) -> NaiveDate {
-    today.checked_sub_days(Days::new(REACH)).unwrap_or(today)
-}
-
 /// The last moment before the exporter served a value itself.
 fn before(live_since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
     live_since.map_or(now, |live| (live - TimeDelta::seconds(1)).min(now))
@@ -148,6 +143,7 @@ impl History<'_> {
         let since = export.recorded.counters.as_ref().map_or(export.count_since, Counters::since);
         let span = Span::new(&export, since, today, now)?;
         self.warn(&export, since, today);
+        self.warn_of_old_days(span.from, today);
         let labelled = Labelled::new(self.account, export.labels);
         let of_balance = match export.to {
             None => Span::ending(span.from, before(export.recorded.balance_since, now)),

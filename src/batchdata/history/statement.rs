@@ -15,7 +15,7 @@ use super::balances::Balances;
 use super::recorded::Recorded;
 use super::rows::text_cell;
 use super::sums::Sums;
-use super::{History, HistoryError, TOP_UP, days, midnight};
+use super::{History, HistoryError, TOP_UP, days, midnight, reach};
 use crate::batchdata::consumption::ledger::Ledger;
 use crate::batchdata::transactions::{Transaction, TransactionSink};
 use crate::batchdata::{CardStatus, CardTransaction, DayConsumption, Flow};
@@ -23,6 +23,9 @@ use crate::counting::labels::clean;
 use crate::money::{Usd, dollars, with_cents};
 use crate::printable::printable;
 use crate::upstream::Reason;
+
+/// What the report attributes to no origin or API path; negative if its parts are more than its total.
+const UNATTRIBUTED: &str = "(unattributed)";
 
 /// How often the running month is read, until nothing was spent meanwhile.
 const TRIES: u32 = 3;
@@ -75,9 +78,9 @@ pub struct Statement {
     pub credits_by_origin_usd: BTreeMap<String, Amount>,
     /// All debits.
     pub debits_usd: Amount,
-    /// Debits by origin; need not add up to all.
+    /// Debits by origin.
     pub debits_by_origin_usd: BTreeMap<String, Amount>,
-    /// Debits by API path; need not add up to all.
+    /// Debits by API path.
     pub debits_by_api_path_usd: BTreeMap<String, Amount>,
     /// The balance after the last transaction.
     pub closing_balance_usd: Option<Amount>,
@@ -116,6 +119,18 @@ impl History<'_> {
         let to = last_day(month).min(today);
         let mut differences = Vec::new();
         let (report, transactions) = self.month((month, to), &mut differences).await?;
+        let covered = reach(today);
+        if month < covered {
+            let has_none = report.values().all(|day| *day == DayConsumption::default());
+            if has_none && transactions.balances.is_empty() {
+                let words = format!("the vendor has nothing of {}", month.format("%Y-%m"));
+                return Err(HistoryError::Usage(format!(
+                    "--month: {words}: its report covers the last 365 days, from {covered} on"
+                )));
+            }
+            differences
+                .push(format!("days before {covered} may be missing: the vendor's report covers the last 365 days"));
+        }
         if transactions.balances.before().is_none() && !transactions.balances.is_empty() {
             differences.push(format!(
                 "the opening balance is unknown: the first transaction since {month} has no balance, or is neither a \
@@ -216,6 +231,10 @@ fn statement(
         day.by_path.iter().for_each(|(name, debit)| add(&mut by_path, name, *debit));
     }
     let Flow { debit: debits, credit: credits } = total;
+    for (parts, total) in [(&mut credits_by_origin, credits), (&mut debits_by_origin, debits), (&mut by_path, debits)] {
+        let attributed: Usd = parts.values().map(|amount| amount.0).sum();
+        add(parts, UNATTRIBUTED, total - attributed);
+    }
     let (opening, closing) = (balances.before(), balances.last());
     let unreconciled = opening.zip(closing).map(|(opening, closing)| closing - opening - credits + debits);
     Statement {

@@ -99,6 +99,22 @@ fn walk(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
+async fn days_that_the_vendor_may_no_longer_have_are_said() {
+    let past = small().await;
+    let folder = tempfile::tempdir().unwrap();
+    let out = || Out::Directory(folder.path().to_owned());
+    past.csv(("2025-05-19", "2025-05-19"), out()).await.unwrap();
+    assert_eq!(past.notes.take(), [""; 0]);
+    past.csv(("2025-05-18", "2025-05-19"), out()).await.unwrap();
+    assert_eq!(
+        past.notes.take(),
+        [
+            "the vendor's report covers the last 365 days: what is before 2025-05-19 may be empty although money was spent"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_day_is_written_again_only_when_it_was_restated_and_that_is_said() {
     let past = small().await;
     let folder = tempfile::tempdir().unwrap();

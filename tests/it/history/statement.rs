@@ -34,7 +34,10 @@ async fn a_month_adds_up_to_the_books() {
     assert_eq!(statement.top_ups_usd, statement.credits_usd, "this wallet is topped up by card alone");
     let origins: Decimal = statement.debits_by_origin_usd.values().map(|amount| amount.0.decimal()).sum();
     let paths: Decimal = statement.debits_by_api_path_usd.values().map(|amount| amount.0.decimal()).sum();
-    assert!(origins < debit && paths < debit && paths > debit / Decimal::TWO, "the parts need not add up");
+    assert_eq!((origins, paths), (debit, debit));
+    let unattributed = |parts: &std::collections::BTreeMap<_, _>| digits(parts.get("(unattributed)").copied());
+    assert!(unattributed(&statement.debits_by_origin_usd) > Decimal::ZERO);
+    assert!((Decimal::ZERO..debit / Decimal::TWO).contains(&unattributed(&statement.debits_by_api_path_usd)));
     // Refunds by card move the balance and are in no report: that is the unreconciled amount.
     let difference = digits(statement.closing_balance_usd) - digits(statement.opening_balance_usd) - credit + debit;
     assert_eq!(digits(statement.unreconciled_usd), difference);
@@ -71,8 +74,10 @@ async fn a_statement_is_printed_in_three_forms() {
          Credits,,100.00\n\
          Credits by origin,wallet_card_top_up,100.00\n\
          Debits,,12.9207\n\
+         Debits by origin,(unattributed),0.12\n\
          Debits by origin,'=1+1,0.0007\n\
          Debits by origin,api_request,12.80\n\
+         Debits by API path,(unattributed),0.1207\n\
          Debits by API path,/api/v1/address/verify,12.80\n\
          Closing balance,,137.1993\n\
          Not reconciled,,0.12\n\
@@ -96,6 +101,25 @@ async fn a_statement_is_printed_in_three_forms() {
         month("2026-10").is_ok()
             && ["2026-13", "2026", "2026-1", "2026-10-01", ""].iter().all(|text| month(text).is_err())
     );
+}
+
+#[tokio::test]
+async fn what_the_vendor_may_no_longer_have_is_not_shown_as_nothing() {
+    let past = Past::of_days(0).await;
+    let statement = async |month| past.history().statement(day(month), &Recorded::default()).await;
+    let refused = statement("2025-04-01").await.unwrap_err().to_string();
+    assert!(
+        refused.contains("the vendor has nothing of 2025-04") && refused.contains("from 2025-05-19 on"),
+        "{refused}"
+    );
+    past.rig.vendors.spend(at("2025-05-25T10:00:00Z"), "api_request", "/x", Usd::from_cents(100));
+    let incomplete = statement("2025-05-01").await.unwrap();
+    let words = "days before 2025-05-19 may be missing: the vendor's report covers the last 365 days";
+    assert_eq!(
+        (incomplete.differences.as_slice(), digits(Some(incomplete.debits_usd))),
+        (&[words.to_owned()][..], 1.into())
+    );
+    assert_eq!(statement("2025-06-01").await.unwrap().differences, [""; 0], "all of it is covered");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
