@@ -100,11 +100,15 @@ pub async fn gate(
         (409, Ok(Answer { open: false, message })) => (CLOSED, "closed", message),
         (400 | 404, _) => {
             let words = String::from_utf8_lossy(&body).lines().next().unwrap_or_default().to_owned();
-            return Err(AppError::Refused(format!("{url} refuses the question: {words}")));
+            return Err(AppError::Refused(format!("{url} rejected the request: {words}")));
         }
         (status, _) => {
-            let remedy = if status == 401 { ": give --username and --password-file" } else { "" };
-            return Err(AppError::NoAnswer(format!("no answer of a gate from {url}, but the status {status}{remedy}")));
+            let words = match (status, &gate.username) {
+                (401, Some(_)) => "the user or the password is wrong",
+                (401, None) => "give --username and --password-file",
+                _ => "is it the URL of a wallet-exporter?",
+            };
+            return Err(AppError::NoAnswer(format!("{url} answered with the status {status}: {words}")));
         }
     };
     print(&crate::printable::printable(&format!("{word}: {message}")))?;

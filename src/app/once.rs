@@ -13,7 +13,7 @@ use futures_util::stream;
 use super::build::App;
 use super::{AppError, Config, Dependencies};
 use crate::names::{Label as _, Operation};
-use crate::snapshot::BUDGETS;
+use crate::snapshot::{BUDGETS, Piece};
 use crate::upstream::RequestError;
 
 /// The same configuration with nothing on disk and nothing held back.
@@ -148,7 +148,11 @@ pub async fn check_online(
     for account in app.cell.current().status(app.wiring.clock.moment()).accounts {
         let budgets = account.details.more.iter().filter(|row| row.term == BUDGETS);
         for line in budgets.flat_map(|row| &row.lines) {
-            let text: String = line.iter().map(ToString::to_string).collect();
+            let shown = |piece: &Piece| match piece {
+                Piece::Marked(_, words) => format!("({words})"),
+                piece => piece.to_string(),
+            };
+            let text: String = line.iter().map(shown).collect();
             let _ = writeln!(table.text, "{:<36} {text}", format!("budget of {} {}", account.vendor, account.account));
         }
         for item in account.details.attention {

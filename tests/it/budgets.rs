@@ -104,7 +104,7 @@ async fn check_online_prints_each_budget_with_its_rule_or_why_it_is_unknown() {
     spend(&rig, TimeDelta::minutes(20), "/api/v1/address/verify", 35);
     // Three quarters of a day of 10 dollars are to come.
     let by_weekdays = "projected by weekdays of the last four weeks";
-    assert_eq!(lines(&rig).await.0[0], format!("day: $40.00 of $40.00 spent, $47.50 {by_weekdays} used up"));
+    assert_eq!(lines(&rig).await.0[0], format!("day: $40.00 of $40.00 spent, $47.50 {by_weekdays} (used up)"));
 
     rig.vendors.set_permission(vendor_simulator::Operation::ConsumptionReport, false);
     let (said, fine) = lines(&rig).await;

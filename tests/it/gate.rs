@@ -273,18 +273,28 @@ async fn only_the_words_of_a_gate_are_taken_for_one() {
     let (code, out, errors) = command(unused, &[]);
     assert_eq!((code, out.as_str()), (1, ""));
     assert!(errors.contains("connection refused"), "{errors}");
-    for answer in [
-        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK",
-        "HTTP/1.1 200 OK\r\nContent-Length: 28\r\nConnection: close\r\n\r\n{\"open\":false,\"message\":\"\"}\n",
-        "HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-        "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: 99\r\nConnection: close\r\n\r\n{\"open\":true,\"message\":\"\"}",
-        "SSH-2.0-OpenSSH_9.2\r\n",
+    let not_a_gate = "is it the URL of a wallet-exporter?";
+    for (answer, words) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK", not_a_gate),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 28\r\nConnection: close\r\n\r\n{\"open\":false,\"message\":\"\"}\n",
+            not_a_gate,
+        ),
+        ("HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", "status 409: is it"),
+        (
+            "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            "status 302: is it",
+        ),
+        ("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", "status 503: is it"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 99\r\nConnection: close\r\n\r\n{\"open\":true,\"message\":\"\"}",
+            "no answer from",
+        ),
+        ("SSH-2.0-OpenSSH_9.2\r\n", "no answer from"),
     ] {
         let (code, out, errors) = command(impostor(answer).await, &[]);
         assert_eq!((code, out.as_str()), (1, ""), "{answer}: {errors}");
-        assert!(errors.contains("no answer"), "{answer}: {errors}");
+        assert!(errors.contains(words), "{answer}: {errors}");
     }
 }
 
@@ -326,7 +336,7 @@ async fn the_command_signs_in_with_files() {
         (url.as_str(), &[cert, key, user, password][..], 1, "the certificate's issuer is unknown"),
         (&url, &[ca, user, password], 1, "no answer"),
         (&url, &[ca, cert, key], 1, "401: give --username"),
-        (&url, &[ca, cert, key, user, wrong], 1, "401"),
+        (&url, &[ca, cert, key, user, wrong], 1, "401: the user or the password is wrong"),
         (&format!("http://{address}"), &[user, password], 1, "no answer"),
         ("http://192.0.2.1:10700", &[user, password], 64, "--url: write https"),
         (&url, &[ca, cert, ("--key-file", "server.key"), user, password], 64, "do not belong together"),
