@@ -426,6 +426,13 @@ impl Config {
         if let Some(shard) = self.process.shard.filter(|_| accounts.is_empty()) {
             warnings.push(format!("no account of the accounts file is assigned to shard {shard}"));
         }
+        let of_webhook = accounts.iter().find(|account| account.config.opens_webhook());
+        if let Some(account) = of_webhook.filter(|_| self.process.shard.is_some()) {
+            warnings.push(format!(
+                "account {} has a webhook: it must reach this shard, or the account run in an exporter without --shard",
+                account.config.name()
+            ));
+        }
         let few = accounts.len() <= INTEGRATIONS.len();
         warnings.extend(by_text.into_iter().map(|(warning, accounts)| match accounts.as_slice() {
             _ if few => warning,

@@ -647,6 +647,24 @@ async fn a_shard_polls_its_accounts_and_needs_no_secret_of_the_others() {
     }
 }
 
+#[test]
+fn an_account_with_a_webhook_in_a_shard_draws_a_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    secrets(directory.path());
+    std::fs::write(directory.path().join("hook"), "0123456789abcdefghijklmnopqrstuvwxyz").unwrap();
+    let path = directory.path().join("accounts.yml");
+    let text =
+        "accounts:\n- {account: checks, vendor: rightfoot, api_key_file: checks.key, webhook_secret_file: hook}\n";
+    std::fs::write(&path, text).unwrap();
+    let warned = |shard: &[(&str, &str)]| {
+        let warnings = load(&path, shard).unwrap().warnings();
+        warnings.iter().filter(|warning| warning.starts_with("account checks has a webhook: ")).count()
+    };
+    // In the one of the two that it is assigned to.
+    assert_eq!(warned(&[("SHARD", "0/2")]) + warned(&[("SHARD", "1/2")]), 1);
+    assert_eq!(warned(&[]), 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shard_without_accounts_runs_and_says_so_and_nonsense_is_refused() {
     let directory = tempfile::tempdir().unwrap();
