@@ -88,13 +88,20 @@ impl fmt::Debug for Hidden {
 impl<'de> Deserialize<'de> for Hidden {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Hidden, D::Error> {
         struct Text;
-        impl Visitor<'_> for Text {
+        impl<'de> Visitor<'de> for Text {
             type Value = Hidden;
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("text")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Hidden, E> {
                 Ok(Hidden(text.to_owned()))
+            }
+            // A name without a value.
+            fn visit_none<E: de::Error>(self) -> Result<Hidden, E> {
+                Ok(Hidden(String::new()))
+            }
+            fn visit_some<D: Deserializer<'de>>(self, value: D) -> Result<Hidden, D::Error> {
+                value.deserialize_str(Text)
             }
             // serde's own messages would repeat the number.
             fn visit_bool<E: de::Error>(self, _: bool) -> Result<Hidden, E> {
@@ -110,7 +117,7 @@ impl<'de> Deserialize<'de> for Hidden {
                 self.visit_bool(false)
             }
         }
-        deserializer.deserialize_str(Text)
+        deserializer.deserialize_option(Text)
     }
 }
 

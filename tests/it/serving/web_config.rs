@@ -105,6 +105,7 @@ fn faults_name_the_key() {
         ("http_server_config:\n  headrs: {}\n", "headrs"),
         ("basic_auth_users:\n  alice: hunter2secret\n", "alice"),
         ("basic_auth_users:\n  alice: 918273645\n", "alice"),
+        ("basic_auth_users:\n  alice:\n", "the value of \"alice\" is not a bcrypt hash"),
         ("basic_auth_users: [hunter2secret]\n", "web.yml"),
         (&format!("basic_auth_users:\n  alice: $2b$31${}\n", &hash()[7..]), "the cost 31"),
         (&format!("{}\n", "# long\n".repeat(200_000)), "larger than 1024 KiB"),
