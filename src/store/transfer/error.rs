@@ -54,7 +54,7 @@ pub enum TransferError {
     },
     /// The account is elsewhere.
     #[error(
-        "{vendor} account {account} was moved to {to}: its ledger is there; if that storage is lost, move what was left here: `wallet-exporter ledger move --storage.path {from} --vendor {vendor} --account {account} --other-is-lost --to DIRECTORY`"
+        "{vendor} account {account} was moved to {to}: its ledger is there; if that storage is lost and nothing is at {to} any more, move what was left here: `wallet-exporter ledger move --storage.path {from} --vendor {vendor} --account {account} --other-is-lost --to DIRECTORY`"
     )]
     Moved {
         /// The vendor's label value.
