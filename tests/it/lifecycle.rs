@@ -265,6 +265,27 @@ async fn a_rejected_token_is_logged_once_and_not_for_each_source() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_one_endpoint_alone_rejects_is_logged_once() {
+    use vendor_simulator::{Fault, Operation};
+    let directory = tempfile::tempdir().unwrap();
+    let (vendors, address) = vendors().await;
+    vendors.fault(Operation::ConsumptionReport, Fault::status(401), None);
+    let mut settings = settings(directory.path(), &address);
+    settings.push(("WEB_ENABLE_LIFECYCLE", "true"));
+    let mut exporter = Exporter::start(&settings);
+    for (source, status) in ["balance", "consumption", "balance", "consumption"].into_iter().zip([200, 502, 200, 502]) {
+        let answer = exporter.ask("POST", &format!("/-/poll?source={source}"));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{source}: {answer}");
+    }
+    exporter.signal("-TERM");
+    exporter.wait();
+    exporter.until_logged("stopped");
+    let log = exporter.log.lock().unwrap();
+    let failed = log.lines().filter(|line| line.contains("poll failed")).count();
+    assert_eq!(failed, 1, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_shows_every_family_that_its_data_can_produce() {
     let settings = [("WEB_LISTEN_ADDRESS", "127.0.0.1:0"), ("WEBHOOK_LISTEN_ADDRESS", "127.0.0.1:0")];
     let deadline = Instant::now() + PATIENCE;
