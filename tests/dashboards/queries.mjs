@@ -79,6 +79,7 @@ async function runTarget(prometheus, target, panel, context) {
 export async function runDashboard({ url: prometheus, end, firedAt }, dashboard, chosen = {}, range = rangeOf(dashboard)) {
   const values = { datasource: 'prometheus' };
   const variables = [];
+  for (const { name, query } of dashboard.templating.list.filter(({ type }) => type === 'textbox')) values[name] = query;
   for (const variable of dashboard.templating.list.filter(({ type }) => type === 'query')) {
     values[variable.name] = chosen[variable.name] ?? variable.allValue;
     const found = /^label_values\((.+), (\w+)\)$/.exec(variable.query.query);

@@ -1,5 +1,6 @@
 //! The Grafana dashboards: rules that every panel keeps, names that exist, and the real drawing of all of them.
 
+mod accounts;
 pub mod board;
 mod counters;
 mod drawn;
@@ -34,7 +35,6 @@ const OF_PROMETHEUS: &[&str] = &["ALERTS", "up", "scrape_duration_seconds"];
 /// Families on no dashboard, each with the reason.
 const ON_NO_DASHBOARD: &[(&str, &str)] = &[
     ("process_virtual_memory_bytes", "an address space says nothing about the memory in use"),
-    ("wallet_exporter_account_info", "it has no value to draw; its labels are joined to other series"),
     ("wallet_exporter_shard_info", "it has no value to draw; it is there only where accounts are divided"),
     ("process_threads", "the number of worker threads is fixed at the start"),
 ];
@@ -127,16 +127,24 @@ fn dashboards_are_classic_read_only_and_linked() {
 }
 
 #[test]
-fn variables_are_data_source_job_instance_and_account() {
+fn variables_choose_the_data_source_and_accounts() {
     for board in all() {
         let variables = board.list("/templating/list");
         let names: Vec<&str> = variables.iter().map(|variable| text(&variable["name"])).collect();
-        assert_eq!(names, ["datasource", "job", "instance", "account"], "{}", board.name);
+        let first = ["datasource", "job", "instance", "labels", "account"];
+        assert_eq!(names[..5], first, "{}", board.name);
+        let more: &[&str] = if board.name == "spend" { &["group_by"] } else { &[] };
+        assert_eq!(&names[5..], more, "{}", board.name);
         assert_eq!(variables[0]["label"], "Data source", "{}", board.name);
         assert_eq!(variables[0]["type"], "datasource", "{}", board.name);
         assert_eq!(variables[0]["query"], "prometheus", "{}", board.name);
         for variable in &variables[1..] {
             let place = format!("{} variable {}", board.name, variable["name"]);
+            if variable["type"] == "textbox" {
+                assert!(!text(&variable["description"]).is_empty(), "{place}");
+                assert_eq!(variable["current"]["value"], variable["query"], "{place}");
+                continue;
+            }
             assert!(variable["multi"] == true && variable["includeAll"] == true, "{place}");
             assert_eq!(variable["allValue"], ".+", "{place}");
             assert_eq!(variable["refresh"], 2, "{place}: reload when the time range changes");

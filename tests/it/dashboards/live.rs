@@ -73,6 +73,8 @@ fn queries(board: &SnapshotCell, watched: Duration) -> BTreeMap<String, Query> {
             .iter()
             .fold(expression.to_owned(), |text, variable| text.replace(variable, ".+"))
             // Four scrapes and a little, as Grafana would choose it.
+            .replace("$group_by", "account")
+            .replace("$labels", "")
             .replace("$__rate_interval", "5s")
             .replace("$__interval", "5s")
             .replace("$__range_s", &range.to_string())

@@ -33,12 +33,14 @@ impl Selector {
     }
 }
 
-/// All selectors of `expression`. Grafana's intervals become durations first; its other variables stay as they are.
+/// All selectors of `expression`. Grafana's intervals become durations first and texts their defaults; its
+/// other variables stay as they are.
 pub fn selectors(expression: &str) -> Vec<Selector> {
-    let plain = ["$__rate_interval=5m", "$__interval=5m", "$__range_s=604800", "$__range=7d"]
-        .iter()
-        .filter_map(|pair| pair.split_once('='))
-        .fold(expression.to_owned(), |text, (name, value)| text.replace(name, value));
+    let plain =
+        ["$__rate_interval=5m", "$__interval=5m", "$__range_s=604800", "$__range=7d", "$group_by=account", "$labels="]
+            .iter()
+            .filter_map(|pair| pair.split_once('='))
+            .fold(expression.to_owned(), |text, (name, value)| text.replace(name, value));
     let parsed = parser::parse(&plain).unwrap_or_else(|fault| panic!("{fault}\n{expression}"));
     let mut found = Vec::new();
     walk(&parsed, false, &mut found);
