@@ -156,6 +156,7 @@ fn each_shard_has_its_number_its_volume_and_its_address_and_they_share_the_accou
     let container = &pod["containers"][0];
     let count = set["spec"]["replicas"].as_u64().unwrap();
     assert_eq!(strings(&container["args"]), [format!("--shard=$(POD_INDEX)/{count}")]);
+    assert_eq!(container["resources"]["limits"]["memory"], "512Mi", "more than for one account");
     let index = container["env"].as_array().unwrap().iter().find(|entry| entry["name"] == "POD_INDEX").unwrap();
     let label = "metadata.labels['apps.kubernetes.io/pod-index']";
     assert_eq!(index["valueFrom"]["fieldRef"]["fieldPath"], label);
