@@ -11,6 +11,7 @@ use chrono::{DateTime, Datelike as _, Months, NaiveDate, SecondsFormat, Utc};
 
 use super::days::{DayFormat, KnownDay};
 use super::rows::text_cell;
+use super::sums::named;
 use super::{TOP_UP, midnight};
 use crate::batchdata::VENDOR;
 use crate::batchdata::transactions::Transaction;
@@ -85,7 +86,7 @@ impl DayFormat for Focus {
     }
 
     fn row(&mut self, row: &Transaction<'_>, _out: &mut dyn Write) -> io::Result<()> {
-        let mut key = (row.origin.clone().into_owned(), row.endpoint_name.clone().into_owned());
+        let mut key = (named(&row.origin).to_owned(), named(&row.endpoint_name).to_owned());
         if self.usage.len() >= MOST_ROWS && !self.usage.contains_key(&key) {
             key = ("other".to_owned(), "other".to_owned());
         }

@@ -9,6 +9,7 @@ use chrono::NaiveDate;
 
 use crate::batchdata::transactions::Transaction;
 use crate::batchdata::{DayConsumption, Flow};
+use crate::counting::labels::clean;
 use crate::money::{Usd, dollars};
 
 /// Most origins that are told apart.
@@ -38,13 +39,14 @@ impl Sums {
         if !row.endpoint_name.is_empty() {
             self.endpoints += flow.debit;
         }
-        if row.origin.is_empty() {
+        let origin = named(&row.origin);
+        if origin.is_empty() {
             return;
         }
-        if let Some(sum) = self.by_origin.get_mut(row.origin.as_ref()) {
+        if let Some(sum) = self.by_origin.get_mut(origin) {
             add(sum, flow);
         } else if self.by_origin.len() < MOST_ORIGINS {
-            self.by_origin.insert(row.origin.clone().into_owned(), flow);
+            self.by_origin.insert(origin.to_owned(), flow);
         } else {
             self.too_many = true;
         }
@@ -88,19 +90,23 @@ impl Sums {
             compare(&format!("debits of {name}"), transactions.debit, reported.debit);
             compare(&format!("credits of {name}"), transactions.credit, reported.credit);
         };
-        for (name, reported) in &report.by_origin {
-            let name = name.trim();
-            if !name.is_empty() {
-                compare_origin(name, self.by_origin.get(name).copied().unwrap_or_default(), *reported);
-            }
+        let mut reported: BTreeMap<&str, Flow> = BTreeMap::new();
+        for (name, flow) in &report.by_origin {
+            add(reported.entry(named(name)).or_default(), *flow);
         }
-        let named: BTreeSet<&str> = report.by_origin.keys().map(|name| name.trim()).collect();
-        let unreported = self.by_origin.iter().filter(|(name, _)| !named.contains(name.as_str()));
-        for (name, flow) in unreported {
-            compare_origin(name, *flow, Flow::default());
+        let own = self.by_origin.keys().map(String::as_str);
+        let names: BTreeSet<&str> = reported.keys().copied().chain(own).filter(|name| !name.is_empty()).collect();
+        for name in names {
+            let of = |sums: Option<&Flow>| sums.copied().unwrap_or_default();
+            compare_origin(name, of(self.by_origin.get(name)), of(reported.get(name)));
         }
         found
     }
+}
+
+/// A name as labels have it, so that none is longer; an empty one stays empty.
+pub(super) fn named(name: &str) -> &str {
+    if name.trim().is_empty() { "" } else { clean(name) }
 }
 
 /// To the cent.
@@ -111,4 +117,38 @@ fn is_same(one: Usd, other: Usd) -> bool {
 fn add(sum: &mut Flow, flow: Flow) {
     sum.debit += flow.debit;
     sum.credit += flow.credit;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+    use crate::batchdata::transactions::{Personal, TransactionType};
+
+    #[test]
+    fn names_are_as_long_as_labels_and_empty_ones_are_none() {
+        let (long, one) = ("x".repeat(500_000), Usd::stored("1").unwrap());
+        let mut sums = Sums::default();
+        for origin in [long.as_str(), "", " "] {
+            sums.add(&Transaction {
+                at: chrono::DateTime::UNIX_EPOCH,
+                kind: TransactionType::Debit,
+                kind_text: Cow::Borrowed("debit"),
+                amount: one,
+                balance_after: None,
+                origin: Cow::Borrowed(origin),
+                endpoint_name: Cow::Borrowed(""),
+                personal: Personal { reference_id: Cow::Borrowed(""), description: Cow::Borrowed("") },
+            });
+        }
+        let found = sums.differences(NaiveDate::default(), &DayConsumption::default());
+        assert_eq!(found.len(), 2, "in total, and of one origin");
+        assert!(found.iter().all(|words| words.len() < 300));
+        let report = DayConsumption {
+            by_origin: [(long.into(), Flow { debit: one, credit: Usd::ZERO })].into(),
+            ..Default::default()
+        };
+        assert_eq!(sums.differences(NaiveDate::default(), &report).len(), 1, "in total");
+    }
 }
