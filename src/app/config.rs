@@ -241,8 +241,10 @@ impl Draft {
         listed.entries.sort_by_key(|entry| Reverse(entry_right(entry, present)));
         accounts::refuse_duplicates(&listed.entries, errors);
         let shard = self.process.shard;
+        let is_here = |entry: &AccountEntry| shard.is_none_or(|shard| shard.has(&entry.name));
+        accounts::refuse_shared_files(&listed.entries, is_here, errors);
         let mut read = Vec::new();
-        for entry in listed.entries.iter().filter(|entry| shard.is_none_or(|shard| shard.has(&entry.name))) {
+        for entry in listed.entries.iter().filter(|entry| is_here(entry)) {
             let mut found = ConfigErrors::default();
             let Some(vendor) = INTEGRATIONS.iter().find(|vendor| vendor.vendor.name == entry.vendor.name) else {
                 continue;

@@ -7,14 +7,14 @@
 mod reader;
 mod syntax;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use reader::Reader;
 
 use super::errors::ConfigErrors;
-use super::variables::{ListField, Variable};
+use super::variables::{ListField, Variable, nearest};
 use super::{Variables, WITHOUT_SECRET, file, values};
 use crate::printable::printable;
 
@@ -48,6 +48,15 @@ impl VendorFields {
 
     fn fields(&self) -> impl Iterator<Item = &'static Variable> {
         self.variables.iter().chain(self.lists.iter().map(|list| &list.variable))
+    }
+
+    /// What to say about a field that there is not.
+    fn unknown(&self, variable: &str) -> String {
+        let fields = self.fields().map(|field| field.name).filter(|name| !self.secrets.contains(name));
+        match nearest(variable, variable.len() / 4, fields) {
+            Some(nearest) => format!("is not a field of this vendor: did you mean {}?", self.field(nearest)),
+            None => "is not a field of this vendor: check its spelling".to_owned(),
+        }
     }
 
     /// The field that means the same as a variable.
@@ -201,6 +210,30 @@ pub fn refuse_duplicates(entries: &[AccountEntry], errors: &mut ConfigErrors) {
     for entry in entries {
         if let Some(first) = seen.insert((entry.vendor.name, &entry.name), &entry.place) {
             entry.error("account", format!("appears twice, first at {first}: give each its own name"), errors);
+        }
+    }
+}
+
+/// A secret's file that an account of another shard names, too, is an error: its content is not read here. Of two accounts
+/// that are both here, the contents are compared.
+pub fn refuse_shared_files(
+    entries: &[AccountEntry],
+    is_here: impl Fn(&AccountEntry) -> bool,
+    errors: &mut ConfigErrors,
+) {
+    let mut used: HashMap<PathBuf, &AccountEntry> = HashMap::new();
+    for entry in entries {
+        for (variable, path) in entry.variables.with_prefix(entry.vendor.prefix) {
+            if !variable.strip_suffix("_FILE").is_some_and(|secret| entry.vendor.secrets.contains(&secret)) {
+                continue;
+            }
+            let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
+            let first = *used.entry(path).or_insert(entry);
+            let is_other = first.vendor.name != entry.vendor.name || first.name != entry.name;
+            if is_other && !(is_here(first) && is_here(entry)) {
+                let remedy = format!("is also used by account {} of another shard: give each its own", first.name);
+                entry.error(&entry.vendor.field(variable), remedy, errors);
+            }
         }
     }
 }

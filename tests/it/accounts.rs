@@ -129,11 +129,13 @@ accounts:
     api_token_file: seven.token
   - account: bare
     vendor: rightfoot
+    key_file: seven.token
 ",
     );
     for expected in [
+        "/accounts.yml:25: key_file (account bare): is not a field of this vendor: did you mean api_key_file?",
         "/accounts.yml:2: defaults.batchdata.api_token_file: belongs to an account",
-        "/accounts.yml:2: defaults.batchdata.balance_intervall: is not a field of this vendor",
+        "/accounts.yml:2: defaults.batchdata.balance_intervall: is not a field of this vendor: did you mean balance_interval?",
         "/accounts.yml: defaults.acme: is not a vendor: write batchdata or rightfoot",
         "/accounts.yml:8: balance_interval (account growth): ",
         "/accounts.yml:10: critical_balance_usd (account growth): write an amount below warning_balance_usd: 20 is not below 10",
@@ -663,6 +665,27 @@ fn an_account_with_a_webhook_in_a_shard_draws_a_warning() {
     // In the one of the two that it is assigned to.
     assert_eq!(warned(&[("SHARD", "0/2")]) + warned(&[("SHARD", "1/2")]), 1);
     assert_eq!(warned(&[]), 0);
+}
+
+#[test]
+fn a_secret_file_of_two_shards_is_refused_in_each_and_not_read_for_the_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let names = ["acme", "east", "growth", "north", "sales", "south", "west"].map(str::to_owned);
+    let path = many(directory.path(), &names);
+    let loaded = |shard: &str| load(&path, &[("SHARD", shard)]);
+    let of = |shard| loaded(shard).unwrap().accounts.iter().map(|account| account.config.name().to_owned()).collect();
+    let shards: [Vec<String>; 2] = ["0/2", "1/2"].map(of);
+    assert!(shards.iter().all(|shard| !shard.is_empty()), "{shards:?}");
+    let [one, other] = [&shards[0][0], &shards[1][0]];
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (own, its) = (format!("api_token_file: {one}}}"), format!("api_token_file: {other}}}"));
+    assert!(text.contains(&own) && text.contains(&its), "{text}");
+    std::fs::write(&path, text.replace(&its, &own)).unwrap();
+    for shard in ["0/2", "1/2"] {
+        let found = loaded(shard).unwrap_err();
+        assert!(found.contains(" of another shard: give each its own"), "{shard}: {found}");
+        assert_eq!(found.matches("api_token_file (account ").count(), 1, "{shard}: {found}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

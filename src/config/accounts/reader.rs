@@ -104,7 +104,7 @@ impl Reader<'_> {
                     false if secret || name == "account" => {
                         "belongs to an account: it cannot have a default".to_owned()
                     }
-                    false => "is not a field of this vendor: check its spelling".to_owned(),
+                    false => known.unknown(&variable),
                 };
                 let at = format!("{}:{}: defaults.{vendor}.{}", path.display(), field.line, shown(name));
                 self.errors.add(at, remedy);
@@ -188,7 +188,7 @@ impl Reader<'_> {
         let at = entry.at(&place, shown(&name));
         let lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
         if !lower || !known.fields().any(|found| found.name == variable) {
-            self.errors.add(at, "is not a field of this vendor: check its spelling");
+            self.errors.add(at, known.unknown(&variable));
             return;
         }
         if variable == known.base_url() {
