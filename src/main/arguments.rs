@@ -87,11 +87,17 @@ fn unread(command: &str) -> Vec<String> {
         "dump" => listed(&[&SERVING, &["storage_path"]]),
         "export" | "report" => listed(&[&SERVING, &LOG]),
         "ledger" => listed(&[&SERVING, &LOG, &ACCOUNTS]),
-        "simulate" => {
-            Flags::augment_args(clap::Command::new("")).get_arguments().map(|arg| arg.get_id().to_string()).collect()
-        }
+        "gate" => all_but(&["web_listen_address"]),
+        "healthcheck" => all_but(&["web_listen_address", "web_config_file"]),
+        "simulate" => all_but(&[]),
         _ => Vec::new(),
     }
+}
+
+fn all_but(read: &[&str]) -> Vec<String> {
+    let flags = Flags::augment_args(clap::Command::new(""));
+    let ids = flags.get_arguments().map(|arg| arg.get_id().to_string());
+    ids.filter(|id| !read.contains(&id.as_str())).collect()
 }
 
 /// Hides flags of a command and of its own commands. In place: `mut_arg` changes the order, and a command that is built finds

@@ -307,7 +307,10 @@ pub(super) fn is_ours(directory: &Path) -> bool {
 
 /// A lock file of its own, so that the database stays open to the `sqlite3` shell and to backups.
 fn take_lock(directory: &Path) -> Result<Lock, OpenError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(directory_error(directory))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => directory_error(directory)(ErrorKind::NotADirectory.into()),
+        _ => directory_error(directory)(error),
+    })?;
     let path = directory.join(LOCK_NAME);
     is_there(&path)?;
     let file = open_private(&path)

@@ -113,7 +113,7 @@ pub fn has_file(directory: &Path) -> bool {
     directory.join(FILE_NAME).exists()
 }
 
-/// Asks the system whether this user may write there, or make the directory.
+/// Whether this user may write there, or make the directory: a trial directory is made beside it and removed.
 ///
 /// # Errors
 /// [`OpenError::Directory`], as opening would say.
@@ -124,8 +124,15 @@ pub fn writable(directory: &Path) -> Result<(), OpenError> {
     if !nearest.is_dir() {
         return Err(wrap(std::io::ErrorKind::NotADirectory));
     }
-    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-    rustix::fs::access(nearest, access).map_err(|error| wrap(std::io::Error::from(error).kind()))
+    let outcome = if nearest == absolute {
+        let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        rustix::fs::access(nearest, access).map_err(std::io::Error::from)
+    } else {
+        // Some file systems refuse what the permissions allow.
+        let trial = nearest.join(format!(".wallet-exporter-check-{}", std::process::id()));
+        std::fs::create_dir(&trial).and_then(|()| std::fs::remove_dir(&trial))
+    };
+    outcome.map_err(|error| wrap(error.kind()))
 }
 
 /// Opens the file. Where a log has something in it, the log is read with its index, if a running process keeps one, and

@@ -366,9 +366,15 @@ fn a_taken_address_and_a_missing_directory_are_said_in_words_with_a_remedy() {
         );
         assert!(errors.contains(&said) && !errors.contains("os error"), "{command}: {errors}");
     }
-    let (code, _, errors) = run(&["serve", "--storage.path", "/proc/x"], &with(any, any));
-    assert_eq!(code, 1, "{errors}");
-    assert!(errors.contains("cannot write /proc/x: no such file or directory"), "{errors}");
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    for (path, words) in [("/proc/x", "no such file or directory"), (file.to_str().unwrap(), "not a directory")] {
+        for (command, expected) in [("serve", 1), ("check", 64)] {
+            let (code, _, errors) = run(&[command, "--storage.path", path], &with(any, any));
+            assert_eq!(code, expected, "{errors}");
+            assert!(errors.contains("cannot write ") && errors.contains(words), "{command}: {errors}");
+        }
+    }
 }
 
 /// A vendor that lets every request wait until so many are open at once, and then refuses the token. Returns its address

@@ -179,6 +179,7 @@ fn a_flag_that_a_command_does_not_read_is_hidden_and_refused() {
     let history = [&server[..], &log].concat();
     let account = ["--vendor=batchdata", "--account=a", "--to=x"];
     let all = [&server[..], &log, &accounts, &storage].concat();
+    let all_but = |read: &[&str]| all.iter().copied().filter(|flag| !read.contains(flag)).collect();
     for (name, more, unread) in [
         (&["dump"][..], &none[..], [&server[..], &storage].concat()),
         (&["report"], &["--month=2026-05"], history.clone()),
@@ -186,6 +187,8 @@ fn a_flag_that_a_command_does_not_read_is_hidden_and_refused() {
         (&["ledger", "move"], &account, ledger.clone()),
         (&["ledger", "rename"], &account, ledger.clone()),
         (&["ledger", "backup"], &["--to=x"], ledger),
+        (&["gate"], &none, all_but(&["--web.listen-address=:1"])),
+        (&["healthcheck"], &none, all_but(&["--web.listen-address=:1", "--web.config.file=x"])),
     ] {
         let run = |more: &[&str]| {
             let output = command(&[]).args(name).args(more).stdout(Stdio::piped()).output().unwrap();
