@@ -254,7 +254,7 @@ impl Store {
         }
     }
 
-    /// Reads.
+    /// Reads, in one transaction.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -262,7 +262,11 @@ impl Store {
         let mut state = self.state();
         match state.injected() {
             Some(injected) => Err(injected.error.into()),
-            None => work(&Reader::new(&state.connection)),
+            // Each query alone would take and release the file's lock.
+            None => {
+                let transaction = state.connection.transaction()?;
+                work(&Reader::new(&transaction))
+            }
         }
     }
 }

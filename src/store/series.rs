@@ -41,6 +41,9 @@ impl Store {
     /// # Errors
     /// If they cannot be written.
     pub fn create_series(&self, account: AccountId, new_series: &[NewSeries]) -> Result<(), StoreError> {
+        if new_series.is_empty() {
+            return Ok(());
+        }
         self.write_at_start(|writer| {
             writer.add_series(account, new_series)?;
             for (key, start, _) in new_series {

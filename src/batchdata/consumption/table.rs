@@ -202,9 +202,21 @@ impl Store {
     /// # Errors
     /// If they cannot be read.
     pub fn net(&self, account: AccountId, from: NaiveDate) -> Result<Usd, StoreError> {
-        let amounts = self.read(|reader| read_totals(reader, account, from))?;
-        let sum = |series| amounts.get(&series).into_iter().flat_map(BTreeMap::values).copied().sum::<Usd>();
-        Ok(sum(Series::Debit) - sum(Series::Credit))
+        let mut net = Usd::ZERO;
+        self.read(|reader| {
+            reader.rows::<(), _>(
+                "consumption_day",
+                "SELECT report, amount_usd FROM consumption_day INDEXED BY consumption_total
+                 WHERE account = ?1 AND day >= ?2 AND report IN ('debit', 'credit')",
+                values![account, day_text(from)],
+                |row| {
+                    let (report, amount) = (row.text(0)?, row.usd(1)?);
+                    net += if report == Report::Debit.as_str() { amount } else { -amount };
+                    Ok(())
+                },
+            )
+        })?;
+        Ok(net)
     }
 
     /// Writes one poll's changes.
