@@ -25,7 +25,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_wallet-exporter");
 const WATCHED: Duration = Duration::from_secs(300);
 const SCRAPE: Duration = Duration::from_secs(30);
 /// Origins and paths, so that an account has about 250 series.
-const PARTS: (usize, usize) = (20, 70);
+const PARTS: (usize, usize) = (8, 24);
 
 struct Exporter(Child, SocketAddr);
 
