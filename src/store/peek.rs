@@ -113,7 +113,7 @@ pub fn has_file(directory: &Path) -> bool {
     directory.join(FILE_NAME).exists()
 }
 
-/// Whether this user may write there, or make the directory: a trial directory is made beside it and removed.
+/// Whether this user may write there. Where the directory is missing, one is made in the nearest that exists, and removed.
 ///
 /// # Errors
 /// [`OpenError::Directory`], as opening would say.
