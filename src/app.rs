@@ -59,6 +59,7 @@ pub const SCHEMA: Schema = Schema(&[
     &[batchdata::SCHEMA_7],
     &[batchdata::SCHEMA_8],
     &[batchdata::SCHEMA_9],
+    &[batchdata::SCHEMA_10],
 ]);
 
 /// Every metric family, in the order of the exposition.

@@ -108,6 +108,8 @@ pub const SCHEMA_7: &str = include_str!("batchdata/migrations/7.sql");
 pub const SCHEMA_8: &str = include_str!("batchdata/migrations/8.sql");
 /// The reconciliation remembers at which values it stood.
 pub const SCHEMA_9: &str = include_str!("batchdata/migrations/9.sql");
+/// Downloads that failed are remembered.
+pub const SCHEMA_10: &str = include_str!("batchdata/migrations/10.sql");
 
 /// What the rest of the program knows of this vendor.
 pub const INTEGRATION: Integration = Integration {

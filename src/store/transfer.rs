@@ -64,18 +64,23 @@ impl Ledger {
         if let Some(id) = self.find(key)? {
             return Ok(id);
         }
-        let mut statement = self.connection.prepare("SELECT vendor || ' ' || name FROM account ORDER BY 1")?;
+        let sql =
+            "SELECT vendor || ' ' || name FROM account LEFT JOIN account_move ON account_move.account = account.id
+                   WHERE coalesce(state, '') <> 'moved' ORDER BY 1";
+        let mut statement = self.connection.prepare(sql)?;
         let known: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         let (vendor, account) = (key.vendor.to_owned(), key.name.to_owned());
         Err(TransferError::Unknown { directory: self.directory.clone(), vendor, account, known })
     }
 
-    /// Whether more is known of an account than what a start makes.
+    /// Whether more is known of an account than what a start, or a download that failed, makes.
     fn has_counted(&self, account: i64) -> Result<bool, rusqlite::Error> {
         for (table, _) in tables(&self.connection)? {
             let sql = format!("SELECT EXISTS (SELECT * FROM {table} WHERE account = ?1)");
-            if table != "series" && self.connection.query_row(&sql, [account], |row| row.get(0))? {
+            if !["series", "transaction_download"].contains(&&*table)
+                && self.connection.query_row(&sql, [account], |row| row.get(0))?
+            {
                 return Ok(true);
             }
         }

@@ -279,6 +279,55 @@ async fn history_is_read_day_by_day_within_the_budget_through_a_restart_and_a_pa
     assert_within_budget(&rig, 1_000_000);
 }
 
+/// When the next attempt is, in seconds from now.
+fn wait(rig: &Rig) -> f64 {
+    rig.source("next_attempt_timestamp_seconds", "transactions").unwrap() - rig.clock.now().timestamp() as f64
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_download_that_failed_or_did_not_end_is_paid_for_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = rig_at(directory.path()).await;
+    rig.set("BATCHDATA_TRANSACTIONS_MB_PER_HOUR", "1");
+    for number in 0..15_000 {
+        spend(&rig, at("2026-05-19T10:00:00Z") + TimeDelta::seconds(number % 600), "search", 10);
+    }
+    // Nothing was ever read when the first downloads fail.
+    rig.vendors.fault(Operation::ConsumptionCsv, Fault::AbortedChunk, None);
+    rig.start().await;
+    rig.first_polls().await;
+    rig.rest().await;
+    let failed = downloads(&rig).len();
+    let read = r#"wallet_exporter_vendor_response_bytes_total{account="default",vendor="batchdata",operation="consumption_csv"}"#;
+    let bytes = rig.value(read);
+    assert!(failed == 1 && bytes.is_some_and(|bytes| bytes > 100_000.0), "{failed} downloads of {bytes:?} bytes");
+    for _ in 0..3 {
+        rig.stop().await;
+        rig.clock.advance(Duration::from_secs(10));
+        rig.start().await;
+        rig.rest().await;
+    }
+    assert_eq!(downloads(&rig).len(), failed);
+    rig.vendors.clear_faults(None);
+    poll(&rig).await;
+    assert_eq!(rig.source("up", "transactions"), Some(1.0));
+    assert_within_budget(&rig, 1_000_000);
+
+    // A crash in the middle of one.
+    let ended = downloads(&rig).len();
+    rig.vendors.fault(Operation::ConsumptionCsv, Fault::Hang, None);
+    rig.clock.advance(Duration::from_secs(12 * 3_600));
+    rig.until("the vendor is asked", |rig| downloads(rig).len() > ended).await;
+    let crashed = left(directory.path());
+    rig.stop().await;
+    rig.vendors.clear_faults(None);
+    rig.set("STORAGE_PATH", crashed.path().to_str().unwrap());
+    rig.start().await;
+    rig.rest().await;
+    assert_eq!(downloads(&rig).len(), ended + 1);
+    assert!(wait(&rig) > 3_500.0, "{}", wait(&rig));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_file_is_read_as_often_as_the_budget_allows_and_is_not_stale_meanwhile() {
     let directory = tempfile::tempdir().unwrap();

@@ -36,7 +36,9 @@ pub struct TransactionsPoller {
     bytes_per_hour: u64,
     interval: Duration,
     max_age: Duration,
-    /// What the budget needs to pay for the last download.
+    /// What the last download took.
+    bytes: u64,
+    /// What the budget needs to pay for it.
     wait: Duration,
     not_before: BootTime,
     /// The last pass did not reach the vendor's day.
@@ -73,10 +75,11 @@ impl TransactionsPoller {
             Some(stored) => stored.configured_since.as_deref().and_then(|day| day.parse().ok()),
             None => config.count_since,
         };
-        let (ledger, download) = match &stored {
+        let ledger = match &stored {
             Some(_) => storage.store().transactions(storage.account, since)?,
-            None => (Ledger::new(since), None),
+            None => Ledger::new(since),
         };
+        let download = storage.store().last_download(storage.account)?;
         let now = storage.clock.moment();
         let mut poller = TransactionsPoller {
             client,
@@ -87,6 +90,7 @@ impl TransactionsPoller {
             bytes_per_hour: config.transactions_bytes_per_hour,
             interval,
             max_age: config.max_age,
+            bytes: 0,
             wait: Duration::ZERO,
             not_before: now.boot,
             behind: false,
@@ -95,6 +99,7 @@ impl TransactionsPoller {
             stale: false,
         };
         if let Some(download) = download {
+            poller.bytes = download.bytes;
             poller.wait = poller.cost(download.bytes);
             let passed = (now.wall - download.at).to_std().unwrap_or_default();
             poller.not_before = now.boot + poller.wait.saturating_sub(passed);
@@ -128,6 +133,12 @@ impl TransactionsPoller {
     /// How long the budget needs to pay for a download.
     fn cost(&self, bytes: u64) -> Duration {
         Duration::from_secs(3_600).mul_f64(bytes as f64 / self.bytes_per_hour as f64)
+    }
+
+    /// Makes it durable what a download took. Where it cannot be written, this run still keeps to the budget.
+    async fn note(&self, bytes: u64) {
+        let (account, download) = (self.storage.account, Download { at: self.storage.clock.now(), bytes });
+        self.storage.work("transactions", move |store| store.note_download(account, download)).await;
     }
 
     /// The days that are wanted by the vendor's clock, which the answer may set.
@@ -233,17 +244,21 @@ impl Poller for TransactionsPoller {
     async fn pass(&mut self) -> Result<(), RequestError> {
         let downloaded = |poller: &Self| poller.storage.instruments.response_bytes(CONSUMPTION_CSV);
         let before = downloaded(self);
+        // A process that is killed meanwhile has downloaded at most about as much as the last time.
+        self.note(self.bytes.max(self.bytes_per_hour)).await;
         let read = self.read().await;
         let bytes = downloaded(self) - before;
         let cost = self.cost(bytes);
         self.not_before = self.storage.clock.boot() + cost;
         // One that failed may have downloaded less than a whole file: the pace stays.
         self.wait = if read.is_ok() { cost } else { self.wait.max(cost) };
+        self.bytes = if read.is_ok() { bytes } else { self.bytes.max(bytes) };
         let Read { days, now, proven, reading } = match read {
             Ok(read) => read,
             Err(error) => {
                 // It will not get smaller: what is stored has to do.
                 self.stale &= error.reason != Reason::TooLarge;
+                self.note(bytes).await;
                 return Err(error);
             }
         };

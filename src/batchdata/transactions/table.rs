@@ -12,10 +12,10 @@ use crate::counting::labels::SharedNames;
 use crate::names::Label as _;
 use crate::store::{AccountId, NewSeries, Reader, Row, Store, StoreError, Success, Writer, values};
 
-/// How much the last reading took, and when it was, by this machine's clock.
+/// How much the last download took, and when it was, by this machine's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Download {
-    /// When it ended.
+    /// When it ended, or began if it did not end.
     pub at: DateTime<Utc>,
     /// Bytes.
     pub bytes: u64,
@@ -72,24 +72,37 @@ fn read_free(reader: &Reader<'_>, account: AccountId, names: &mut SharedNames) -
 }
 
 impl Store {
-    /// The transactions' ledger of the previous run, and what its last reading took.
+    /// What the last download of the previous run took; one that did not end took what was expected of it.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn transactions(
-        &self,
-        account: AccountId,
-        since: Option<NaiveDate>,
-    ) -> Result<(Ledger, Option<Download>), StoreError> {
+    pub fn last_download(&self, account: AccountId) -> Result<Option<Download>, StoreError> {
         self.read(|reader| {
-            let read = reader.row(
+            let sql = "SELECT at, bytes FROM transaction_download WHERE account = ?1";
+            let read = |row: &Row<'_>| Ok(Download { at: row.time(0)?, bytes: row.count(1)? });
+            reader.row("transaction_download", sql, values![account], read)
+        })
+    }
+
+    /// Writes what a download took, or is expected to take.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn note_download(&self, account: AccountId, download: Download) -> Result<(), StoreError> {
+        self.write(|writer| write_download(writer, account, download))
+    }
+
+    /// The transactions' ledger of the previous run.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn transactions(&self, account: AccountId, since: Option<NaiveDate>) -> Result<Ledger, StoreError> {
+        self.read(|reader| {
+            let cursor = reader.row(
                 "transaction_reading",
-                "SELECT next_day, last_day, read_at, bytes FROM transaction_reading WHERE account = ?1",
+                "SELECT next_day, last_day FROM transaction_reading WHERE account = ?1",
                 values![account],
-                |row| {
-                    let cursor = Cursor { next: row.day(0)?, last: row.day(1)? };
-                    Ok((cursor, Download { at: row.time(2)?, bytes: row.count(3)? }))
-                },
+                |row| Ok(Cursor { next: row.day(0)?, last: row.day(1)? }),
             )?;
             let mut names = SharedNames::default();
             let days = read_days(reader, account, &mut names)?;
@@ -110,8 +123,7 @@ impl Store {
             )?;
             let free = read_free(reader, account, &mut names)?;
             let endpoints = reader.allowed(account, "endpoint_name")?;
-            let (cursor, download) = read.unzip();
-            Ok((Ledger::restored(since, cursor, days, counters, amounts, free, endpoints), download))
+            Ok(Ledger::restored(since, cursor, days, counters, amounts, free, endpoints))
         })
     }
 
@@ -138,17 +150,23 @@ impl Store {
                     values![account, &**endpoint, serde_json::to_string(amounts).map_err(unreadable)?],
                 )?;
             }
-            let Download { at, bytes } = commit.download;
             writer.execute(
-                "INSERT OR REPLACE INTO transaction_reading (account, next_day, last_day, read_at, bytes)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-                values![account, changes.cursor.next, changes.cursor.last, at, bytes],
+                "INSERT OR REPLACE INTO transaction_reading (account, next_day, last_day) VALUES (?1, ?2, ?3)",
+                values![account, changes.cursor.next, changes.cursor.last],
             )?;
+            write_download(writer, account, commit.download)?;
             writer.allow(account, "endpoint_name", &changes.endpoints, commit.success.count_since)?;
             writer.add_series(account, commit.new_series)?;
             writer.succeed(commit.success)
         })
     }
+}
+
+fn write_download(writer: &Writer<'_>, account: AccountId, download: Download) -> Result<(), StoreError> {
+    writer.execute(
+        "INSERT OR REPLACE INTO transaction_download (account, at, bytes) VALUES (?1, ?2, ?3)",
+        values![account, download.at, download.bytes],
+    )
 }
 
 fn write_days(writer: &Writer<'_>, account: AccountId, changes: &Changes) -> Result<(), StoreError> {

@@ -111,6 +111,12 @@ async fn the_counters_of_a_moved_account_go_on_at_the_target_and_nowhere_else() 
     assert_eq!((code, complaint.as_str()), (0, ""));
     assert!(said.starts_with("batchdata account default was moved from ") && said.ends_with("there\n"), "{said}");
     assert_eq!(run(&arguments, &settings).0, 0, "again is no harm");
+    let another = arguments.map(|argument| if argument == "default" { "another" } else { argument });
+    let (code, _, complaint) = run(&another, &settings);
+    assert!(
+        code == 64 && complaint.contains("another") && !complaint.contains("batchdata default"),
+        "{code}: {complaint}"
+    );
     let refused = rig_on(from.path()).await.try_start().await.unwrap_err().to_string();
     assert!(refused.contains("batchdata account default was moved to ") && refused.contains("shard-1"), "{refused}");
     let mut rig = rig_on(&target).await;
