@@ -113,6 +113,9 @@ impl From<HistoryError> for AppError {
     }
 }
 
+/// Clears the line of a terminal.
+const CLEAR: &str = "\r\u{1b}[K";
+
 /// Standard error: notes, and a line that shows how far it is, if it is a terminal.
 pub(super) struct Terminal {
     shows_steps: bool,
@@ -124,9 +127,18 @@ impl Terminal {
     }
 }
 
+impl Drop for Terminal {
+    /// An error that ends the command stands on a line of its own.
+    fn drop(&mut self) {
+        if self.shows_steps {
+            let _ = write!(io::stderr(), "{CLEAR}");
+        }
+    }
+}
+
 impl Progress for Terminal {
     fn note(&self, text: &str) {
-        let clear = if self.shows_steps { "\r\u{1b}[K" } else { "" };
+        let clear = if self.shows_steps { CLEAR } else { "" };
         // Nobody may be listening.
         let _ = writeln!(io::stderr(), "{clear}wallet-exporter: {}", printable(text));
     }
@@ -140,7 +152,7 @@ impl Progress for Terminal {
         let bar = format!("{}{}", "#".repeat(filled), ".".repeat(WIDTH - filled));
         let end = if done == of { "\n" } else { "" };
         let mut out = io::stderr();
-        let _ = write!(out, "\r\u{1b}[K[{bar}] {done} of {of} days{end}").and_then(|()| out.flush());
+        let _ = write!(out, "{CLEAR}[{bar}] {done} of {of} days{end}").and_then(|()| out.flush());
     }
 }
 

@@ -119,16 +119,22 @@ pub async fn write_whole<T>(
     let broken = || HistoryError::output(format!("cannot write {}", path.display()));
     let _lock = days::lock(directory)?;
     let temporary = path.with_extension("tmp");
-    std::fs::create_dir_all(path.parent().unwrap_or(directory)).map_err(broken())?;
-    let mut out = BufWriter::new(day_file::create(&temporary, false).map_err(broken())?);
-    let written = write(&mut out).await;
-    if written.is_err() {
+    let outcome = async {
+        std::fs::create_dir_all(path.parent().unwrap_or(directory)).map_err(broken())?;
+        let mut out = BufWriter::new(day_file::create(&temporary, false).map_err(broken())?);
+        let written = write(&mut out).await.map_err(|error| match error {
+            HistoryError::Output { source, .. } => broken()(source),
+            other => other,
+        })?;
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error).map_err(broken())?;
+        file.sync_all().and_then(|()| std::fs::rename(&temporary, path)).map_err(broken())?;
+        Ok(written)
+    };
+    let outcome = outcome.await;
+    if outcome.is_err() {
         let _ = std::fs::remove_file(&temporary);
     }
-    let written = written?;
-    let file = out.into_inner().map_err(io::IntoInnerError::into_error).map_err(broken())?;
-    file.sync_all().and_then(|()| std::fs::rename(&temporary, path)).map_err(broken())?;
-    Ok(written)
+    outcome
 }
 
 /// The days of a range, both ends included.
@@ -142,7 +148,7 @@ fn midnight(day: NaiveDate) -> DateTime<Utc> {
 }
 
 /// The first day that the vendor's report covers for sure. Whether it has older ones is not known.
-fn reach(today: NaiveDate) -> NaiveDate {
+pub(super) fn reach(today: NaiveDate) -> NaiveDate {
     today.checked_sub_days(Days::new(REACH)).unwrap_or(today)
 }
 

@@ -1,7 +1,9 @@
 //! How much memory the largest and most varied valid answers take: each source alone, then all at once, in a process of
-//! its own with an empty storage. Prints the resident size at rest, its peak, and what is left after the bodies.
+//! its own with an empty storage; and an export of a day of very many transactions. Prints the resident size at rest, its
+//! peak, and what is left after the bodies. Fails if they take more than they may.
 #![allow(clippy::disallowed_methods, reason = "the bans are for the program")]
 
+use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Query;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse as _;
@@ -20,7 +23,11 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_wallet-exporter");
 const JSON: usize = 12 * 1024 * 1024;
 /// Open batches.
 const BATCHES: usize = 500;
-const SOURCES: [&str; 4] = ["balance", "consumption", "card_transactions", "batches"];
+const SOURCES: [&str; 5] = ["balance", "consumption", "card_transactions", "transactions", "batches"];
+/// The bytes of the day that is exported.
+const LARGE_DAY: usize = 200 * 1024 * 1024;
+/// What the answers may take above rest, and an export of a large day in all, in MiB.
+const MOST: f64 = 48.0;
 
 fn filled(start: String, end: &str) -> String {
     let space = JSON - start.len() - end.len() - 64;
@@ -77,6 +84,24 @@ fn cards(page: usize, day: NaiveDate) -> String {
     format!(r#"{{"results":{{"data":[{rows}],"meta":{{"current_page":{page},"last_page":20,"total":20000}}}}}}"#)
 }
 
+/// As many kinds of rows as are taken of one day, all amounts different, of as many endpoints, with names that are as long as
+/// is kept, in letters of four bytes. Or the first of them again and again, until the day is large.
+fn transactions(day: NaiveDate, large: bool) -> Body {
+    let head = "Date,Type,Amount,Balance After,Origin,Reference ID,Endpoint,Description\n";
+    let row = move |number: usize| {
+        let (thousands, rest) = (number / 10_000 + 1, number % 10_000);
+        let endpoint = format!("{}{rest:05}", "\u{1f600}".repeat(123));
+        format!("{day} 12:00:00,Debit,{thousands}.{rest:04},1,api_request,,{endpoint},\n")
+    };
+    let rows = if large { LARGE_DAY / row(0).len() } else { 50_000 };
+    let chunks = (0..rows / 100).map(move |chunk| {
+        let rows = (0..100).map(|place| row(if large { place } else { chunk * 100 + place }));
+        rows.collect::<String>()
+    });
+    let chunks = std::iter::once(head.to_owned()).chain(chunks).map(Ok::<_, Infallible>);
+    Body::from_stream(futures_util::stream::iter(chunks))
+}
+
 /// A thousand institutions for each batch, as many different ones as are taken, each with many batches: all that can be
 /// kept for open batches.
 fn export(ids: &[String]) -> String {
@@ -93,7 +118,8 @@ fn export(ids: &[String]) -> String {
     body
 }
 
-async fn vendors() -> SocketAddr {
+/// Answers with the largest that is taken; or, for an export, with small reports and a large day of transactions.
+async fn vendors(for_export: bool) -> SocketAddr {
     let json = |body: String| ([(CONTENT_TYPE, "application/json")], body).into_response();
     let balance = Arc::new(balance());
     let router = Router::new()
@@ -102,6 +128,13 @@ async fn vendors() -> SocketAddr {
             "/api/v1/wallet/consumption-report",
             get(async move |Query(query): Query<std::collections::HashMap<String, String>>| {
                 let day = |name: &str| query[name].parse().unwrap();
+                if query.get("format").is_some_and(|format| format == "csv") {
+                    return ([(CONTENT_TYPE, "text/csv")], transactions(day("start_date"), for_export)).into_response();
+                }
+                if for_export {
+                    let nothing = r#"{"results":{"summary":{"total_debit":0,"total_credit":0},"data":[]}}"#;
+                    return json(nothing.to_owned());
+                }
                 json(consumption(day("start_date"), day("end_date"), query["group_by"] == "hour"))
             }),
         )
@@ -124,11 +157,23 @@ async fn vendors() -> SocketAddr {
     address
 }
 
-/// A line of `/proc/<pid>/status`, in MiB.
-fn memory(child: &Child, name: &str) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    line.trim_matches(|letter: char| !letter.is_ascii_digit()).parse::<f64>().unwrap() / 1024.0
+/// A line of `/proc/<pid>/status`, in MiB, while the process runs.
+fn memory(child: &Child, name: &str) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(line.trim_matches(|letter: char| !letter.is_ascii_digit()).parse::<f64>().unwrap() / 1024.0)
+}
+
+/// The program in an environment of its own.
+fn program() -> Command {
+    let mut command = Command::new(PROGRAM);
+    command
+        .env_clear()
+        .env("MALLOC_ARENA_MAX", "2")
+        .env("MALLOC_MMAP_THRESHOLD_", "65536")
+        .env("MALLOC_TRIM_THRESHOLD_", "131072")
+        .stdout(Stdio::null());
+    command
 }
 
 async fn scrape(address: &str) -> Option<String> {
@@ -140,18 +185,14 @@ async fn scrape(address: &str) -> Option<String> {
     Some(text)
 }
 
-async fn measure(vendors: SocketAddr, sources: &[&str]) {
+/// The peak, in MiB.
+async fn measure(vendors: SocketAddr, sources: &[&str]) -> f64 {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let storage = tempfile::tempdir().unwrap();
     let ids: Vec<String> = (0..BATCHES).map(|number| format!("00000000-0000-4000-8000-{number:012}")).collect();
     let url = format!("http://{vendors}");
-    let mut command = Command::new(PROGRAM);
-    command.env_clear().env("WEB_LISTEN_ADDRESS", &free).env("STORAGE_PATH", storage.path()).env("LOG_LEVEL", "error");
-    command
-        .env("MALLOC_ARENA_MAX", "2")
-        .env("MALLOC_MMAP_THRESHOLD_", "65536")
-        .env("MALLOC_TRIM_THRESHOLD_", "131072")
-        .stdout(Stdio::null());
+    let mut command = program();
+    command.env("WEB_LISTEN_ADDRESS", &free).env("STORAGE_PATH", storage.path()).env("LOG_LEVEL", "error");
     let wallet: Vec<&str> = sources.iter().copied().filter(|source| *source != "batches").collect();
     if !wallet.is_empty() || sources.is_empty() {
         command.env("BATCHDATA_API_TOKEN", "bench").env("BATCHDATA_BASE_URL", &url);
@@ -181,24 +222,51 @@ async fn measure(vendors: SocketAddr, sources: &[&str]) {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let peak = memory(&child, "VmHWM:");
+    let peak = memory(&child, "VmHWM:").unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let after = memory(&child, "VmRSS:");
+    let after = memory(&child, "VmRSS:").unwrap();
     let file: u64 =
         std::fs::read_dir(storage.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
     let _ = child.kill();
     let _ = child.wait();
     let name = if sources.is_empty() { "small answers".to_owned() } else { sources.join(", ") };
     println!("{name:<50} peak {peak:>6.1} MiB, after {after:>6.1} MiB, storage {:>6.1} MiB", file as f64 / 1048576.0);
+    peak
+}
+
+/// Exports the series of one large day.
+async fn measure_export(vendors: SocketAddr) {
+    let out = tempfile::tempdir().unwrap();
+    let yesterday = (Utc::now().date_naive() - Days::new(1)).to_string();
+    let mut command = program();
+    command.env("STORAGE_PATH", "none").env("BATCHDATA_API_TOKEN", "bench");
+    command.env("BATCHDATA_BASE_URL", format!("http://{vendors}"));
+    command.args(["export", "--format", "openmetrics", "--from", &yesterday, "--to", &yesterday, "--out"]);
+    let mut child = command.arg(out.path()).stderr(Stdio::null()).spawn().unwrap();
+    let mut peak = 0.0;
+    let (began, deadline) = (Instant::now(), Instant::now() + Duration::from_secs(300));
+    let status = loop {
+        peak = memory(&child, "VmHWM:").unwrap_or(peak);
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "the export does not end");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let name = format!("export of a day of {} MiB", LARGE_DAY / 1024 / 1024);
+    println!("{name:<50} peak {peak:>6.1} MiB, {:.1} s", began.elapsed().as_secs_f64());
+    assert!(status.success() && peak < MOST, "{status}, more than {MOST} MiB");
 }
 
 #[tokio::main]
 async fn main() {
     let began: DateTime<Utc> = Utc::now();
     println!("{began}: largest valid answers, release build unless said otherwise");
-    let address = vendors().await;
-    for source in SOURCES {
-        measure(address, &[source]).await;
+    let address = vendors(false).await;
+    let rest = measure(address, &[]).await;
+    for sources in SOURCES.chunks(1).chain([&SOURCES[..]]) {
+        let above = measure(address, sources).await - rest;
+        assert!(above < MOST, "{sources:?} take {above:.1} MiB above rest, more than {MOST}");
     }
-    measure(address, &SOURCES).await;
+    measure_export(vendors(true).await).await;
 }

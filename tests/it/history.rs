@@ -2,6 +2,8 @@
 
 mod days;
 mod focus;
+mod live;
+mod output;
 mod program;
 mod series;
 mod servers;

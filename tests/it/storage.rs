@@ -14,7 +14,7 @@ mod files;
 mod frozen;
 mod hook;
 mod migration;
-mod shim;
+pub mod shim;
 mod together;
 mod transfer;
 
@@ -47,7 +47,7 @@ fn version_1() -> tempfile::TempDir {
 }
 
 /// A directory with the same ledger, migrated.
-fn newest_version() -> tempfile::TempDir {
+pub fn newest_version() -> tempfile::TempDir {
     let directory = version_1();
     drop(Store::open(Some(directory.path()), after_fixture(), SCHEMA).unwrap());
     std::fs::remove_file(directory.path().join("wallet-exporter.db.v1")).unwrap();

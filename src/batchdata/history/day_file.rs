@@ -106,16 +106,15 @@ impl DayFile {
 
     /// What was written takes its place, unless it is what is there.
     pub(super) fn replace(&self, written: &Written) -> io::Result<()> {
-        let temporary = hidden(&self.path, "tmp");
         if !written.is_same {
             written.file.sync_all()?;
-            return std::fs::rename(&temporary, &self.path);
+            return std::fs::rename(hidden(&self.path, "tmp"), &self.path);
         }
         if self.private {
             // What was readable for everybody must not stay so.
             std::fs::set_permissions(&self.path, Permissions::from_mode(0o600))?;
         }
-        std::fs::remove_file(&temporary)
+        Ok(())
     }
 
     pub(super) fn remember(&self, state: &Remembered) -> io::Result<()> {
@@ -124,6 +123,15 @@ impl DayFile {
         serde_json::to_writer(&mut file, state)?;
         file.write_all(b"\n")?;
         std::fs::rename(&temporary, &place)
+    }
+}
+
+impl Drop for DayFile {
+    /// A file that took no place takes no room either: the disk may be full.
+    fn drop(&mut self) {
+        for suffix in ["tmp", "state.tmp"] {
+            let _ = std::fs::remove_file(hidden(&self.path, suffix));
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a CSV adds up to.
 //!
 //! Flows in: rows as they stream by. Flows out: how many are alike, by UTC day. Invariant: of a row only its type, endpoint
-//! and amount are kept, and memory is bounded: a day that has more kinds of rows than that is not taken.
+//! and amount are kept, and memory is bounded: days that have more kinds of rows or more endpoints are not taken.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +17,9 @@ use crate::upstream::{Reason, RequestError};
 /// The most kinds of rows of one day, about 10 MB in memory.
 pub const MOST_KINDS: usize = 50_000;
 
+/// The most different endpoints of one reading, at most 6 MB in memory; the consumption report may have as many.
+pub const MOST_ENDPOINTS: usize = 10_000;
+
 /// What makes rows alike: type, endpoint, and for a debit its amount, which is zero for the others.
 pub type Kind = (TransactionType, Arc<str>, Usd);
 
@@ -31,7 +34,8 @@ pub struct Reading {
     /// When each endpoint first occurred.
     pub first: BTreeMap<Arc<str>, DateTime<Utc>>,
     names: SharedNames,
-    too_many: Option<NaiveDate>,
+    /// What there is too much of, in words.
+    too_many: Option<String>,
 }
 
 impl TransactionSink for Reading {
@@ -41,20 +45,17 @@ impl TransactionSink for Reading {
         }
         let (day, name) = (row.at.date_naive(), self.names.share(clean(&row.endpoint_name)));
         let rows = self.days.entry(day).or_default();
-        let kind = (row.kind, Arc::clone(&name), row.debit());
-        let full = rows.len() >= MOST_KINDS;
-        match rows.get_mut(&kind) {
-            Some(count) => *count += 1,
-            None if full => {
-                self.too_many = Some(day);
-                self.days.clear();
-            }
-            None => {
-                rows.insert(kind, 1);
-            }
-        }
+        *rows.entry((row.kind, Arc::clone(&name), row.debit())).or_default() += 1;
         let first = self.first.entry(name).or_insert(row.at);
         *first = (*first).min(row.at);
+        let too_many = if rows.len() > MOST_KINDS {
+            format!("{day} has more than {MOST_KINDS} different combinations of type, endpoint and amount")
+        } else if self.names.count() > MOST_ENDPOINTS {
+            format!("the transactions have more than {MOST_ENDPOINTS} different endpoints")
+        } else {
+            return;
+        };
+        *self = Reading { too_many: Some(too_many), ..Reading::default() };
     }
 }
 
@@ -64,10 +65,34 @@ impl Reading {
     /// # Errors
     /// With [`Reason::TooLarge`] if it is not.
     pub fn bounded(self) -> Result<Reading, RequestError> {
-        let Some(day) = self.too_many else { return Ok(self) };
-        let words = format!(
-            "{day} has more than {MOST_KINDS} different combinations of type, endpoint and amount: too many to count"
-        );
-        Err(RequestError::new(CONSUMPTION_CSV, Reason::TooLarge, words))
+        let Some(too_many) = self.too_many else { return Ok(self) };
+        Err(RequestError::new(CONSUMPTION_CSV, Reason::TooLarge, format!("{too_many}: too many to count")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batchdata::transactions::wire::Transactions;
+
+    /// A day with so many endpoints.
+    fn reading(endpoints: usize) -> Result<Reading, RequestError> {
+        let (day, mut reading) = (NaiveDate::default(), Reading::default());
+        let mut rows = Transactions::new(day, day);
+        let head = "Date,Type,Amount,Balance After,Origin,Reference ID,Endpoint,Description\n";
+        rows.push(head.as_bytes(), &mut reading).unwrap();
+        for number in 0..endpoints {
+            rows.push(format!("{day} 00:00:00,Debit,1,,,,e{number},\n").as_bytes(), &mut reading).unwrap();
+        }
+        assert_eq!(rows.finish(&mut reading).unwrap().rows, endpoints as u64);
+        reading.bounded()
+    }
+
+    #[test]
+    fn more_endpoints_than_are_kept_are_too_large_and_that_is_said() {
+        assert_eq!(reading(MOST_ENDPOINTS).unwrap().first.len(), MOST_ENDPOINTS, "the bound itself is not too many");
+        let error = reading(MOST_ENDPOINTS + 2).unwrap_err();
+        assert_eq!(error.reason, Reason::TooLarge);
+        assert!(error.to_string().contains("more than 10000 different endpoints: too many to count"), "{error}");
     }
 }

@@ -222,6 +222,50 @@ async fn a_failed_day_leaves_the_days_before_it_and_nothing_half() {
 }
 
 #[tokio::test]
+async fn a_midnight_that_passes_meanwhile_changes_no_day_and_is_no_failure() {
+    let past = small().await;
+    let (vendors, clock) = (&past.rig.vendors, &past.rig.clock);
+    let folder = tempfile::tempdir().unwrap();
+    let out = || Out::Directory(folder.path().to_owned());
+    let spend = |moment: &str| vendors.spend(at(moment), "api_request", "/api/v1/address/verify", Usd::from_cents(45));
+    clock.pass_to(at("2026-05-19T23:59:50Z"));
+    spend("2026-05-19T23:59:40Z");
+    // The transactions are asked for a second time, on the next day.
+    vendors.fault(Operation::ConsumptionCsv, Fault::status(503), Some(1));
+    let export = past.csv(("2026-05-18", "2026-05-19"), out());
+    let passing = async {
+        let asked = || vendors.requests().iter().any(|seen| seen.operation == Some(Operation::ConsumptionCsv));
+        while !asked() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        spend("2026-05-19T23:59:55Z");
+        clock.pass_to(at("2026-05-20T00:00:30Z"));
+        spend("2026-05-20T00:00:10Z");
+        loop {
+            // The second try waits by the clock.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            clock.advance(Duration::from_millis(100));
+        }
+    };
+    let exported = tokio::select! { exported = export => exported.unwrap(), () = passing => unreachable!() };
+    assert_eq!(exported, 2);
+    let notes = past.notes.take();
+    assert!(notes.len() == 1 && notes[0].contains("trying again"), "{notes:?}");
+    let rows = |day: &str| read(folder.path(), day, "transactions.csv").lines().skip(1).count();
+    assert_eq!((rows("2026-05-18"), rows("2026-05-19")), (0, 2));
+    assert!(!file(folder.path(), "2026-05-20", "transactions.csv").exists());
+
+    // The day was not over when the export began: it is read again, and what came late is in it.
+    spend("2026-05-19T23:59:59Z");
+    assert_eq!(past.csv(("2026-05-18", "2026-05-20"), out()).await.unwrap(), 2);
+    assert_eq!(["2026-05-18", "2026-05-19", "2026-05-20"].map(rows), [0, 3, 1]);
+    assert_eq!(past.notes.take(), [""; 0], "that is no restatement");
+    csv_requests(&past);
+    past.csv(("2026-05-18", "2026-05-19"), out()).await.unwrap();
+    assert_eq!(csv_requests(&past), 0, "now it was over");
+}
+
+#[tokio::test]
 async fn two_exports_into_one_directory_do_not_meet() {
     let past = small().await;
     let folder = tempfile::tempdir().unwrap();

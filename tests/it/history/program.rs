@@ -12,7 +12,7 @@ use wallet_exporter::clock::SystemClock;
 
 use crate::program::{PATIENCE, command, run, settings};
 
-async fn vendors(history_days: u32) -> (Simulator, String) {
+pub async fn vendors(history_days: u32) -> (Simulator, String) {
     let clock = Arc::new(SimulatorClock(SystemClock::shared()));
     let vendors = Simulator::new(Options { history_days, ..Options::quiet(clock) });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -127,19 +127,9 @@ fn wallet_days() -> String {
     SystemClock::shared().now().date_naive().pred_opt().unwrap().to_string()
 }
 
-/// A day of many transactions: more bytes than memory may be taken for them.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_day_takes_no_more_memory_than_a_small_one() {
-    const BYTES: u64 = 100 * 1024 * 1024;
-    const MOST_KIB: u64 = 48 * 1024;
-    let (vendors, address) = vendors(3).await;
-    let folder = tempfile::tempdir().unwrap();
-    let (out, yesterday) = (folder.path().join("out"), wallet_days());
-    vendors.fault(Operation::ConsumptionCsv, Fault::Repeat { bytes: BYTES }, Some(1));
-    let settings = settings(folder.path(), &address);
-    let days = ["--from", &yesterday, "--to", &yesterday];
-    let arguments = [&["export", "--format", "jsonl", "--out", out.to_str().unwrap()][..], &days].concat();
-    let mut child = command(&settings).args(arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
+/// Runs to its end. Returns the most memory it took, in KiB.
+async fn peak(arguments: &[&str], settings: &[(&str, &str)]) -> u64 {
+    let mut child = command(settings).args(arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
     let (mut peak, deadline) = (0, Instant::now() + 10 * PATIENCE);
     let code = loop {
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
@@ -151,9 +141,31 @@ async fn a_large_day_takes_no_more_memory_than_a_small_one() {
         assert!(Instant::now() < deadline, "it does not end");
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
+    assert!(code.success(), "{code}");
+    peak
+}
+
+/// A day of many transactions: more bytes than memory may be taken for them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_day_takes_no_more_memory_than_a_small_one() {
+    const BYTES: u64 = 100 * 1024 * 1024;
+    const MOST_KIB: u64 = 48 * 1024;
+    let (vendors, address) = vendors(3).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (out, yesterday) = (folder.path().join("out"), wallet_days());
+    let settings = settings(folder.path(), &address);
     let parts: Vec<&str> = yesterday.split('-').collect();
-    let file = format!("account=default/year={}/month={}/day={}/transactions.jsonl", parts[0], parts[1], parts[2]);
-    let written = std::fs::metadata(out.join(file)).unwrap().len();
-    assert!(code.success() && written > BYTES / 2, "{code}: {written} bytes");
-    assert!((1_024..MOST_KIB).contains(&peak), "{peak} KiB");
+    let rows = format!("year={}/month={}/day={}/transactions.jsonl", parts[0], parts[1], parts[2]);
+    // The series have as many samples as they have moments, however many transactions there are.
+    for (format, file, least) in [("jsonl", &*rows, BYTES / 2), ("openmetrics", "history.openmetrics", 100_000)] {
+        vendors.clear_requests();
+        vendors.fault(Operation::ConsumptionCsv, Fault::Repeat { bytes: BYTES }, Some(1));
+        let arguments = ["export", "--format", format, "--out", out.to_str().unwrap()];
+        let peak = peak(&[&arguments[..], &["--from", &yesterday, "--to", &yesterday]].concat(), &settings).await;
+        let asked = vendors.requests();
+        assert!(asked.iter().filter(|seen| seen.operation == Some(Operation::ConsumptionCsv)).count() == 1, "{format}");
+        let written = std::fs::metadata(out.join("account=default").join(file)).unwrap().len();
+        assert!(written > least, "{format}: {written} bytes");
+        assert!((1_024..MOST_KIB).contains(&peak), "{format}: {peak} KiB");
+    }
 }

@@ -28,7 +28,7 @@ fn free() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-fn json(server: SocketAddr, path: &str) -> Option<Value> {
+pub fn json(server: SocketAddr, path: &str) -> Option<Value> {
     serde_json::from_str(&get(server.port(), path)?).ok()
 }
 
