@@ -2,14 +2,15 @@
 //!
 //! Flows in: bcrypt hashes by user; a request's `Authorization` and the address it comes from. Flows out: an outcome.
 //! Invariants: an unknown user costs as much time as a known one; bcrypt runs off the async threads, one at a time, which
-//! is also the limit on guessing; an address has one credential at a time before the others, so that nobody who guesses
-//! keeps others waiting; passwords are kept only as salted digests.
+//! is also the limit on guessing; those who have guessed wrong wait for those who have not, so that nobody who guesses keeps
+//! others waiting; passwords are kept only as salted digests.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::header::{AUTHORIZATION, HeaderMap};
@@ -18,7 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
 /// Results that are remembered, so that a client's scrapes cost one check and one misconfigured client keeps no core busy.
@@ -57,35 +58,82 @@ pub(super) struct Passwords {
     salt: [Uuid; 2],
     accepted: Cache<Key, ()>,
     rejected: Cache<Key, ()>,
-    addresses: Cache<IpAddr, Arc<Line>>,
-    turn: Arc<Line>,
+    addresses: Cache<IpAddr, Arc<Address>>,
+    queue: Arc<Mutex<Queue>>,
 }
 
-/// Who waits for a check: one at a time goes on.
-struct Line {
-    turn: Arc<Semaphore>,
+/// An address that sends credentials.
+struct Address {
+    turn: Semaphore,
     waiting: AtomicUsize,
+    /// Checks of it that found a wrong password.
+    wrong: AtomicUsize,
 }
 
-impl Line {
-    fn new() -> Arc<Line> {
-        Arc::new(Line { turn: Arc::new(Semaphore::new(1)), waiting: AtomicUsize::new(0) })
+impl Default for Address {
+    fn default() -> Address {
+        Address { turn: Semaphore::new(1), waiting: AtomicUsize::new(0), wrong: AtomicUsize::new(0) }
     }
+}
 
-    /// A place in the line, unless it is full.
-    fn enter(self: &Arc<Line>, most: usize) -> Option<Waiting> {
+impl Address {
+    /// A place among the credentials of this address, unless too many wait.
+    fn enter(&self) -> Option<Waiting<'_>> {
         let waiting = self.waiting.fetch_add(1, Ordering::AcqRel);
-        let place = Waiting(Arc::clone(self));
-        (waiting < most).then_some(place)
+        let place = Waiting(self);
+        (waiting < MOST_OF_ADDRESS).then_some(place)
     }
 }
 
-/// A place in a line, given back on drop.
-struct Waiting(Arc<Line>);
+/// A place that is given back on drop.
+struct Waiting<'a>(&'a Address);
 
-impl Drop for Waiting {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Who waits for the one check at a time: first who has guessed wrong the least, of these who came last.
+#[derive(Default)]
+struct Queue {
+    is_checking: bool,
+    arrivals: u64,
+    waiting: BTreeMap<(usize, Reverse<u64>), oneshot::Sender<Turn>>,
+}
+
+impl Queue {
+    /// The turn, once it comes. An error if others that go first fill all places.
+    fn enter(queue: &Arc<Mutex<Queue>>, wrong: usize) -> oneshot::Receiver<Turn> {
+        let (give, turn) = oneshot::channel();
+        let mut this = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        this.arrivals += 1;
+        let place = (wrong, Reverse(this.arrivals));
+        this.waiting.insert(place, give);
+        let last = if this.waiting.len() > MOST_ADDRESSES { this.waiting.pop_last() } else { None };
+        let is_checking = std::mem::replace(&mut this.is_checking, true);
+        drop(this);
+        drop(last);
+        if !is_checking {
+            drop(Turn(Arc::clone(queue)));
+        }
+        turn
+    }
+}
+
+/// The right to check; the next has it on drop.
+struct Turn(Arc<Mutex<Queue>>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = queue.waiting.pop_first();
+        queue.is_checking = next.is_some();
+        drop(queue);
+        if let Some((_, next)) = next {
+            // If it has gone away, the turn comes back, and its drop goes on to the one after.
+            drop(next.send(Turn(Arc::clone(&self.0))));
+        }
     }
 }
 
@@ -112,7 +160,7 @@ impl Passwords {
             accepted: remember(ACCEPTED_FOR),
             rejected: remember(REJECTED_FOR),
             addresses: Cache::builder().max_capacity(MOST_REMEMBERED).time_to_idle(ADDRESS_IDLE).build(),
-            turn: Line::new(),
+            queue: Arc::default(),
         }
     }
 
@@ -127,28 +175,31 @@ impl Passwords {
         if let Some(outcome) = self.remembered(&key) {
             return outcome;
         }
-        let address = self.addresses.get_with(from, Line::new);
-        let Some(_waiting) = address.enter(MOST_OF_ADDRESS) else { return AuthOutcome::Busy };
+        let address = self.addresses.get_with(from, Arc::default);
+        let Some(_waiting) = address.enter() else { return AuthOutcome::Busy };
         let Ok(_first) = address.turn.acquire().await else { return AuthOutcome::Busy };
-        let Some(_waiting) = self.turn.enter(MOST_ADDRESSES) else { return AuthOutcome::Busy };
-        let Ok(turn) = Arc::clone(&self.turn.turn).acquire_owned().await else { return AuthOutcome::Busy };
+        let turn = Queue::enter(&self.queue, address.wrong.load(Ordering::Acquire)).await;
+        let Ok(turn) = turn else { return AuthOutcome::Busy };
         // The one before may have asked for the same.
         if let Some(outcome) = self.remembered(&key) {
             return outcome;
         }
         let known = self.users.get(&user);
-        let hash = known.unwrap_or(&self.nobody).clone();
+        let (is_known, hash) = (known.is_some(), known.unwrap_or(&self.nobody).clone());
+        let (accepted, rejected, address) = (self.accepted.clone(), self.rejected.clone(), Arc::clone(&address));
+        // To its end, and with what it found remembered, also if the client goes away meanwhile.
         let fits = tokio::task::spawn_blocking(move || {
-            // Held here: a client that goes away must not let the next one in while this still computes.
             let _turn = turn;
-            bcrypt::verify(&password, &hash).unwrap_or(false)
+            let fits = bcrypt::verify(&password, &hash).unwrap_or(false) && is_known;
+            if fits {
+                accepted.insert(key, ());
+            } else {
+                address.wrong.fetch_add(1, Ordering::AcqRel);
+                rejected.insert(key, ());
+            }
+            fits
         });
-        if fits.await.unwrap_or(false) && known.is_some() {
-            self.accepted.insert(key, ());
-            return AuthOutcome::Allowed;
-        }
-        self.rejected.insert(key, ());
-        AuthOutcome::Denied
+        if fits.await.unwrap_or(false) { AuthOutcome::Allowed } else { AuthOutcome::Denied }
     }
 
     /// Looked up by a digest whose salt nobody knows, so the time that it takes tells nothing.
