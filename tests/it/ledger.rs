@@ -10,6 +10,7 @@ use wallet_exporter::money::Usd;
 use wallet_exporter::store::{StorageFault, StorageFaultKind};
 
 use crate::rig::{Rig, at};
+use crate::serving::fixture::ask;
 
 const DEBIT: &str = r#"batchdata_wallet_debit_usd_total{account="default"}"#;
 const HELD: &str = r#"batchdata_wallet_revised_down_usd{account="default",report="debit"}"#;
@@ -230,6 +231,41 @@ async fn a_day_ends_at_the_vendors_midnight_and_its_figures_are_back_within_a_mi
         assert_eq!(rig.value(&period("yesterday")), Some(4.0), "{begin}");
         assert_eq!(rig.value(DEBIT), Some(0.0), "{begin}: no counter moves at midnight");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_card_transactions_than_are_kept_are_too_large() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = rig_at(directory.path()).await;
+    rig.start().await;
+    rig.first_polls().await;
+    rig.vendors.top_up(dollars(10));
+    rig.poll(&["card_transactions"]).await;
+    rig.stop().await;
+    let file = rusqlite::Connection::open(directory.path().join("wallet-exporter.db")).unwrap();
+    let copies = "WITH RECURSIVE copy (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM copy WHERE number < 99998)
+         INSERT INTO card_transaction
+         SELECT account, id + 1000000 + number, kind, status, brand, credits_usd, sales_tax_usd, processing_fee_usd,
+                created_at, seen_paid, seen_failed, seen_unknown
+         FROM copy, (SELECT * FROM card_transaction LIMIT 1)";
+    assert_eq!(file.execute(copies, []).unwrap(), 99_998);
+    drop(file);
+    rig.start().await;
+    let up = |rig: &Rig| rig.source("up", "card_transactions");
+    for (top_ups, expected) in [(1, 1.0), (1, 0.0), (0, 0.0)] {
+        (0..top_ups).for_each(|_| {
+            rig.vendors.top_up(dollars(10));
+        });
+        rig.poll(&["card_transactions"]).await;
+        rig.rest().await;
+        assert_eq!(up(&rig), Some(expected));
+    }
+    let status = ask(rig.web().unwrap(), "GET", "/api/v1/status", &[], b"").await;
+    assert!(
+        status.text().contains("the listings have shown more than 100000 transactions in all"),
+        "{}",
+        status.text()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,6 +24,8 @@ use crate::upstream::{CredentialState, Reason, RequestError};
 const FULL_RETRY: Duration = Duration::from_secs(3_600);
 /// A listing that reaches back to the oldest pending transaction must fit one page, with room for new ones.
 const ONE_PAGE: u64 = 60;
+/// The most transactions that the ledger keeps of an account: 13 MB, or 30 a day over nine years.
+const MOST_KEPT: u64 = 100_000;
 /// The time of a transaction that lies further ahead of the vendor's clock is not believed.
 const AHEAD: TimeDelta = TimeDelta::days(1);
 /// One that has been pending for longer is looked at once a day only, by the full listing.
@@ -148,17 +150,25 @@ impl CardsPoller {
         range: Range,
         full_on: Option<NaiveDate>,
         restored: bool,
-    ) -> Option<CardChanges> {
+    ) -> Result<Option<CardChanges>, RequestError> {
         let account = self.storage.account;
         let ids: Vec<i64> = listing.iter().map(|transaction| transaction.id).collect();
-        let known = self.storage.work("card list", move |store| store.known_cards(account, ids)).await;
-        let readable = known.is_some();
+        let read =
+            self.storage.work("card list", move |store| Ok((store.known_cards(account, ids)?, store.cards(account)?)));
+        let read = read.await;
+        let readable = read.is_some();
+        let (known, kept) = read.unwrap_or_default();
+        let new = listing.iter().filter(|transaction| !known.contains_key(&transaction.id)).count() as u64;
+        if new > 0 && kept + new > MOST_KEPT {
+            let words = format!("the listings have shown more than {MOST_KEPT} transactions in all");
+            return Err(RequestError::new(CARD_TRANSACTIONS.operation, Reason::TooLarge, words));
+        }
         let vendor_now = self.client.credential().now();
-        let changes = self.book.plan(&listing, &known.unwrap_or_default(), range, vendor_now + AHEAD);
+        let changes = self.book.plan(&listing, &known, range, vendor_now + AHEAD);
         // A long listing takes as much memory as what follows.
         drop(listing);
         if !readable {
-            return Some(changes);
+            return Ok(Some(changes));
         }
         let count_since = self.count_since.unwrap_or_else(|| match self.configured_since {
             Some(day) => day.and_time(NaiveTime::MIN).and_utc(),
@@ -183,13 +193,13 @@ impl CardsPoller {
         let changes = Arc::unwrap_or_clone(changes);
         if kept.is_none() {
             self.book.note_overflow(&changes);
-            return Some(changes);
+            return Ok(Some(changes));
         }
         self.book.commit(changes);
         self.storage.created(&new_series);
         self.count_since = Some(count_since);
         self.full_on = full_on;
-        None
+        Ok(None)
     }
 }
 
@@ -226,7 +236,7 @@ impl Poller for CardsPoller {
             self.storage.show_now("card/").await;
         }
         let full_on = if full { Some(today) } else { self.full_on };
-        let unkept = self.keep(listing, range, full_on, full || !self.stale).await;
+        let unkept = self.keep(listing, range, full_on, full || !self.stale).await?;
         self.stale &= !full || unkept.is_some();
         // Only a listing up to now moves the mark that the next one starts from; one that was not kept does not.
         if range.1.is_none() && unkept.is_none() {

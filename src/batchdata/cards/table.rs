@@ -101,6 +101,18 @@ impl Store {
         })
     }
 
+    /// How many transactions are remembered.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn cards(&self, account: AccountId) -> Result<u64, StoreError> {
+        self.read(|reader| {
+            let sql = "SELECT count(*) FROM card_transaction WHERE account = ?1";
+            let count = reader.row("card_transaction", sql, values![account], |row| row.count(0))?;
+            Ok(count.unwrap_or_default())
+        })
+    }
+
     /// How many remembered transactions were made at `from` or later.
     ///
     /// # Errors
