@@ -10,8 +10,8 @@ use wallet_exporter::money::Usd;
 use crate::plan::Trouble;
 use crate::world::World;
 
-const ORIGINS: [&str; 4] = ["api_request", "list_builder_ui", "address_verification_single_ui", "phone_ui"];
-const PATHS: [&str; 4] = ["/api/v1/property/search", "/api/v1/address/verify", "/api/v1/phone/dnc", ""];
+pub const ORIGINS: [&str; 4] = ["api_request", "list_builder_ui", "address_verification_single_ui", "phone_ui"];
+pub const PATHS: [&str; 4] = ["/api/v1/property/search", "/api/v1/address/verify", "/api/v1/phone/dnc", ""];
 const BRANDS: [&str; 3] = ["visa", "mastercard", "amex"];
 
 /// A card transaction as it was ordered.
@@ -79,9 +79,14 @@ impl World {
         }
         if self.rng.u32(..12) == 0 {
             let (at, amount) = (self.vendors.now(), self.rng.i64(1..5_000_000));
-            self.vendors.credit(at, "admin_adjustment", usd(amount));
-            self.moved(at.date_naive(), amount, -amount);
-            self.order(at.date_naive(), &[("credit", ""), ("origin_credit", "admin_adjustment")], amount);
+            match self.draw_lag() {
+                Some(seconds) => self.lagging(at, ("admin_adjustment", ""), -amount, seconds),
+                None => {
+                    self.vendors.credit(at, "admin_adjustment", usd(amount));
+                    self.moved(at.date_naive(), amount, -amount);
+                    self.order(at.date_naive(), &[("credit", ""), ("origin_credit", "admin_adjustment")], amount);
+                }
+            }
         }
         if self.plan.has(Trouble::LateSpend) && self.rng.u32(..8) == 0 {
             let at = self.vendors.now() - TimeDelta::seconds(self.rng.i64(0..self.reach_back()));
@@ -122,22 +127,19 @@ impl World {
 
     fn spend(&mut self, at: DateTime<Utc>, origin: &str, path: &str) {
         let amount = self.rng.i64(1..900_000);
+        if at + TimeDelta::minutes(1) > self.vendors.now()
+            && let Some(seconds) = self.draw_lag()
+        {
+            return self.lagging(at, (origin, path), amount, seconds);
+        }
         self.vendors.spend(at, origin, path, usd(amount));
         self.moved(at.date_naive(), -amount, amount);
         self.order(at.date_naive(), &[("debit", ""), ("origin_debit", origin), ("path", path)], amount);
         self.say(|| format!("spend {amount} on {} by {origin} {path}", at.date_naive()));
     }
 
-    fn order(&mut self, day: NaiveDate, keys: &[(&str, &str)], amount: i64) {
-        let mut state = self.network.state();
-        for (family, name) in keys {
-            let key = match (*family, *name) {
-                ("debit" | "credit", _) => (*family).to_owned(),
-                (_, "") => continue,
-                (family, name) => format!("{family}/{name}"),
-            };
-            state.oracle.money.order(day, &key, amount);
-        }
+    fn order(&self, day: NaiveDate, keys: &[(&str, &str)], amount: i64) {
+        self.network.state().oracle.money.order_all(day, keys, amount);
     }
 
     /// The balance moved, and debits less credits of a day in the report. What was there before the first report is the

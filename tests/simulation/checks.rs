@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use vendor_simulator::CANARIES;
+use vendor_simulator::{CANARIES, Operation};
 use wallet_exporter::clock::Clock as _;
 
 use crate::clock::MachineClock;
@@ -19,6 +19,7 @@ use crate::network::{Dates, Network};
 use crate::oracle::{Book, Listing};
 use crate::pauses::only_lost_twice;
 use crate::plan::{Plan, SOURCES, Trouble};
+use crate::reload::WALLET;
 use crate::tallies::{answers_are_kept, unattributed};
 use crate::text::Scrape;
 
@@ -82,10 +83,14 @@ pub struct Checks {
     /// An older copy was put back and a card was lost or left a state: what is counted of cards may differ.
     pub cards_vanished: bool,
     pub vendor_clock_changed: i64,
+    /// When no report was known yet to have come since then.
+    pub vendor_clock_unheard: i64,
     pub lied: i64,
     pub disturbed: i64,
     pub storage_changed: i64,
     pub storage_was_ever_lost: bool,
+    /// A report that was answered may not have come to the ledger.
+    pub reports_may_be_lost: bool,
     pub since: Option<NaiveDate>,
     pub previous: Scrape,
 }
@@ -113,6 +118,7 @@ impl Checks {
             since: plan.wallet_since,
             last_vendor: plan.start,
             vendor_clock_changed: NEVER,
+            vendor_clock_unheard: NEVER,
             lied: NEVER,
             disturbed: NEVER,
             storage_changed: NEVER,
@@ -134,6 +140,7 @@ impl Checks {
 
     /// The process ends. What it learnt since the last scrape, nobody saw.
     pub fn ended(&mut self, ms: i64, network: &Network) {
+        self.reports_may_be_lost = true;
         network.note_read();
         network.state().oracle.batches.values_mut().for_each(|batch| batch.answered = None);
         network.state().lost_twice.clear();
@@ -143,6 +150,24 @@ impl Checks {
         for source in self.sources.values_mut() {
             let low = source.success.map_or(NEVER, |(low, _)| low);
             source.success = Some((low, ms));
+        }
+    }
+
+    /// The wallet's polls ended and began again with the same process.
+    pub fn wallet_restarted(&mut self, ms: i64, network: &Network) {
+        self.reports_may_be_lost = true;
+        network.state().lost_twice.retain(|operation, _| *operation == Operation::BalancesCsv);
+        if self.marks.checks_tried.is_none() {
+            self.marks.checks_tried = Some(network.vendors.now() - TimeDelta::milliseconds(ms - self.started));
+        }
+        self.started = ms;
+        self.started_rebooted = self.was_rebooted;
+        self.disturbed = ms;
+        let account = format!("account=\"{WALLET}\"");
+        self.previous.values.retain(|series, _| !series.contains(&account));
+        for (_, source) in self.sources.iter_mut().filter(|(name, _)| **name != "batches") {
+            let (success, stored) = (source.success.map(|(low, _)| (low, ms)), source.stored);
+            *source = Source { success, stored, restored: stored, ..Source::default() };
         }
     }
 
@@ -157,6 +182,7 @@ impl Checks {
 
     pub fn vendor_clock_set(&mut self, ms: i64) {
         self.vendor_clock_changed = ms;
+        self.vendor_clock_unheard = ms;
     }
 
     pub fn disturbed(&mut self, ms: i64) {
@@ -164,6 +190,7 @@ impl Checks {
     }
 
     pub fn storage_changed(&mut self, ms: i64) {
+        self.reports_may_be_lost = true;
         self.storage_changed = ms;
     }
 
@@ -249,6 +276,10 @@ impl Checks {
         }
         let before = self.sources.clone();
         self.follow(&seen);
+        let changed = self.vendor_clock_changed;
+        if changed > NEVER && self.sources["consumption"].success.is_none_or(|(low, _)| low <= changed) {
+            self.vendor_clock_unheard = now;
+        }
         self.base_lines(&seen);
         self.counters(&seen, &before)?;
         self.starts(messages, &seen)?;
@@ -259,6 +290,7 @@ impl Checks {
         answers_are_kept(&seen, self.sources["batches"].polls)?;
         self.gauges(&seen)?;
         self.periods(&seen)?;
+        self.budgets(&seen)?;
         self.budget_of_today(&seen)?;
         self.reconciled(&seen)?;
         self.runway(&seen)?;

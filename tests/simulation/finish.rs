@@ -40,6 +40,7 @@ impl World {
         for id in ids {
             self.vendors.refuse_batch(&id, None);
         }
+        self.network.pay(|_| true);
         let mut state = self.network.state();
         state.conditions = Conditions::calm();
         state.crash_after = None;
@@ -105,7 +106,7 @@ impl World {
             clock_error_ms: self.clock.error_ms(),
             storage_fault: None,
         };
-        self.checks.reconciled_at_the_end(&seen)?;
+        self.checks.difference_at_the_end(&seen)?;
         self.checks.burn_at_the_end(&seen)?;
         self.checks.budgets_at_the_end(&seen)
     }

@@ -90,9 +90,10 @@ impl Checks {
         let slack = 2_000 + i64::try_from(seen.plan.latency_ms).unwrap();
         // The day follows the `Date` headers: where those lied, or the clock was set, the day is in dispute for a while.
         let settling = 2 * ms(seen.plan.intervals[1]) + 3_600_000;
-        let disputed = seen.now - self.lied < settling || seen.now - self.vendor_clock_changed < settling;
+        let disputed = seen.now - self.lied < settling || seen.now - self.vendor_clock_unheard < settling;
         // After a start with a clock that is far off, the vendor's day shows with the second answer.
         let troubled = seen.plan.has(Trouble::WallClock) || seen.plan.has(Trouble::SimulatorClock);
+        let limited = seen.network.state().limited_until.get(&true).copied().unwrap_or(i64::MIN);
         let starting = troubled && seen.now - self.started < settling;
         if disputed || starting {
             return Ok(());
@@ -124,6 +125,7 @@ impl Checks {
             && into_day > 62_000 + 2 * slack
             && seen.now - self.disturbed > settling
             && self.is_up("consumption")
+            && limited < seen.now - into_day
             && seen.plan.budgets[0] >= 100
             && seen.now - source.success.unwrap().0 < ms(seen.plan.max_age[0])
         {

@@ -83,6 +83,11 @@ impl Life {
         tokio::spawn(async move { polled.wake.poll_now(&polled.rate_limit, &clock).await })
     }
 
+    /// Reads the accounts file again, as a SIGHUP does.
+    pub async fn reload(&self) -> Result<(), String> {
+        self.supervisor.reload([]).await.map_err(|errors| errors.to_string())
+    }
+
     pub fn read_files(&self) {
         // A file that cannot be used keeps what was there: nothing to do here.
         let _ = self.supervisor.read_files();

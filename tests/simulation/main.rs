@@ -10,6 +10,7 @@
 
 mod actions;
 mod batches;
+mod budgets;
 mod checks;
 mod clock;
 mod counters;
@@ -17,6 +18,7 @@ mod delivery;
 mod finish;
 mod gauges;
 mod ids;
+mod lag;
 mod life;
 mod money;
 mod network;
@@ -24,6 +26,7 @@ mod oracle;
 mod pauses;
 mod plan;
 mod polled;
+mod reload;
 mod starts;
 mod tallies;
 mod text;

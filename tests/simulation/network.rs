@@ -16,6 +16,7 @@ use wallet_exporter::upstream::{NoAnswer, Outgoing, Transport};
 
 use crate::clock::TrueTime;
 use crate::delivery::{answer, no_answer, refused};
+use crate::lag::Owed;
 use crate::oracle::{Answered, Oracle};
 use crate::trace::Trace;
 
@@ -86,6 +87,9 @@ pub struct State {
     pub webhooks: bool,
     pub announced: Option<String>,
     pub requests: u64,
+    /// What the report does not show yet, and how much ever was.
+    pub owed: Vec<Owed>,
+    pub owed_so_far: u64,
 }
 
 pub struct Network {
@@ -143,6 +147,8 @@ impl Network {
             webhooks: false,
             announced: None,
             requests: 0,
+            owed: Vec::new(),
+            owed_so_far: 0,
         };
         Network {
             vendors,
@@ -214,6 +220,7 @@ impl Network {
             Some(Operation::ConsumptionReport) => {
                 if let (Some(from), Some(to)) = (date("start_date"), date("end_date")) {
                     state.oracle.money.report(ms, from, to, vendor_day);
+                    state.oracle.money.say(ms, (from, to), self.vendors.now());
                 }
             }
             Some(Operation::CreditCardTransactions) => state.oracle.cards.page(ms, body),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
+use crate::budgets::Tracked;
 use crate::money::Movements;
 
 /// The wallet's total, or a part of it: `debit`, `origin_debit/api_request`.
@@ -18,6 +19,8 @@ pub type Book = BTreeMap<Key, i64>;
 pub struct Money {
     /// Only days from here on count, if it was configured.
     since: Option<NaiveDate>,
+    /// What was reported of budgets.
+    pub tracked: Tracked,
     days: BTreeMap<NaiveDate, Book>,
     given: BTreeMap<NaiveDate, Book>,
     dirty: BTreeSet<NaiveDate>,
@@ -67,6 +70,9 @@ impl Money {
             self.dirty.remove(&date);
             let now = self.days.get(&date).cloned().unwrap_or_default();
             let before = self.given.insert(date, now.clone()).unwrap_or_default();
+            for key in now.keys() {
+                self.tracked.given(date, key, (before.get(key).copied().unwrap_or(0), now[key]));
+            }
             if self.since.is_some_and(|since| date < since) {
                 continue;
             }
@@ -109,6 +115,23 @@ impl Money {
     /// The vendor's clock was set: what is dated after its day is not in its answers, and may not have been written before.
     pub fn day_set(&mut self, day: NaiveDate) {
         self.dirty.extend(self.days.range(day.succ_opt().unwrap()..).map(|(date, _)| *date));
+    }
+
+    /// An order for a total and its parts; a part without a name is none.
+    pub fn order_all(&mut self, day: NaiveDate, keys: &[(&str, &str)], amount: i64) {
+        for (family, name) in keys {
+            let key = match (*family, *name) {
+                ("debit" | "credit", _) => (*family).to_owned(),
+                (_, "") => continue,
+                (family, name) => format!("{family}/{name}"),
+            };
+            self.order(day, &key, amount);
+        }
+    }
+
+    /// The days as they were last given.
+    pub fn all_days_given(&self) -> &BTreeMap<NaiveDate, Book> {
+        &self.given
     }
 
     pub fn days(&self) -> &BTreeMap<NaiveDate, Book> {

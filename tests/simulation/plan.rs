@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
+use crate::budgets::{Budget, PERIODS, Scope};
+
 /// The four sources: balance, consumption, card transactions, batches.
 pub const SOURCES: [&str; 4] = ["balance", "consumption", "card_transactions", "batches"];
 
@@ -27,9 +29,15 @@ pub enum Trouble {
     Webhooks,
     Cards,
     Batches,
+    /// The report shows what moved the balance up to an hour later.
+    ReportLag,
+    /// Some of it only after hours, or never.
+    LongLag,
+    /// The accounts file is read again with other budgets.
+    Reloads,
 }
 
-const TROUBLES: [(Trouble, u32); 19] = [
+const TROUBLES: [(Trouble, u32); 22] = [
     (Trouble::Restatements, 35),
     (Trouble::LateSpend, 50),
     (Trouble::ManyNames, 15),
@@ -49,6 +57,9 @@ const TROUBLES: [(Trouble, u32); 19] = [
     (Trouble::Webhooks, 50),
     (Trouble::Cards, 75),
     (Trouble::Batches, 75),
+    (Trouble::ReportLag, 40),
+    (Trouble::LongLag, 40),
+    (Trouble::Reloads, 50),
 ];
 
 /// A stretch of a world's time.
@@ -72,6 +83,10 @@ pub struct Plan {
     pub budgets: [u32; 2],
     /// Dollars for the day, the week and the month.
     pub budgets_usd: [Option<u32>; 3],
+    /// Whether accounts are in a file and not in variables.
+    pub in_file: bool,
+    /// What the file lists beside those.
+    pub listed: Vec<Budget>,
     pub wallet_since: Option<NaiveDate>,
     pub checks_since: Option<DateTime<Utc>>,
     pub phases: Vec<Phase>,
@@ -110,6 +125,8 @@ impl Plan {
         let checks_since = (rng.u32(..4) == 0).then(|| start - TimeDelta::seconds(rng.i64(8 * 86_400..20 * 86_400)));
         let first_error_ms =
             if troubles.contains(&Trouble::WallClock) && rng.bool() { draw_error(rng) } else { rng.i64(-900..900) };
+        let in_file = rng.bool();
+        let listed = if in_file { Budget::draw(rng, troubles.contains(&Trouble::ManyNames)) } else { Vec::new() };
         Plan {
             start,
             scale,
@@ -119,6 +136,8 @@ impl Plan {
             hold: if rng.u32(..4) == 0 { rng.u64(0..300) } else { 120 },
             budgets: [0; 2].map(|_| if rng.u32(..5) == 0 { rng.u32(8..60) } else { 300 }),
             budgets_usd: [0; 3].map(|_| rng.bool().then(|| rng.u32(1..5_000))),
+            in_file,
+            listed,
             wallet_since,
             checks_since,
             phases: phases(rng, length, scale),
@@ -153,6 +172,14 @@ impl Plan {
             ],
             ..Plan::draw(rng)
         }
+    }
+
+    /// All budgets.
+    pub fn all_budgets(&self) -> Vec<Budget> {
+        let by_variable = self.budgets_usd.iter().enumerate().filter_map(|(period, dollars)| {
+            Some(Budget { name: PERIODS[period].to_owned(), period, dollars: (*dollars)?, scope: Scope::Wallet })
+        });
+        by_variable.chain(self.listed.iter().cloned()).collect()
     }
 
     pub fn has(&self, trouble: Trouble) -> bool {

@@ -134,6 +134,7 @@ impl World {
         // Each answer adds a card: without an end there would be more of them than a listing may hold.
         let times = if matches!(fault, Fault::PageDrift { .. }) { times.or(Some(20)) } else { times };
         self.say(|| format!("{operation:?}: {fault:?} for {times:?}"));
+        self.checks.reports_may_be_lost |= operation == Operation::ConsumptionReport;
         self.vendors.fault(operation, fault, times);
         self.checks.disturbed(self.time.ms());
     }
@@ -240,6 +241,9 @@ impl World {
                 self.reboot();
             }
             self.start_life()?;
+        }
+        if self.plan.in_file && self.storage_fault.is_none() && self.happens(Trouble::Reloads, 15) {
+            self.reload().await?;
         }
         if self.happens(Trouble::LostStorage, 30) {
             self.say(|| "the storage is lost".to_owned());

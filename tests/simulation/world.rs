@@ -4,7 +4,7 @@
 //! is drawn from the seed, so that a failure replays.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use crate::network::Network;
 use crate::oracle::Oracle;
 use crate::plan::{Phase, Plan, Trouble};
 use crate::polled::Asked;
+use crate::reload::WALLET;
 use crate::trace::Trace;
 
 /// How a world went.
@@ -63,7 +64,7 @@ pub struct World {
     pub asked: Vec<Asked>,
     pub growing: Vec<Growing>,
     pub storage_fault: Option<StorageFault>,
-    variables: BTreeMap<String, String>,
+    pub variables: BTreeMap<String, String>,
     root: TempDir,
     pub directory: PathBuf,
     directories: u32,
@@ -154,6 +155,10 @@ impl World {
         self.trace.add(self.time, line);
     }
 
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
     pub fn ids_file(&self) -> PathBuf {
         self.root.path().join("ids.txt")
     }
@@ -163,6 +168,8 @@ impl World {
         let plan = &self.plan;
         let seconds = |seconds: u64| format!("{seconds}s");
         let mut set = |name: &str, value: String| drop(self.variables.insert(name.to_owned(), value));
+        set("BATCHDATA_ACCOUNT", WALLET.to_owned());
+        set("RIGHTFOOT_ACCOUNT", "checks".to_owned());
         set("BATCHDATA_API_TOKEN", secrets.batchdata_token);
         set("RIGHTFOOT_API_KEY", secrets.rightfoot_key);
         set("RIGHTFOOT_WEBHOOK_SECRET", "simulation-simulation-simulation-0".to_owned());
@@ -189,6 +196,10 @@ impl World {
         }
         let ids = self.ids_file();
         self.variables.insert("RIGHTFOOT_BATCH_IDS_FILE".to_owned(), ids.display().to_string());
+        if self.plan.in_file {
+            self.write_accounts();
+        }
+        self.track_budgets();
     }
 
     async fn play(&mut self) -> Result<(), String> {
@@ -294,7 +305,7 @@ impl World {
         self.variables.insert("STORAGE_PATH".to_owned(), self.directory.display().to_string());
         self.starts += 1;
         let transport = Arc::clone(&self.network) as Arc<dyn Transport>;
-        let life = Life::start(&self.variables, &self.clock, transport, self.seed.wrapping_add(self.starts * 64))?;
+        let life = Life::start(&self.environment(), &self.clock, transport, self.seed.wrapping_add(self.starts * 64))?;
         self.life = Some(life);
         self.checks.started(self.time.ms());
         Ok(())

@@ -377,8 +377,10 @@ impl Poller for ConsumptionPoller {
             self.client.refuses_day_after(day).await?;
         }
         if self.load(&report).await.is_none() {
-            // Without what was known of these days nothing can be counted; the next pass tries again.
-            return Ok(());
+            // Without what was known of these days nothing can be counted, and what is shown is from an earlier report: it
+            // must not be dated now. The next pass tries again.
+            let words = "the storage cannot be read: nothing is known of the days that the report covers";
+            return Err(RequestError::new(CONSUMPTION.operation, Reason::Implausible, words));
         }
         if self.stale {
             self.storage.show_now("consumption/").await;
