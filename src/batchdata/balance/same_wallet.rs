@@ -34,10 +34,10 @@ impl Seen {
     pub fn is_same(&self, other: &Seen) -> bool {
         let nonzero = |amount: &&(Usd, Option<Usd>)| !amount.0.is_zero();
         let has_balance = |amount: &(Usd, _)| other.0.iter().any(|theirs| theirs.0 == amount.0);
-        let months = |seen: &Seen| seen.0.iter().filter_map(|(_, month)| *month).collect::<Vec<_>>();
-        let theirs = months(other);
+        let has_month = |month: Usd| other.0.iter().any(|theirs| theirs.1 == Some(month));
+        let mut months = self.0.iter().filter_map(|(_, month)| *month);
         self.0.iter().filter(nonzero).filter(|amount| has_balance(amount)).count() >= COMMON
-            && months(self).iter().any(|month| !month.is_zero() && theirs.contains(month))
+            && months.any(|month| !month.is_zero() && has_month(month))
     }
 }
 
