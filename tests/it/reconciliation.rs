@@ -125,6 +125,27 @@ async fn movements_that_are_reported_leave_nothing_and_others_stand_until_they_a
     says(&rig, "the balance or the report is missing or too old").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_misses_an_origin_shows_what_its_total_lacks_until_it_has_it() {
+    let mut rig = Rig::new().await;
+    rig.clock.step_to(at("2026-05-19T12:00:00Z"));
+    rig.vendors.top_up(usd(20_000));
+    spend(&rig, 300);
+    rig.vendors.spend(rig.vendors.now(), "monitoring", "/api/v1/property/search", usd(200));
+    rig.start().await;
+    rig.first_polls().await;
+    minutes(&rig, 75).await;
+    assert_eq!(rig.value(UNRECONCILED), Some(0.0));
+    let (monitoring, today) = (Part::Origin("monitoring".to_owned()), day("2026-05-19"));
+    for (part, cents, shown) in
+        [(&monitoring, -200, 0.0), (&Part::Total, -200, -2.0), (&monitoring, 200, -2.0), (&Part::Total, 200, 0.0)]
+    {
+        rig.vendors.restate(today, part, usd(cents), Usd::ZERO);
+        minutes(&rig, 75).await;
+        assert_eq!(rig.value(UNRECONCILED), Some(shown), "{cents} cents of {part:?}");
+    }
+}
+
 /// Memory holds only the last days whole: an old day is compared with what the storage has of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restatement_after_a_month_and_a_refund_are_compared_once_they_are_read() {

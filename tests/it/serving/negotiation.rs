@@ -13,16 +13,21 @@ pub const PROMETHEUS_3: &str = "application/openmetrics-text;version=1.0.0;escap
 pub const PROMETHEUS_2_42_PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 /// 3.5 with `created-timestamp-zero-ingestion` or `native-histograms`.
 pub const PROMETHEUS_3_PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
-/// The agent of VictoriaMetrics, as captured.
-const VMAGENT: &str = "text/plain;version=0.0.4;q=1,*/*;q=0.1";
-/// Grafana Alloy with its default `scrape_protocols`, and with protobuf put before them. It scrapes with Prometheus'
-/// package, which makes the header of the list.
-const ALLOY: &str = "application/openmetrics-text;version=1.0.0;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3";
-const ALLOY_PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
-/// The OpenTelemetry collector's receiver, which is Prometheus' package, too: by default, and with `PrometheusProto` first.
-const COLLECTOR: &str = PROMETHEUS_3;
-const COLLECTOR_PROTOBUF: &str = PROMETHEUS_3_PROTOBUF;
-const CURL: &str = "*/*";
+/// From 3.15 on (the package's v0.315.1), by default and with protobuf first: a sixth protocol adds a tenth to each weight.
+const PROMETHEUS_3_15: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.7,application/openmetrics-text;version=0.0.1;q=0.6,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3";
+const PROMETHEUS_3_15_PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+/// VictoriaMetrics and its agent; `prometheus::what_other_clients_send…` captures it.
+pub const VICTORIA_METRICS: &str = "text/plain;version=0.0.4;q=1,*/*;q=0.1";
+/// Grafana Alloy, from public source (grafana/alloy 88f6bd7, `scrape.go`): Prometheus' package with four protocols and
+/// underscores; by default, and with protobuf first. The last is an older one with three.
+const ALLOY: &str = "application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=underscores;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+const ALLOY_PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=underscores;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+const ALLOY_OLDER: &str = "application/openmetrics-text;version=1.0.0;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3";
+/// The OpenTelemetry collector's `prometheusreceiver`, from public source: v0.165.1 scrapes with Prometheus' v0.315.1.
+const COLLECTOR: &str = PROMETHEUS_3_15;
+const COLLECTOR_PROTOBUF: &str = PROMETHEUS_3_15_PROTOBUF;
+/// `prometheus::what_other_clients_send…` captures it.
+pub const CURL: &str = "*/*";
 const DELIMITED: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8";
 
@@ -36,9 +41,12 @@ fn the_format() {
         (&[PROMETHEUS_3], OpenMetrics),
         (&[PROMETHEUS_2_42_PROTOBUF], Protobuf),
         (&[PROMETHEUS_3_PROTOBUF], Protobuf),
-        (&[VMAGENT], Text),
+        (&[PROMETHEUS_3_15], OpenMetrics),
+        (&[PROMETHEUS_3_15_PROTOBUF], Protobuf),
+        (&[VICTORIA_METRICS], Text),
         (&[ALLOY], OpenMetrics),
         (&[ALLOY_PROTOBUF], Protobuf),
+        (&[ALLOY_OLDER], OpenMetrics),
         (&[COLLECTOR], OpenMetrics),
         (&[COLLECTOR_PROTOBUF], Protobuf),
         (&[BROWSER], Text),

@@ -13,7 +13,9 @@ use wallet_exporter::exposition::Format;
 use wallet_exporter::http::negotiate;
 
 use super::fixture::{FakeSite, LONG, ask, options, serve, small, until};
-use super::negotiation::{PROMETHEUS_2_42, PROMETHEUS_2_42_PROTOBUF, PROMETHEUS_3, PROMETHEUS_3_PROTOBUF};
+use super::negotiation::{
+    CURL, PROMETHEUS_2_42, PROMETHEUS_2_42_PROTOBUF, PROMETHEUS_3, PROMETHEUS_3_PROTOBUF, VICTORIA_METRICS,
+};
 use super::tools::{self, Background};
 use super::web_config::{Authority, TLS, hash, serve_with};
 
@@ -113,27 +115,36 @@ async fn listening_in() -> (SocketAddr, tokio::sync::oneshot::Receiver<String>) 
     (address, head)
 }
 
+/// The headers of a request's head, once it has come.
+async fn headers(head: tokio::sync::oneshot::Receiver<String>) -> HeaderMap {
+    let head = tokio::time::timeout(LONG, head).await.expect("it scrapes").unwrap();
+    let headers = head.lines().filter_map(|line| line.split_once(": "));
+    headers.map(|(name, value)| (HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap())).collect()
+}
+
+/// A configuration that scrapes one target.
+fn one_job(target: SocketAddr) -> String {
+    format!(
+        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: any\n  static_configs: \
+         [{{targets: ['{target}']}}]\n"
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_prometheus_sends_is_what_these_tests_assume() {
-    for (binary, features) in binaries().into_iter().flat_map(|binary| [(binary.clone(), ""), (binary, NATIVE)]) {
+    let features = ["", NATIVE, "created-timestamp-zero-ingestion"];
+    for (binary, features) in binaries().into_iter().flat_map(|binary| features.map(|with| (binary.clone(), with))) {
         let (target, head) = listening_in().await;
         let folder = TempDir::new().unwrap();
-        let config = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: any\n  \
-             static_configs: [{{targets: ['{target}']}}]\n"
-        );
-        let (_prometheus, _) = run_with(&binary, folder.path(), &config, features);
-        let head = tokio::time::timeout(LONG, head).await.expect("it scrapes").unwrap();
-        let mut headers = HeaderMap::new();
-        for (name, value) in head.lines().filter_map(|line| line.split_once(": ")) {
-            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
-        }
-        let (format, of_2_42, of_3) = match features {
-            "" => (Format::OpenMetrics, PROMETHEUS_2_42, PROMETHEUS_3),
-            _ => (Format::Protobuf, PROMETHEUS_2_42_PROTOBUF, PROMETHEUS_3_PROTOBUF),
+        let (_prometheus, _) = run_with(&binary, folder.path(), &one_job(target), features);
+        let headers = headers(head).await;
+        let (of_2_42, of_3) = match features {
+            "" => (PROMETHEUS_2_42, PROMETHEUS_3),
+            NATIVE => (PROMETHEUS_2_42_PROTOBUF, PROMETHEUS_3_PROTOBUF),
+            // 2.42 does not know it.
+            _ => (PROMETHEUS_2_42, PROMETHEUS_3_PROTOBUF),
         };
-        assert_eq!(negotiate::format(&headers), format, "{head}");
-        assert!(negotiate::gzip(&headers), "{head}");
+        assert!(negotiate::gzip(&headers), "{headers:?}");
         let version = tools::run(&binary, &["--version"]);
         let version = version.out() + &version.err();
         let accept = headers[ACCEPT].to_str().unwrap();
@@ -141,9 +152,35 @@ async fn what_prometheus_sends_is_what_these_tests_assume() {
             version if version.starts_with("2.42.") => assert_eq!(accept, of_2_42),
             version if version.starts_with("3.5.") => assert_eq!(accept, of_3),
             // Another one may say it in other words, as long as it gets what it wants.
-            _ => {}
+            version => {
+                let protobuf = features == NATIVE || !features.is_empty() && version.starts_with('3');
+                let wanted = if protobuf { Format::Protobuf } else { Format::OpenMetrics };
+                assert_eq!(negotiate::format(&headers), wanted, "{version} {features}: {accept}");
+            }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_other_clients_send_is_what_these_tests_assume() {
+    if let Some(curl) = tools::find("curl") {
+        let (target, head) = listening_in().await;
+        let _curl = Background(Command::new(curl).args(["-s", &format!("http://{target}/")]).spawn().unwrap());
+        assert_eq!(headers(head).await[ACCEPT], CURL);
+    }
+    let beside = binaries().into_iter().map(|path| path.with_file_name("victoria-metrics")).find(|path| path.is_file());
+    let Some(binary) = beside.or_else(|| tools::find("victoria-metrics")) else { return };
+    let ((target, head), folder) = (listening_in().await, TempDir::new().unwrap());
+    let file = folder.path().join("scrape.yml");
+    std::fs::write(&file, one_job(target)).unwrap();
+    let server = Command::new(binary)
+        .arg(format!("-promscrape.config={}", file.display()))
+        .arg(format!("-storageDataPath={}", folder.path().join("data").display()))
+        .arg(format!("-httpListenAddr=127.0.0.1:{}", free_port()))
+        .stderr(Stdio::null())
+        .spawn();
+    let _server = Background(server.unwrap());
+    assert_eq!(headers(head).await[ACCEPT], VICTORIA_METRICS);
 }
 
 #[tokio::test(flavor = "multi_thread")]
