@@ -61,3 +61,29 @@ fn located(path: &Path) -> Result<PathBuf, rusqlite::Error> {
 fn cannot_open() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_connection_is_protected_and_follows_no_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, link) = (directory.path().join("a.db"), directory.path().join("link.db"));
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE some (a)").unwrap();
+        let opened = [
+            memory(),
+            to_write(&path),
+            to_read(&path),
+            to_read_without_locks(&path),
+            to_read_with(&path, "immutable=1"),
+        ];
+        for connection in opened.map(Result::unwrap) {
+            assert!(connection.db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE).unwrap());
+            assert!(!connection.db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA).unwrap());
+        }
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(Connection::open_with_flags(&link, WRITE).is_ok());
+        assert!(Connection::open_with_flags(&link, WRITE | ALWAYS).is_err());
+    }
+}

@@ -62,6 +62,9 @@ fn the_unit_keeps_its_state_where_the_program_is_told_to() {
         "StateDirectory=wallet-exporter",
         "Environment=STORAGE_PATH=%S/wallet-exporter",
         "EnvironmentFile=/etc/wallet-exporter/wallet-exporter.env",
+        "LimitCORE=0",
+        "MemoryMax=256M",
+        "TasksMax=64",
         // Wrong configuration ends with 64: starting again would not help.
         "RestartPreventExitStatus=64",
     ] {
