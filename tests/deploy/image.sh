@@ -21,6 +21,7 @@ for program in buildah:buildah debootstrap:debootstrap newuidmap:uidmap curl:cur
     command -v "${program%%:*}" > /dev/null || missing+=("${program#*:}")
 done
 if [ ${#missing[@]} -gt 0 ]; then
+    tests/may-install.sh "${missing[@]}"
     apt-get -qq update
     DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" > /dev/null
 fi

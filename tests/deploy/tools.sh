@@ -53,10 +53,13 @@ if [ ! -x "$tools/bin/kubernetes-validate" ] || [ ! -x "$tools/bin/hadolint" ]; 
     ln -sf "$tools/python/bin/hadolint" "$tools/python/bin/kubernetes-validate" "$tools/bin/"
 fi
 
-# Judges FOCUS files, and runs on Python 3.12 only.
+# Judges FOCUS files, and runs on Python 3.12 only. pyenv has a python3.12 that fails unless that version is selected.
 if [ ! -x "$tools/focus/bin/focus-validator" ]; then
-    if python3.12 -c '' 2> /dev/null; then
-        python3.12 -m venv "$tools/focus"
+    for python in python3.12 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.12.*/bin/python3 ''; do
+        if "$python" -c '' 2> /dev/null; then break; fi
+    done
+    if [ -n "$python" ]; then
+        "$python" -m venv "$tools/focus"
         "$tools/focus/bin/pip" install --quiet focus-validator==2.2.1 'numpy<2' 'pyarrow<21'
     else
         echo "skipped: the FOCUS validator needs Python 3.12"
@@ -68,6 +71,7 @@ if [ ! -e "$tools/npm/node_modules/@kubernetes-models/prometheus-operator" ]; th
 fi
 
 if ! command -v systemd-analyze > /dev/null; then
+    tests/may-install.sh systemd
     "${as_root[@]}" apt-get -qq update
     "${as_root[@]}" apt-get -qq install -y --no-install-recommends systemd > /dev/null
 fi

@@ -13,7 +13,7 @@ say() { printf '\n== %s (%d s)\n' "$*" "$SECONDS"; }
 
 say tools
 "$here/tools.sh"
-tests/deploy/tools.sh > /dev/null
+tests/deploy/tools.sh
 export PATH=$target/release-tools/bin:$target/release-tools/python/bin:$PATH
 
 if [ "${CHECK_ONLY:-}" != yes ]; then

@@ -7,12 +7,13 @@ tools=${CARGO_TARGET_DIR:-$PWD/target}/release-tools
 mkdir -p "$tools/bin"
 missing=()
 for pair in mmdebstrap:mmdebstrap rpm:rpm fish:fish zsh:zsh shellcheck:shellcheck qemu-aarch64:qemu-user buildah:buildah \
-    newuidmap:uidmap curl:curl man:man-db go:golang-go; do
+    newuidmap:uidmap curl:curl man:man-db go:golang-go pip3:python3-pip; do
     command -v "${pair%%:*}" > /dev/null || missing+=("${pair#*:}")
 done
 [ -e /usr/share/bash-completion/bash_completion ] || missing+=(bash-completion)
 python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
+    tests/may-install.sh "${missing[@]}"
     apt-get -qq update
     DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" > /dev/null
 fi
