@@ -45,6 +45,8 @@ pub struct CountSince {
     pub sources: &'static [Source],
     /// What it says, as the storage keeps it.
     pub since: String,
+    /// What to say, where nothing has been counted yet, if it is earlier than what the vendor keeps.
+    pub out_of_reach: Option<String>,
 }
 
 /// The environment as it is.

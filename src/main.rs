@@ -21,10 +21,16 @@ fn main() -> ExitCode {
     wallet_exporter::telemetry::hide_panics();
     let arguments = match arguments::parse() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version are no errors; clap tells them apart by where it prints.
+        // Help and version are no errors; clap tells them apart by where it prints.
+        Err(error) if !error.use_stderr() => {
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            // It repeats the arguments. As text it has no colours, nor the escapes that are in them.
+            let text = error.render().to_string();
+            text.lines().for_each(|line| complain(&printable(line)));
+            return ExitCode::from(USAGE);
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

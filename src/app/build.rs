@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::config::ConfiguredAccount;
+use super::config::{ConfiguredAccount, out_of_reach};
 use super::{AppError, Config, Dependencies, INTEGRATIONS, SCHEMA};
 use crate::clock::SharedClock;
 use crate::config::ConfigErrors;
@@ -56,14 +56,19 @@ impl Wiring {
         let name = account.config.name();
         let id = self.store.account(account.vendor, name)?;
         let Some(line) = &account.base_line else { return Ok(()) };
-        let mut found = ConfigErrors::default();
+        let (mut found, mut counts) = (ConfigErrors::default(), false);
         for source in line.sources {
             let stored = self.store.source(id, *source)?;
+            counts |= stored.is_some();
             let kept = stored.as_ref().map(|stored| stored.configured_since.as_deref());
             found.check_since(line.variable, Some(&line.since), kept);
         }
-        if self.config.process.config_file.is_some() {
+        let of_file = self.config.process.config_file.is_some();
+        if of_file {
             found.name_account(0, name);
+        }
+        if let Some(warning) = out_of_reach(line, of_file).filter(|_| !counts) {
+            tracing::warn!("{warning}");
         }
         found.iter().for_each(|(name, remedy)| errors.add(name, remedy));
         Ok(())

@@ -8,8 +8,9 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use super::config::out_of_reach;
 use super::{Config, Dependencies, Draft, SCHEMA};
-use crate::config::{ConfigErrors, Flags};
+use crate::config::{ConfigErrors, CountSince, Flags};
 use crate::healthcheck;
 use crate::http::{Web, bind};
 use crate::store::{OpenError, StoredSince, configured_since, elsewhere, has_file, unused, writable};
@@ -37,13 +38,20 @@ pub async fn check(
     ] {
         match load(file.as_deref()) {
             Ok(web) => warnings.extend(web.warnings()),
-            Err(error) => draft.errors.add(named(flag, name), error.to_string()),
+            Err(error) => error.each().for_each(|error| draft.errors.add(named(flag, name), error)),
         }
     }
     addresses(flags, &mut draft, &mut warnings).await;
-    if let Some(directory) = draft.process.storage.clone() {
-        usable(&directory, &mut draft, &mut warnings);
-        contents(&directory, &mut draft, &mut warnings);
+    let stored = match draft.process.storage.clone() {
+        Some(directory) => {
+            usable(&directory, &mut draft, &mut warnings);
+            contents(&directory, &mut draft, &mut warnings)
+        }
+        None => Some(Vec::new()),
+    };
+    if let Some(stored) = stored {
+        let new = draft.base_lines.iter().filter(|line| !stored.iter().any(|source| is_of(source, line)));
+        warnings.extend(new.filter_map(|line| out_of_reach(line, draft.process.config_file.is_some())));
     }
     match draft.finish() {
         Ok(config) => {
@@ -83,8 +91,8 @@ fn usable(directory: &Path, draft: &mut Draft, warnings: &mut Vec<String>) {
     }
 }
 
-/// Whether what is in the storage goes with the configuration.
-fn contents(directory: &Path, draft: &mut Draft, warnings: &mut Vec<String>) {
+/// Whether what is in the storage goes with the configuration. Returns from when on its sources count, if it can be read.
+fn contents(directory: &Path, draft: &mut Draft, warnings: &mut Vec<String>) -> Option<Vec<StoredSince>> {
     let read = || -> Result<_, OpenError> {
         Ok((configured_since(directory, SCHEMA)?, elsewhere(directory, SCHEMA, draft.accounts())?))
     };
@@ -92,23 +100,27 @@ fn contents(directory: &Path, draft: &mut Draft, warnings: &mut Vec<String>) {
         Ok((stored, refusals)) => {
             stored.iter().for_each(|source| base_line(source, draft));
             refusals.into_iter().for_each(|refusal| draft.errors.add("--storage.path", refusal));
+            return Some(stored);
         }
         Err(error) if error.is_refusal() => draft.errors.add("--storage.path", words(&error)),
         // Another user may check than the one who serves.
         Err(error) => {
-            warnings.push(format!("the storage cannot be read, so no *_COUNT_SINCE was compared with it: {error}"))
+            warnings.push(format!("the storage cannot be read, so no *_COUNT_SINCE was compared with it: {error}"));
         }
     }
+    None
+}
+
+/// Whether a base line holds for a source.
+fn is_of(source: &StoredSince, line: &CountSince) -> bool {
+    line.account == source.account
+        && line.vendor.name == source.vendor
+        && line.sources.iter().any(|counted| counted.name == source.source)
 }
 
 /// Compares a base line with the one that its source counts from.
 fn base_line(source: &StoredSince, draft: &mut Draft) {
-    let line = draft.base_lines.iter().find(|line| {
-        line.account == source.account
-            && line.vendor.name == source.vendor
-            && line.sources.iter().any(|counted| counted.name == source.source)
-    });
-    if let Some(line) = line {
+    if let Some(line) = draft.base_lines.iter().find(|line| is_of(source, line)) {
         let errors = draft.errors.iter().count();
         draft.errors.check_since(line.variable, Some(&line.since), Some(source.configured.as_deref()));
         if draft.process.config_file.is_some() {

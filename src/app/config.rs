@@ -139,7 +139,8 @@ fn refuse_shared(
 ) {
     let credential = value(account.credential());
     let mut own = HashSet::new();
-    for value in account.secrets().into_iter().map(value) {
+    for secret in account.secrets() {
+        let value = value(secret);
         // While one is being replaced, the old and the new one may be the same.
         if !own.insert(value.clone()) && value != credential {
             continue;
@@ -149,9 +150,16 @@ fn refuse_shared(
             false => "give each its own",
         };
         if let Some(first) = used.insert(value, entry.name.clone()) {
-            entry.error("secret", format!("is also used by account {first}: {remedy}"), errors);
+            entry.error_of_secret(secret.file(), format!("is also used by account {first}: {remedy}"), errors);
         }
     }
+}
+
+/// What to say of a count start that is earlier than what the vendor keeps, where nothing has been counted yet.
+pub(super) fn out_of_reach(line: &CountSince, of_file: bool) -> Option<String> {
+    let text = line.out_of_reach.clone()?;
+    let vendor = fields().into_iter().find(|vendor| of_file && vendor.name == line.vendor.name);
+    Some(vendor.map_or_else(|| text.clone(), |vendor| format!("account {}: {}", line.account, vendor.in_file(&text))))
 }
 
 impl Draft {

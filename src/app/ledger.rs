@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use super::output::print;
 use super::{AppError, INTEGRATIONS, SCHEMA};
 use crate::config::{ConfigErrors, Flags, Process, values};
+use crate::printable::printable;
 use crate::store::{self, AccountKey, Move, TransferError};
 
 /// What to do with a storage.
@@ -88,7 +89,7 @@ pub fn ledger(
         LedgerCommand::Move { account, to, other_is_lost } => {
             Move::open(storage, to, account.key(), *other_is_lost, now, SCHEMA)?.run()?;
             let (AccountFlags { vendor, account }, from, to) = (account, shown(storage), shown(to));
-            format!("{vendor} account {account} was moved from {from} to {to}: start the exporter there\n")
+            format!("{vendor} account {account} was moved from {from} to {to}: start the exporter there")
         }
         LedgerCommand::Rename { account, to } => {
             if let Err(remedy) = values::account(to) {
@@ -97,14 +98,14 @@ pub fn ledger(
             }
             store::rename(storage, account.key(), to, now, SCHEMA)?;
             let AccountFlags { vendor, account } = account;
-            format!("{vendor} account {account} is now {to}: change the name in the configuration, too\n")
+            format!("{vendor} account {account} is now {to}: change the name in the configuration, too")
         }
         LedgerCommand::Backup { to } => {
             store::backup(storage, to, now, SCHEMA)?;
-            format!("{} was copied to {}\n", shown(storage), shown(to))
+            format!("{} was copied to {}", shown(storage), shown(to))
         }
     };
-    print(&done)
+    print(&format!("{}\n", printable(&done)))
 }
 
 impl From<TransferError> for AppError {

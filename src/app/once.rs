@@ -12,7 +12,7 @@ use futures_util::stream;
 
 use super::build::App;
 use super::{AppError, Config, Dependencies};
-use crate::names::{Label as _, Operation};
+use crate::names::{Label as _, Source};
 use crate::snapshot::{BUDGETS, Piece};
 use crate::upstream::RequestError;
 
@@ -30,7 +30,7 @@ const AT_ONCE: usize = 8;
 /// What came of polling a source once.
 struct Outcome {
     account: String,
-    operation: Operation,
+    source: Source,
     /// Whether anything was asked.
     asked: bool,
     result: Result<(), RequestError>,
@@ -38,17 +38,17 @@ struct Outcome {
 
 /// Polls all, and returns what came of it in their order. The sources of an account are polled one after another: if the
 /// vendor asks for a pause, the next one keeps it.
-async fn poll_all(app: &mut App, begins: impl Fn(&str, Operation)) -> Vec<Outcome> {
+async fn poll_all(app: &mut App, begins: impl Fn(&str, Source)) -> Vec<Outcome> {
     let begins = &begins;
     let polls = app.accounts.iter_mut().map(|prepared| async move {
         let account = prepared.account.config.name();
         let mut outcomes = Vec::new();
         for task in &mut prepared.tasks {
-            let operation = task.poller.source().operation;
-            begins(account, operation);
+            let source = task.poller.source();
+            begins(account, source);
             let (_, result) = task.runner.attempt(task.poller.as_mut()).await;
-            let asked = task.poller.storage().instruments.requests(operation) > 0;
-            outcomes.push(Outcome { account: account.to_owned(), operation, asked, result });
+            let asked = task.poller.storage().instruments.requests(source.operation) > 0;
+            outcomes.push(Outcome { account: account.to_owned(), source, asked, result });
         }
         outcomes
     });
@@ -100,7 +100,7 @@ impl Table {
         let widths = config.accounts.iter().map(|account| account.config.name().len());
         let accounts = named.then(|| widths.chain(["ACCOUNT".len()]).max().unwrap_or_default());
         let mut table = Table { text: String::new(), accounts };
-        table.row("ACCOUNT", "ENDPOINT", "RESULT", "WHAT TO FIX");
+        table.row("ACCOUNT", "SOURCE", "RESULT", "WHAT TO FIX");
         table
     }
 
@@ -120,7 +120,7 @@ impl Table {
                 (error.reason.as_str(), format!("{}; {remedy}", error.detail))
             }
         };
-        let name = format!("{} {}", outcome.operation.vendor.name, outcome.operation.name);
+        let name = format!("{} {}", outcome.source.vendor.name, outcome.source.name);
         self.row(&outcome.account, &name, result, &remedy);
     }
 }
@@ -137,9 +137,9 @@ pub async fn check_online(
     let mut app = App::build(&impatient(in_memory(config)), dependencies)?;
     let mut table = Table::new(config);
     let named = table.accounts.is_some();
-    let begins = |account: &str, operation: Operation| {
+    let begins = |account: &str, source: Source| {
         let account = if named { format!(" for account {account}") } else { String::new() };
-        progress(&format!("calling {} {}{account} ...", operation.vendor.name, operation.name));
+        progress(&format!("calling {} {}{account} ...", source.vendor.name, source.name));
     };
     let outcomes = poll_all(&mut app, begins).await;
     poll_again(&mut app, &outcomes).await;

@@ -127,6 +127,7 @@ impl Site for Shown {
         match &outcome {
             Ok(()) => tracing::info!("the configuration was reloaded"),
             Err(error) => {
+                let error = in_one_line(error);
                 tracing::error!(error, "reload failed: parts with errors keep their previous configuration")
             }
         }
@@ -167,25 +168,9 @@ impl Running {
     /// # Errors
     /// See [`AppError`].
     pub async fn start(config: &Config, dependencies: &Dependencies) -> Result<Running, AppError> {
+        // First, so that a start which is refused makes no storage.
+        let (server, webhook) = listen(config, dependencies).await?;
         let app = App::build(config, dependencies)?;
-        let server = Server::bind(Options {
-            listen: config.process.listen.clone(),
-            telemetry_path: config.process.telemetry_path.clone(),
-            web_config: config.process.web_config.clone(),
-            enable_lifecycle: config.process.enable_lifecycle,
-            limits: ConnectionLimits::default(),
-            drain: dependencies.drain,
-        })
-        .await
-        .map_err(|error| taken(error, "--web.listen-address"))?;
-        let webhook = match app.accounts.iter().all(|account| account.webhooks.is_empty()) {
-            true => None,
-            false => Some(
-                WebhookServer::bind(webhook_options(config, dependencies))
-                    .await
-                    .map_err(|error| taken(error, "--webhook.listen-address"))?,
-            ),
-        };
         let webs: Vec<Web> = [server.web()].into_iter().chain(webhook.as_ref().map(WebhookServer::web)).collect();
         let warnings: Vec<String> = webs.iter().flat_map(Web::warnings).collect();
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -250,6 +235,16 @@ impl Running {
     }
 }
 
+/// A list of errors as the log has it, whose lines hold no line end.
+fn in_one_line(errors: &str) -> String {
+    let mut lines = errors.lines().map(str::trim);
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |line, next| {
+        let between = if line.ends_with(':') { " " } else { "; " };
+        line + between + next
+    })
+}
+
 /// Says of an address that is in use what to do.
 fn taken(error: ServeError, flag: &'static str) -> AppError {
     match error {
@@ -258,6 +253,24 @@ fn taken(error: ServeError, flag: &'static str) -> AppError {
         }
         error => error.into(),
     }
+}
+
+/// Opens the addresses: the one of the metrics, and the webhook's if an account has one.
+async fn listen(config: &Config, dependencies: &Dependencies) -> Result<(Server, Option<WebhookServer>), AppError> {
+    let server = Server::bind(Options {
+        listen: config.process.listen.clone(),
+        telemetry_path: config.process.telemetry_path.clone(),
+        web_config: config.process.web_config.clone(),
+        enable_lifecycle: config.process.enable_lifecycle,
+        limits: ConnectionLimits::default(),
+        drain: dependencies.drain,
+    });
+    let server = server.await.map_err(|error| taken(error, "--web.listen-address"))?;
+    if !config.accounts.iter().any(|account| account.config.opens_webhook()) {
+        return Ok((server, None));
+    }
+    let webhook = WebhookServer::bind(webhook_options(config, dependencies)).await;
+    Ok((server, Some(webhook.map_err(|error| taken(error, "--webhook.listen-address"))?)))
 }
 
 fn webhook_options(config: &Config, dependencies: &Dependencies) -> WebhookOptions {

@@ -16,6 +16,7 @@ use super::signals::Signals;
 use super::{AppError, Dependencies};
 use crate::clock::SharedClock;
 use crate::config;
+use crate::config::file::words;
 
 /// The exporter's clock as the simulator's.
 pub struct SimulatorClock(pub SharedClock);
@@ -104,7 +105,8 @@ pub struct SimulateFlags {
 pub async fn simulate(flags: &SimulateFlags, dependencies: &Dependencies) -> Result<(), AppError> {
     let signals = Signals::listen()?;
     let cannot = |error: std::io::Error| {
-        AppError::System(format!("--simulator.listen-address: cannot listen on {}: {error}", flags.listen))
+        let words = words(&error);
+        AppError::System(format!("--simulator.listen-address: cannot listen on {}: {words}", flags.listen))
     };
     let listener = TcpListener::bind(flags.listen).await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;

@@ -9,6 +9,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use url::Url;
 
 use super::budget::{self, Budget, BudgetPeriod, BudgetScope};
+use super::consumption::ledger::REACH;
+use super::history::reach;
 use super::reconciliation::rule::NEAR;
 use super::start::start;
 use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, TRANSACTIONS, VENDOR};
@@ -42,7 +44,11 @@ pub(super) const VARIABLES: &[Variable] = &[
         "100",
         "megabytes of transactions per hour; a larger file is downloaded less often",
     ),
-    variable("BATCHDATA_COUNT_SINCE", "", "UTC date; with a new storage, counters include the history from that day"),
+    variable(
+        "BATCHDATA_COUNT_SINCE",
+        "",
+        "UTC date; with a new storage, counters include the history from that day, up to 365 days",
+    ),
     variable("BATCHDATA_WARNING_BALANCE_USD", "", "balance below which the warning alert fires"),
     variable("BATCHDATA_CRITICAL_BALANCE_USD", "", "balance below which the critical alert fires"),
     variable("BATCHDATA_BUDGET_DAY_USD", "", "budget of the UTC day"),
@@ -150,14 +156,22 @@ pub struct Config {
 
 impl Raw {
     /// The base line, if the wallet is on and its date can be read, whatever else is wrong.
-    fn base_line(&self) -> Option<CountSince> {
+    fn base_line(&self, today: NaiveDate) -> Option<CountSince> {
         self.api_token.as_ref().or(self.api_token_file.as_ref())?;
+        let (since, kept) = (values::date(self.count_since.as_deref()?).ok()?, reach(today));
+        let out_of_reach = (since < kept).then(|| {
+            format!(
+                "BATCHDATA_COUNT_SINCE is {since}, and the vendor's report covers the last {REACH} days: what was spent \
+                 before {kept} may be missing from the counters"
+            )
+        });
         Some(CountSince {
             variable: "BATCHDATA_COUNT_SINCE",
             vendor: VENDOR,
             account: self.account.as_deref().unwrap_or(default_of(VARIABLES, "BATCHDATA_ACCOUNT")).to_owned(),
             sources: &[CONSUMPTION, CARD_TRANSACTIONS, TRANSACTIONS],
-            since: values::date(self.count_since.as_deref()?).ok()?.to_string(),
+            since: since.to_string(),
+            out_of_reach,
         })
     }
 }
@@ -257,7 +271,7 @@ fn check(raw: Raw, today: NaiveDate, errors: &mut ConfigErrors) -> Option<Config
 /// Checks the variables.
 pub(super) fn configure(variables: &Variables, now: DateTime<Utc>, errors: &mut ConfigErrors) -> Configured {
     let raw: Raw = variables.section(PREFIX, errors);
-    let base_line = raw.base_line();
+    let base_line = raw.base_line(now.date_naive());
     let config = check(raw, now.date_naive(), errors);
     variables.refuse_without(VENDOR.secret_variable, PREFIX, errors);
     Configured { base_line, account: config.map(|config| Arc::new(config) as _) }

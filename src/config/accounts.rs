@@ -20,6 +20,9 @@ use crate::printable::printable;
 
 /// Largest file: a thousand accounts take 300 KiB.
 const LARGEST_KIB: u64 = 4 * 1024;
+/// What to say of a path where no accounts are.
+const HINT: &str =
+    "name a YAML file of accounts or a directory of such files, such as /etc/wallet-exporter/accounts.yml";
 /// In a directory, the defaults of all its files have one of these names.
 const DEFAULTS: [&str; 2] = ["defaults.yml", "defaults.yaml"];
 
@@ -145,6 +148,21 @@ impl AccountEntry {
         errors.add(self.at(&self.place, field), remedy);
     }
 
+    /// Adds an error about the field that names a secret's file.
+    pub fn error_of_secret(&self, secret: Option<&Path>, remedy: impl Into<String>, errors: &mut ConfigErrors) {
+        let named = self.secret_files().find(|(_, path)| secret == Some(Path::new(path))).map(|(variable, _)| variable);
+        let field = named.map_or_else(|| "secret".to_owned(), |variable| self.vendor.field(variable));
+        let place = named.and_then(|variable| self.places.get(variable)).unwrap_or(&self.place);
+        errors.add(self.at(place, &field), remedy);
+    }
+
+    /// The variables that name a secret's file, and the paths.
+    fn secret_files(&self) -> impl Iterator<Item = (&str, &str)> {
+        let is_secret =
+            |variable: &str| variable.strip_suffix("_FILE").is_some_and(|secret| self.vendor.secrets.contains(&secret));
+        self.variables.with_prefix(self.vendor.prefix).filter(move |(variable, _)| is_secret(variable))
+    }
+
     /// What an error about a field is about: a place in the account's own file, since it is this account that has to be
     /// kept, and not those that a default of another file is for, too. A name that is refused may be a secret.
     fn at(&self, place: &Place, field: &str) -> String {
@@ -189,8 +207,13 @@ pub fn read(path: &Path, secrets_directory: Option<&Path>, known: Known<'_>, err
     let listed = Listed { entries: Vec::new(), complete: true };
     let mut reader = Reader { known, secrets_directory, errors, listed, defaults: BTreeMap::new() };
     if !path.is_dir() {
-        if let Some(file) = reader.load(path, "--config.file") {
-            reader.take(path, file);
+        match file::read(path, LARGEST_KIB) {
+            Ok(bytes) => {
+                if let Some(file) = reader.parse(path, bytes, "--config.file") {
+                    reader.take(path, file);
+                }
+            }
+            Err(error) => reader.errors.add("--config.file", format!("{error}; {HINT}")),
         }
     } else {
         match files(path) {
@@ -223,10 +246,7 @@ pub fn refuse_shared_files(
 ) {
     let mut used: HashMap<PathBuf, &AccountEntry> = HashMap::new();
     for entry in entries {
-        for (variable, path) in entry.variables.with_prefix(entry.vendor.prefix) {
-            if !variable.strip_suffix("_FILE").is_some_and(|secret| entry.vendor.secrets.contains(&secret)) {
-                continue;
-            }
+        for (variable, path) in entry.secret_files() {
             let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.into());
             let first = *used.entry(path).or_insert(entry);
             let is_other = first.vendor.name != entry.vendor.name || first.name != entry.name;

@@ -150,10 +150,16 @@ pub fn is_sendable(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| (0x21..=0x7e).contains(&byte))
 }
 
-/// What to do about a value that was copied with the word before it, as it stands in a request's header.
-pub(super) fn scheme(value: &str) -> Option<&'static str> {
+/// What to do about a value that was copied with what stands around it: the word of a request's header, or the quotes of a
+/// shell or of YAML.
+pub(super) fn copied_too_much(value: &str) -> Option<&'static str> {
     let word = value.split(' ').next().unwrap_or_default();
-    word.eq_ignore_ascii_case("bearer").then_some("write the token alone, without the word Bearer before it")
+    if word.eq_ignore_ascii_case("bearer") {
+        return Some("write the token alone, without the word Bearer before it");
+    }
+    let is_quote = |end: &&str| *end == "\"" || *end == "'";
+    let (first, last) = (value.get(..1).filter(is_quote)?, value.get(value.len().checked_sub(1)?..)?);
+    (first == last).then_some("write the secret without the quotes around it")
 }
 
 /// What to read: the file that the path leads to now, and not the one that it leads to a moment later.
@@ -174,7 +180,7 @@ fn read(path: &Path, rule: Rule) -> Result<SecretString, SecretError> {
     if line.is_empty() {
         return Err(SecretError::Empty(path.to_owned()));
     }
-    if let Some(remedy) = scheme(line) {
+    if let Some(remedy) = copied_too_much(line) {
         return Err(SecretError::Unfit { path: path.to_owned(), remedy });
     }
     if !is_sendable(line) {

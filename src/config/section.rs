@@ -6,7 +6,7 @@
 use secrecy::SecretString;
 
 use super::errors::{ConfigErrors, refused};
-use super::secret::{Rule, Secret, SecretError, is_sendable, scheme};
+use super::secret::{Rule, Secret, SecretError, copied_too_much, is_sendable};
 use super::values;
 use super::variables::{Variable, default_of};
 
@@ -27,11 +27,12 @@ pub fn secret(
         (Some(value), None) => {
             let line = value.strip_suffix('\n').unwrap_or(&value);
             let line = line.strip_suffix('\r').unwrap_or(line);
-            if !is_sendable(line) {
-                errors.add(name, scheme(line).unwrap_or("write one line of printable ASCII without spaces"));
-                return None;
-            }
-            if let Err(remedy) = rule(line) {
+            let sendable = || match is_sendable(line) {
+                true => Ok(()),
+                false => Err("write one line of printable ASCII without spaces"),
+            };
+            let fits = copied_too_much(line).map_or(Ok(()), Err).and_then(|()| sendable()).and_then(|()| rule(line));
+            if let Err(remedy) = fits {
                 errors.add(name, remedy);
                 return None;
             }

@@ -27,7 +27,13 @@ impl Shard {
         };
         let remedy =
             || format!("write the number of this shard, from 0, and how many there are (at most {MOST}), such as 0/3");
-        read().filter(|shard| shard.index < shard.count && shard.count <= MOST).ok_or_else(remedy)
+        let shard = read().filter(|shard| (1..=MOST).contains(&shard.count)).ok_or_else(remedy)?;
+        let Shard { index, count } = shard;
+        match count - 1 {
+            last if index <= last => Ok(shard),
+            0 => Err(format!("{}; the only shard of 1 is 0/1", remedy())),
+            last => Err(format!("{}; the {count} shards are 0/{count} to {last}/{count}", remedy())),
+        }
     }
 
     /// Whether the account of this name is here.
@@ -68,6 +74,10 @@ mod tests {
             ["", "1", "3/3", "0/0", "-1/3", "+1/3", "1/ 3", "1/3/5", "a/b", "1/", "/3", "0/10001", "$(POD_INDEX)/3"]
         {
             assert!(Shard::read(text).is_err_and(|remedy| remedy.contains("0/3")), "{text}");
+        }
+        for (text, words) in [("3/3", "the 3 shards are 0/3 to 2/3"), ("7/1", "the only shard of 1 is 0/1")] {
+            let remedy = Shard::read(text).unwrap_err();
+            assert!(remedy.contains("from 0") && remedy.ends_with(words), "{text}: {remedy}");
         }
         let shards = [0, 1, 2].map(|index| Shard { index, count: 3 });
         for name in (0..100).map(|number| format!("account-{number}")) {

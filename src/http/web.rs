@@ -41,10 +41,25 @@ struct Current {
     warnings: Vec<String>,
 }
 
-/// Why a web configuration cannot be used. Names the file and the key, never a password or its hash.
+/// Why a web configuration cannot be used. Names the file and the keys, never a password or its hash.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct WebConfigError(pub String);
+#[error("{about}: {}", problems.join("; "))]
+pub struct WebConfigError {
+    about: String,
+    problems: Vec<String>,
+}
+
+impl WebConfigError {
+    /// Each of its errors alone.
+    pub fn each(&self) -> impl Iterator<Item = String> {
+        self.problems.iter().map(|problem| format!("{}: {problem}", self.about))
+    }
+}
+
+/// Keeps what could be read; an error is added to the others.
+fn keep<T>(outcome: Result<T, String>, errors: &mut Vec<String>) -> Option<T> {
+    outcome.map_err(|error| errors.push(error)).ok()
+}
 
 impl Web {
     /// Reads the file; without one, everything is open and plain.
@@ -131,29 +146,32 @@ impl Web {
 
 fn read(path: &Path, tls_only: bool) -> Result<Current, WebConfigError> {
     let bytes = crate::config::file::read(path, FILE_KIB)
-        .map_err(|error| WebConfigError(format!("web configuration: {error}")))?;
+        .map_err(|error| WebConfigError { about: "web configuration".to_owned(), problems: vec![error.to_string()] })?;
     let current = parse(path, bytes)?;
     if tls_only && (current.passwords.is_some() || current.rate.is_some() || !current.headers.is_empty()) {
-        return Err(WebConfigError(format!(
-            "web configuration {}: for the webhook's address only tls_server_config has an effect; remove the rest",
-            path.display()
-        )));
+        let problem = "for the webhook's address only tls_server_config has an effect; remove the rest".to_owned();
+        return Err(about(path, vec![problem]));
     }
     Ok(current)
 }
 
+fn about(path: &Path, problems: Vec<String>) -> WebConfigError {
+    WebConfigError { about: format!("web configuration {}", path.display()), problems }
+}
+
 fn parse(path: &Path, bytes: Vec<u8>) -> Result<Current, WebConfigError> {
-    let name = |problem: String| WebConfigError(format!("web configuration {}: {problem}", path.display()));
-    let text = String::from_utf8(bytes).map_err(|_| name("it is not UTF-8".to_owned()))?;
-    let checked = file::check(&text, path.parent().unwrap_or(Path::new(""))).map_err(name)?;
+    let text = String::from_utf8(bytes).map_err(|_| about(path, vec!["it is not UTF-8".to_owned()]))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let checked = file::check(&text, folder).map_err(|problems| about(path, problems))?;
     let mut warnings = checked.warnings;
-    warnings.extend(checked.tls.as_ref().and_then(|tls| tls.key.exposure()));
-    if !checked.users.is_empty() || checked.tls.as_ref().is_some_and(|tls| matches!(tls.key, tls::Pem::Inline(_))) {
+    let key = checked.tls.as_ref().map(tls::Tls::key);
+    warnings.extend(key.and_then(tls::Pem::exposure));
+    if !checked.users.is_empty() || matches!(key, Some(tls::Pem::Inline(_))) {
         warnings.extend(crate::config::file::exposure(path));
     }
     Ok(Current {
         warnings,
-        tls: checked.tls.map(tls::Tls::new).transpose().map_err(name)?.map(Arc::new),
+        tls: checked.tls.map(Arc::new),
         rate: checked.rate,
         passwords: (!checked.users.is_empty()).then(|| Arc::new(passwords::Passwords::new(checked.users))),
         headers: checked.headers,

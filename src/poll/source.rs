@@ -107,7 +107,8 @@ impl Runner {
             Err(error) if error.reason == Reason::Unauthorized => poller.credential().set_rejected(Some(asked_with)),
             Err(_) => failing_since.is_none(),
         };
-        log_change(failing_since, first, begins, &outcome, source, &account, now);
+        let asked = poller.storage().instruments.requests(source.operation) > 0;
+        log_change(failing_since, first.then_some(asked), begins, &outcome, source, &account, now);
         poller.storage().instruments.polled(source, outcome.as_ref().err().map(|error| error.reason));
         let (skew, stale) = (poller.credential().skew(), poller.is_stale());
         poller.storage().update_source(source, |view| {
@@ -174,10 +175,11 @@ impl Runner {
     }
 }
 
-/// One line when a source succeeds at first, starts to fail or recovers.
+/// One line when a source succeeds at first, starts to fail or recovers. `first` on a first attempt: whether anything was
+/// requested.
 fn log_change(
     failing_since: Option<Moment>,
-    first: bool,
+    first: Option<bool>,
     begins: bool,
     outcome: &Result<(), RequestError>,
     source: Source,
@@ -196,7 +198,12 @@ fn log_change(
         (_, Err(error)) => {
             tracing::debug!(vendor, source, account, reason = error.reason.as_str(), error = %error, "poll still failing");
         }
-        (None, Ok(())) if first => tracing::info!(vendor, source, account, "the first poll succeeded"),
+        (None, Ok(())) if first == Some(true) => {
+            tracing::info!(vendor, source, account, "the first poll succeeded");
+        }
+        (None, Ok(())) if first == Some(false) => {
+            tracing::info!(vendor, source, account, "nothing to request yet: no id is known");
+        }
         (None, Ok(())) => tracing::debug!(vendor, source, account, "source was polled"),
     }
 }

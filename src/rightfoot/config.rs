@@ -112,6 +112,7 @@ impl Raw {
             account: self.account.as_deref().unwrap_or(default_of(VARIABLES, "RIGHTFOOT_ACCOUNT")).to_owned(),
             sources: &[BATCHES],
             since: values::date_or_time(self.count_since.as_deref()?).ok()?.to_rfc3339(),
+            out_of_reach: None,
         })
     }
 }

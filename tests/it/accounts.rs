@@ -100,6 +100,9 @@ fn a_directory_has_a_file_for_each_owner_and_common_defaults() {
     assert!(wallets.iter().all(|wallet| wallet.warning_balance.is_some()));
     let empty = tempfile::tempdir().unwrap();
     assert!(load(empty.path(), &[]).unwrap_err().contains("has no account"));
+    let missing = load(&empty.path().join("nope"), &[]).unwrap_err();
+    let hint = "name a YAML file of accounts or a directory of such files, such as /etc/wallet-exporter/accounts.yml";
+    assert!(missing.contains(&format!("/nope: no such file or directory; {hint}")), "{missing}");
 }
 
 #[test]
@@ -158,7 +161,9 @@ fn a_secret_belongs_to_one_account_and_lies_where_secrets_may() {
     let twice = "accounts:\n- {account: a, vendor: batchdata, api_token_file: growth.token}\n\
                  - {account: b, vendor: batchdata, api_token_file: growth.token}\n";
     let found = errors(twice);
-    assert!(found.contains("(account b): is also used by account a: the money would be counted twice"), "{found}");
+    let said =
+        "/accounts.yml:3: api_token_file (account b): is also used by account a: the money would be counted twice";
+    assert!(found.contains(said), "{found}");
     let place = tempfile::tempdir().unwrap();
     let (inside, outside) = (place.path().join("etc"), place.path().join("run"));
     for directory in [&inside, &outside] {
@@ -274,7 +279,8 @@ fn a_webhook_secret_may_be_the_old_one_of_its_own_account_alone() {
     };
     assert!(outcome(&[account("a", "checks.key", both)]).is_ok());
     let found = outcome(&[account("a", "checks.key", both), account("b", "b.key", "")]).unwrap_err();
-    assert!(found.contains("(account b): is also used by account a: give each its own"), "{found}");
+    let said = "webhook_secret_file (account b): is also used by account a: give each its own";
+    assert!(found.contains(said), "{found}");
     let found = outcome(&[account("a", "hook.key", "")]).unwrap_err();
     assert!(found.contains("(account a): is also used by account a: the money"), "{found}");
 }
@@ -707,7 +713,9 @@ async fn a_shard_without_accounts_runs_and_says_so_and_nonsense_is_refused() {
         warnings.iter().any(|warning| warning == "no account of the accounts file is assigned to shard 1/2"),
         "{warnings:?}"
     );
-    for (shard, remedy) in [("2/2", "such as 0/3"), ("$(POD_INDEX)/3", "such as 0/3"), ("1", "such as 0/3")] {
+    for (shard, remedy) in
+        [("2/2", "such as 0/3; the 2 shards are 0/2 to 1/2"), ("$(POD_INDEX)/3", "such as 0/3"), ("1", "such as 0/3")]
+    {
         let found = load(&path, &[("SHARD", shard)]).unwrap_err();
         assert!(found.contains("SHARD") && found.contains(remedy), "{found}");
     }

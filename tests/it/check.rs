@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use wallet_exporter::clock::SystemClock;
 
 use crate::program::{Exporter, run, settings, vendors};
 
@@ -189,18 +190,117 @@ fn check_finds_what_would_stop_the_exporter() {
     let (code, out, errors) = run(&["check"], &with(any, any, good));
     assert_eq!((code, out.as_str()), (0, "the configuration is valid\n"), "{errors}");
     for (settings, name, words) in [
-        (with(&taken, any, good), "WEB_LISTEN_ADDRESS", "another program listens there"),
+        (with(&taken, any, good), "WEB_LISTEN_ADDRESS", "address already in use; another program listens there"),
         (with(any, &taken, good), "WEBHOOK_LISTEN_ADDRESS", "another program listens there"),
         (with("192.0.2.1:10700", any, good), "WEB_LISTEN_ADDRESS", "this machine has no such address"),
         (with(any, any, bad), "--storage.path", "not a directory"),
     ] {
         let (code, _, errors) = run(&["check"], &settings);
         assert_eq!((code, named(&errors)), (64, vec![name]), "{errors}");
-        assert!(errors.contains(words), "{errors}");
+        assert!(errors.contains(words) && !errors.contains("os error"), "{errors}");
         // It is so: the exporter does not start.
         let (code, _, errors) = run(&[], &settings);
         assert_eq!(code, 1, "{errors}");
     }
+}
+
+#[test]
+fn a_start_that_is_refused_makes_no_storage() {
+    let directory = tempfile::tempdir().unwrap();
+    let (storage, web) = (directory.path().join("data"), directory.path().join("web.yml"));
+    std::fs::write(&web, "rate_limit: {interval: soon}\n").unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let settings = [
+        ("RIGHTFOOT_API_KEY", "key"),
+        ("RIGHTFOOT_WEBHOOK_SECRET", "0123456789abcdef0123456789abcdef"),
+        ("STORAGE_PATH", storage.to_str().unwrap()),
+        ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"),
+        ("WEBHOOK_LISTEN_ADDRESS", "127.0.0.1:0"),
+    ];
+    for (name, value, code) in [
+        ("WEB_LISTEN_ADDRESS", taken.as_str(), 1),
+        ("WEBHOOK_LISTEN_ADDRESS", &taken, 1),
+        ("WEB_CONFIG_FILE", web.to_str().unwrap(), 64),
+    ] {
+        let (found, _, errors) = run(&[], &[&settings[..], &[(name, value)]].concat());
+        assert_eq!(found, code, "{errors}");
+        assert!(!storage.exists(), "{name}");
+    }
+}
+
+#[test]
+fn check_lists_every_error_of_a_web_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let web = directory.path().join("web.yml");
+    let text = "tls_server_config: {cert_file: no.crt, key_file: no.key, curve_preferences: [A, B]}\n\
+                basic_auth_users: {alice: CANARY, bob: CANARY}\nrate_limit: {interval: soon}\n\
+                http_server_config: {headers: {X-Own: x}}\n";
+    std::fs::write(&web, text).unwrap();
+    let settings = [("BATCHDATA_API_TOKEN", "token"), ("STORAGE_PATH", "none"), ("WEB_LISTEN_ADDRESS", "127.0.0.1:0")];
+    let (code, _, errors) = check(&settings, &[("WEB_CONFIG_FILE", web.to_str().unwrap())]);
+    assert_eq!((code, named(&errors)), (64, vec!["WEB_CONFIG_FILE"; 8]), "{errors}");
+    let words = [
+        "\"A\" is not supported",
+        "\"B\" is not supported",
+        "no.crt",
+        "no.key",
+        "X-Own",
+        "\"alice\"",
+        "\"bob\"",
+        "rate_limit.interval",
+    ];
+    for (line, words) in errors.lines().skip(1).zip(words) {
+        assert!(line.contains(": web configuration ") && line.contains(words), "{words}: {errors}");
+    }
+    assert!(!errors.contains("CANARY"), "{errors}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_count_start_before_what_the_vendor_keeps_is_warned_of_until_something_is_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_vendors, address) = vendors().await;
+    let (token, file) = (directory.path().join("token"), directory.path().join("accounts.yml"));
+    std::fs::write(&token, "sim-batchdata-token").unwrap();
+    let fields = "account: growth, vendor: batchdata, api_token_file: token, count_since: 2020-01-01";
+    std::fs::write(&file, format!("accounts: [{{{fields}}}]\n")).unwrap();
+    let (storage, old) = (directory.path().join("data"), [("BATCHDATA_COUNT_SINCE", "2020-01-01")]);
+    let settings = settings(&storage, &address);
+    let words = "COUNT_SINCE is 2020-01-01, and the vendor's report covers the last 365 days: what was spent before 20";
+    let of_file = words.replace("COUNT_SINCE", "account growth: count_since");
+    let files = [("CONFIG_FILE", file.to_str().unwrap()), ("STORAGE_PATH", "none"), ("WEB_LISTEN_ADDRESS", ":0")];
+    let warned = |errors: &str, words: &str| errors.matches(words).count();
+    for command in ["check", "dump"] {
+        let (_, _, errors) = run(&[command], &[&settings[..], &old].concat());
+        assert_eq!(warned(&errors, &format!("BATCHDATA_{words}")), 1, "{command}: {errors}");
+        let (_, _, errors) = run(&[command], &[&files[..], &[("BATCHDATA_BASE_URL", &address)]].concat());
+        assert_eq!(warned(&errors, &of_file), 1, "{command}: {errors}");
+    }
+    let yesterday = (SystemClock::shared().now() - chrono::TimeDelta::days(1)).format("%Y-%m-%d").to_string();
+    let (code, _, errors) = check(&settings, &[("BATCHDATA_COUNT_SINCE", &yesterday)]);
+    assert_eq!((code, warned(&errors, "COUNT_SINCE")), (0, 0), "{errors}");
+    let mut exporter = Exporter::start(&[&settings[..], &old].concat());
+    exporter.until_ready();
+    exporter.signal("-TERM");
+    exporter.wait();
+    let (code, _, errors) = check(&settings, &old);
+    assert_eq!((code, warned(&errors, words)), (0, 0), "{errors}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_without_ids_is_not_said_to_be_polled() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_vendors, address) = vendors().await;
+    let mut settings = settings(directory.path(), &address);
+    settings.extend([("RIGHTFOOT_API_KEY", "rf_live_simulator"), ("RIGHTFOOT_BASE_URL", &address)]);
+    let mut exporter = Exporter::start(&settings);
+    exporter.until_ready();
+    exporter.signal("-TERM");
+    exporter.wait();
+    exporter.until_logged("msg=\"nothing to request yet: no id is known\" vendor=rightfoot source=batches");
+    exporter.until_logged("msg=\"the first poll succeeded\" vendor=batchdata source=balance");
+    let log = exporter.log.lock().unwrap();
+    assert!(!log.contains("msg=\"the first poll succeeded\" vendor=rightfoot"), "{log}");
 }
 
 #[test]
@@ -430,7 +530,7 @@ async fn check_online_asks_for_eight_accounts_at_a_time_and_names_accounts_and_f
     assert_eq!(code, 1, "{errors}");
     assert_eq!(most.load(Ordering::SeqCst), 8, "{errors}");
     let rows: Vec<&str> = out.lines().filter(|line| line.contains("unauthorized")).collect();
-    let expected = names.map(|name| [(name, "balance"), (name, "consumption_report")]);
+    let expected = names.map(|name| [(name, "balance"), (name, "consumption")]);
     assert_eq!(rows.len(), 18, "{out}");
     for ((name, operation), row) in expected.iter().flatten().zip(&rows) {
         let words: Vec<&str> = row.split_whitespace().take(3).collect();

@@ -191,11 +191,17 @@ fn a_slip_in_a_name_is_an_error_with_our_prefixes_and_a_warning_without() {
 }
 
 #[test]
-fn a_tilde_and_a_copied_header_are_explained() {
+fn a_tilde_a_copied_header_and_quotes_are_explained() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("token");
     std::fs::write(&file, "Bearer CANARY\n").unwrap();
+    let quoted = directory.path().join("quoted");
+    std::fs::write(&quoted, "\"CANARY\"\n").unwrap();
+    let without_quotes = "write the secret without the quotes around it";
     for (name, value, words) in [
+        ("BATCHDATA_API_TOKEN", "\"CANARY\"", without_quotes),
+        ("BATCHDATA_API_TOKEN", "'CANARY'", without_quotes),
+        ("BATCHDATA_API_TOKEN_FILE", quoted.to_str().unwrap(), without_quotes),
         ("BATCHDATA_API_TOKEN_FILE", "~/token", "only a shell expands ~"),
         ("RIGHTFOOT_BATCH_IDS_FILE", "~/ids", "only a shell expands ~"),
         ("WEB_CONFIG_FILE", "~/web.yml", "only a shell expands ~"),

@@ -106,6 +106,36 @@ async fn a_signal_or_a_request_reloads_and_a_bad_file_keeps_what_was_there() {
     exporter.until_logged("basic_auth_user");
 }
 
+#[test]
+fn a_reload_with_several_errors_is_logged_in_one_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let (token, file) = (directory.path().join("token"), directory.path().join("accounts.yml"));
+    std::fs::write(&token, "x").unwrap();
+    let account = |more: &str| {
+        let text = format!("accounts: [{{account: a, vendor: batchdata, api_token_file: token{more}}}]\n");
+        std::fs::write(&file, text).unwrap();
+    };
+    account("");
+    let mut exporter = Exporter::start(&[
+        ("CONFIG_FILE", file.to_str().unwrap()),
+        ("BATCHDATA_BASE_URL", "http://127.0.0.1:9"),
+        ("STORAGE_PATH", "none"),
+        ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"),
+        ("WEB_ENABLE_LIFECYCLE", "true"),
+    ]);
+    account(", max_age: x, sources: y");
+    let answer = exporter.ask("POST", "/-/reload");
+    assert!(answer.contains("the configuration has 2 errors:\n  "), "{answer}");
+    exporter.signal("-TERM");
+    exporter.wait();
+    exporter.until_logged("reload failed: ");
+    let log = exporter.log.lock().unwrap();
+    let line = log.lines().find(|line| line.contains("reload failed: ")).unwrap();
+    let place = file.display();
+    assert!(line.contains(&format!(" error=\"the configuration has 2 errors: {place}:1: ")), "{line}");
+    assert!(line.contains(&format!("; {place}:1: ")) && !line.contains("\\n"), "{line}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_webhook_secret_that_is_none_is_refused_while_running_with_one_warning() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,11 +1,12 @@
 //! What is printed, and what happens where nobody reads it.
 
 use std::io::BufRead as _;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use wallet_exporter::config::LogFormat;
 
 use crate::program::{Exporter, command, settings, vendors};
+use crate::serving::tools;
 
 /// A pipe whose reader has gone, as `head` goes.
 fn unread() -> Stdio {
@@ -132,6 +133,23 @@ fn nothing_that_an_operator_names_moves_the_cursor_of_a_terminal() {
         assert!(!errors.contains('\u{1b}') && !errors.contains("\nforged"), "{errors:?}");
         assert!(errors.contains("\\u{1b}[2J\\nforged"), "{errors}");
     }
+    // On a terminal, errors about arguments have colours, and repeat the arguments.
+    if let Some(script) = tools::find("script") {
+        let program = command(&[]).get_program().to_str().unwrap().to_owned();
+        let line = format!("'{program}' check '--ev\u{1b}[2Jil\u{7}'");
+        let output = Command::new(script).args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output().unwrap();
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(64), "{shown:?}");
+        assert!(shown.contains("unexpected argument '--ev"), "{shown:?}");
+        assert!(!shown.contains("\u{1b}[2J") && !shown.contains('\u{7}'), "{shown:?}");
+    }
+
+    let (from, to) = (crate::storage::newest_version(), tempfile::tempdir().unwrap());
+    let to = to.path().join("a\u{1b}[2J\nforged");
+    let storage = format!("--storage.path={}", from.path().display());
+    let output = command(&[]).args(["ledger", "backup", &storage, "--to"]).arg(to).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.ends_with("/a\\u{1b}[2J\\nforged\n") && said.lines().count() == 1, "{said:?}");
 }
 
 #[test]

@@ -11,7 +11,8 @@ use super::{BurnStatus, decimal};
 use crate::batchdata::consumption::burn::Window;
 use crate::names::Label as _;
 
-/// The windows whose shortest time counts. The others are used only where these tell nothing.
+/// The windows whose shortest time counts. The others are used only where the day's rate is unknown and the two
+/// shorter ones are 0 or unknown.
 const FIRST: [Window; 3] = [Window::Hour, Window::SixHours, Window::Day];
 
 /// How long a wallet lasts.

@@ -23,16 +23,21 @@ pub(super) struct Reader<'a> {
 
 impl Reader<'_> {
     /// `name` is what an error is about if the file cannot be read.
-    pub(super) fn load(&mut self, path: &Path, name: &str) -> Option<File> {
-        let text = file::read(path, LARGEST_KIB).map_err(|error| error.to_string()).and_then(|bytes| {
-            String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8: write plain text", path.display()))
-        });
-        let text = match text {
-            Ok(text) => text,
+    fn load(&mut self, path: &Path, name: &str) -> Option<File> {
+        match file::read(path, LARGEST_KIB) {
+            Ok(bytes) => self.parse(path, bytes, name),
             Err(error) => {
-                self.errors.add(name, error);
-                return None;
+                self.errors.add(name, error.to_string());
+                None
             }
+        }
+    }
+
+    /// `name` is what an error is about if it is no text.
+    pub(super) fn parse(&mut self, path: &Path, bytes: Vec<u8>, name: &str) -> Option<File> {
+        let Ok(text) = String::from_utf8(bytes) else {
+            self.errors.add(name, format!("{} is not UTF-8: write plain text", path.display()));
+            return None;
         };
         // An empty file has no accounts.
         if text.lines().all(|line| matches!(line.trim_start().bytes().next(), None | Some(b'#'))) {

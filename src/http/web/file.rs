@@ -13,8 +13,9 @@ use rustls_pki_types::ServerName;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
+use super::keep;
 use super::rate_limit::{RateLimit, interval};
-use super::tls::{ClientAuth, Pem, TlsSpec, TlsVersion};
+use super::tls::{ClientAuth, Pem, Tls, TlsSpec, TlsVersion};
 
 /// The highest cost of a bcrypt hash. Each step doubles the time, which is 4 seconds here.
 const MOST_COST: u32 = 16;
@@ -24,7 +25,7 @@ const NOTABLE_COST: u32 = 14;
 /// What the file asks for.
 #[derive(Debug, Default)]
 pub(super) struct Checked {
-    pub(super) tls: Option<TlsSpec>,
+    pub(super) tls: Option<Tls>,
     /// Bcrypt hashes by user.
     pub(super) users: BTreeMap<String, String>,
     pub(super) rate: Option<RateLimit>,
@@ -122,45 +123,47 @@ impl<'de> Deserialize<'de> for Hidden {
 }
 
 /// Reads and checks the file. Relative paths begin at `folder`.
-pub(super) fn check(text: &str, folder: &Path) -> Result<Checked, String> {
+///
+/// # Errors
+/// All errors together; but where the YAML cannot be read or has an unknown key, only the first.
+pub(super) fn check(text: &str, folder: &Path) -> Result<Checked, Vec<String>> {
     // An empty file asks for nothing.
     if text.lines().all(|line| matches!(line.trim_start().bytes().next(), None | Some(b'#'))) {
         return Ok(Checked::default());
     }
     // A snippet of the file in the message could show a hash.
     let options = serde_saphyr::options! { with_snippet: false };
-    let file: File = serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
-    let rate = file.rate_limit.map(RateFile::check).transpose()?.flatten();
+    let file: File = serde_saphyr::from_str_with_options(text, options).map_err(|error| vec![error.to_string()])?;
+    let mut errors = Vec::new();
+    let tls = file.tls_server_config.and_then(|tls| tls.check(folder, &mut errors));
+    let tls = tls.and_then(|spec| Tls::new(spec).map_err(|found| errors.extend(found)).ok());
+    let headers = headers(file.http_server_config, &mut errors);
     let (mut users, mut warnings) = (BTreeMap::new(), Vec::new());
     for (user, Hidden(hash)) in file.basic_auth_users {
-        if user.is_empty() || user.contains(':') {
-            return Err("basic_auth_users: a user's name must not be empty or hold a colon".to_owned());
-        }
-        let Ok(parts) = bcrypt::HashParts::from_str(&hash) else {
-            return Err(format!("basic_auth_users: the value of {user:?} is not a bcrypt hash"));
-        };
-        if parts.get_cost() > MOST_COST {
-            return Err(format!(
-                "basic_auth_users: the hash of {user:?} has the cost {}, which takes seconds for each attempt; at most \
-                 {MOST_COST}: make it anew with 10 to 12",
-                parts.get_cost()
-            ));
-        }
-        if parts.get_cost() > NOTABLE_COST {
+        if let Some(cost) = keep(cost(&user, &hash), &mut errors).filter(|cost| *cost > NOTABLE_COST) {
             warnings.push(format!(
-                "the bcrypt hash of user {user:?} has the cost {}: a check takes about a second; 10 to 12 are enough",
-                parts.get_cost()
+                "the bcrypt hash of user {user:?} has the cost {cost}: a check takes about a second; 10 to 12 are enough"
             ));
         }
         users.insert(user, hash);
     }
-    Ok(Checked {
-        tls: file.tls_server_config.map(|tls| tls.check(folder)).transpose()?,
-        users,
-        warnings,
-        rate,
-        headers: headers(file.http_server_config)?,
-    })
+    let rate = file.rate_limit.and_then(|rate| keep(rate.check(), &mut errors)?);
+    if errors.is_empty() { Ok(Checked { tls, users, rate, warnings, headers }) } else { Err(errors) }
+}
+
+/// The cost of a user's bcrypt hash.
+fn cost(user: &str, hash: &str) -> Result<u32, String> {
+    if user.is_empty() || user.contains(':') {
+        return Err("basic_auth_users: a user's name must not be empty or hold a colon".to_owned());
+    }
+    match bcrypt::HashParts::from_str(hash).map(|parts| parts.get_cost()) {
+        Ok(cost) if cost > MOST_COST => Err(format!(
+            "basic_auth_users: the hash of {user:?} has the cost {cost}, which takes seconds for each attempt; at most \
+             {MOST_COST}: make it anew with 10 to 12"
+        )),
+        Ok(cost) => Ok(cost),
+        Err(_) => Err(format!("basic_auth_users: the value of {user:?} is not a bcrypt hash")),
+    }
 }
 
 /// The headers that the format allows.
@@ -172,20 +175,23 @@ const HEADERS: [&str; 5] = [
     "Strict-Transport-Security",
 ];
 
-fn headers(file: HttpFile) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+fn headers(file: HttpFile, errors: &mut Vec<String>) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = Vec::new();
     for (name, value) in file.headers {
         let known = HEADERS.iter().any(|known| known.eq_ignore_ascii_case(&name));
-        let parsed = HeaderName::from_str(&name)
-            .ok()
-            .filter(|_| known)
-            .ok_or_else(|| format!("http_server_config.headers: {name:?} is not one of {}", HEADERS.join(", ")))?;
+        let Some(parsed) = HeaderName::from_str(&name).ok().filter(|_| known) else {
+            errors.push(format!("http_server_config.headers: {name:?} is not one of {}", HEADERS.join(", ")));
+            continue;
+        };
         let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
-        let value = HeaderValue::from_str(&value)
-            .map_err(|_| format!("http_server_config.headers: the value of {name} is not a valid header value"))?;
-        headers.push((parsed, value));
+        match HeaderValue::from_str(&value) {
+            Ok(value) => headers.push((parsed, value)),
+            Err(_) => {
+                errors.push(format!("http_server_config.headers: the value of {name} is not a valid header value"));
+            }
+        }
     }
-    Ok(headers)
+    headers
 }
 
 impl RateFile {
@@ -238,42 +244,54 @@ fn client_auth(kind: &str, client_ca: Option<Pem>) -> Result<ClientAuth, String>
     Err(key(name, problem))
 }
 
+/// A PEM that is written in the file or named by it.
+fn pem(name: &str, inline: Option<String>, file: Option<PathBuf>, folder: &Path) -> Result<Option<Pem>, String> {
+    match (inline, file) {
+        (Some(_), Some(_)) => Err(key(name, &format!("give either {name} or {name}_file"))),
+        (Some(text), None) => Ok(Some(Pem::Inline(text))),
+        (None, Some(file)) => Ok(Some(Pem::File(folder.join(file)))),
+        (None, None) => Ok(None),
+    }
+}
+
 impl TlsFile {
-    fn check(self, folder: &Path) -> Result<TlsSpec, String> {
-        let one = |name: &str, inline: Option<String>, file: Option<PathBuf>| match (inline, file) {
-            (Some(_), Some(_)) => Err(key(name, &format!("give either {name} or {name}_file"))),
-            (Some(text), None) => Ok(Some(Pem::Inline(text))),
-            (None, Some(file)) => Ok(Some(Pem::File(folder.join(file)))),
-            (None, None) => Ok(None),
-        };
-        let certificate = one("cert", self.cert, self.cert_file)?.ok_or_else(|| key("cert_file", "is missing"))?;
-        let private =
-            one("key", self.key.map(|key| key.0), self.key_file)?.ok_or_else(|| key("key_file", "is missing"))?;
-        let client_ca = one("client_ca", self.client_ca, self.client_ca_file)?;
-        let name = |name: String| {
-            ServerName::try_from(name.clone())
-                .map_err(|_| key("client_allowed_sans", &format!("{name:?} is neither a DNS name nor an IP address")))
-        };
-        let allowed_names = self.client_allowed_sans.into_iter().map(name).collect::<Result<Vec<_>, String>>()?;
-        let client_auth = client_auth(self.client_auth_type.as_deref().unwrap_or("NoClientCert"), client_ca)?;
-        if !allowed_names.is_empty() && !matches!(client_auth, ClientAuth::Required(_)) {
-            return Err(key(
-                "client_allowed_sans",
-                "has no effect without client_auth_type: RequireAndVerifyClientCert",
-            ));
+    /// `None` if something is added to `errors`.
+    fn check(self, folder: &Path, errors: &mut Vec<String>) -> Option<TlsSpec> {
+        let needed = |name: &str, pem: Option<Pem>| pem.ok_or_else(|| key(&format!("{name}_file"), "is missing"));
+        let certificate = pem("cert", self.cert, self.cert_file, folder).and_then(|pem| needed("cert", pem));
+        let private = pem("key", self.key.map(|key| key.0), self.key_file, folder).and_then(|pem| needed("key", pem));
+        let (certificate, private) = (keep(certificate, errors), keep(private, errors));
+        let mut allowed_names = Vec::new();
+        for name in self.client_allowed_sans {
+            match ServerName::try_from(name.clone()) {
+                Ok(name) => allowed_names.push(name),
+                Err(_) => {
+                    let problem = format!("{name:?} is neither a DNS name nor an IP address");
+                    errors.push(key("client_allowed_sans", &problem));
+                }
+            }
         }
-        let min = tls_version("min_version", self.min_version.as_deref(), TlsVersion::Tls12)?;
-        let max = tls_version("max_version", self.max_version.as_deref(), TlsVersion::Tls13)?;
-        if min > max {
-            return Err(key("max_version", "is below min_version"));
+        let kind = self.client_auth_type.as_deref().unwrap_or("NoClientCert");
+        let client_ca = pem("client_ca", self.client_ca, self.client_ca_file, folder);
+        let client_auth = keep(client_ca.and_then(|ca| client_auth(kind, ca)), errors);
+        if !allowed_names.is_empty()
+            && client_auth.as_ref().is_some_and(|auth| !matches!(auth, ClientAuth::Required(_)))
+        {
+            let problem = "has no effect without client_auth_type: RequireAndVerifyClientCert";
+            errors.push(key("client_allowed_sans", problem));
         }
-        Ok(TlsSpec {
-            certificate,
-            key: private,
-            client_auth,
+        let min = keep(tls_version("min_version", self.min_version.as_deref(), TlsVersion::Tls12), errors);
+        let max = keep(tls_version("max_version", self.max_version.as_deref(), TlsVersion::Tls13), errors);
+        if min.zip(max).is_some_and(|(min, max)| min > max) {
+            errors.push(key("max_version", "is below min_version"));
+        }
+        Some(TlsSpec {
+            certificate: certificate?,
+            key: private?,
+            client_auth: client_auth?,
             allowed_names,
-            min,
-            max,
+            min: min?,
+            max: max?,
             cipher_suites: self.cipher_suites,
             server_order: self.prefer_server_cipher_suites.unwrap_or(true),
             curves: self.curve_preferences,

@@ -18,6 +18,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::keep;
+
 /// Where a certificate or key comes from.
 pub(super) enum Pem {
     Inline(String),
@@ -51,6 +53,19 @@ impl Pem {
             Pem::Inline(_) => None,
             Pem::File(path) => crate::config::file::exposure(path),
         }
+    }
+
+    fn private_key(&self) -> Result<PrivateKeyDer<'static>, String> {
+        PrivateKeyDer::from_pem_slice(&self.read()?).map_err(|_| format!("{}: no PEM private key", self.place()))
+    }
+
+    /// The authorities that it has.
+    fn roots(&self) -> Result<RootCertStore, String> {
+        let mut roots = RootCertStore::empty();
+        for certificate in self.certificates()? {
+            roots.add(certificate).map_err(|error| format!("{}: {error}", self.place()))?;
+        }
+        Ok(roots)
     }
 
     fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -121,10 +136,19 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Tls {
-    pub(super) fn new(spec: TlsSpec) -> Result<Tls, String> {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// What is wrong with each of them.
+    pub(super) fn new(spec: TlsSpec) -> Result<Tls, Vec<String>> {
         let stamps = spec.stamps();
         let config = Arc::new(spec.config()?);
         Ok(Tls { spec, loaded: Mutex::new(Loaded { stamps, config }) })
+    }
+
+    /// The private key.
+    pub(super) fn key(&self) -> &Pem {
+        &self.spec.key
     }
 
     /// What accepts the next connection; looks at the files.
@@ -142,9 +166,9 @@ impl Tls {
                     tracing::info!("the TLS certificate was read again");
                     loaded.config = Arc::new(config);
                 }
-                Err(problem) => {
+                Err(problems) => {
                     tracing::warn!(
-                        problem,
+                        problem = problems.join("; "),
                         "the TLS certificate changed and cannot be used; the previous one stays in use"
                     );
                 }
@@ -187,8 +211,32 @@ impl TlsSpec {
         [self.certificate.stamp(), self.key.stamp(), ca]
     }
 
-    fn config(&self) -> Result<ServerConfig, String> {
-        let provider = Arc::new(self.provider()?);
+    fn config(&self) -> Result<ServerConfig, Vec<String>> {
+        let mut errors = Vec::new();
+        let provider = self.provider(&mut errors);
+        let certificates = keep(self.certificate.certificates(), &mut errors);
+        let key = keep(self.key.private_key(), &mut errors);
+        let roots = match &self.client_auth {
+            ClientAuth::None => None,
+            ClientAuth::IfGiven(ca) | ClientAuth::Required(ca) => keep(ca.roots(), &mut errors),
+        };
+        let roots = roots.unwrap_or_else(RootCertStore::empty);
+        match (certificates, key) {
+            (Some(certificates), Some(key)) if errors.is_empty() => {
+                self.assemble(provider, roots, certificates, key).map_err(|error| vec![error])
+            }
+            _ => Err(errors),
+        }
+    }
+
+    fn assemble(
+        &self,
+        provider: CryptoProvider,
+        roots: RootCertStore,
+        certificates: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<ServerConfig, String> {
+        let provider = Arc::new(provider);
         let versions: Vec<&'static SupportedProtocolVersion> =
             [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)]
                 .into_iter()
@@ -201,22 +249,15 @@ impl TlsSpec {
         let builder = match &self.client_auth {
             ClientAuth::None => builder.with_no_client_auth(),
             ClientAuth::IfGiven(ca) | ClientAuth::Required(ca) => {
-                let fault = |error: &dyn std::fmt::Display| format!("{}: {error}", ca.place());
-                let mut roots = RootCertStore::empty();
-                for certificate in ca.certificates()? {
-                    roots.add(certificate).map_err(|error| fault(&error))?;
-                }
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
                 let verifier = match &self.client_auth {
                     ClientAuth::IfGiven(_) => verifier.allow_unauthenticated(),
                     ClientAuth::Required(_) | ClientAuth::None => verifier,
                 };
-                builder.with_client_cert_verifier(verifier.build().map_err(|error| fault(&error))?)
+                let verifier = verifier.build().map_err(|error| format!("{}: {error}", ca.place()))?;
+                builder.with_client_cert_verifier(verifier)
             }
         };
-        let certificates = self.certificate.certificates()?;
-        let key = PrivateKeyDer::from_pem_slice(&self.key.read()?)
-            .map_err(|_| format!("{}: no PEM private key", self.key.place()))?;
         // Checks that the two belong together.
         let mut config = builder
             .with_single_cert(certificates, key)
@@ -227,7 +268,7 @@ impl TlsSpec {
     }
 
     /// The algorithms, under the names that Go gives them, as the format has it.
-    fn provider(&self) -> Result<CryptoProvider, String> {
+    fn provider(&self, errors: &mut Vec<String>) -> CryptoProvider {
         let mut provider = ring::default_provider();
         if !self.cipher_suites.is_empty() {
             let known = provider.cipher_suites.clone();
@@ -238,10 +279,10 @@ impl TlsSpec {
                     let suite = format!("{:?}", suite.suite());
                     suite == *name || suite.replacen("TLS13_", "TLS_", 1) == *name
                 });
-                let suite =
-                    suite.ok_or_else(|| format!("tls_server_config.cipher_suites: {name:?} is not supported"))?;
-                if !chosen.contains(suite) {
-                    chosen.push(*suite);
+                match suite {
+                    Some(suite) if chosen.contains(suite) => {}
+                    Some(suite) => chosen.push(*suite),
+                    None => errors.push(format!("tls_server_config.cipher_suites: {name:?} is not supported")),
                 }
             }
             provider.cipher_suites = chosen;
@@ -249,15 +290,15 @@ impl TlsSpec {
         if !self.curves.is_empty() {
             let mut chosen = Vec::new();
             for name in &self.curves {
-                chosen.push(match name.as_str() {
-                    "CurveP256" => ring::kx_group::SECP256R1,
-                    "CurveP384" => ring::kx_group::SECP384R1,
-                    "X25519" => ring::kx_group::X25519,
-                    _ => return Err(format!("tls_server_config.curve_preferences: {name:?} is not supported")),
-                });
+                match name.as_str() {
+                    "CurveP256" => chosen.push(ring::kx_group::SECP256R1),
+                    "CurveP384" => chosen.push(ring::kx_group::SECP384R1),
+                    "X25519" => chosen.push(ring::kx_group::X25519),
+                    _ => errors.push(format!("tls_server_config.curve_preferences: {name:?} is not supported")),
+                }
             }
             provider.kx_groups = chosen;
         }
-        Ok(provider)
+        provider
     }
 }
