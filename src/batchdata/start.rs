@@ -31,6 +31,7 @@ pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), St
         critical_balance: config.critical_balance,
         budgets: Arc::clone(&config.budgets),
         report_lag: builder.report_lag(),
+        max_age: config.max_age,
         compared: reconciliation.as_ref().and_then(|shared| shared.lock().compared().cloned()),
         balance: balance.as_ref().and_then(|stored| poll::restored(stored.answer.as_deref()?)),
         ..WalletView::default()

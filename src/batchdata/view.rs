@@ -51,6 +51,8 @@ pub struct WalletView {
     pub compared: Option<Compared>,
     /// How late a report may be that is compared with the balance.
     pub report_lag: Duration,
+    /// How old values may be that are shown.
+    pub max_age: Duration,
     /// Its last balances.
     pub seen: Seen,
     /// Another account that shows the same wallet.
@@ -181,11 +183,24 @@ impl WalletView {
         if account.fresh(BALANCE, now).and(account.fresh(CONSUMPTION, now)).is_none() {
             return Err("the balance or the report is missing or too old".to_owned());
         }
-        let compared = self.compared.as_ref().filter(|compared| compared.report.is_some());
-        compared.map(Compared::unreconciled).ok_or_else(|| {
+        let compared = self.compared.as_ref().zip(self.compared_until());
+        let (compared, until) = compared.ok_or_else(|| {
             let lag = in_words(self.report_lag);
             format!("the balance must first be polled for {lag}, at least every five minutes")
-        })
+        })?;
+        if now >= until {
+            let age = in_words(self.max_age + self.report_lag);
+            return Err(format!(
+                "no report was compared for {age}: the balance must be polled at least every five minutes"
+            ));
+        }
+        Ok(compared.unreconciled())
+    }
+
+    /// Until when the last comparison is shown: after a gap in the polls of the balance, none is made for as long as a
+    /// report may be late.
+    fn compared_until(&self) -> Option<BootTime> {
+        Some(self.compared.as_ref()?.report?.boot + (self.max_age + self.report_lag))
     }
 }
 
@@ -220,8 +235,10 @@ impl Facts for WalletView {
         overflow
     }
 
-    fn expires(&self) -> Option<BootTime> {
-        Some(self.consumption.as_ref()?.periods.as_ref()?.valid_until)
+    fn expires(&self, now: BootTime) -> Option<BootTime> {
+        let periods = self.consumption.as_ref().and_then(|view| view.periods.as_ref());
+        let ends = [periods.map(|periods| periods.valid_until), self.compared_until()];
+        ends.into_iter().flatten().filter(|end| *end > now).min()
     }
 
     fn prepaid(&self) -> Option<Prepaid> {

@@ -26,8 +26,9 @@ pub trait Facts: Any + fmt::Debug + Send + Sync {
     fn overflow(&self) -> Vec<(&'static str, u64)> {
         Vec::new()
     }
-    /// When something in it ends that no source's age ends, such as a day.
-    fn expires(&self) -> Option<BootTime> {
+    /// The next moment after `now` at which something in it ends that no source's age ends, such as a day.
+    fn expires(&self, now: BootTime) -> Option<BootTime> {
+        let _ = now;
         None
     }
     /// What is left, of an account that is paid in advance.
@@ -160,7 +161,7 @@ impl AccountView {
     #[must_use]
     pub fn expires(&self, now: BootTime) -> Option<BootTime> {
         let ages = self.sources.iter().filter_map(SourceView::expires);
-        ages.chain(self.facts.expires()).filter(|moment| *moment > now).min()
+        ages.chain(self.facts.expires(now)).filter(|moment| *moment > now).min()
     }
 
     /// The vendor's clock minus this machine's, where `Date` headers have shown it.

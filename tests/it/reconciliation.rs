@@ -264,6 +264,32 @@ async fn a_correction_of_an_old_day_is_looked_for_within_the_hour_in_which_the_b
     assert!(rig.vendors.now() < at("2026-05-20T00:00:00Z"));
 }
 
+/// A gap in each hour keeps every report from being compared: what was found before must not be shown as if it still held.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_balance_with_a_gap_in_each_hour_is_not_compared_and_that_is_said() {
+    let mut rig = Rig::new().await;
+    rig.clock.step_to(at("2026-05-19T12:00:00Z"));
+    rig.vendors.top_up(usd(20_000));
+    rig.start().await;
+    rig.first_polls().await;
+    minutes(&rig, 75).await;
+    assert_eq!(rig.value(UNRECONCILED), Some(0.0));
+    move_balance(&rig, -5_000);
+    for hour in 0..3 {
+        if hour < 2 {
+            assert_eq!(rig.value(UNRECONCILED), Some(0.0), "after {hour} hours with gaps");
+        }
+        rig.vendors.fault(vendor_simulator::Operation::Balance, vendor_simulator::Fault::status(503), None);
+        minutes(&rig, 12).await;
+        rig.vendors.clear_faults(None);
+        minutes(&rig, 48).await;
+    }
+    assert_eq!(rig.value(UNRECONCILED), None);
+    says(&rig, "no report was compared for 2 hours").await;
+    minutes(&rig, 75).await;
+    assert_eq!(rig.value(UNRECONCILED), Some(-50.0), "it is polled again");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_balance_or_the_report_nothing_is_compared() {
     for sources in ["balance,card_transactions", "consumption"] {
