@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::config::out_of_reach;
 use super::{Config, Dependencies, Draft, SCHEMA};
-use crate::config::{ConfigErrors, CountSince, Flags};
+use crate::config::{ConfigErrors, CountSince, Flags, Process};
 use crate::healthcheck;
 use crate::http::{Web, bind};
 use crate::store::{OpenError, StoredSince, configured_since, elsewhere, has_file, unused, writable};
@@ -65,6 +65,11 @@ pub async fn check(
     }
 }
 
+/// Whether the exporter that these settings are for runs already.
+fn runs(process: &Process) -> bool {
+    process.storage.as_deref().is_some_and(|directory| unused(directory).is_err()) && healthcheck::ask(process).is_ok()
+}
+
 /// What is wrong with the storage, without the flag that every such error begins with.
 fn words(error: &OpenError) -> String {
     error.to_string().trim_start_matches("--storage.path: ").to_owned()
@@ -82,7 +87,7 @@ fn usable(directory: &Path, draft: &mut Draft, warnings: &mut Vec<String>) {
     }
     if let Err(error) = unused(directory) {
         // The usual case: the configuration is checked beside the exporter that it is for.
-        if healthcheck::ask(&draft.process).is_ok() {
+        if runs(&draft.process) {
             let directory = directory.display();
             warnings.push(format!("--storage.path: {directory} is in use, and an exporter runs here already"));
         } else {
@@ -129,7 +134,8 @@ fn base_line(source: &StoredSince, draft: &mut Draft) {
     }
 }
 
-/// Tries the addresses that `serve` would listen on. One that the exporter itself holds already is a warning.
+/// Tries the addresses that `serve` would listen on. One that is held by the exporter that this configuration is for, which
+/// has the storage, is a warning.
 async fn addresses(flags: &Flags, draft: &mut Draft, warnings: &mut Vec<String>) {
     let process = draft.process.clone();
     let mut addresses = vec![(named(&flags.web_listen_address, "web.listen-address"), &process.listen)];
@@ -144,7 +150,7 @@ async fn addresses(flags: &Flags, draft: &mut Draft, warnings: &mut Vec<String>)
         }
         match bind(address).await {
             Ok(listener) => listening.push(listener),
-            Err(error) if error.source.kind() == ErrorKind::AddrInUse && healthcheck::ask(&process).is_ok() => {
+            Err(error) if error.source.kind() == ErrorKind::AddrInUse && runs(&process) => {
                 warnings.push(format!("{name}: {address} is in use, and an exporter runs here already"));
             }
             Err(error) => {

@@ -76,7 +76,14 @@ async fn check_lists_faults_of_every_kind_at_once_whether_or_not_the_exporter_ru
 
     let mut exporter = Exporter::start(&counted);
     exporter.until_ready();
-    judge("while it runs", &[("WEB_LISTEN_ADDRESS", &exporter.address.to_string())]);
+    let address = exporter.address.to_string();
+    judge("while it runs", &[("WEB_LISTEN_ADDRESS", &address)]);
+    // Another one, with a storage of its own or none, would not start on that address.
+    let another = directory.path().join("another");
+    for storage in [another.to_str().unwrap(), "none"] {
+        let (code, _, errors) = check(&counted, &[("WEB_LISTEN_ADDRESS", &address), ("STORAGE_PATH", storage)]);
+        assert_eq!((code, named(&errors)), (64, vec!["WEB_LISTEN_ADDRESS"]), "{storage}: {errors}");
+    }
     exporter.signal("-KILL");
     exporter.wait();
     assert!(storage.join("wallet-exporter.db-wal").exists(), "it was killed before it could tidy up");
