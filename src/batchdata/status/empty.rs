@@ -3,7 +3,7 @@
 //! Flows in: balance and rates of a wallet, and the time. Flows out: state, window, hours and moment. Invariant: the window is
 //! chosen as in the texts of the alerts, so that the page, the JSON and a notification name the same moment.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Serialize;
 
@@ -81,7 +81,7 @@ impl TimeToEmpty {
                 format!("should be empty since {}, at the spend rate of the last {window}", clock(at))
             }
             (EmptyState::Spending, Some(at)) => {
-                format!("in {}, on {}, at the spend rate of the last {window}", self.length(), clock(at))
+                format!("in {}, on {}, at the spend rate of the last {window}", self.length(at - now), clock(at))
             }
             (EmptyState::Spending, None) => format!("in over 100,000 years, at the spend rate of the last {window}"),
             (EmptyState::NotSpending, _) => format!("not spending: nothing was spent in the last {window}"),
@@ -108,12 +108,17 @@ impl TimeToEmpty {
         }
     }
 
-    /// Hours, and from two days on days, too.
-    fn length(&self) -> String {
+    /// Minutes below an hour; hours, and from two days on days, too.
+    fn length(&self, left: TimeDelta) -> String {
         let hours = decimal(self.hours.as_ref()).unwrap_or_default();
         let days = (hours / Decimal::from(24)).floor();
-        if hours.is_zero() {
-            "less than 0.1 hours".to_owned()
+        let minutes = left.num_minutes();
+        if minutes < 1 {
+            "less than a minute".to_owned()
+        } else if minutes == 1 {
+            "1 minute".to_owned()
+        } else if minutes < 60 {
+            format!("{minutes} minutes")
         } else if hours == Decimal::ONE {
             "1 hour".to_owned()
         } else if days < Decimal::TWO {
@@ -179,6 +184,9 @@ mod tests {
         100 | 8 8 8 90 1 | Spending | 1h | 12.5 | in 12.5 hours, on 2026-05-20 00:30 UTC, by 1h | 12.5 h, 2026-05-20 00:30 UTC, by 1h
         100 | 0 0 1 90 1 | Spending | 24h | 100 | in 100 hours (4 days), on 2026-05-23 16:00 UTC, by 24h | 100 h, 2026-05-23 16:00 UTC, by 24h
         100 | 0.004 0 0 0 0 | Spending | 1h | 25000 | in 25000 hours (1041 days), on 2029-03-26 04:00 UTC, by 1h | 25000 h, 2029-03-26 04:00 UTC, by 1h
+        100 | 6000 8 8 90 1 | Spending | 1h | 0 | in 1 minute, on 2026-05-19 12:01 UTC, by 1h | < 0.1 h, 2026-05-19 12:01 UTC, by 1h
+        100 | 7200 8 8 90 1 | Spending | 1h | 0 | in less than a minute, on 2026-05-19 12:00 UTC, by 1h | < 0.1 h, 2026-05-19 12:00 UTC, by 1h
+        100 | 125 1 1 90 1 | Spending | 1h | 0.8 | in 48 minutes, on 2026-05-19 12:48 UTC, by 1h | 0.8 h, 2026-05-19 12:48 UTC, by 1h
         100 | 0.000000000001 0 0 0 0 | Spending | 1h | | in over 100,000 years, by 1h | over 100,000 years, by 1h
         100 | - - - 10 20 | Spending | 30d | 5 | in 5 hours, on 2026-05-19 17:00 UTC, by 30d | 5 h, 2026-05-19 17:00 UTC, by 30d
         100 | - - - 0 - | NotSpending | 7d | | not spending: nothing was spent in the last 7d | not spending
@@ -209,7 +217,7 @@ mod tests {
     fn in_the_last_minutes_it_is_not_said_to_be_over() {
         let later = now() + chrono::TimeDelta::minutes(9 * 60 + 57);
         let found = TimeToEmpty::new(Some(Decimal::ONE_HUNDRED), &burn("10 5 5 5 5"), later);
-        let sentence = "in less than 0.1 hours, on 2026-05-19 22:00 UTC, at the spend rate of the last 1h";
+        let sentence = "in 3 minutes, on 2026-05-19 22:00 UTC, at the spend rate of the last 1h";
         assert_eq!(found.sentence(later), sentence);
         assert_eq!(found.brief(later), "< 0.1 h, 2026-05-19 22:00 UTC, by 1h");
     }

@@ -31,7 +31,10 @@ fn of_source(status: &Status, source: &SourceStatus) -> String {
         let _ = write!(text, ", <code>{}</code> {}. ", escape(&failure.reason), time(status.now, failure.at));
         match &failure.advice {
             Some(advice) => {
-                let _ = write!(text, "<strong>{}</strong>", escape(advice));
+                // It follows a colon elsewhere.
+                let mut rest = advice.chars();
+                let first: String = rest.next().into_iter().flat_map(char::to_uppercase).collect();
+                let _ = write!(text, "<strong>{}</strong>", escape(&(first + rest.as_str())));
             }
             None => text.push_str("The exporter tries again by itself."),
         }

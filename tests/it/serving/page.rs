@@ -29,8 +29,8 @@ fn failing() -> Status {
     sources[0].last_failure = Some(FailureStatus {
         at: ago(30),
         reason: "forbidden".to_owned(),
-        message: "GET balance: 403 <script>alert(1)</script>; Give the token the permission wallet-balance.".to_owned(),
-        advice: Some("Give the token the permission wallet-balance.".to_owned()),
+        message: "GET balance: 403 <script>alert(1)</script>; give the token the permission wallet-balance.".to_owned(),
+        advice: Some("give the token the permission wallet-balance.".to_owned()),
     });
     sources[0].paused_until = Some(ago(-600));
     sources[1].state = SourceState::Stale;
@@ -196,8 +196,8 @@ async fn money_comes_first_and_what_is_over_needs_no_remedy() {
         source.last_failure = Some(FailureStatus {
             at: ago(30),
             reason: "forbidden".to_owned(),
-            message: "403; Give the token the permission.".to_owned(),
-            advice: Some("Give the token the permission.".to_owned()),
+            message: "403; give the token the permission.".to_owned(),
+            advice: Some("give the token the permission.".to_owned()),
         });
         if sources_fail {
             source.state = SourceState::Failing;
