@@ -66,6 +66,8 @@ async fn budgets_follow_the_vendor_through_restatements_and_midnight() {
     assert_eq!(of_wallet(&rig), [None, None, None]);
     assert_eq!(ends(&rig), [None, None, None]);
     assert_eq!(all(&rig, ""), [Some(100.0), Some(400.5), Some(1_000.0)], "the amounts are configured");
+    // The attempt of midnight may be under way.
+    rig.rest().await;
     rig.vendors.clear_faults(None);
     rig.poll(&["consumption"]).await;
     let spent = || all(&rig, "_spent");

@@ -144,10 +144,11 @@ fn nothing_that_an_operator_names_moves_the_cursor_of_a_terminal() {
         assert!(!shown.contains("\u{1b}[2J") && !shown.contains('\u{7}'), "{shown:?}");
     }
 
-    let (from, to) = (crate::storage::newest_version(), tempfile::tempdir().unwrap());
-    let to = to.path().join("a\u{1b}[2J\nforged");
+    let (from, folder) = (crate::storage::newest_version(), tempfile::tempdir().unwrap());
+    let to = folder.path().join("a\u{1b}[2J\nforged");
     let storage = format!("--storage.path={}", from.path().display());
-    let output = command(&[]).args(["ledger", "backup", &storage, "--to"]).arg(to).output().unwrap();
+    let mut backup = command(&[]);
+    let output = backup.args(["ledger", "backup", &storage, "--to"]).arg(to).stdout(Stdio::piped()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.ends_with("/a\\u{1b}[2J\\nforged\n") && said.lines().count() == 1, "{said:?}");
 }

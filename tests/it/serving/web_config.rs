@@ -334,6 +334,44 @@ async fn tls_with_a_certificate_that_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn versions_suites_curves_and_certificates_are_as_configured() {
+    let authority = Authority::new();
+    authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
+    authority.sign("client", ExtendedKeyUsagePurpose::ClientAuth);
+    let stranger = Authority::new();
+    stranger.sign("client", ExtendedKeyUsagePurpose::ClientAuth);
+    let file = |folder: &Authority, name: &str| folder.path(name).to_str().unwrap().to_owned();
+    let [known, unknown] = [&authority, &stranger]
+        .map(|of| ["--cert".to_owned(), file(of, "client.crt"), "--key".to_owned(), file(of, "client.key")]);
+    let (known, unknown) = (known.each_ref().map(String::as_str), unknown.each_ref().map(String::as_str));
+    let pem = |name: &str| fs::read_to_string(authority.path(name)).unwrap().replace('\n', "\n    ");
+    let inline = format!(
+        "tls_server_config:\n  cert: |\n    {}\n  key: |\n    {}\n  client_auth_type: VerifyClientCertIfGiven\n  client_ca: \
+         |\n    {}\n",
+        pem("server.crt"),
+        pem("server.key"),
+        pem("ca.crt")
+    );
+    let of = |more: &str| format!("{TLS}  {more}\n");
+    let suite = of("max_version: TLS12\n  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]");
+    type Arguments<'a> = &'a [&'a str];
+    let cases: [(String, Arguments, Arguments); 5] = [
+        (inline, &known, &unknown),
+        (of("min_version: TLS13"), &[], &["--tls-max", "1.2"]),
+        (of("max_version: TLS12"), &[], &["--tlsv1.3"]),
+        (suite, &["--ciphers", "ECDHE-ECDSA-AES256-GCM-SHA384"], &["--ciphers", "ECDHE-ECDSA-AES128-GCM-SHA256"]),
+        (of("curve_preferences: [CurveP384]"), &["--curves", "P-384"], &["--curves", "P-256"]),
+    ];
+    for (text, taken, refused) in &cases {
+        let running = serve_with(&authority.config(text)).await;
+        let Some(output) = curl(&authority, &running, &[]) else { return };
+        assert!(output.status.success(), "{text}: {}", output.err());
+        assert!(curl(&authority, &running, taken).unwrap().status.success(), "{text} {taken:?}");
+        assert!(!curl(&authority, &running, refused).unwrap().status.success(), "{text} {refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn client_certificates_where_they_are_required() {
     let authority = Authority::new();
     authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
