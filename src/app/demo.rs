@@ -151,10 +151,15 @@ fn none(scenario: ScenarioName) -> &'static str {
 /// What is printed at the start. `web` and `vendors` are addresses.
 fn greeting(config: &Config, now: DateTime<Utc>, (web, vendors): (&str, &str), ahead: &str) -> String {
     let metrics = &config.process.telemetry_path;
+    let poll = match config.process.enable_lifecycle {
+        true => format!("curl -s -X POST '{web}/-/poll?source=balance'"),
+        false => "wallet-exporter demo --web.enable-lifecycle    # allows POST /-/poll".to_owned(),
+    };
     format!(
         "wallet-exporter demo, started {}\n\n  page      {web}/\n  metrics   {web}{metrics}\n  \
          vendors   {vendors}/_simulator/expected\n{ahead}\nTry in another shell:\n\n  \
-         curl -s {web}{metrics} | grep ^batchdata_wallet_balance\n\n\
+         curl -s {web}{metrics} | grep ^batchdata_wallet_balance\n  \
+         curl -s '{web}/api/v1/gate?min_usd=50'\n  {poll}\n\n\
          Press Ctrl-C to stop. {}\n\n",
         now.to_rfc3339_opts(SecondsFormat::Secs, true),
         match &config.process.storage {

@@ -29,13 +29,13 @@ const LARGEST_KIB: u64 = 1_024;
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Gate options")]
 pub struct GateFlags {
-    /// What must be left, in US dollars [default: 0]
+    /// Amount that must remain, in US dollars [default: 0]
     #[arg(long, value_name = "USD")]
     pub min_usd: Option<String>,
     /// Amount the job will spend, in US dollars [default: 0]
     #[arg(long, value_name = "USD")]
     pub cost_usd: Option<String>,
-    /// The oldest balance to rely on, such as 5m [default: three polling intervals]
+    /// Maximum age of the balance, such as 5m [default: three balance intervals]
     #[arg(long, value_name = "DURATION")]
     pub max_age: Option<String>,
     /// The account; required if several have a balance

@@ -90,7 +90,7 @@ pub struct SimulateFlags {
     /// Scenario
     #[arg(long = "simulator.scenario", value_name = "SCENARIO", value_enum, default_value_t = ScenarioName::Calm)]
     pub scenario: ScenarioName,
-    /// Nothing happens except by requests to /_simulator/
+    /// Change nothing, except on requests to /_simulator/
     #[arg(long = "simulator.quiet", conflicts_with = "scenario")]
     pub quiet: bool,
     /// The exporter's webhook URL, called when a batch is complete

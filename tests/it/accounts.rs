@@ -144,7 +144,7 @@ accounts:
         "/accounts.yml:10: critical_balance_usd (account growth): write an amount below warning_balance_usd: 20 is not below 10",
         "/accounts.yml:11: base_url (account growth): applies to the whole process: set the variable BATCHDATA_BASE_URL",
         "/accounts.yml:12: account: write it in quotes",
-        "/accounts.yml:14: vendor: write batchdata or rightfoot",
+        "/accounts.yml:14: vendor: acme is not a vendor: write batchdata or rightfoot",
         "/accounts.yml:18: api_key (account checks): is a secret: name a file that holds it with api_key_file",
         "/accounts.yml:19: labels (account checks): job is a label of the exporter or of Prometheus",
         "/accounts.yml:19: labels (account checks): a label name consists of",

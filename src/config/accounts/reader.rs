@@ -139,10 +139,13 @@ impl Reader<'_> {
         let (vendor, name) = (text("vendor"), text("account"));
         let names = self.names();
         let vendor = match vendor {
-            Ok(vendor) => self.known.vendors.iter().find(|known| known.name == vendor).copied().ok_or(""),
-            Err(error) => Err(error),
+            Ok(vendor) => {
+                let known = self.known.vendors.iter().find(|known| known.name == vendor).copied();
+                known.ok_or_else(|| format!("{} is not a vendor: write {names}", shown(&vendor)))
+            }
+            Err(_) => Err(format!("write {names}")),
         };
-        let vendor = vendor.map_err(|_| self.errors.add(format!("{place}: vendor"), format!("write {names}")));
+        let vendor = vendor.map_err(|remedy| self.errors.add(format!("{place}: vendor"), remedy));
         let name = name.map_err(|remedy| self.errors.add(format!("{place}: account"), remedy));
         let (Ok(vendor), Ok(name)) = (vendor, name) else {
             self.listed.complete = false;
