@@ -131,7 +131,9 @@ impl Checks {
         // The youngest and the oldest that the balance may be.
         let success = self.sources["balance"].success;
         let ages = success.map(|(from, until)| (self.last - until, self.last - from));
-        let young = ages.is_some_and(|(young, _)| young <= max_age);
+        // After a reboot its age is told by the wall clock, until it is polled again.
+        let by_wall = self.was_rebooted && !self.sources["balance"].succeeded;
+        let young = by_wall || ages.is_some_and(|(young, _)| young <= max_age);
         // The gate goes by its own age: one that is too old to be shown may be young enough for it.
         let shows_until = i64::try_from(plan.max_age[0]).unwrap() * 1_000;
         let hidden = shown.is_none() && ages.is_some_and(|(_, old)| old > shows_until);
