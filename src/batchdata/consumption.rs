@@ -54,6 +54,14 @@ pub struct ConsumptionReport {
     pub hourly: Option<HourlyDebits>,
 }
 
+impl ConsumptionReport {
+    /// Leaves out the days before `from`.
+    fn shorten(&mut self, from: NaiveDate) {
+        self.from = from;
+        self.days = self.days.split_off(&from);
+    }
+}
+
 /// Debits by UTC hour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HourlyDebits {

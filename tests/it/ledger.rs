@@ -233,6 +233,32 @@ async fn a_day_ends_at_the_vendors_midnight_and_its_figures_are_back_within_a_mi
     }
 }
 
+/// The day's long read needs old days from the storage. Without them it says as much as a short one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_read_whose_old_days_cannot_be_read_still_brings_the_last_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut rig = rig_at(directory.path()).await;
+    rig.start().await;
+    rig.first_polls().await;
+    rig.clock.pass_to(at("2026-05-20T00:30:00Z"));
+    rig.poll(&["consumption"]).await;
+    rig.rest().await;
+    spend(&rig, 7);
+    let store = rig.store();
+    store.set_fault(Some(StorageFault { skip: 0, kind: StorageFaultKind::Io }));
+    rig.poll(&["consumption"]).await;
+    rig.rest().await;
+    let report = |seen: &vendor_simulator::Seen| seen.operation == Some(Operation::ConsumptionReport);
+    let reports: Vec<_> = rig.vendors.requests().into_iter().filter(report).collect();
+    assert!(reports.iter().any(|seen| seen.query.iter().any(|(_, value)| value == "2025-05-20")), "it was a long one");
+    assert_eq!(rig.value("wallet_exporter_storage_up"), Some(0.0));
+    assert_eq!((rig.source("up", "consumption"), rig.value(&period("today"))), (Some(1.0), Some(7.0)));
+    let debit = rig.value(DEBIT).unwrap();
+    store.set_fault(None);
+    rig.poll(&["consumption"]).await;
+    rig.until("it is counted", |rig| rig.value(DEBIT) == Some(debit + 7.0)).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_card_transactions_than_are_kept_are_too_large() {
     let directory = tempfile::tempdir().unwrap();

@@ -275,14 +275,17 @@ impl ConsumptionPoller {
         }
     }
 
-    /// Loads the days that the report covers and memory does not hold whole.
-    async fn load(&mut self, report: &ConsumptionReport) -> Option<()> {
-        if let Some((from, to)) = self.ledger.days().missing(report.from) {
-            let account = self.storage.account;
-            let days = self.storage.work("consumption days", move |store| store.days(account, from, to)).await?;
-            self.ledger.days_mut().load(from, days);
+    /// Loads the days that the report covers and memory does not hold whole. If they cannot be read: from when on it does.
+    async fn load(&mut self, report: &ConsumptionReport) -> Option<NaiveDate> {
+        let (from, to) = self.ledger.days().missing(report.from)?;
+        let account = self.storage.account;
+        match self.storage.work("consumption days", move |store| store.days(account, from, to)).await {
+            Some(days) => {
+                self.ledger.days_mut().load(from, days);
+                None
+            }
+            None => Some(to),
         }
-        Some(())
     }
 
     /// `restored` if what counters may have shown before is among the changes, or was before.
@@ -351,9 +354,9 @@ impl Poller for ConsumptionPoller {
     async fn pass(&mut self) -> Result<(), RequestError> {
         let first = self.ledger.covered().is_none();
         let permit = self.long_read().await;
-        let full = permit.is_some();
+        let mut full = permit.is_some();
         let began = self.storage.clock.boot();
-        let report = match self.read(full).await {
+        let mut report = match self.read(full).await {
             Ok(report) => report,
             Err(error) => {
                 // A short report would not restore what an older copy of the storage lacks.
@@ -376,11 +379,10 @@ impl Poller for ConsumptionPoller {
         if first && !self.client.credential().is_confirmed() {
             self.client.refuses_day_after(day).await?;
         }
-        if self.load(&report).await.is_none() {
-            // Without what was known of these days nothing can be counted, and what is shown is from an earlier report: it
-            // must not be dated now. The next pass tries again.
-            let words = "the storage cannot be read: nothing is known of the days that the report covers";
-            return Err(RequestError::new(CONSUMPTION.operation, Reason::Implausible, words));
+        // Nothing can be counted of days of which what was known cannot be read: it is taken as a short report.
+        if let Some(held_from) = self.load(&report).await {
+            full = false;
+            report.shorten(held_from);
         }
         if self.stale {
             self.storage.show_now("consumption/").await;
