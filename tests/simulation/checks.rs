@@ -306,6 +306,11 @@ impl Checks {
     /// Which sources have succeeded since the last scrape.
     fn follow(&mut self, seen: &Seen<'_>) {
         let written = seen.storage_fault.is_none() && self.storage_changed < self.last;
+        // A run that began with an old storage may need a report of all days before a success counts at the next start.
+        let began_old = |(name, source): (&&'static str, &Source)| {
+            (*name, source.restored.is_some() && self.may_be_stale(seen, name, source.restored))
+        };
+        let began_old: BTreeMap<&'static str, bool> = self.sources.iter().map(began_old).collect();
         for (name, source) in &mut self.sources {
             let of = |family: &str| -> f64 {
                 let labels = format!("source=\"{name}\"");
@@ -317,8 +322,10 @@ impl Checks {
                 source.success = Some((self.last, seen.now));
                 source.succeeded = true;
                 if written {
-                    source.stored = Some(self.last);
                     source.written += 1;
+                    if source.written > 2 || !began_old[name] {
+                        source.stored = Some(self.last);
+                    }
                 }
             }
             (source.polls, source.failures) = (polls, failures);

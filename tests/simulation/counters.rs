@@ -57,7 +57,7 @@ impl Checks {
                 Some(now) if now < *floor => return Err(format!("{series} fell from {floor} to {now}")),
                 // What may have been restored from an older copy is shown once a report of all days was written.
                 None if source.written > 2 => return Err(format!("{series} has vanished")),
-                None if !self.may_be_stale(seen, series, source.restored) => {
+                None if !self.may_be_stale(seen, source_of(series).unwrap_or_default(), source.restored) => {
                     return Err(format!("{series} is absent after a restart although its last success is young"));
                 }
                 _ => {}
@@ -81,8 +81,8 @@ impl Checks {
     }
 
     /// Whether the stored success may be taken as too old after a restart.
-    fn may_be_stale(&self, seen: &Seen<'_>, series: &str, stored: Option<i64>) -> bool {
-        let max_age = seen.plan.max_age[usize::from(series.starts_with("rightfoot_"))];
+    pub fn may_be_stale(&self, seen: &Seen<'_>, source: &str, stored: Option<i64>) -> bool {
+        let max_age = seen.plan.max_age[usize::from(source == "batches")];
         let max_age = i64::try_from(max_age).unwrap() * 1_000;
         let old = stored.is_none_or(|stored| self.started - stored > max_age - 2_000);
         old || (self.started_rebooted && seen.plan.has(crate::plan::Trouble::WallClock))
