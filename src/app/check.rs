@@ -87,7 +87,7 @@ fn usable(directory: &Path, draft: &mut Draft, warnings: &mut Vec<String>) {
     }
     if let Err(error) = unused(directory) {
         // The usual case: the configuration is checked beside the exporter that it is for.
-        if runs(&draft.process) {
+        if healthcheck::ask(&draft.process).is_ok() {
             let directory = directory.display();
             warnings.push(format!("--storage.path: {directory} is in use, and an exporter runs here already"));
         } else {

@@ -23,7 +23,7 @@ use crate::batchdata::history::openmetrics;
 use crate::batchdata::history::recorded::Recorded;
 use crate::clock::SharedClock;
 use crate::config::Flags;
-use crate::config::file::words;
+use crate::config::file::said;
 use crate::store;
 use vendor_simulator::{Options, Simulator};
 
@@ -171,8 +171,9 @@ fn greeting(config: &Config, now: DateTime<Utc>, (web, vendors): (&str, &str), a
 
 /// The simulator's listener, and its URL.
 async fn listen() -> Result<(TcpListener, String), AppError> {
-    let cannot =
-        |error: std::io::Error| AppError::System(format!("the simulator cannot listen on loopback: {}", words(&error)));
+    let cannot = |error: std::io::Error| {
+        AppError::System(format!("the simulator cannot listen on loopback: {}", said(error.kind())))
+    };
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(cannot)?;
     let address = format!("http://{}", listener.local_addr().map_err(cannot)?);
     Ok((listener, address))

@@ -7,7 +7,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::AppError;
-use crate::config::file::words;
 
 /// Signals, received from the moment this exists: one that comes while the program still starts is not lost.
 pub(super) struct Signals {
@@ -18,9 +17,8 @@ pub(super) struct Signals {
 
 impl Signals {
     pub(super) fn listen() -> Result<Signals, AppError> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| AppError::System(format!("cannot listen to signals: {}", words(&error))))
-        };
+        let listen =
+            |kind| signal(kind).map_err(|error| AppError::System(format!("cannot listen to signals: {error}")));
         Ok(Signals {
             term: listen(SignalKind::terminate())?,
             int: listen(SignalKind::interrupt())?,

@@ -16,7 +16,7 @@ use super::signals::Signals;
 use super::{AppError, Dependencies};
 use crate::clock::SharedClock;
 use crate::config;
-use crate::config::file::words;
+use crate::config::file::said;
 
 /// The exporter's clock as the simulator's.
 pub struct SimulatorClock(pub SharedClock);
@@ -105,7 +105,7 @@ pub struct SimulateFlags {
 pub async fn simulate(flags: &SimulateFlags, dependencies: &Dependencies) -> Result<(), AppError> {
     let signals = Signals::listen()?;
     let cannot = |error: std::io::Error| {
-        let words = words(&error);
+        let words = said(error.kind());
         AppError::System(format!("--simulator.listen-address: cannot listen on {}: {words}", flags.listen))
     };
     let listener = TcpListener::bind(flags.listen).await.map_err(cannot)?;

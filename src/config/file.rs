@@ -55,14 +55,6 @@ pub(crate) fn said(kind: std::io::ErrorKind) -> String {
     }
 }
 
-/// The system's words for an error, without its number.
-pub(crate) fn words(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let words = text.split_once(" (os error ").map_or(text.as_str(), |(words, _)| words);
-    let mut rest = words.chars();
-    rest.next().map(|first| first.to_lowercase().chain(rest).collect()).unwrap_or_default()
-}
-
 impl FileError {
     fn read(path: &Path, kind: std::io::ErrorKind) -> FileError {
         let there = path.ancestors().find(|path| std::fs::symlink_metadata(path).is_ok());

@@ -20,12 +20,12 @@ use tokio_util::task::TaskTracker;
 use super::connection::{self, Peer};
 use super::guard::{Activity, ConnectionLimits};
 use super::web::Web;
-use crate::config::file::words;
+use crate::config::file::said;
 use crate::instruments::{Closed, ProcessInstruments};
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {}", words(source))]
+#[error("cannot listen on {address}: {}", said(source.kind()))]
 pub struct BindError {
     /// The address as it was given.
     pub address: String,
@@ -131,7 +131,7 @@ pub(super) async fn serve(
             Err(error) => {
                 // Logged once until a connection is taken again: the next attempts would say the same.
                 if !refused && !is_of_the_peer(&error) {
-                    tracing::warn!(error = words(&error), "cannot accept connections");
+                    tracing::warn!(%error, "cannot accept connections");
                     refused = true;
                 }
                 if !is_of_the_peer(&error) {

@@ -197,7 +197,7 @@ fn check_finds_what_would_stop_the_exporter() {
     let (code, out, errors) = run(&["check"], &with(any, any, good));
     assert_eq!((code, out.as_str()), (0, "the configuration is valid\n"), "{errors}");
     for (settings, name, words) in [
-        (with(&taken, any, good), "WEB_LISTEN_ADDRESS", "address already in use; another program listens there"),
+        (with(&taken, any, good), "WEB_LISTEN_ADDRESS", "address in use; another program listens there"),
         (with(any, &taken, good), "WEBHOOK_LISTEN_ADDRESS", "another program listens there"),
         (with("192.0.2.1:10700", any, good), "WEB_LISTEN_ADDRESS", "this machine has no such address"),
         (with(any, any, bad), "--storage.path", "not a directory"),

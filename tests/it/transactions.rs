@@ -313,6 +313,18 @@ async fn a_download_that_failed_or_did_not_end_is_paid_for_after_a_restart() {
     assert_eq!(rig.source("up", "transactions"), Some(1.0));
     assert_within_budget(&rig, 1_000_000);
 
+    // One that failed without a body has cost nothing.
+    rig.vendors.fault(Operation::ConsumptionCsv, Fault::status(503), None);
+    rig.clock.advance(Duration::from_secs(12 * 3_600));
+    rig.until("it fails", |rig| rig.source("up", "transactions") == Some(0.0)).await;
+    rig.rest().await;
+    rig.stop().await;
+    rig.start().await;
+    assert!(wait(&rig) < 900.0, "{}", wait(&rig));
+    rig.vendors.clear_faults(None);
+    poll(&rig).await;
+    assert_eq!(rig.source("up", "transactions"), Some(1.0));
+
     // A crash in the middle of one.
     let ended = downloads(&rig).len();
     rig.vendors.fault(Operation::ConsumptionCsv, Fault::Hang, None);

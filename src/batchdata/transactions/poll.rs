@@ -36,10 +36,8 @@ pub struct TransactionsPoller {
     bytes_per_hour: u64,
     interval: Duration,
     max_age: Duration,
-    /// What the last download took.
+    /// What the last download took, or a larger one that failed since.
     bytes: u64,
-    /// What the budget needs to pay for it.
-    wait: Duration,
     not_before: BootTime,
     /// The last pass did not reach the vendor's day.
     behind: bool,
@@ -91,7 +89,6 @@ impl TransactionsPoller {
             interval,
             max_age: config.max_age,
             bytes: 0,
-            wait: Duration::ZERO,
             not_before: now.boot,
             behind: false,
             undated: false,
@@ -100,9 +97,8 @@ impl TransactionsPoller {
         };
         if let Some(download) = download {
             poller.bytes = download.bytes;
-            poller.wait = poller.cost(download.bytes);
             let passed = (now.wall - download.at).to_std().unwrap_or_default();
-            poller.not_before = now.boot + poller.wait.saturating_sub(passed);
+            poller.not_before = now.boot + poller.cost(download.bytes).saturating_sub(passed);
         }
         Ok(poller)
     }
@@ -116,7 +112,7 @@ impl TransactionsPoller {
     /// How often it polls, and how old a success may be: a large file is read again only when the budget allows it.
     #[must_use]
     pub fn paced(&self) -> SourceSettings {
-        let interval = self.interval.max(self.wait);
+        let interval = self.interval.max(self.cost(self.bytes));
         SourceSettings { interval, max_age: self.max_age.max(interval * 3) }
     }
 
@@ -248,10 +244,8 @@ impl Poller for TransactionsPoller {
         self.note(self.bytes.max(self.bytes_per_hour)).await;
         let read = self.read().await;
         let bytes = downloaded(self) - before;
-        let cost = self.cost(bytes);
-        self.not_before = self.storage.clock.boot() + cost;
+        self.not_before = self.storage.clock.boot() + self.cost(bytes);
         // One that failed may have downloaded less than a whole file: the pace stays.
-        self.wait = if read.is_ok() { cost } else { self.wait.max(cost) };
         self.bytes = if read.is_ok() { bytes } else { self.bytes.max(bytes) };
         let Read { days, now, proven, reading } = match read {
             Ok(read) => read,
