@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
+use rcgen::ExtendedKeyUsagePurpose;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wallet_exporter::clock::SystemClock;
 
 use crate::program::{Exporter, run, settings, vendors};
+use crate::serving::web_config::{Authority, TLS};
 
 /// Name, content and time of every file.
 fn files(directory: &Path) -> BTreeMap<String, (Vec<u8>, SystemTime)> {
@@ -349,6 +351,50 @@ async fn check_online_says_what_it_calls_and_fails_for_an_unavailable_batch() {
         let called = errors.lines().filter(|line| line.starts_with("calling "));
         assert_eq!(called.count(), 4, "{errors}");
         assert!(errors.contains("calling batchdata balance for account default ...\n"), "{errors}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_are_open_to_other_users_are_named_by_check_the_log_the_page_and_json() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let authority = Authority::new();
+    authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
+    let config = authority.config(TLS);
+    let (token, storage) = (authority.path("token"), authority.path("data"));
+    std::fs::write(&token, "sim-batchdata-token\n").unwrap();
+    std::fs::create_dir(&storage).unwrap();
+    let (_vendors, address) = vendors().await;
+    let mut settings = settings(&storage, &address);
+    settings.retain(|(name, _)| *name != "BATCHDATA_API_TOKEN");
+    let secret = "s".repeat(32);
+    settings.extend([
+        ("BATCHDATA_API_TOKEN_FILE", token.to_str().unwrap()),
+        ("RIGHTFOOT_API_KEY", "rf_live_simulator"),
+        ("RIGHTFOOT_BASE_URL", address.as_str()),
+        ("RIGHTFOOT_WEBHOOK_SECRET", secret.as_str()),
+        ("WEBHOOK_LISTEN_ADDRESS", "127.0.0.1:0"),
+        ("WEBHOOK_CONFIG_FILE", config.to_str().unwrap()),
+    ]);
+    for (path, open, closed) in
+        [(&storage, 0o755, 0o700), (&token, 0o644, 0o600), (&authority.path("server.key"), 0o604, 0o600)]
+    {
+        let chmod = |mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        for other in [&storage, &token, &authority.path("server.key")] {
+            let mode = if other.is_dir() { 0o700 } else { 0o600 };
+            std::fs::set_permissions(other, std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        chmod(open);
+        let path = path.display();
+        let words = format!("{path} is open to other users (mode {open:04o}): chmod {closed:o} {path}");
+        let (code, _, errors) = run(&["check"], &settings);
+        assert_eq!((code, errors.contains(&format!("warning: {words}\n"))), (0, true), "{errors}");
+        let exporter = Exporter::start(&settings);
+        assert!(exporter.start.contains(&words), "{}", exporter.start);
+        assert_eq!(exporter.start.matches("is open to other users").count(), 1, "{}", exporter.start);
+        assert!(exporter.get("/").1.contains(&format!("<li>{words}</li>")));
+        let status: serde_json::Value = serde_json::from_str(&exporter.get("/api/v1/status").1).unwrap();
+        let warnings = status["warnings"].as_array().unwrap();
+        assert!(warnings.iter().any(|warning| warning == words.as_str()), "{warnings:?}");
     }
 }
 

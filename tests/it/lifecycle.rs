@@ -330,7 +330,7 @@ async fn the_demo_shows_every_family_that_its_data_can_produce() {
             break rest.split_whitespace().next().unwrap().parse().unwrap();
         }
     };
-    let demo = Exporter { child, address, log: Arc::default() };
+    let demo = Exporter { child, address, start: String::new(), log: Arc::default() };
     // Some are there only while a card is pending or a batch is open, so what was once seen counts.
     // The demo has no shards.
     let excused = ["batchdata_card_oldest_pending_timestamp_seconds", "wallet_exporter_shard_info"];

@@ -58,7 +58,7 @@ async fn it_serves_on_when_nobody_reads_its_log() {
         }
     };
     drop(lines);
-    let mut exporter = Exporter { child, address, log: std::sync::Arc::default() };
+    let mut exporter = Exporter { child, address, start: String::new(), log: std::sync::Arc::default() };
     exporter.until_ready();
     assert!(exporter.ask("POST", "/-/reload").starts_with("HTTP/1.1 200 "), "a reload logs a line");
     // So does a source that fails, in a task of its own.

@@ -22,6 +22,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Exporter {
     pub child: Child,
     pub address: SocketAddr,
+    /// What it logged until it listened.
+    pub start: String,
     /// What it logged after its start, once it has ended.
     pub log: Arc<Mutex<String>>,
 }
@@ -66,7 +68,7 @@ impl Exporter {
             let _ = lines.read_to_string(&mut rest);
             copy.lock().unwrap().push_str(&rest);
         });
-        Exporter { child, address, log }
+        Exporter { child, address, start: seen, log }
     }
 
     pub fn get(&self, path: &str) -> (u16, String) {

@@ -116,6 +116,15 @@ fn faults_name_the_key() {
         assert!(!fault.contains("hunter2") && !fault.contains("918273645"), "a secret is in {fault}");
     }
     assert!(Web::load(Some(Path::new("/nowhere/web.yml"))).is_err());
+    let authority = Authority::new();
+    authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
+    for name in ["server.key", "server.crt"] {
+        let text = fs::read_to_string(authority.path(name)).unwrap();
+        fs::write(authority.path(name), format!("{}{text}", "# long\n".repeat(200_000))).unwrap();
+        let fault = Web::load(Some(&authority.config(TLS))).expect_err("it is too large").to_string();
+        assert!(fault.contains(name) && fault.contains("larger than 1024 KiB"), "{fault}");
+        fs::write(authority.path(name), text).unwrap();
+    }
     let device = Web::load(Some(Path::new("/dev/zero"))).expect_err("it has no end").to_string();
     assert!(device.contains("not a regular file"), "{device}");
 }

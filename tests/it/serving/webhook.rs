@@ -222,11 +222,13 @@ async fn a_body_that_stops_on_the_way_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn at_the_limit_the_longest_idle_connection_goes_first() {
-    let (address, inbox) = start_with(|limits| limits.connections = 2).await;
+async fn at_its_limit_of_128_the_longest_idle_connection_goes_first() {
+    let usual = WebhookOptions::new(String::new()).limits;
+    assert_eq!((usual.connections, usual.idle), (128, Duration::from_secs(30)));
+    let (address, inbox) = start().await;
     let request = format!("POST {} HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{EVENT}", path(), EVENT.len());
     let mut connections = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..129 {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = [0; 12];
@@ -236,7 +238,13 @@ async fn at_the_limit_the_longest_idle_connection_goes_first() {
     }
     // The first one is ended, and nothing of the others is lost.
     rest(connections.remove(0)).await;
-    assert_eq!(inbox.heard().len(), 3);
+    assert_eq!(inbox.heard().len(), 129);
+    let mut buffer = [0; 1_024];
+    for stream in &mut connections {
+        let _ = stream.read(&mut buffer).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        assert!(stream.read(&mut buffer).await.unwrap() > 0);
+    }
 }
 
 #[tokio::test]
