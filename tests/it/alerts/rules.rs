@@ -32,7 +32,7 @@ pub struct Rule {
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     #[serde(default)]
-    annotations: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]

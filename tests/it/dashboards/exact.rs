@@ -87,7 +87,10 @@ fn figures() -> Vec<Figure> {
     let paid: i64 = CARD.iter().filter(|(_, _, paid)| *paid).map(|(_, cents, _)| cents).sum();
     let balance = BALANCE_AT_FIRST + paid - all_spent;
     let hourly = dollars(in_range) / 24.0;
-    let until_empty = dollars(balance) / hourly / 24.0;
+    // At the highest spend rate of the last hour, 6 hours and 24 hours.
+    let since = [("2026-05-19T11:00:00Z", 1.0), ("2026-05-19T06:00:00Z", 6.0), (range, 24.0)];
+    let fastest = since.map(|(begin, hours)| dollars(spent(begin, END, every)) / hours).into_iter().fold(0.0, f64::max);
+    let until_empty = dollars(balance) / fastest / 24.0;
     // Nothing was spent four weeks ago: as the elapsed share of the month, at noon of the 19th.
     let month = dollars(all_spent) * 31.0 / 18.5;
     let figure = |board, panel, expected| Figure { board, panel, query: "A", labels: &[], expected, tolerance: 1e-6 };

@@ -53,8 +53,8 @@ const EMPTY: &[(&str, &str)] = &[
     ("wallet/17 Change/B", NO_YESTERDAY),
 ];
 
-/// Queries that answer or not as the balance happens to be: hours or days, and the last hour's rate while it pages.
-const EITHER: &[&str] = &["wallet/4 Runway/A", "wallet/4 Runway/B", "wallet/4 Runway/C", "wallet/26 Empty at/B"];
+/// Queries that answer or not as the balance happens to be: hours or days.
+const EITHER: &[&str] = &["wallet/4 Runway/A", "wallet/4 Runway/B"];
 
 /// A query as Grafana would send it, with `All` chosen everywhere.
 pub struct Query {

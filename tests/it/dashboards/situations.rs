@@ -43,9 +43,10 @@ const POLLED: &[(&str, &str)] = &[
     (REPORT_UP, "1x400"),
 ];
 
-/// What [`RUNWAY`] has to agree with: the condition of the alert, without its limit.
-const ALERTED: &str =
-    r#"max by (account) (account_window:batchdata_wallet_empty_timestamp_seconds:known{window="24h"} - time()) / 3600"#;
+/// What [`RUNWAY`] has to agree with: the figure in the texts of the alerts.
+const ALERTED: &str = r#"
+    (min by (account) (account_window:batchdata_wallet_empty_timestamp_seconds:known{window=~"1h|6h|24h"}) - time()) / 3600
+"#;
 
 const SITUATIONS: &[Situation] = &[
     Situation {
@@ -160,26 +161,31 @@ const SITUATIONS: &[Situation] = &[
         shown: None,
     },
     Situation {
-        name: "the last hour's rate pages",
+        name: "the window with the highest spend rate counts",
         series: &[
             (r#"batchdata_wallet_empty_timestamp_seconds{window="1h"}"#, "9000x60"),
-            (r#"batchdata_wallet_empty_timestamp_seconds{window="6h"}"#, "72000x60"),
+            (r#"batchdata_wallet_empty_timestamp_seconds{window="6h"}"#, "90000x60"),
+            (EMPTY_AT, "95000x60"),
+            (r#"batchdata_wallet_empty_timestamp_seconds{window="7d"}"#, "7200x60"),
         ],
-        panel: ("Runway", "C"),
+        panel: RUNWAY,
         rules: false,
         at: "30m",
         shown: Some(2.0),
     },
     Situation {
-        name: "an hour's batch that leaves enough",
+        name: "a rate of 6 hours counts while the last one is at rest",
         series: &[
-            (r#"batchdata_wallet_empty_timestamp_seconds{window="1h"}"#, "9000x60"),
+            (r#"batchdata_wallet_burn_usd_per_hour{window="1h"}"#, "0x60"),
             (r#"batchdata_wallet_empty_timestamp_seconds{window="6h"}"#, "90000x60"),
+            (EMPTY_AT, "95000x60"),
+            (BURN, "5x60"),
+            (BALANCE, "50x60"),
         ],
-        panel: ("Runway", "C"),
-        rules: false,
+        panel: RUNWAY,
+        rules: true,
         at: "30m",
-        shown: None,
+        shown: Some(24.5),
     },
     Situation {
         name: "two wallets under one name: the lower balance, which alerts",
@@ -323,11 +329,9 @@ impl Situation {
 
 #[test]
 fn tiles_are_right_in_situations_that_are_rare_and_agree_with_the_alerts() {
-    let short = alerts().into_iter().find(|(name, _)| name == "WalletRunwayShort").unwrap().1.expr;
-    assert!(
-        short.starts_with(ALERTED.trim_start_matches("max by (account) ")),
-        "the alert asks another thing: {short}"
-    );
+    let low = alerts().into_iter().find(|(name, _)| name == "WalletBalanceLow").unwrap().1;
+    let text = &low.annotations["summary"];
+    assert!(text.contains(&ALERTED.trim().replace('{', r#"{account="%s","#)), "the alert asks another thing: {text}");
     let folder = tempfile::tempdir().unwrap();
     let rules = format!("{}/deploy/prometheus/wallet-recording.rules.yml", env!("CARGO_MANIFEST_DIR"));
     for (name, loaded, files) in [("without", false, json!([])), ("with", true, json!([rules]))] {
