@@ -197,7 +197,7 @@ impl History<'_> {
             };
             let (sink, _) = self.transactions((day, day), sink).await?;
             let (_, sums) = sink.finish(day, known, self.account).map_err(broken())?;
-            self.compare(day, today, &sums, known);
+            self.compare(day, today, &sums, &known.report);
         }
         self.progress.step(of, of);
         Shared(&shared).flush().map_err(broken())?;
@@ -232,7 +232,7 @@ impl History<'_> {
         let (sink, summary) = self.transactions((day, day), sink).await?;
         let (out, sums) = sink.finish(day, known, self.account).map_err(broken())?;
         let written = file.written(out).map_err(broken())?;
-        self.compare(day, today, &sums, known);
+        self.compare(day, today, &sums, &known.report);
         let state = Remembered {
             report,
             include: export.include,
@@ -255,11 +255,17 @@ impl History<'_> {
         Ok(!written.is_same)
     }
 
-    /// Says where transactions and report differ. Of a day that is not over the two were asked at different moments.
-    fn compare(&self, day: NaiveDate, today: NaiveDate, sums: &Sums, known: &Known) {
+    /// Says where transactions and report differ. From the day `open` on, the two were asked at different moments.
+    pub(super) fn compare(
+        &self,
+        day: NaiveDate,
+        open: NaiveDate,
+        sums: &Sums,
+        report: &BTreeMap<NaiveDate, DayConsumption>,
+    ) {
         let nothing = DayConsumption::default();
-        if day < today {
-            let found = sums.differences(day, known.report.get(&day).unwrap_or(&nothing));
+        if day < open {
+            let found = sums.differences(day, report.get(&day).unwrap_or(&nothing));
             found.iter().for_each(|difference| self.progress.note(difference));
         }
     }

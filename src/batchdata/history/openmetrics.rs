@@ -4,6 +4,7 @@
 //! samples every 4 minutes that ends in `# EOF`. Invariant: no sample is at or after the first that the exporter itself
 //! served; a counter ends at the exporter's first value where that counts history, and is a run of its own otherwise.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -12,10 +13,13 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use super::amounts::{Line, Lines};
 use super::balances::Balances;
 use super::recorded::{Counters, Recorded};
+use super::sums::Sums;
 use super::{History, HistoryError, days, midnight, reach};
+use crate::batchdata::DayConsumption;
 use crate::batchdata::balance::families::BALANCE;
 use crate::batchdata::consumption::families::{CREDIT, DEBIT, ORIGIN_CREDIT, ORIGIN_DEBIT, PATH_DEBIT};
 use crate::batchdata::consumption::ledger::Report;
+use crate::batchdata::transactions::{Transaction, TransactionSink};
 use crate::catalog::FamilySpec;
 
 /// Seconds between two samples: below the 5 minutes after which Prometheus takes a series for stale, and a part of an
@@ -100,6 +104,19 @@ fn before(live_since: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc
     live_since.map_or(now, |live| (live - TimeDelta::seconds(1)).min(now))
 }
 
+/// A day's transactions.
+struct Day {
+    balances: Balances,
+    sums: Sums,
+}
+
+impl TransactionSink for Day {
+    fn row(&mut self, row: &Transaction<'_>) {
+        self.balances.row(row);
+        self.sums.add(row);
+    }
+}
+
 /// The labels of a sample, as they are written.
 struct Labelled {
     account: String,
@@ -149,7 +166,6 @@ impl History<'_> {
             None => Span::ending(span.from, before(export.recorded.balance_since, now)),
             Some(_) => Span { ..span },
         };
-        let mut samples = self.balances(&of_balance, &labelled, out).await?;
         let (ledger, first) = match export.recorded.counters {
             Some(Counters { ledger, first }) => (Some(ledger), first.filter(|_| since.is_some())),
             None => (None, None),
@@ -158,6 +174,9 @@ impl History<'_> {
         let last = first.as_ref().map_or(span.to, |first| first.at.date_naive().min(today).max(span.to));
         let begin = since.unwrap_or(span.from).max(reach(today)).min(span.from);
         let days = self.by_day(begin, last).await?;
+        // A day is compared when it is over, and if the report was asked for it.
+        let open = last.succ_opt().map_or(today, |next| next.min(today));
+        let mut samples = self.balances(&of_balance, (open, &days), &labelled, out).await?;
         let lines = self.lines((span.from, last), &days, ledger, first).await?;
         let broken = HistoryError::output("cannot write the output");
         samples += counters(&lines, &span, &labelled, out).map_err(broken)?;
@@ -178,10 +197,11 @@ impl History<'_> {
         }
     }
 
-    /// The balances, day by day.
+    /// The balances, day by day, and where the transactions do not add up to the report.
     async fn balances(
         &self,
         span: &Span,
+        (open, report): (NaiveDate, &BTreeMap<NaiveDate, DayConsumption>),
         labelled: &Labelled,
         out: &mut (dyn Write + Send),
     ) -> Result<u64, HistoryError> {
@@ -194,7 +214,9 @@ impl History<'_> {
         for (done, day) in days(span.from, span.to).enumerate() {
             self.progress.step(done, of);
             let from = midnight(day).timestamp();
-            let (found, _) = self.transactions((day, day), || Ok(Balances::new(from, STEP, moments))).await?;
+            let sink = || Ok(Day { balances: Balances::new(from, STEP, moments), sums: Sums::default() });
+            let (Day { balances: found, sums }, _) = self.transactions((day, day), sink).await?;
+            self.compare(day, open, &sums, report);
             balance = balance.or_else(|| found.before());
             for (place, after) in (0_i64..).zip(found.after()) {
                 balance = after.or(balance);

@@ -106,6 +106,27 @@ async fn each_day_of_a_year_is_exact_by_total_origin_and_path() {
     assert_eq!(samples[BALANCE].first_key_value().unwrap().0, &first, "known from the start on");
 }
 
+#[tokio::test]
+async fn a_day_whose_transactions_do_not_add_up_to_the_report_is_said() {
+    let past = Past::of_days(0).await;
+    let at = |text: &str| text.parse().unwrap();
+    for day in ["2026-05-01", "2026-05-19"] {
+        let moment = at(&format!("{day}T09:00:00Z"));
+        past.rig.vendors.spend(moment, "api_request", "/api/v1/address/verify", Usd::from_cents(45));
+        let everywhere = Part::Everywhere { origin: "api_request".into(), path: "/api/v1/address/verify".into() };
+        past.rig.vendors.restate(moment.date_naive(), &everywhere, Usd::from_cents(5), Usd::ZERO);
+    }
+    let text = past.series(SeriesExport { from: Some(day("2026-04-30")), ..everything() }).await.unwrap();
+    // Not of the day that is not over.
+    let expected = [
+        "2026-05-01: debits: the transactions add up to $0.45, the report says $0.50",
+        "2026-05-01: debits with an endpoint: the transactions add up to $0.45, the report says $0.50",
+        "2026-05-01: debits of api_request: the transactions add up to $0.45, the report says $0.50",
+    ];
+    assert_eq!(past.notes.take(), expected);
+    assert_eq!(gained(&samples(&text), DEBIT, day("2026-05-01")), Decimal::new(50, 2), "the report counts");
+}
+
 #[derive(Default)]
 struct LastBalance(Option<Usd>);
 
