@@ -187,17 +187,20 @@ fn log_change(
     now: Moment,
 ) {
     let (vendor, source) = (source.vendor.name, source.name);
-    match (failing_since, outcome) {
-        (_, Err(error)) if begins => {
-            tracing::warn!(vendor, source, account, reason = error.reason.as_str(), error = %error, "poll failed");
+    if let Err(error) = outcome {
+        let (operation, reason) = (error.operation.name, error.reason.as_str());
+        if begins {
+            tracing::warn!(vendor, source, account, operation, reason, error = error.sentence(), "poll failed");
+        } else {
+            tracing::debug!(vendor, source, account, operation, reason, error = error.sentence(), "poll still failing");
         }
+    }
+    match (failing_since, outcome) {
         (Some(since), Ok(())) => {
             let outage_seconds = now.boot.since(since.boot).as_secs();
             tracing::info!(vendor, source, account, outage_seconds, "source has recovered");
         }
-        (_, Err(error)) => {
-            tracing::debug!(vendor, source, account, reason = error.reason.as_str(), error = %error, "poll still failing");
-        }
+        (_, Err(_)) => {}
         (None, Ok(())) if first == Some(true) => {
             tracing::info!(vendor, source, account, "the first poll succeeded");
         }

@@ -97,6 +97,15 @@ impl RequestError {
         self.reason.is_permanent() && !matches!(self.status, Some(408 | 425))
     }
 
+    /// What happened and what to do, without the vendor, the endpoint and the class.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self.advice() {
+            Some(advice) => format!("{}; {advice}", self.detail),
+            None => self.detail.clone(),
+        }
+    }
+
     /// What a person should do about it; `None` where waiting is enough.
     #[must_use]
     pub fn advice(&self) -> Option<String> {
@@ -127,12 +136,8 @@ impl RequestError {
 impl fmt::Display for RequestError {
     /// One line: vendor, endpoint, class, what happened.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}: {}: ", self.operation.vendor.title, self.operation.name, self.reason)?;
-        formatter.write_str(&self.detail)?;
-        match self.advice() {
-            Some(advice) => write!(formatter, "; {advice}"),
-            None => Ok(()),
-        }
+        let Operation { vendor, name, .. } = self.operation;
+        write!(formatter, "{} {name}: {}: {}", vendor.title, self.reason, self.sentence())
     }
 }
 
