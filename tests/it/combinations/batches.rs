@@ -255,6 +255,7 @@ async fn an_open_batch_that_left_the_list_shows_its_newest_results() {
     let file = directory.path().join("ids");
     std::fs::write(&file, "").unwrap();
     rig.clock.advance(Duration::from_secs(6));
+    rig.until("it left the list", |rig| batches(rig, "open") == Some(0.0)).await;
     rig.poll(&["batches"]).await;
     assert_eq!(rig.value(&shown), Some(1.0));
     rig.vendors.add_rows(&id, rows(2));
