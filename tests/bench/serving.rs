@@ -193,7 +193,9 @@ fn main() {
         let mut command = Command::new(std::env::current_exe().unwrap());
         Rival::announced("ours", command.args(["serve", "ours", &series.to_string()]))
     };
-    pace::compare(own(90).address, &["/metrics", "/api/v1/gate?account=team-99&min_usd=50&cost_usd=9.99"]);
+    let [scrape, gate] =
+        pace::compare(own(90).address, ["/metrics", "/api/v1/gate?account=team-99&min_usd=50&cost_usd=9.99"]);
+    assert!(gate <= scrape * 2, "the gate's 99th percentile is more than twice that of a scrape");
     need("wrk");
     need("curl");
     println!(
