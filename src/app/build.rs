@@ -154,7 +154,7 @@ impl App {
             cell: Arc::clone(&cell),
             store: Arc::new(store),
             process: Arc::default(),
-            watch: Arc::new(FileWatcher::new(cell)),
+            watch: Arc::new(FileWatcher::new(cell, dependencies.storage_work)),
         };
         let accounts = wiring.prepare_all()?;
         let of_vendors = INTEGRATIONS.iter().map(|vendor| vendor.write_families).collect();

@@ -21,7 +21,7 @@ use crate::store::{AccountId, NewSeries, Store, StoreError, Success};
 /// After a write that failed, zero starts are ended this much later.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// Where work on the storage is done.
+/// Where work on the storage is done, and watched files are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StorageWork {
     /// On threads that may block.

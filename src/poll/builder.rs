@@ -40,7 +40,7 @@ pub struct Dependencies {
     pub transport: Option<Arc<dyn Transport>>,
     /// Clients of the network, by base URL.
     pub clients: Arc<Clients>,
-    /// Where work on the storage is done.
+    /// Where work on the storage is done, and watched files are read.
     pub storage_work: StorageWork,
     /// Certificates to trust beside the system's.
     pub extra_roots: Vec<CertificateDer<'static>>,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::account_storage::StorageWork;
 use super::attempts::Wake;
 use super::blocking_call::BlockingCall;
 use crate::clock::SharedClock;
@@ -59,15 +60,16 @@ pub struct Watched {
 /// Reads files again.
 pub struct FileWatcher {
     cell: Arc<SnapshotCell>,
+    work: StorageWork,
     accounts: Mutex<BTreeMap<AccountId, Arc<Watched>>>,
     reading: Mutex<BTreeMap<AccountId, BlockingCall>>,
 }
 
 impl FileWatcher {
-    /// Watches nothing yet. What cannot be used is shown in the cell's snapshots.
+    /// Watches nothing yet. What cannot be used is shown in the cell's snapshots. Files are read where storage works.
     #[must_use]
-    pub fn new(cell: Arc<SnapshotCell>) -> FileWatcher {
-        FileWatcher { cell, accounts: Mutex::default(), reading: Mutex::default() }
+    pub fn new(cell: Arc<SnapshotCell>, work: StorageWork) -> FileWatcher {
+        FileWatcher { cell, work, accounts: Mutex::default(), reading: Mutex::default() }
     }
 
     /// Watches these files of an account from now on, and no others of it.
@@ -108,8 +110,13 @@ impl FileWatcher {
                 bad.push(format!("account {}, which was not checked", watched.account));
                 continue;
             }
-            let (watch, files) = (Arc::clone(self), Arc::clone(&watched));
-            let found = call.run(EACH.min(left), move || watch.look_at(account, &files));
+            let found = match self.work {
+                StorageWork::Threads => {
+                    let (watch, files) = (Arc::clone(self), Arc::clone(&watched));
+                    call.run(EACH.min(left), move || watch.look_at(account, &files))
+                }
+                StorageWork::Inline => Some(self.look_at(account, &watched)),
+            };
             let problem = found.is_none().then(|| {
                 format!(
                     "timed out reading the files of account {}, so changes in them are not seen: check the mount that \

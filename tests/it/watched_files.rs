@@ -6,6 +6,7 @@ use std::time::Duration;
 use wallet_exporter::app::SCHEMA;
 use wallet_exporter::batchdata;
 use wallet_exporter::clock::{Clock as _, ManualClock};
+use wallet_exporter::poll::account_storage::StorageWork;
 use wallet_exporter::poll::blocking_call::BlockingCall;
 use wallet_exporter::poll::file_watcher::{FileWatcher, Watched, WatchedFile};
 use wallet_exporter::snapshot::{Snapshot, SnapshotCell};
@@ -23,7 +24,7 @@ impl Files {
     fn new() -> Files {
         let clock = ManualClock::new(at("2026-05-19T12:00:00Z"));
         let cell = Arc::new(SnapshotCell::new(Snapshot::new(clock.moment(), false)));
-        let watch = Arc::new(FileWatcher::new(Arc::clone(&cell)));
+        let watch = Arc::new(FileWatcher::new(Arc::clone(&cell), StorageWork::Threads));
         Files { cell, watch, store: Store::open(None, clock.now(), SCHEMA).unwrap().0 }
     }
 
