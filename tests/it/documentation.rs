@@ -170,3 +170,38 @@ fn the_documented_queries_parse_and_name_what_exists() {
         }
     }
 }
+
+/// What `tests/may-install.sh` ends with on a terminal where this is typed, and what it prints.
+fn answered(text: &str, variables: &[(&str, &str)]) -> (bool, String) {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/may-install.sh a-package");
+    let mut child = Command::new("script")
+        .args(["--quiet", "--return", "--command", script, "/dev/null"])
+        .env_remove("CI")
+        .env_remove("INSTALL")
+        .envs(variables.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script makes a terminal");
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn the_tests_ask_on_a_terminal_before_they_install_packages() {
+    for (text, installs) in [("y\n", true), ("yes\n", true), ("\n", false), ("n\n", false)] {
+        let (ended_well, printed) = answered(text, &[]);
+        assert!(printed.contains("need these Debian packages: a-package."), "{printed}");
+        assert_eq!((ended_well, printed.contains("not installed;")), (installs, !installs), "{text:?}: {printed}");
+    }
+    for variable in [("CI", "true"), ("INSTALL", "yes")] {
+        assert_eq!(answered("", &[variable]), (true, String::new()));
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/may-install.sh");
+    let mut without = std::process::Command::new(script);
+    without.arg("a-package").env_remove("CI").env_remove("INSTALL").stdin(std::process::Stdio::null());
+    assert_eq!(without.output().map(|output| (output.status.success(), output.stdout)).unwrap(), (true, Vec::new()));
+}
