@@ -282,7 +282,10 @@ impl Fault {
 
     /// Whether a status goes out at all.
     pub(crate) fn answers(&self) -> bool {
-        !matches!(self.wire(), Wire::Never | Wire::Closed | Wire::Reset)
+        match self.wire() {
+            Wire::Never | Wire::Closed | Wire::Reset => false,
+            Wire::Whole | Wire::Drip(_) | Wire::Half(_) | Wire::Unframed(_) => true,
+        }
     }
 
     /// The name that the control interface gives it.

@@ -50,7 +50,7 @@ pub use wire::Operation;
 use fault::Queue;
 use log::Log;
 use story::{Story, Trouble};
-use wire::{Reply, Request};
+use wire::{Reply, Request, Vendor};
 use world::World;
 
 /// What happens by itself.
@@ -306,7 +306,10 @@ impl Simulator {
 
 impl State {
     fn secret(&self, operation: Operation) -> &str {
-        if operation == Operation::BalancesCsv { &self.key } else { &self.token }
+        match operation.vendor() {
+            Vendor::BatchData => &self.token,
+            Vendor::Rightfoot => &self.key,
+        }
     }
 
     /// The documented answer.
@@ -318,29 +321,28 @@ impl State {
         limit: u32,
         authorized: bool,
     ) -> Reply {
-        let wallet = operation != Operation::BalancesCsv;
-        let refused = if wallet { Reply::refused } else { wire::balances_csv::refused };
+        let vendor = operation.vendor();
         if request.method != "GET" && request.method != "HEAD" {
-            return refused(405, "Method not allowed.");
+            return vendor.refused(405, "Method not allowed.");
         }
         if !authorized {
-            return refused(401, "Invalid token.");
+            return vendor.refused(401, "Invalid token.");
         }
-        if wallet && self.over_limit(now, limit) {
-            return Reply::json(429, r#"{"message":"Too Many Attempts."}"#);
+        if vendor == Vendor::BatchData && self.over_limit(now, limit) {
+            return Reply::throttled();
         }
-        match self.world.story.trouble {
-            Some(Trouble::Down) => return refused(503, "Service Unavailable"),
-            Some(Trouble::Throttled) if wallet => {
-                let mut reply = Reply::json(429, r#"{"message":"Too Many Attempts."}"#);
+        match (self.world.story.trouble, vendor) {
+            (Some(Trouble::Down), _) => return vendor.refused(503, "Service Unavailable"),
+            (Some(Trouble::Throttled), Vendor::BatchData) => {
+                let mut reply = Reply::throttled();
                 let left = self.world.story.trouble_ends_in(now.timestamp());
                 reply.headers.extend(left.map(|seconds| ("Retry-After", seconds.to_string())));
                 return reply;
             }
-            _ => {}
+            (Some(Trouble::Throttled), Vendor::Rightfoot) | (None, _) => {}
         }
         if operation.permission().is_some_and(|permission| self.world.revoked.contains(permission)) {
-            return refused(403, "The token lacks the permission for this endpoint.");
+            return vendor.refused(403, "The token lacks the permission for this endpoint.");
         }
         let seconds = now.timestamp();
         match operation {

@@ -56,23 +56,7 @@ impl<S: Wire> Sender<'_, S> {
                 }
                 Ok(false)
             }
-            Sending::Half(Break::Chunk) => {
-                let body = reply.body.whole();
-                self.head(reply.status, &reply.headers, &Framing::Chunked, false).await?;
-                self.chunk(half(&body)).await?;
-                self.close().await
-            }
-            Sending::Half(end) => {
-                let body = reply.body.whole();
-                self.head(reply.status, &reply.headers, &Framing::Length(body.len()), false).await?;
-                self.body(half(&body)).await?;
-                if end == Break::Reset {
-                    self.stream.flush().await?;
-                    self.stream.reset_on_close();
-                    return Ok(false);
-                }
-                self.close().await
-            }
+            Sending::Half(end) => self.broken(reply, end).await,
             Sending::Unframed(cut) => {
                 let body = reply.body.whole();
                 self.head(reply.status, &reply.headers, &Framing::Close, false).await?;
@@ -80,6 +64,27 @@ impl<S: Wire> Sender<'_, S> {
                 self.close().await
             }
         }
+    }
+
+    /// Half of the body.
+    async fn broken(&mut self, reply: Reply, end: Break) -> io::Result<bool> {
+        let body = reply.body.whole();
+        let framing = match end {
+            Break::Chunk => Framing::Chunked,
+            Break::Length | Break::Reset => Framing::Length(body.len()),
+        };
+        self.head(reply.status, &reply.headers, &framing, false).await?;
+        match end {
+            Break::Chunk => self.chunk(half(&body)).await?,
+            Break::Length => self.body(half(&body)).await?,
+            Break::Reset => {
+                self.body(half(&body)).await?;
+                self.stream.flush().await?;
+                self.stream.reset_on_close();
+                return Ok(false);
+            }
+        }
+        self.close().await
     }
 
     /// The answer as it should be.
