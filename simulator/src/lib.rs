@@ -5,6 +5,8 @@
 //! Invariant: it is written from the vendors' documents and shares no code with the clients, so that it cannot share a
 //! mistake with them. The same seed, the same clock and the same orders give the same bytes.
 
+#![warn(unreachable_pub)]
+
 mod amount;
 mod batches;
 mod cards;
