@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::chance::Chance;
+use super::chance::{Chance, ROW};
 
 /// The bank account holder's telephone number in every row that has one.
 pub const CANARY_PHONE: &str = "+15550137964";
@@ -194,7 +194,7 @@ pub(crate) fn believable(seed: u64, created: i64, place: u32, at: i64) -> NewRow
         ("RETRY_LIMIT", 30),
         ("PROCESSING_ERROR", 20),
     ];
-    let mut chance = Chance::at(seed, 0xB0, created.wrapping_mul(100_003).wrapping_add(i64::from(place)));
+    let mut chance = Chance::at(seed, ROW, created.wrapping_mul(100_003).wrapping_add(i64::from(place)));
     let status = chance.weighted(&WEIGHTS).copied().unwrap_or("SUCCESS");
     // The big banks are first, and asked for more often.
     let pick = chance.below(12).min(chance.below(12));

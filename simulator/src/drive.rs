@@ -11,7 +11,7 @@ use super::Simulator;
 use super::amount::{units, usd};
 use super::batches::{Batch, NewRow};
 use super::cards::{Card, processing_fee, sales_tax};
-use super::chance::Chance;
+use super::chance::{BATCH_ID, Chance};
 use super::expected::{self, Expected};
 use super::fault::Fault;
 use super::log::Seen;
@@ -206,9 +206,9 @@ impl Simulator {
             let count = i64::try_from(state.world.batches.all().len()).unwrap_or(i64::MAX);
             let id = match id {
                 Some(id) => id.to_ascii_lowercase(),
-                None => Chance::at(state.world.seed, 6, count).uuid().to_string(),
+                None => Chance::at(state.world.seed, BATCH_ID, count).uuid().to_string(),
             };
-            state.world.add_batch(Batch {
+            state.world.batches.add(Batch {
                 id: id.clone(),
                 foreign,
                 complete: false,

@@ -166,7 +166,7 @@ pub enum Fault {
 
 /// How an answer goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wire {
+pub(crate) enum Sending {
     /// As it should.
     Whole,
     /// Not at all, and the connection stays open.
@@ -249,18 +249,18 @@ impl Fault {
     }
 
     /// How the answer goes out. The only list of what is wrong in the sending, for both who send.
-    pub(crate) fn wire(&self) -> Wire {
+    pub(crate) fn sending(&self) -> Sending {
         match self {
-            Fault::Hang => Wire::Never,
-            Fault::NoReply => Wire::Closed,
-            Fault::ResetAtOnce => Wire::Reset,
-            Fault::Drip { every_ms } => Wire::Drip(*every_ms),
-            Fault::ResetMidBody => Wire::Half(Break::Reset),
-            Fault::ShortContentLength => Wire::Half(Break::Length),
-            Fault::AbortedChunk => Wire::Half(Break::Chunk),
-            Fault::CutInRecord => Wire::Unframed(Cut::InRecord),
-            Fault::CutAtLineEnd => Wire::Unframed(Cut::AtLineEnd),
-            Fault::Unframed => Wire::Unframed(Cut::Nowhere),
+            Fault::Hang => Sending::Never,
+            Fault::NoReply => Sending::Closed,
+            Fault::ResetAtOnce => Sending::Reset,
+            Fault::Drip { every_ms } => Sending::Drip(*every_ms),
+            Fault::ResetMidBody => Sending::Half(Break::Reset),
+            Fault::ShortContentLength => Sending::Half(Break::Length),
+            Fault::AbortedChunk => Sending::Half(Break::Chunk),
+            Fault::CutInRecord => Sending::Unframed(Cut::InRecord),
+            Fault::CutAtLineEnd => Sending::Unframed(Cut::AtLineEnd),
+            Fault::Unframed => Sending::Unframed(Cut::Nowhere),
             Fault::Status { .. }
             | Fault::Redirect { .. }
             | Fault::Envelope { .. }
@@ -276,15 +276,15 @@ impl Fault {
             | Fault::Flood { .. }
             | Fault::Repeat { .. }
             | Fault::PageDrift { .. }
-            | Fault::EndlessPages => Wire::Whole,
+            | Fault::EndlessPages => Sending::Whole,
         }
     }
 
     /// Whether a status goes out at all.
     pub(crate) fn answers(&self) -> bool {
-        match self.wire() {
-            Wire::Never | Wire::Closed | Wire::Reset => false,
-            Wire::Whole | Wire::Drip(_) | Wire::Half(_) | Wire::Unframed(_) => true,
+        match self.sending() {
+            Sending::Never | Sending::Closed | Sending::Reset => false,
+            Sending::Whole | Sending::Drip(_) | Sending::Half(_) | Sending::Unframed(_) => true,
         }
     }
 

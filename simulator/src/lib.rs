@@ -51,6 +51,7 @@ pub use wire::Operation;
 
 use fault::Queue;
 use log::Log;
+use scenario::Timeline;
 use story::{Story, Trouble};
 use wire::{Reply, Request, Vendor};
 use world::World;
@@ -141,6 +142,7 @@ struct Shared {
 
 struct State {
     world: World,
+    timeline: Timeline,
     faults: Queue,
     log: Log,
     token: String,
@@ -175,10 +177,11 @@ impl Simulator {
         };
         let began = options.began.map_or(now, |began| began.timestamp());
         let story = Story::new(options.story_began.map_or(began, |began| began.timestamp()), steps);
-        let world = World::new(options.seed, began, now, options.history_days, profile, story);
+        let (timeline, world) = Timeline::begin(options.seed, began, now, options.history_days, profile, story);
         let webhook_host = options.webhook.as_deref().and_then(drive::host_of);
         let state = State {
             world,
+            timeline,
             faults: Queue::default(),
             log: Log::default(),
             token: options.batchdata_token,
@@ -205,7 +208,7 @@ impl Simulator {
     #[must_use]
     pub fn programme(&self) -> Vec<(DateTime<Utc>, &'static str)> {
         self.locked(|state, _| {
-            let story = &state.world.story;
+            let story = &state.timeline.story;
             let moment = |at| DateTime::from_timestamp(at, 0).unwrap_or_default();
             story.steps.iter().map(|step| (moment(story.at(step)), step.text)).collect()
         })
@@ -245,7 +248,8 @@ impl Simulator {
         // A test that failed while it held the lock has said so itself; the state is sound between any two orders.
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = now + state.offset;
-        state.world.advance(now.timestamp());
+        let State { timeline, world, .. } = &mut *state;
+        timeline.advance(world, now.timestamp());
         let result = act(&mut state, now);
         let batches = state.world.batches.all();
         self.shared.ids.send_if_modified(|ids| {
@@ -333,11 +337,11 @@ impl State {
         if vendor == Vendor::BatchData && self.over_limit(now, limit) {
             return Reply::throttled();
         }
-        match (self.world.story.trouble, vendor) {
+        match (self.timeline.story.trouble, vendor) {
             (Some(Trouble::Down), _) => return vendor.refused(503, "Service Unavailable"),
             (Some(Trouble::Throttled), Vendor::BatchData) => {
                 let mut reply = Reply::throttled();
-                let left = self.world.story.trouble_ends_in(now.timestamp());
+                let left = self.timeline.story.trouble_ends_in(now.timestamp());
                 reply.headers.extend(left.map(|seconds| ("Retry-After", seconds.to_string())));
                 return reply;
             }
