@@ -92,7 +92,6 @@ impl NewRow {
     }
 }
 
-/// One result in memory.
 #[derive(Clone)]
 pub(crate) struct Row {
     pub(crate) status: Arc<str>,
@@ -102,7 +101,6 @@ pub(crate) struct Row {
     pub(crate) at: i64,
 }
 
-/// One batch.
 #[derive(Clone)]
 pub(crate) struct Batch {
     pub(crate) id: String,
@@ -144,7 +142,6 @@ impl Batches {
         self.all.iter_mut().rfind(|batch| batch.id.eq_ignore_ascii_case(id))
     }
 
-    /// All of them.
     pub(crate) fn all(&self) -> &[Batch] {
         &self.all
     }

@@ -1,6 +1,6 @@
-//! What a driver can order and ask: the simulator's Rust interface.
+//! What a driver can do and ask: the simulator's Rust interface.
 //!
-//! Invariant: an order has happened when the call returns; the next request sees it.
+//! Invariant: a call has taken effect when it returns; the next request sees it.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ pub enum Part {
     },
 }
 
-/// A card transaction as a driver orders it.
+/// A card transaction to add.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CardEvent {
     /// Negative for a refund.
@@ -274,8 +274,7 @@ impl Simulator {
         self.shared.ids.subscribe()
     }
 
-    /// Orders a fault for the next `times` requests of an endpoint (until cleared if that is absent), after those that
-    /// were ordered before.
+    /// Queues a fault for the next `times` requests of an endpoint (until cleared if that is absent).
     pub fn fault(&self, operation: Operation, fault: Fault, times: Option<u32>) {
         self.locked(|state, _| state.faults.push(operation, fault, times));
     }

@@ -1,7 +1,7 @@
 //! The ways in which an answer can be wrong.
 //!
-//! Flows in: a driver's order, "this fault, for so many requests of that endpoint". Flows out: the fault of one request.
-//! Invariant: a fault that has hit its number of requests is gone, so that recovery needs no second order.
+//! Flows in: a fault, and for how many requests of which endpoint. Flows out: the fault of one request.
+//! Invariant: a fault that has hit its number of requests is gone, so that recovery needs no second call.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -298,12 +298,11 @@ impl Fault {
     }
 }
 
-/// The faults that are to come.
 #[derive(Default)]
 pub(crate) struct Queue(BTreeMap<Operation, VecDeque<(Fault, Option<u32>)>>);
 
 impl Queue {
-    /// Orders a fault for the next `times` requests (until cleared if that is absent), after those ordered before.
+    /// Adds a fault for the next `times` requests (until cleared if that is absent), after those in the queue.
     pub(crate) fn push(&mut self, operation: Operation, fault: Fault, times: Option<u32>) {
         if times != Some(0) {
             self.0.entry(operation).or_default().push_back((fault, times));

@@ -1,6 +1,6 @@
 //! Changes to the CSV of the balance checks, and to that of the wallet's transactions.
 //!
-//! Flows in: columns and rows as they should be. Flows out: the file with the ordered changes, made while it is sent.
+//! Flows in: columns and rows as they should be. Flows out: the file with the changes, made while it is sent.
 //! Invariant: changes are applied in their order, each to what the one before has left.
 
 use bytes::Bytes;
@@ -23,7 +23,6 @@ struct Style {
     open_quote: Option<usize>,
 }
 
-/// The table with the changes.
 pub(crate) fn changed(mut table: Table, changes: &[CsvChange]) -> impl Iterator<Item = Bytes> + Send + use<> {
     let mut style = Style::default();
     for change in changes.iter().cloned() {

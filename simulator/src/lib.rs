@@ -1,9 +1,9 @@
 //! A simulator of both vendors on one listener, for the demo and for every test that needs a vendor.
 //!
-//! Flows in: a seed, a clock, and what a driver orders (money spent, cards charged, batches filled, faults). Flows out:
-//! the vendors' documented answers, broken ones where ordered, and webhooks.
+//! Flows in: a seed, a clock, and the calls of a driver (money spent, cards charged, batches filled, faults). Flows out:
+//! the vendors' documented answers, broken ones where there is a fault, and webhooks.
 //! Invariant: it is written from the vendors' documents and shares no code with the clients, so that it cannot share a
-//! mistake with them. The same seed, the same clock and the same orders give the same bytes.
+//! mistake with them. The same seed, the same clock and the same calls give the same bytes.
 
 #![warn(unreachable_pub)]
 
@@ -59,7 +59,7 @@ use world::World;
 /// What happens by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
-    /// Nothing happens unless a driver orders it.
+    /// Nothing happens by itself.
     Quiet,
     /// Spend every few seconds, card events every few minutes, a batch every three minutes.
     Calm,
@@ -242,10 +242,10 @@ impl Simulator {
         }
     }
 
-    /// Lets happen what is due, then does something under the lock, then tells who waits. `now` is the vendor's own time.
+    /// Lets happen what is due, calls `act` under the lock, then wakes who waits. `now` is the vendor's own time.
     fn locked<R>(&self, act: impl FnOnce(&mut State, DateTime<Utc>) -> R) -> R {
         let now = self.shared.clock.now();
-        // A test that failed while it held the lock has said so itself; the state is sound between any two orders.
+        // A test that panicked while it held the lock has failed already; no call leaves the state half changed.
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = now + state.offset;
         let State { timeline, world, .. } = &mut *state;

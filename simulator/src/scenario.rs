@@ -39,7 +39,7 @@ const CURVE: [u32; 24] = [
     660,
 ];
 
-/// How quickly the vendors' side of life goes by. Spend is the same at every scenario.
+/// How often cards are charged and batches begin. Spend is the same in every scenario.
 #[derive(Clone, Copy)]
 pub(crate) struct Profile {
     /// A pending top-up ends after this many seconds.
@@ -66,7 +66,7 @@ pub(crate) const DEMO: Profile = Profile {
     batch_fills: 80,
 };
 
-/// A fortnight is as a customer's fortnight is.
+/// As often as for a real customer.
 pub(crate) const EVERYDAY: Profile = Profile {
     settles_after: 20 * 60,
     card_every: HOUR,

@@ -1,9 +1,9 @@
-//! What a scenario brings beside everyday life: a few events at fixed times after its beginning, each with a text.
+//! What a scenario brings beside its regular events: a few events at fixed times after its beginning, each with a text.
 //!
 //! Flows in: the moment at which the story begins, and the time. Flows out: events applied to the [`World`], and the
-//! programme for those who print it.
+//! list of them for those who print it.
 //! Invariant: as with everything that happens by itself, an event depends on its own moment only, so that a simulator
-//! that is started again tells the same.
+//! that is started again does the same.
 
 use super::amount::{DOLLAR, Units};
 use super::cards::{FAILED, PAID};
@@ -12,7 +12,6 @@ use super::world::World;
 /// Something may happen each time this many seconds have passed.
 pub(crate) const SLOT: i64 = 2;
 
-/// An event.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     /// Seconds after the beginning: a multiple of [`SLOT`].
@@ -87,7 +86,7 @@ pub(crate) const OUTAGE: &[Step] = &[
     step(230, "BatchData answers again.", Act::Answer(None)),
 ];
 
-/// A story that is being told.
+/// The steps, and what they have left to do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Story {
     /// Seconds since 1970: a multiple of [`SLOT`].

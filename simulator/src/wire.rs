@@ -140,7 +140,6 @@ impl Body {
     }
 }
 
-/// An answer.
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
@@ -206,7 +205,7 @@ pub(crate) fn reason(status: u16) -> &'static str {
     }
 }
 
-/// The faults of a request's parameters, in the shape that Laravel gives them.
+/// The validation errors of a request's parameters, in the shape that Laravel gives them.
 #[derive(Default)]
 pub(crate) struct Invalid(Vec<(&'static str, String)>);
 
@@ -215,7 +214,7 @@ impl Invalid {
         self.0.push((field, message.into()));
     }
 
-    /// The 422, if there was a fault.
+    /// The 422, if there was an error.
     pub(crate) fn reply(self) -> Option<Reply> {
         let (_, first) = self.0.first()?;
         let message = match self.0.len() - 1 {
