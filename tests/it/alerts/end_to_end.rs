@@ -1,4 +1,4 @@
-//! A wallet's life, as those on call hear of it: simulator, exporter, Prometheus, Alertmanager, inbox.
+//! A wallet over time, as those on call are notified of it: simulator, exporter, Prometheus, Alertmanager, inbox.
 //!
 //! Flows in: what happens to the wallet. Flows out: which notifications arrive, in which words, and that they end; and
 //! what the dashboards show of it.
