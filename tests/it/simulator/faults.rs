@@ -1,4 +1,4 @@
-//! Each fault that can be ordered really happens, hits as many requests as ordered, and is over then.
+//! Each fault really happens, hits as many requests as it should, and is over then.
 
 use std::time::Duration;
 
@@ -37,15 +37,15 @@ async fn ask(running: &Running, operation: Operation, csv: &str) -> Raw {
     }
 }
 
-/// Orders the fault once for each endpoint and looks at what comes, then that the next answer is right again.
-async fn everywhere(fault: Fault, judge: impl Fn(Operation, &Raw, &Raw)) {
+/// Injects the fault once into each endpoint, checks what comes, then that the next answer is right again.
+async fn everywhere(fault: Fault, check: impl Fn(Operation, &Raw, &Raw)) {
     let (running, csv) = prepared().await;
     for operation in Operation::ALL {
         let right = ask(&running, operation, &csv).await;
         assert_eq!((right.status, right.complete, right.reset), (200, true, false));
         running.simulator.fault(operation, fault.clone(), Some(1));
         let wrong = ask(&running, operation, &csv).await;
-        judge(operation, &wrong, &right);
+        check(operation, &wrong, &right);
         assert_eq!(ask(&running, operation, &csv).await, right, "{operation:?} recovers");
     }
     assert_eq!(running.simulator.requests().iter().filter(|seen| seen.fault.is_some()).count(), 4);

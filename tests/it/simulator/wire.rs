@@ -77,7 +77,7 @@ impl Running {
         self.send("GET", target, Some("rf_live_simulator"), "").await
     }
 
-    pub async fn order(&self, command: &str, body: &str) -> Raw {
+    pub async fn control(&self, command: &str, body: &str) -> Raw {
         let method = if body.is_empty() { "GET" } else { "POST" };
         self.send(method, &format!("/_simulator/{command}"), None, body).await
     }
