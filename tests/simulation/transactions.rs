@@ -27,9 +27,9 @@ const OBSERVED: &str = "batchdata_wallet_transaction_usd_count";
 const SUM: &str = "batchdata_wallet_transaction_usd_sum";
 
 /// Transactions, and ten-thousandths of a dollar, by type and endpoint.
-type Book = BTreeMap<(&'static str, String), (i64, i64)>;
+type Made = BTreeMap<(&'static str, String), (i64, i64)>;
 
-struct World {
+struct TransactionsWorld {
     seed: u64,
     rng: fastrand::Rng,
     time: TrueTime,
@@ -44,13 +44,13 @@ struct World {
     /// An older copy, and when it was taken.
     copy: Option<(PathBuf, DateTime<Utc>)>,
     /// The transactions that count, by kind and name.
-    made: Book,
+    made: Made,
     since: Option<DateTime<Utc>>,
     floor: BTreeMap<String, f64>,
 }
 
-impl World {
-    fn new(seed: u64) -> World {
+impl TransactionsWorld {
+    fn new(seed: u64) -> TransactionsWorld {
         let mut rng = fastrand::Rng::with_seed(seed);
         let start: DateTime<Utc> = "2027-02-27T00:00:00Z".parse().unwrap();
         let start =
@@ -68,7 +68,7 @@ impl World {
             ("METRICS_START_AT_ZERO".to_owned(), "0s".to_owned()),
         ]);
         variables.extend(since.map(|day| ("BATCHDATA_COUNT_SINCE".to_owned(), day.to_string())));
-        World {
+        TransactionsWorld {
             seed,
             rng,
             time,
@@ -81,7 +81,7 @@ impl World {
             exporter: None,
             starts: 0,
             copy: None,
-            made: Book::new(),
+            made: Made::new(),
             since: since.map(|day| day.and_hms_opt(0, 0, 0).unwrap().and_utc()),
             floor: BTreeMap::new(),
         }
@@ -244,6 +244,6 @@ impl World {
 fn transactions_are_never_counted_twice_and_none_is_lost() {
     for seed in 0..24 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(async { World::new(seed).play().await });
+        runtime.block_on(async { TransactionsWorld::new(seed).play().await });
     }
 }

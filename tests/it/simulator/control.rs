@@ -8,11 +8,11 @@ use tokio::net::{TcpListener, TcpStream};
 use vendor_simulator::Options;
 use wallet_exporter::money::Usd;
 
-use super::wire::{Running, quiet, start};
+use super::wire::{RunningSimulator, quiet, start};
 
 const NOW: &str = "2026-05-19T18:00:00Z";
 
-async fn controlled(running: &Running, command: &str, body: &str) -> serde_json::Value {
+async fn controlled(running: &RunningSimulator, command: &str, body: &str) -> serde_json::Value {
     let answer = running.control(command, body).await;
     assert_eq!(answer.status, 200, "{command} {body}: {}", answer.text());
     answer.json()

@@ -7,13 +7,13 @@ use tokio::net::TcpStream;
 use vendor_simulator::{CsvChange, ErrorBody, Fault, NewRow, Operation};
 use wallet_exporter::money::Usd;
 
-use super::wire::{Raw, Running, quiet};
+use super::wire::{Raw, RunningSimulator, quiet};
 
 const BALANCE: &str = "/api/v1/wallet/balance";
 const REPORT: &str = "/api/v1/wallet/consumption-report?start_date=2026-05-01&end_date=2026-05-19";
 const CARDS: &str = "/api/v1/wallet/credit-card-transactions";
 
-async fn prepared() -> (Running, String) {
+async fn prepared() -> (RunningSimulator, String) {
     let running = quiet("2026-05-19T18:00:00Z").await;
     let simulator = &running.simulator;
     let usd = |text| Usd::parse(text).unwrap();
@@ -27,7 +27,7 @@ async fn prepared() -> (Running, String) {
     (running, format!("/v1/balances/csv?batch_ids={id}"))
 }
 
-async fn ask(running: &Running, operation: Operation, csv: &str) -> Raw {
+async fn ask(running: &RunningSimulator, operation: Operation, csv: &str) -> Raw {
     match operation {
         Operation::Balance => running.wallet(BALANCE).await,
         Operation::ConsumptionReport => running.wallet(REPORT).await,

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use vendor_simulator::{Options, Scenario};
 use wallet_exporter::money::Usd;
 
-use super::wire::{Running, start};
+use super::wire::{RunningSimulator, start};
 
 const NOW: &str = "2026-05-19T18:43:21Z";
 
@@ -15,7 +15,7 @@ fn lively(options: &mut Options) {
     options.history_days = 60;
 }
 
-async fn every_answer(running: &Running) -> Vec<String> {
+async fn every_answer(running: &RunningSimulator) -> Vec<String> {
     let ids: Vec<String> = running.simulator.batch_ids().into_iter().map(|id| format!("batch_ids={id}")).collect();
     let mut all = Vec::new();
     for target in [
