@@ -39,7 +39,7 @@ impl World {
         self.asked.push(Asked { source, ms: self.time.ms(), before, answer });
     }
 
-    /// Judges the answers that have come; `text` is the scrape.
+    /// Checks the answers that have come; `text` is the scrape.
     pub fn answered(&mut self, text: &str) -> Result<(), String> {
         if self.asked.is_empty() {
             return Ok(());
