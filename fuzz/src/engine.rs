@@ -1,7 +1,7 @@
 //! Feeds a target.
 //!
-//! Flows in: a target, how many inputs, a seed. Flows out: what was done, or the first input that breaks a law, made as
-//! small as it still does. Invariant: the same seed gives the same inputs.
+//! Flows in: a target, how many inputs, a seed. Flows out: what was done, or the first input that breaks a property, as
+//! small as possible. Invariant: the same seed gives the same inputs.
 //!
 //! A stable compiler does not tell which code an input reached. What came of it stands in: an input with a new outcome
 //! joins the pool that further inputs are made of.
@@ -23,15 +23,15 @@ const LARGEST_POOL: usize = 1024;
 /// Attempts to make a failing input smaller.
 const ATTEMPTS: usize = 20_000;
 
-/// What came of an input, in words that are the same for inputs of one kind; or which law does not hold.
-pub type Verdict = Result<String, String>;
+/// What came of an input, in words that are the same for inputs of one kind; or which property does not hold.
+pub type Outcome = Result<String, String>;
 
 /// A parser, and what must hold for any input.
 pub struct Target {
     pub name: &'static str,
     /// The words of its format, one a line.
     pub words: &'static str,
-    pub check: fn(&[u8]) -> Verdict,
+    pub check: fn(&[u8]) -> Outcome,
 }
 
 /// What was done.
@@ -42,14 +42,14 @@ pub struct Report {
     slowest: Duration,
 }
 
-/// An input that breaks a law.
+/// An input that breaks a property.
 pub struct Failure {
     target: &'static str,
     seed: u64,
     /// Counted from 1; `None` for an entry of the corpus.
     iteration: Option<u64>,
     input: Vec<u8>,
-    law: String,
+    error: String,
 }
 
 /// Feeds the target with its corpus, and then with so many inputs made of it.
@@ -60,17 +60,17 @@ pub fn run(target: &Target, inputs: u64, seed: u64) -> Result<Report, Failure> {
     let mut pool = corpus(target.name);
     let mut outcomes = HashSet::new();
     let fail = |iteration, input: &[u8]| {
-        let (input, law) = shrink(target, input);
-        Failure { target: target.name, seed, iteration, input, law }
+        let (input, error) = shrink(target, input);
+        Failure { target: target.name, seed, iteration, input, error }
     };
     for input in &pool {
-        outcomes.insert(digest(&judge(target, input).map_err(|_| fail(None, input))?));
+        outcomes.insert(digest(&run_check(target, input).map_err(|_| fail(None, input))?));
     }
     let mut slowest = Duration::ZERO;
     for iteration in 1..=inputs {
         let input = mutate(&mut rng, &pool, &words);
         let start = Instant::now();
-        let outcome = judge(target, &input).map_err(|_| fail(Some(iteration), &input))?;
+        let outcome = run_check(target, &input).map_err(|_| fail(Some(iteration), &input))?;
         slowest = slowest.max(start.elapsed());
         if outcomes.insert(digest(&outcome)) && input.len() <= LONGEST_POOLED && pool.len() < LARGEST_POOL {
             pool.push(input);
@@ -91,7 +91,7 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     read().unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
 }
 
-fn judge(target: &Target, input: &[u8]) -> Verdict {
+fn run_check(target: &Target, input: &[u8]) -> Outcome {
     catch_unwind(AssertUnwindSafe(|| (target.check)(input))).unwrap_or_else(|panic| {
         let words = panic.downcast_ref::<String>().map(String::as_str);
         let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
@@ -107,10 +107,10 @@ fn digest(outcome: &str) -> u64 {
     hasher.finish()
 }
 
-/// Leaves out pieces, ever smaller ones, as long as some law is still broken.
+/// Leaves out pieces, ever smaller ones, as long as some property is broken.
 fn shrink(target: &Target, input: &[u8]) -> (Vec<u8>, String) {
     let mut smallest = input.to_vec();
-    let mut law = judge(target, input).err().unwrap_or_else(|| "holds when checked again".to_owned());
+    let mut error = run_check(target, input).err().unwrap_or_else(|| "holds when checked again".to_owned());
     let mut attempts = ATTEMPTS;
     let mut piece = smallest.len().div_ceil(2);
     while piece > 0 && attempts > 0 {
@@ -119,14 +119,14 @@ fn shrink(target: &Target, input: &[u8]) -> (Vec<u8>, String) {
             attempts -= 1;
             let mut candidate = smallest.clone();
             candidate.drain(start..(start + piece).min(smallest.len()));
-            match judge(target, &candidate) {
+            match run_check(target, &candidate) {
                 Ok(_) => start += piece,
-                Err(broken) => (smallest, law) = (candidate, broken),
+                Err(broken) => (smallest, error) = (candidate, broken),
             }
         }
         piece /= 2;
     }
-    (smallest, law)
+    (smallest, error)
 }
 
 impl fmt::Display for Report {
@@ -138,8 +138,8 @@ impl fmt::Display for Report {
 
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Failure { target, seed, iteration, input, law } = self;
+        let Failure { target, seed, iteration, input, error } = self;
         let place = iteration.map_or("an entry of the corpus".to_owned(), |number| format!("iteration {number}"));
-        write!(formatter, "{target}, seed {seed}, {place}: {law}\n\"{}\"", input.escape_ascii())
+        write!(formatter, "{target}, seed {seed}, {place}: {error}\n\"{}\"", input.escape_ascii())
     }
 }

@@ -1,7 +1,7 @@
 //! Feeds the parsers with hostile inputs and checks what must hold for any.
 //!
 //! Flows in: `[TARGET|all] [INPUTS of each] [SEED]`, and the corpora. Flows out: a line for each target, or the first
-//! input that breaks a law, and exit 1. An input that was found belongs into `corpus/<target>`, under a name that says
+//! input that breaks a property, and exit 1. An input that was found belongs into `corpus/<target>`, under a name that says
 //! what it broke: the test below reads it ever after.
 
 mod engine;
@@ -45,7 +45,7 @@ mod tests {
 
     /// FUZZ_INPUTS: how many for each target.
     #[test]
-    fn the_laws_hold() {
+    fn the_properties_hold() {
         let inputs = std::env::var_os("FUZZ_INPUTS").map_or(2_000, |text| text.to_str().unwrap().parse().unwrap());
         for target in TARGETS {
             engine::run(target, inputs, 1).unwrap_or_else(|failure| panic!("{failure}"));

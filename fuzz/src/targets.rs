@@ -1,4 +1,4 @@
-//! The parsers, and the laws that each must keep for any input.
+//! The parsers, and what must hold for any input.
 
 mod amount;
 mod csv;
@@ -28,11 +28,11 @@ pub const TARGETS: &[Target] = &[
     Target { name: "webhook", words: include_str!("../words/json"), check: json::webhook },
 ];
 
-fn hold(holds: bool, law: impl FnOnce() -> String) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(law()) }
+fn ensure(holds: bool, error: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(error()) }
 }
 
 /// An amount that is printed, as the storage does, reads back as the same.
 fn prints(amount: Usd) -> Result<(), String> {
-    hold(Usd::stored(&amount.to_string()) == Some(amount), || format!("{amount} does not read back"))
+    ensure(Usd::stored(&amount.to_string()) == Some(amount), || format!("{amount} does not read back"))
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::chance::Chance;
+use super::chance::{Chance, ROW};
 
 /// The bank account holder's telephone number in every row that has one.
 pub const CANARY_PHONE: &str = "+15550137964";
@@ -92,7 +92,6 @@ impl NewRow {
     }
 }
 
-/// One result in memory.
 #[derive(Clone)]
 pub(crate) struct Row {
     pub(crate) status: Arc<str>,
@@ -102,7 +101,6 @@ pub(crate) struct Row {
     pub(crate) at: i64,
 }
 
-/// One batch.
 #[derive(Clone)]
 pub(crate) struct Batch {
     pub(crate) id: String,
@@ -144,7 +142,6 @@ impl Batches {
         self.all.iter_mut().rfind(|batch| batch.id.eq_ignore_ascii_case(id))
     }
 
-    /// All of them.
     pub(crate) fn all(&self) -> &[Batch] {
         &self.all
     }
@@ -194,7 +191,7 @@ pub(crate) fn believable(seed: u64, created: i64, place: u32, at: i64) -> NewRow
         ("RETRY_LIMIT", 30),
         ("PROCESSING_ERROR", 20),
     ];
-    let mut chance = Chance::at(seed, 0xB0, created.wrapping_mul(100_003).wrapping_add(i64::from(place)));
+    let mut chance = Chance::at(seed, ROW, created.wrapping_mul(100_003).wrapping_add(i64::from(place)));
     let status = chance.weighted(&WEIGHTS).copied().unwrap_or("SUCCESS");
     // The big banks are first, and asked for more often.
     let pick = chance.below(12).min(chance.below(12));

@@ -24,7 +24,6 @@ pub(crate) const FAILED: i64 = 2;
 /// The first id: as high as a vendor that has been in business for a while.
 const FIRST_ID: i64 = 12_345;
 
-/// All card transactions.
 pub(crate) struct Cards {
     rows: Vec<Card>,
     next: i64,

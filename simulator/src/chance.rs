@@ -5,6 +5,15 @@
 
 use uuid::Uuid;
 
+/// Subjects: each has its own numbers.
+pub(crate) const SPEND: u64 = 1;
+pub(crate) const CARD: u64 = 2;
+pub(crate) const BATCH: u64 = 3;
+pub(crate) const NOISE: u64 = 4;
+pub(crate) const EVENT: u64 = 5;
+pub(crate) const BATCH_ID: u64 = 6;
+pub(crate) const ROW: u64 = 0xB0;
+
 /// A stream of numbers for one subject at one moment.
 pub(crate) struct Chance(u64);
 

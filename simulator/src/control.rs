@@ -20,7 +20,6 @@ struct Command {
     run: fn(&Simulator, &Command, &[u8]) -> Result<Value, String>,
 }
 
-/// Everything that can be commanded.
 const COMMANDS: [Command; 18] = [
     Command {
         name: "spend",
@@ -116,8 +115,8 @@ const COMMANDS: [Command; 18] = [
 
 impl Command {
     fn read<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, String> {
-        serde_json::from_slice(body).map_err(|fault| {
-            format!("{fault}; POST a JSON object to /_simulator/{}, for example {}", self.name, self.example)
+        serde_json::from_slice(body).map_err(|error| {
+            format!("{error}; POST a JSON object to /_simulator/{}, for example {}", self.name, self.example)
         })
     }
 }
@@ -153,7 +152,7 @@ pub(crate) fn answer(simulator: &Simulator, name: &str, request: &Request) -> Re
     }
     match (command.run)(simulator, command, &request.body) {
         Ok(value) => reply(200, &value),
-        Err(fault) => refused(400, &fault),
+        Err(error) => refused(400, &error),
     }
 }
 

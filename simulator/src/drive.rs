@@ -1,6 +1,6 @@
-//! What a driver can order and ask: the simulator's Rust interface.
+//! What a driver can do and ask: the simulator's Rust interface.
 //!
-//! Invariant: an order has happened when the call returns; the next request sees it.
+//! Invariant: a call has taken effect when it returns; the next request sees it.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::Simulator;
 use super::amount::{units, usd};
 use super::batches::{Batch, NewRow};
 use super::cards::{Card, processing_fee, sales_tax};
-use super::chance::Chance;
+use super::chance::{BATCH_ID, Chance};
 use super::expected::{self, Expected};
 use super::fault::Fault;
 use super::log::Seen;
@@ -37,7 +37,7 @@ pub enum Part {
     },
 }
 
-/// A card transaction as a driver orders it.
+/// A card transaction to add.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CardEvent {
     /// Negative for a refund.
@@ -206,9 +206,9 @@ impl Simulator {
             let count = i64::try_from(state.world.batches.all().len()).unwrap_or(i64::MAX);
             let id = match id {
                 Some(id) => id.to_ascii_lowercase(),
-                None => Chance::at(state.world.seed, 6, count).uuid().to_string(),
+                None => Chance::at(state.world.seed, BATCH_ID, count).uuid().to_string(),
             };
-            state.world.add_batch(Batch {
+            state.world.batches.add(Batch {
                 id: id.clone(),
                 foreign,
                 complete: false,
@@ -274,8 +274,7 @@ impl Simulator {
         self.shared.ids.subscribe()
     }
 
-    /// Orders a fault for the next `times` requests of an endpoint (until cleared if that is absent), after those that
-    /// were ordered before.
+    /// Queues a fault for the next `times` requests of an endpoint (until cleared if that is absent).
     pub fn fault(&self, operation: Operation, fault: Fault, times: Option<u32>) {
         self.locked(|state, _| state.faults.push(operation, fault, times));
     }

@@ -1,7 +1,7 @@
 //! Changes members of a JSON text and keeps every other byte as it is.
 //!
 //! Flows in: JSON that the simulator has just written, so it is known to be well formed. Flows out: the same with members
-//! replaced or taken away; the result may be as broken as was ordered.
+//! replaced or taken away; the result may be broken JSON.
 //! Invariant: numbers are never parsed, so what is not touched keeps its digits and its trailing zeros.
 
 /// What becomes of a member.

@@ -1,7 +1,7 @@
 //! The ways in which an answer can be wrong.
 //!
-//! Flows in: a driver's order, "this fault, for so many requests of that endpoint". Flows out: the fault of one request.
-//! Invariant: a fault that has hit its number of requests is gone, so that recovery needs no second order.
+//! Flows in: a fault, and for how many requests of which endpoint. Flows out: the fault of one request.
+//! Invariant: a fault that has hit its number of requests is gone, so that recovery needs no second call.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -166,7 +166,7 @@ pub enum Fault {
 
 /// How an answer goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wire {
+pub(crate) enum Sending {
     /// As it should.
     Whole,
     /// Not at all, and the connection stays open.
@@ -249,18 +249,18 @@ impl Fault {
     }
 
     /// How the answer goes out. The only list of what is wrong in the sending, for both who send.
-    pub(crate) fn wire(&self) -> Wire {
+    pub(crate) fn sending(&self) -> Sending {
         match self {
-            Fault::Hang => Wire::Never,
-            Fault::NoReply => Wire::Closed,
-            Fault::ResetAtOnce => Wire::Reset,
-            Fault::Drip { every_ms } => Wire::Drip(*every_ms),
-            Fault::ResetMidBody => Wire::Half(Break::Reset),
-            Fault::ShortContentLength => Wire::Half(Break::Length),
-            Fault::AbortedChunk => Wire::Half(Break::Chunk),
-            Fault::CutInRecord => Wire::Unframed(Cut::InRecord),
-            Fault::CutAtLineEnd => Wire::Unframed(Cut::AtLineEnd),
-            Fault::Unframed => Wire::Unframed(Cut::Nowhere),
+            Fault::Hang => Sending::Never,
+            Fault::NoReply => Sending::Closed,
+            Fault::ResetAtOnce => Sending::Reset,
+            Fault::Drip { every_ms } => Sending::Drip(*every_ms),
+            Fault::ResetMidBody => Sending::Half(Break::Reset),
+            Fault::ShortContentLength => Sending::Half(Break::Length),
+            Fault::AbortedChunk => Sending::Half(Break::Chunk),
+            Fault::CutInRecord => Sending::Unframed(Cut::InRecord),
+            Fault::CutAtLineEnd => Sending::Unframed(Cut::AtLineEnd),
+            Fault::Unframed => Sending::Unframed(Cut::Nowhere),
             Fault::Status { .. }
             | Fault::Redirect { .. }
             | Fault::Envelope { .. }
@@ -276,13 +276,16 @@ impl Fault {
             | Fault::Flood { .. }
             | Fault::Repeat { .. }
             | Fault::PageDrift { .. }
-            | Fault::EndlessPages => Wire::Whole,
+            | Fault::EndlessPages => Sending::Whole,
         }
     }
 
     /// Whether a status goes out at all.
     pub(crate) fn answers(&self) -> bool {
-        !matches!(self.wire(), Wire::Never | Wire::Closed | Wire::Reset)
+        match self.sending() {
+            Sending::Never | Sending::Closed | Sending::Reset => false,
+            Sending::Whole | Sending::Drip(_) | Sending::Half(_) | Sending::Unframed(_) => true,
+        }
     }
 
     /// The name that the control interface gives it.
@@ -295,12 +298,11 @@ impl Fault {
     }
 }
 
-/// The faults that are to come.
 #[derive(Default)]
 pub(crate) struct Queue(BTreeMap<Operation, VecDeque<(Fault, Option<u32>)>>);
 
 impl Queue {
-    /// Orders a fault for the next `times` requests (until cleared if that is absent), after those ordered before.
+    /// Adds a fault for the next `times` requests (until cleared if that is absent), after those in the queue.
     pub(crate) fn push(&mut self, operation: Operation, fault: Fault, times: Option<u32>) {
         if times != Some(0) {
             self.0.entry(operation).or_default().push_back((fault, times));

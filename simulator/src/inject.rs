@@ -11,7 +11,8 @@ use super::amount::DOLLAR;
 use super::cards::{Card, PAID};
 use super::edit::{Change, edit, matches};
 use super::fault::{ErrorBody, Fault};
-use super::wire::{Body, Operation, Reply, Request, cards, reason};
+use super::wire::table::Table;
+use super::wire::{Body, Operation, Reply, Request, Vendor, cards, reason};
 use super::wire::{balances_csv, consumption, transactions_csv};
 use super::{inject_csv, wire};
 
@@ -58,33 +59,18 @@ fn applied(
     now: DateTime<Utc>,
     right: impl FnOnce(&mut State) -> Reply,
 ) -> Result<Reply, Reply> {
-    let table = |state: &mut State| match operation {
-        Operation::BalancesCsv => Some(balances_csv::table(&state.world, request)),
-        Operation::ConsumptionCsv => Some(consumption::table(&mut state.world, request, now.date_naive())),
-        _ => None,
-    };
     let right_if_ok = |state: &mut State| {
         let reply = right(state);
         if reply.status == 200 { Ok(reply) } else { Err(reply) }
     };
     Ok(match fault {
         Fault::Status { code, body, retry_after } => {
-            let mut reply = status(operation, *code, *body);
-            if let Some(value) = retry_after {
-                reply.headers.push(("Retry-After", value.clone()));
-            }
-            reply
+            status(operation, *code, *body, retry_after.clone().map(|value| ("Retry-After", value)))
         }
         Fault::Redirect { code, location } => {
-            let mut reply = status(operation, *code, ErrorBody::Html);
-            reply.headers.push(("Location", location.clone()));
-            reply
+            status(operation, *code, ErrorBody::Html, Some(("Location", location.clone())))
         }
-        Fault::Envelope { code } => {
-            let status =
-                serde_json::json!({"code": code, "text": reason(*code), "message": "The request was refused."});
-            Reply::json(200, serde_json::json!({"status": status}).to_string())
-        }
+        Fault::Envelope { code } => envelope(*code),
         Fault::Html => Reply::new(200, "text/html; charset=UTF-8", PAGE),
         Fault::EmptyBody => Reply::new(200, content_type(operation), ""),
         Fault::Body { content_type, text } => Reply::new(200, content_type, text.clone()),
@@ -101,16 +87,9 @@ fn applied(
         Fault::MalformedJson => {
             let reply = right_if_ok(state)?;
             let body = reply.body.whole();
-            let half = body.slice(..body.len() / 2);
-            Reply { body: Body::Whole(half), ..reply }
+            Reply { body: Body::Whole(body.slice(..body.len() / 2)), ..reply }
         }
-        Fault::Edit { members } => {
-            edited(right_if_ok(state)?, &|path, _| match members.iter().find(|(pattern, _)| matches(pattern, path)) {
-                None => Change::Keep,
-                Some((_, None)) => Change::Remove,
-                Some((_, Some(text))) => Change::Replace(text.clone()),
-            })
-        }
+        Fault::Edit { members } => edited(right_if_ok(state)?, &|path, _| member(members, path)),
         Fault::AmountsAsStrings => edited(right_if_ok(state)?, &|path, raw| amount(path, || format!("\"{raw}\""))),
         Fault::Amounts { json } => edited(right_if_ok(state)?, &|path, _| amount(path, || json.clone())),
         Fault::EndlessPages => {
@@ -118,20 +97,14 @@ fn applied(
             if operation == Operation::CreditCardTransactions { endless_page(request, now) } else { reply }
         }
         Fault::Flood { bytes } => right_if_ok(state).map(|_| flood(operation, *bytes, now))?,
-        Fault::Csv { changes } => {
-            let reply = right_if_ok(state)?;
-            match table(state) {
-                Some(Ok(table)) => download(operation, inject_csv::changed(table, changes), now),
-                _ => reply,
-            }
-        }
-        Fault::Repeat { bytes } => {
-            let reply = right_if_ok(state)?;
-            match table(state) {
-                Some(Ok(table)) => download(operation, inject_csv::repeated(table, *bytes), now),
-                _ => reply,
-            }
-        }
+        Fault::Csv { changes } => match (right_if_ok(state)?, table(state, operation, request, now)?) {
+            (_, Some(table)) => download(operation, inject_csv::changed(table, changes), now),
+            (reply, None) => reply,
+        },
+        Fault::Repeat { bytes } => match (right_if_ok(state)?, table(state, operation, request, now)?) {
+            (_, Some(table)) => download(operation, inject_csv::repeated(table, *bytes), now),
+            (reply, None) => reply,
+        },
         // How an answer is delivered is no matter of its content.
         Fault::Hang
         | Fault::NoReply
@@ -146,33 +119,68 @@ fn applied(
     })
 }
 
+/// HTTP 200 with a body that says no.
+fn envelope(code: u16) -> Reply {
+    let status = serde_json::json!({"code": code, "text": reason(code), "message": "The request was refused."});
+    Reply::json(200, serde_json::json!({"status": status}).to_string())
+}
+
 fn content_type(operation: Operation) -> &'static str {
     match operation {
         Operation::BalancesCsv | Operation::ConsumptionCsv => "text/csv; charset=utf-8",
-        _ => "application/json",
+        Operation::Balance | Operation::ConsumptionReport | Operation::CreditCardTransactions => "application/json",
     }
 }
 
-/// The answer around the bytes of a CSV.
+/// The rows of the answer; none if it is JSON.
+fn table(
+    state: &mut State,
+    operation: Operation,
+    request: &Request,
+    now: DateTime<Utc>,
+) -> Result<Option<Table>, Reply> {
+    match operation {
+        Operation::BalancesCsv => balances_csv::table(&state.world, request).map(Some),
+        Operation::ConsumptionCsv => consumption::table(&mut state.world, request, now.date_naive()).map(Some),
+        Operation::Balance | Operation::ConsumptionReport | Operation::CreditCardTransactions => Ok(None),
+    }
+}
+
+/// The answer around a body that is made while it is sent.
 fn download(operation: Operation, body: impl Iterator<Item = Bytes> + Send + 'static, now: DateTime<Utc>) -> Reply {
     match operation {
         Operation::BalancesCsv => balances_csv::download(body, now.timestamp()),
-        _ => transactions_csv::download(body),
+        Operation::ConsumptionCsv => transactions_csv::download(body),
+        Operation::Balance | Operation::ConsumptionReport | Operation::CreditCardTransactions => {
+            Reply { body: Body::Stream(Box::new(body)), ..Reply::json(200, "") }
+        }
     }
 }
 
-fn status(operation: Operation, code: u16, body: ErrorBody) -> Reply {
-    match body {
+fn status(operation: Operation, code: u16, body: ErrorBody, header: Option<(&'static str, String)>) -> Reply {
+    let mut reply = match body {
         ErrorBody::Html => Reply::new(code, "text/html; charset=UTF-8", PAGE),
         ErrorBody::Empty => Reply { status: code, headers: Vec::new(), body: Body::Whole(Bytes::new()) },
-        ErrorBody::Json if operation == Operation::BalancesCsv => balances_csv::refused(code, reason(code)),
-        ErrorBody::Json if code == 429 => Reply::json(code, r#"{"message":"Too Many Attempts."}"#),
-        ErrorBody::Json if code == 422 => {
-            let mut invalid = wire::Invalid::default();
-            invalid.push("end_date", "The end date field must be a date before or equal to today.");
-            invalid.reply().unwrap_or_else(|| Reply::refused(code, reason(code)))
-        }
-        ErrorBody::Json => Reply::refused(code, reason(code)),
+        ErrorBody::Json => match operation.vendor() {
+            Vendor::BatchData if code == 429 => Reply::throttled(),
+            Vendor::BatchData if code == 422 => {
+                let mut invalid = wire::Invalid::default();
+                invalid.push("end_date", "The end date field must be a date before or equal to today.");
+                invalid.reply().unwrap_or_else(|| Reply::refused(code, reason(code)))
+            }
+            vendor => vendor.refused(code, reason(code)),
+        },
+    };
+    reply.headers.extend(header);
+    reply
+}
+
+/// What becomes of the member at this path.
+fn member(members: &[(String, Option<String>)], path: &[&str]) -> Change {
+    match members.iter().find(|(pattern, _)| matches(pattern, path)) {
+        None => Change::Keep,
+        Some((_, None)) => Change::Remove,
+        Some((_, Some(text))) => Change::Replace(text.clone()),
     }
 }
 
@@ -229,7 +237,9 @@ fn flood(operation: Operation, bytes: u64, now: DateTime<Utc>) -> Reply {
     let head = match operation {
         Operation::BalancesCsv => format!("{}\nauthz", balances_csv::COLUMNS.join(",")),
         Operation::ConsumptionCsv => format!("{}\n2026", transactions_csv::COLUMNS.join(",")),
-        _ => r#"{"results":{"data":[],"padding":""#.to_owned(),
+        Operation::Balance | Operation::ConsumptionReport | Operation::CreditCardTransactions => {
+            r#"{"results":{"data":[],"padding":""#.to_owned()
+        }
     };
     let mut left = bytes.saturating_sub(u64::try_from(head.len()).unwrap_or(0));
     let piece = Bytes::from(vec![b'a'; PIECE]);
@@ -238,13 +248,5 @@ fn flood(operation: Operation, bytes: u64, now: DateTime<Utc>) -> Reply {
         left -= u64::try_from(size).unwrap_or(0);
         (size > 0).then(|| piece.slice(..size))
     });
-    let body = std::iter::once(Bytes::from(head)).chain(pieces);
-    match operation {
-        Operation::BalancesCsv | Operation::ConsumptionCsv => download(operation, body, now),
-        _ => Reply {
-            status: 200,
-            headers: vec![("Content-Type", content_type(operation).to_owned())],
-            body: Body::Stream(Box::new(body)),
-        },
-    }
+    download(operation, std::iter::once(Bytes::from(head)).chain(pieces), now)
 }

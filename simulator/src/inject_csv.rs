@@ -1,6 +1,6 @@
 //! Changes to the CSV of the balance checks, and to that of the wallet's transactions.
 //!
-//! Flows in: columns and rows as they should be. Flows out: the file with the ordered changes, made while it is sent.
+//! Flows in: columns and rows as they should be. Flows out: the file with the changes, made while it is sent.
 //! Invariant: changes are applied in their order, each to what the one before has left.
 
 use bytes::Bytes;
@@ -23,10 +23,11 @@ struct Style {
     open_quote: Option<usize>,
 }
 
-/// The table with the changes.
-pub(crate) fn changed(table: Table, changes: &[CsvChange]) -> impl Iterator<Item = Bytes> + Send + use<> {
+pub(crate) fn changed(mut table: Table, changes: &[CsvChange]) -> impl Iterator<Item = Bytes> + Send + use<> {
     let mut style = Style::default();
-    let table = changes.iter().fold(table, |table, change| change_once(table, change, &mut style));
+    for change in changes.iter().cloned() {
+        apply(&mut table, change, &mut style);
+    }
     let end: &[u8] = if style.crlf { b"\r\n" } else { b"\n" };
     let mut header = if style.bom { "\u{feff}".as_bytes().to_vec() } else { Vec::new() };
     header.extend(line(table.columns.iter().map(String::as_bytes), end));
@@ -48,96 +49,72 @@ pub(crate) fn changed(table: Table, changes: &[CsvChange]) -> impl Iterator<Item
     std::iter::once(Bytes::from(header)).chain(lines)
 }
 
-fn change_once(table: Table, change: &CsvChange, style: &mut Style) -> Table {
-    let place = |name: &String| table.columns.iter().position(|column| column == name);
-    match change.clone() {
+fn apply(table: &mut Table, change: CsvChange, style: &mut Style) {
+    match change {
         CsvChange::Bom => style.bom = true,
         CsvChange::Crlf => style.crlf = true,
         CsvChange::NoFinalNewline => style.no_final_newline = true,
-        CsvChange::Reverse => return fields(table, |columns| columns.reverse(), |_, row| row.reverse()),
+        CsvChange::OpenQuote(number) => style.open_quote = Some(number),
+        CsvChange::Reverse => {
+            table.columns.reverse();
+            each_row(table, |_, row| row.reverse());
+        }
         CsvChange::Drop(name) => {
-            let Some(place) = place(&name) else { return table };
-            return fields(table, |columns| drop(columns.remove(place)), move |_, row| remove(row, place));
+            if let Some(place) = place(table, &name) {
+                table.columns.remove(place);
+                each_row(table, move |_, row| remove(row, place));
+            }
         }
         CsvChange::Extra(name) => {
-            return fields(table, |columns| columns.insert(0, name), |_, row| row.insert(0, b"extra".to_vec()));
+            table.columns.insert(0, name);
+            each_row(table, |_, row| row.insert(0, b"extra".to_vec()));
         }
         CsvChange::Rename(name, other) => {
-            let Some(place) = place(&name) else { return table };
-            let rename = |columns: &mut Vec<String>| {
-                if let Some(column) = columns.get_mut(place) {
-                    *column = other;
-                }
-            };
-            return fields(table, rename, |_, _| ());
+            if let Some(column) = table.columns.iter_mut().find(|column| **column == name) {
+                *column = other;
+            }
         }
-        CsvChange::Set(name, text) => {
-            let Some(place) = place(&name) else { return table };
-            return fields(table, |_| (), move |_, row| set(row, place, text.as_bytes()));
-        }
-        CsvChange::SetInRow(number, name, text) => {
-            let Some(place) = place(&name) else { return table };
-            return fields(
-                table,
-                |_| (),
-                move |at, row| {
-                    if at == number {
-                        set(row, place, text.as_bytes())
-                    }
-                },
-            );
-        }
-        CsvChange::NotUtf8(name) => {
-            let Some(place) = place(&name) else { return table };
-            return fields(table, |_| (), move |_, row| set(row, place, NOT_UTF8));
-        }
-        CsvChange::RaggedShort(number) => {
-            return fields(
-                table,
-                |_| (),
-                move |at, row| {
-                    if at == number {
-                        remove(row, 0)
-                    }
-                },
-            );
-        }
-        CsvChange::RaggedLong(number) => {
-            return fields(
-                table,
-                |_| (),
-                move |at, row| {
-                    if at == number {
-                        row.push(b"more".to_vec())
-                    }
-                },
-            );
-        }
-        CsvChange::HeaderOnly => return Table { rows: Box::new(std::iter::empty()), ..table },
-        CsvChange::ForeignRows(count) => return foreign(table, count),
-        CsvChange::OpenQuote(number) => style.open_quote = Some(number),
+        CsvChange::Set(name, text) => set(table, &name, None, text.into_bytes()),
+        CsvChange::SetInRow(number, name, text) => set(table, &name, Some(number), text.into_bytes()),
+        CsvChange::NotUtf8(name) => set(table, &name, None, NOT_UTF8.to_vec()),
+        CsvChange::RaggedShort(number) => one_row(table, number, |row| remove(row, 0)),
+        CsvChange::RaggedLong(number) => one_row(table, number, |row| row.push(b"more".to_vec())),
+        CsvChange::HeaderOnly => table.rows = Box::new(std::iter::empty()),
+        CsvChange::ForeignRows(count) => add_foreign(table, count),
     }
-    table
 }
 
-/// The table with other columns, and each row changed; the row's number is given.
-fn fields(
-    mut table: Table,
-    columns: impl FnOnce(&mut Vec<String>),
-    row: impl Fn(usize, &mut Vec<Vec<u8>>) + Send + 'static,
-) -> Table {
-    columns(&mut table.columns);
-    let rows = table.rows.enumerate().map(move |(number, mut fields)| {
-        row(number, &mut fields);
-        fields
+fn place(table: &Table, name: &str) -> Option<usize> {
+    table.columns.iter().position(|column| column == name)
+}
+
+/// Changes each row; the row's number is given.
+fn each_row(table: &mut Table, change: impl Fn(usize, &mut Vec<Vec<u8>>) + Send + 'static) {
+    let rows = std::mem::replace(&mut table.rows, Box::new(std::iter::empty()));
+    table.rows = Box::new(rows.enumerate().map(move |(number, mut row)| {
+        change(number, &mut row);
+        row
+    }));
+}
+
+fn one_row(table: &mut Table, wanted: usize, change: impl Fn(&mut Vec<Vec<u8>>) + Send + 'static) {
+    each_row(table, move |number, row| {
+        if number == wanted {
+            change(row);
+        }
     });
-    Table { columns: table.columns, rows: Box::new(rows) }
 }
 
-fn set(row: &mut [Vec<u8>], place: usize, text: &[u8]) {
-    if let Some(field) = row.get_mut(place) {
-        *field = text.to_vec();
-    }
+/// Sets the field of a column, in the row of this number or in all.
+fn set(table: &mut Table, name: &str, wanted: Option<usize>, text: Vec<u8>) {
+    let Some(place) = place(table, name) else { return };
+    each_row(table, move |number, row| {
+        if wanted.is_none_or(|wanted| wanted == number)
+            && let Some(field) = row.get_mut(place)
+        {
+            field.clone_from(&text);
+        }
+    });
 }
 
 fn remove(row: &mut Vec<Vec<u8>>, place: usize) {
@@ -147,7 +124,7 @@ fn remove(row: &mut Vec<Vec<u8>>, place: usize) {
 }
 
 /// Rows of a batch that was not requested.
-fn foreign(table: Table, count: usize) -> Table {
+fn add_foreign(table: &mut Table, count: usize) {
     let row: Vec<Vec<u8>> = table
         .columns
         .iter()
@@ -162,7 +139,8 @@ fn foreign(table: Table, count: usize) -> Table {
         })
         .map(|field| field.as_bytes().to_vec())
         .collect();
-    Table { columns: table.columns, rows: Box::new(table.rows.chain(std::iter::repeat_n(row, count))) }
+    let rows = std::mem::replace(&mut table.rows, Box::new(std::iter::empty()));
+    table.rows = Box::new(rows.chain(std::iter::repeat_n(row, count)));
 }
 
 /// The table's rows again and again, until the file has so many bytes; the rows are in memory once.

@@ -1,9 +1,11 @@
 //! A simulator of both vendors on one listener, for the demo and for every test that needs a vendor.
 //!
-//! Flows in: a seed, a clock, and what a driver orders (money spent, cards charged, batches filled, faults). Flows out:
-//! the vendors' documented answers, broken ones where ordered, and webhooks.
+//! Flows in: a seed, a clock, and the calls of a driver (money spent, cards charged, batches filled, faults). Flows out:
+//! the vendors' documented answers, broken ones where there is a fault, and webhooks.
 //! Invariant: it is written from the vendors' documents and shares no code with the clients, so that it cannot share a
-//! mistake with them. The same seed, the same clock and the same orders give the same bytes.
+//! mistake with them. The same seed, the same clock and the same calls give the same bytes.
+
+#![warn(unreachable_pub)]
 
 mod amount;
 mod batches;
@@ -49,14 +51,15 @@ pub use wire::Operation;
 
 use fault::Queue;
 use log::Log;
+use scenario::Timeline;
 use story::{Story, Trouble};
-use wire::{Reply, Request};
+use wire::{Reply, Request, Vendor};
 use world::World;
 
 /// What happens by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
-    /// Nothing happens unless a driver orders it.
+    /// Nothing happens by itself.
     Quiet,
     /// Spend every few seconds, card events every few minutes, a batch every three minutes.
     Calm,
@@ -139,6 +142,7 @@ struct Shared {
 
 struct State {
     world: World,
+    timeline: Timeline,
     faults: Queue,
     log: Log,
     token: String,
@@ -173,10 +177,11 @@ impl Simulator {
         };
         let began = options.began.map_or(now, |began| began.timestamp());
         let story = Story::new(options.story_began.map_or(began, |began| began.timestamp()), steps);
-        let world = World::new(options.seed, began, now, options.history_days, profile, story);
+        let (timeline, world) = Timeline::begin(options.seed, began, now, options.history_days, profile, story);
         let webhook_host = options.webhook.as_deref().and_then(drive::host_of);
         let state = State {
             world,
+            timeline,
             faults: Queue::default(),
             log: Log::default(),
             token: options.batchdata_token,
@@ -203,7 +208,7 @@ impl Simulator {
     #[must_use]
     pub fn programme(&self) -> Vec<(DateTime<Utc>, &'static str)> {
         self.locked(|state, _| {
-            let story = &state.world.story;
+            let story = &state.timeline.story;
             let moment = |at| DateTime::from_timestamp(at, 0).unwrap_or_default();
             story.steps.iter().map(|step| (moment(story.at(step)), step.text)).collect()
         })
@@ -237,13 +242,14 @@ impl Simulator {
         }
     }
 
-    /// Lets happen what is due, then does something under the lock, then tells who waits. `now` is the vendor's own time.
+    /// Lets happen what is due, calls `act` under the lock, then wakes who waits. `now` is the vendor's own time.
     fn locked<R>(&self, act: impl FnOnce(&mut State, DateTime<Utc>) -> R) -> R {
         let now = self.shared.clock.now();
-        // A test that failed while it held the lock has said so itself; the state is sound between any two orders.
+        // A test that panicked while it held the lock has failed already; no call leaves the state half changed.
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = now + state.offset;
-        state.world.advance(now.timestamp());
+        let State { timeline, world, .. } = &mut *state;
+        timeline.advance(world, now.timestamp());
         let result = act(&mut state, now);
         let batches = state.world.batches.all();
         self.shared.ids.send_if_modified(|ids| {
@@ -306,7 +312,10 @@ impl Simulator {
 
 impl State {
     fn secret(&self, operation: Operation) -> &str {
-        if operation == Operation::BalancesCsv { &self.key } else { &self.token }
+        match operation.vendor() {
+            Vendor::BatchData => &self.token,
+            Vendor::Rightfoot => &self.key,
+        }
     }
 
     /// The documented answer.
@@ -318,29 +327,28 @@ impl State {
         limit: u32,
         authorized: bool,
     ) -> Reply {
-        let wallet = operation != Operation::BalancesCsv;
-        let refused = if wallet { Reply::refused } else { wire::balances_csv::refused };
+        let vendor = operation.vendor();
         if request.method != "GET" && request.method != "HEAD" {
-            return refused(405, "Method not allowed.");
+            return vendor.refused(405, "Method not allowed.");
         }
         if !authorized {
-            return refused(401, "Invalid token.");
+            return vendor.refused(401, "Invalid token.");
         }
-        if wallet && self.over_limit(now, limit) {
-            return Reply::json(429, r#"{"message":"Too Many Attempts."}"#);
+        if vendor == Vendor::BatchData && self.over_limit(now, limit) {
+            return Reply::throttled();
         }
-        match self.world.story.trouble {
-            Some(Trouble::Down) => return refused(503, "Service Unavailable"),
-            Some(Trouble::Throttled) if wallet => {
-                let mut reply = Reply::json(429, r#"{"message":"Too Many Attempts."}"#);
-                let left = self.world.story.trouble_ends_in(now.timestamp());
+        match (self.timeline.story.trouble, vendor) {
+            (Some(Trouble::Down), _) => return vendor.refused(503, "Service Unavailable"),
+            (Some(Trouble::Throttled), Vendor::BatchData) => {
+                let mut reply = Reply::throttled();
+                let left = self.timeline.story.trouble_ends_in(now.timestamp());
                 reply.headers.extend(left.map(|seconds| ("Retry-After", seconds.to_string())));
                 return reply;
             }
-            _ => {}
+            (Some(Trouble::Throttled), Vendor::Rightfoot) | (None, _) => {}
         }
         if operation.permission().is_some_and(|permission| self.world.revoked.contains(permission)) {
-            return refused(403, "The token lacks the permission for this endpoint.");
+            return vendor.refused(403, "The token lacks the permission for this endpoint.");
         }
         let seconds = now.timestamp();
         match operation {

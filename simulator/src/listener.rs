@@ -8,37 +8,18 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
+use super::transmit::Connection;
 use super::wire::Request;
 use super::{Simulator, transmit};
 
 /// No head or body of a request here is longer.
 const HEAD_MAX: usize = 64 * 1024;
 const BODY_MAX: usize = 16 * 1024 * 1024;
-
-/// A connection that can be reset.
-pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
-    /// Makes the close that follows a reset.
-    fn reset_on_close(&self);
-}
-
-impl Wire for TcpStream {
-    fn reset_on_close(&self) {
-        // A connection that is gone already needs no reset.
-        let _ = self.set_zero_linger();
-    }
-}
-
-impl Wire for TlsStream<TcpStream> {
-    fn reset_on_close(&self) {
-        self.get_ref().0.reset_on_close();
-    }
-}
 
 /// Accepts until `shutdown`.
 pub(crate) async fn serve(
@@ -78,7 +59,7 @@ pub(crate) async fn serve(
     }
 }
 
-async fn converse<S: Wire>(simulator: &Simulator, mut stream: S) -> io::Result<()> {
+async fn converse<S: Connection>(simulator: &Simulator, mut stream: S) -> io::Result<()> {
     let mut buffer = BytesMut::new();
     while let Some(request) = read(&mut stream, &mut buffer).await? {
         let answer = simulator.answer(&request);
@@ -93,7 +74,7 @@ async fn converse<S: Wire>(simulator: &Simulator, mut stream: S) -> io::Result<(
 }
 
 /// The next request; none if the client has finished, or it is not HTTP/1.1.
-async fn read<S: Wire>(stream: &mut S, buffer: &mut BytesMut) -> io::Result<Option<Request>> {
+async fn read<S: Connection>(stream: &mut S, buffer: &mut BytesMut) -> io::Result<Option<Request>> {
     let end = loop {
         if let Some(place) = buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
             break place + 4;

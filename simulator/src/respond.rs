@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::Simulator;
-use super::fault::{Fault, Wire};
+use super::fault::{Fault, Sending};
 use super::transmit::{half, up_to};
 use super::wire::{Operation, Request};
 
@@ -63,13 +63,13 @@ impl Simulator {
         let operation = Operation::of(&request);
         let answer = self.answer(&request);
         let body = answer.reply.body.whole();
-        let delivery = match answer.fault.as_ref().map_or(Wire::Whole, Fault::wire) {
-            Wire::Whole => Delivery::Whole(body),
-            Wire::Never => Delivery::Never,
-            Wire::Closed | Wire::Reset => Delivery::Nothing,
-            Wire::Drip(every_ms) => Delivery::Drip { body, every_ms },
-            Wire::Half(_) => Delivery::Broken(Bytes::copy_from_slice(half(&body))),
-            Wire::Unframed(cut) => Delivery::Unframed(Bytes::copy_from_slice(up_to(&body, cut))),
+        let delivery = match answer.fault.as_ref().map_or(Sending::Whole, Fault::sending) {
+            Sending::Whole => Delivery::Whole(body),
+            Sending::Never => Delivery::Never,
+            Sending::Closed | Sending::Reset => Delivery::Nothing,
+            Sending::Drip(every_ms) => Delivery::Drip { body, every_ms },
+            Sending::Half(_) => Delivery::Broken(Bytes::copy_from_slice(half(&body))),
+            Sending::Unframed(cut) => Delivery::Unframed(Bytes::copy_from_slice(up_to(&body, cut))),
         };
         Responded {
             operation,

@@ -5,14 +5,12 @@
 //! that it does not matter how often somebody looked in between.
 
 use super::amount::{DOLLAR, Units};
-use super::batches::{Batch, believable};
-use super::cards::{Card, FAILED, PAID, PENDING, processing_fee, sales_tax};
-use super::chance::Chance;
-use super::story;
+use super::batches::believable;
+use super::cards::{FAILED, PAID, PENDING};
+use super::chance::{BATCH, CARD, Chance, NOISE, SPEND};
+use super::story::{SLOT, Story};
 use super::world::World;
 
-/// Something may happen each time this many seconds have passed.
-pub(crate) const SLOT: i64 = 2;
 const HOUR: i64 = 3_600;
 const DAY: i64 = 86_400;
 
@@ -41,7 +39,7 @@ const CURVE: [u32; 24] = [
     660,
 ];
 
-/// How quickly the vendors' side of life goes by. Spend is the same at every scenario.
+/// How often cards are charged and batches begin. Spend is the same in every scenario.
 #[derive(Clone, Copy)]
 pub(crate) struct Profile {
     /// A pending top-up ends after this many seconds.
@@ -68,7 +66,7 @@ pub(crate) const DEMO: Profile = Profile {
     batch_fills: 80,
 };
 
-/// A fortnight is as a customer's fortnight is.
+/// As often as for a real customer.
 pub(crate) const EVERYDAY: Profile = Profile {
     settles_after: 20 * 60,
     card_every: HOUR,
@@ -78,11 +76,72 @@ pub(crate) const EVERYDAY: Profile = Profile {
     batch_fills: 150 * 60,
 };
 
-/// Subjects of chance.
-const SPEND: u64 = 1;
-const CARD: u64 = 2;
-const BATCH: u64 = 3;
-const NOISE: u64 = 4;
+/// What happens by itself, and up to when it has happened.
+pub(crate) struct Timeline {
+    pub(crate) story: Story,
+    profile: Option<Profile>,
+    reached: i64,
+}
+
+impl Timeline {
+    /// A world as it is at `now`; with profile, things have happened in it by themselves since `began`.
+    pub(crate) fn begin(
+        seed: u64,
+        began: i64,
+        now: i64,
+        history_days: u32,
+        profile: Option<Profile>,
+        story: Story,
+    ) -> (Timeline, World) {
+        let began = began.min(now);
+        let mut timeline = Timeline { story, profile, reached: began };
+        let mut world = World { seed, ..World::default() };
+        let first_hour = began - began.rem_euclid(HOUR);
+        if history_days > 0 {
+            let first_day = began - began.rem_euclid(DAY);
+            history(&mut world, first_day - i64::from(history_days) * DAY, first_hour);
+            if profile.is_some() {
+                timeline.reached = first_hour;
+                // What was told before the simulator began need not be told now.
+                timeline.advance(&mut world, now);
+            }
+            world.completions.clear();
+        }
+        (timeline, world)
+    }
+
+    /// Lets everything happen up to and including `now`; time only goes forward here, whatever the clock does.
+    pub(crate) fn advance(&mut self, world: &mut World, now: i64) {
+        if now <= self.reached {
+            return;
+        }
+        if let Some(profile) = self.profile {
+            let mut at = self.reached - self.reached.rem_euclid(SLOT) + SLOT;
+            while at <= now {
+                self.slot(world, &profile, at);
+                at += SLOT;
+            }
+        }
+        self.reached = now;
+    }
+
+    /// What happens in the slot that begins at `at`.
+    fn slot(&mut self, world: &mut World, profile: &Profile, at: i64) {
+        let seed = world.seed;
+        let mut chance = Chance::at(seed, SPEND, at);
+        if chance.happens(busy(seed, at).max(350)) {
+            let choices = TRAFFIC.map(|(origin, path, price, weight)| ((origin, path, price), weight));
+            if let Some((origin, path, price)) = chance.weighted(&choices) {
+                world.wallet.spend(at, origin, path, *price * i64::from(chance.between(1, 2)));
+            }
+        }
+        self.story.slot(world, at);
+        if !self.story.low {
+            use_card(world, profile, at);
+        }
+        grow_batches(world, profile, at);
+    }
+}
 
 /// How busy an hour is, in 1,000.
 fn busy(seed: u64, at: i64) -> u32 {
@@ -95,7 +154,7 @@ fn busy(seed: u64, at: i64) -> u32 {
 }
 
 /// Fills the hours before the simulator began: one charge for each hour, origin and path.
-pub(crate) fn history(world: &mut World, from: i64, until: i64) {
+fn history(world: &mut World, from: i64, until: i64) {
     let seed = world.seed;
     let mut at = from - from.rem_euclid(HOUR);
     world.wallet.balance = 2_000 * DOLLAR;
@@ -118,34 +177,17 @@ pub(crate) fn history(world: &mut World, from: i64, until: i64) {
         refill(world, at + HOUR - 1, PAID);
         let mut chance = Chance::at(seed, CARD, at);
         if chance.happens(2) {
-            card(world, at + 1_200, 2_500 * DOLLAR, FAILED);
+            world.make_card(at + 1_200, 2_500 * DOLLAR, FAILED);
         } else if chance.happens(2) {
-            card(world, at + 1_500, -25 * DOLLAR, PAID);
+            world.make_card(at + 1_500, -25 * DOLLAR, PAID);
         }
         if at.rem_euclid(7 * HOUR) == 0 && chance.happens(80) {
             let planned = chance.between(60, 400);
-            let id = open_batch(world, at + 60, planned);
+            let id = world.open_batch(at + 60, planned);
             fill(world, &id, at + 60 + i64::from(planned), None);
         }
         at += HOUR;
     }
-}
-
-/// What happens in the slot that begins at `at`.
-pub(crate) fn slot(world: &mut World, profile: &Profile, at: i64) {
-    let seed = world.seed;
-    let mut chance = Chance::at(seed, SPEND, at);
-    if chance.happens(busy(seed, at).max(350)) {
-        let choices = TRAFFIC.map(|(origin, path, price, weight)| ((origin, path, price), weight));
-        if let Some((origin, path, price)) = chance.weighted(&choices) {
-            world.wallet.spend(at, origin, path, *price * i64::from(chance.between(1, 2)));
-        }
-    }
-    story::slot(world, at);
-    if !world.story.low {
-        use_card(world, profile, at);
-    }
-    grow_batches(world, profile, at);
 }
 
 /// Top-ups by themselves and by hand.
@@ -158,11 +200,11 @@ fn use_card(world: &mut World, profile: &Profile, at: i64) {
         let [top_up, failed, refund] = profile.card_chances;
         let drawn = chance.below(1_000);
         if drawn < top_up {
-            card(world, at, i64::from(chance.between(1, 4)) * 25 * DOLLAR, PENDING);
+            world.make_card(at, i64::from(chance.between(1, 4)) * 25 * DOLLAR, PENDING);
         } else if drawn < top_up + failed {
-            card(world, at, 100 * DOLLAR, FAILED);
+            world.make_card(at, 100 * DOLLAR, FAILED);
         } else if drawn < top_up + failed + refund {
-            card(world, at, -10 * DOLLAR, PAID);
+            world.make_card(at, -10 * DOLLAR, PAID);
             // Whoever looks on finds the money in the report, too.
             world.wallet.restate(at, "wallet_card_refund", "", true, 10 * DOLLAR, 0);
         }
@@ -189,26 +231,7 @@ fn settle_pending(world: &mut World, made_by: i64, at: i64) {
 /// A low wallet is topped up, as teams set it up to be; not while such a payment is under way.
 fn refill(world: &mut World, at: i64, status: i64) {
     if world.wallet.balance < 500 * DOLLAR && world.own_pending.is_empty() {
-        card(world, at, 2_500 * DOLLAR, status);
-    }
-}
-
-pub(crate) fn card(world: &mut World, at: i64, credits: Units, status: i64) {
-    let mut chance = Chance::at(world.seed, CARD, at + 1);
-    let brand = chance.weighted(&[("visa", 60), ("mastercard", 30), ("amex", 10)]).copied().unwrap_or("visa");
-    let refund = credits < 0;
-    let row = Card {
-        id: 0,
-        credits,
-        tax: if refund { 0 } else { sales_tax(credits) },
-        fee: if refund { 0 } else { processing_fee(credits) },
-        brand: brand.to_owned(),
-        status: Some(status),
-        created: at * 1_000_000 + i64::from(chance.below(1_000_000)),
-    };
-    let id = world.add_card(row, at);
-    if status == PENDING {
-        world.own_pending.push(id);
+        world.make_card(at, 2_500 * DOLLAR, status);
     }
 }
 
@@ -221,25 +244,8 @@ fn grow_batches(world: &mut World, profile: &Profile, at: i64) {
     if at.rem_euclid(profile.batch_every) == 0 {
         let (fewest, most) = profile.batch_rows;
         let planned = Chance::at(world.seed, BATCH, at).between(fewest, most);
-        open_batch(world, at, planned);
+        world.open_batch(at, planned);
     }
-}
-
-pub(crate) fn open_batch(world: &mut World, at: i64, planned: u32) -> String {
-    let mut chance = Chance::at(world.seed, BATCH, at + 1);
-    let id = chance.uuid().to_string();
-    let meta_key = ["customer_ref", "campaign", ""].get(usize::try_from(chance.below(3)).unwrap_or(0)).copied();
-    world.add_batch(Batch {
-        id: id.clone(),
-        foreign: false,
-        complete: false,
-        rows: std::sync::Arc::default(),
-        meta_key: meta_key.unwrap_or_default().to_owned(),
-        planned,
-        created: at,
-    });
-    world.own_open.push(id.clone());
-    id
 }
 
 /// Gives a batch the rows that it has by now, if it takes that many seconds to fill; else all at once.

@@ -1,16 +1,17 @@
-//! What a scenario brings beside everyday life: a few events at fixed times after its beginning, each with a text.
+//! What a scenario brings beside its regular events: a few events at fixed times after its beginning, each with a text.
 //!
 //! Flows in: the moment at which the story begins, and the time. Flows out: events applied to the [`World`], and the
-//! programme for those who print it.
+//! list of them for those who print it.
 //! Invariant: as with everything that happens by itself, an event depends on its own moment only, so that a simulator
-//! that is started again tells the same.
+//! that is started again does the same.
 
 use super::amount::{DOLLAR, Units};
 use super::cards::{FAILED, PAID};
-use super::scenario::{self, SLOT};
 use super::world::World;
 
-/// An event.
+/// Something may happen each time this many seconds have passed.
+pub(crate) const SLOT: i64 = 2;
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     /// Seconds after the beginning: a multiple of [`SLOT`].
@@ -85,7 +86,7 @@ pub(crate) const OUTAGE: &[Step] = &[
     step(230, "BatchData answers again.", Act::Answer(None)),
 ];
 
-/// A story that is being told.
+/// The steps, and what they have left to do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Story {
     /// Seconds since 1970: a multiple of [`SLOT`].
@@ -117,42 +118,47 @@ impl Story {
         let mut ends = self.steps.iter().filter(|step| matches!(step.act, Act::Answer(None)));
         ends.find(|step| self.at(step) > now).map(|step| self.at(step) - now)
     }
-}
 
-/// What the story brings in the slot that begins at `at`.
-pub(crate) fn slot(world: &mut World, at: i64) {
-    let steps = world.story.steps.iter().filter(|step| world.story.at(step) == at);
-    for step in steps.copied().collect::<Vec<_>>() {
-        match step.act {
-            Act::Nothing => {}
-            Act::Submit(rows) => drop(scenario::open_batch(world, at, rows)),
-            Act::Drain(to, seconds) => {
-                world.story.low = true;
-                world.story.falling = Some((to, at + seconds));
+    /// Lets happen what the story brings in the slot that begins at `at`.
+    pub(crate) fn slot(&mut self, world: &mut World, at: i64) {
+        for step in self.steps {
+            if self.at(step) == at {
+                self.act(world, step.act, at);
             }
-            Act::Decline(credits) => scenario::card(world, at, credits, FAILED),
+        }
+        if let Some((amount, _)) = self.late.take_if(|(_, until)| *until <= at) {
+            world.wallet.restate(at, "api_request", "/api/v1/property/lookup/all-attributes", true, amount, 0);
+        }
+        if let Some((to, until)) = self.falling {
+            let slots = (until - at) / SLOT;
+            let amount = (world.wallet.balance - to) / slots.max(1);
+            if amount > 0 {
+                world.wallet.spend(at, "list_builder_ui", "/api/v1/property/search", amount);
+            }
+            if slots <= 1 {
+                self.falling = None;
+            }
+        }
+    }
+
+    fn act(&mut self, world: &mut World, act: Act, at: i64) {
+        match act {
+            Act::Nothing => {}
+            Act::Submit(rows) => drop(world.open_batch(at, rows)),
+            Act::Drain(to, seconds) => {
+                self.low = true;
+                self.falling = Some((to, at + seconds));
+            }
+            Act::Decline(credits) => world.make_card(at, credits, FAILED),
             Act::TopUp(credits) => {
-                world.story.low = false;
-                scenario::card(world, at, credits, PAID);
+                self.low = false;
+                world.make_card(at, credits, PAID);
             }
             Act::ChargeLate(amount, seconds) => {
                 world.wallet.balance -= amount;
-                world.story.late = Some((amount, at + seconds));
+                self.late = Some((amount, at + seconds));
             }
-            Act::Answer(trouble) => world.story.trouble = trouble,
-        }
-    }
-    if let Some((amount, _)) = world.story.late.take_if(|(_, until)| *until <= at) {
-        world.wallet.restate(at, "api_request", "/api/v1/property/lookup/all-attributes", true, amount, 0);
-    }
-    if let Some((to, until)) = world.story.falling {
-        let slots = (until - at) / SLOT;
-        let amount = (world.wallet.balance - to) / slots.max(1);
-        if amount > 0 {
-            world.wallet.spend(at, "list_builder_ui", "/api/v1/property/search", amount);
-        }
-        if slots <= 1 {
-            world.story.falling = None;
+            Act::Answer(trouble) => self.trouble = trouble,
         }
     }
 }

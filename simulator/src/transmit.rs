@@ -6,15 +6,35 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use super::Answer;
-use super::fault::{Break, Cut, Fault, Wire as Sending};
-use super::listener::Wire;
+use super::fault::{Break, Cut, Fault, Sending};
 use super::wire::{Body, Reply, Request, reason};
 
+/// A connection that can be reset.
+pub(crate) trait Connection: AsyncRead + AsyncWrite + Unpin + Send {
+    /// Makes the close that follows a reset.
+    fn reset_on_close(&self);
+}
+
+impl Connection for TcpStream {
+    fn reset_on_close(&self) {
+        // A connection that is gone already needs no reset.
+        let _ = self.set_zero_linger();
+    }
+}
+
+impl Connection for TlsStream<TcpStream> {
+    fn reset_on_close(&self) {
+        self.get_ref().0.reset_on_close();
+    }
+}
+
 /// Sends it. The first result says whether the connection can go on; the second how many bytes of the body went out.
-pub(crate) async fn send<S: Wire>(stream: &mut S, answer: Answer, request: &Request) -> (io::Result<bool>, u64) {
+pub(crate) async fn send<S: Connection>(stream: &mut S, answer: Answer, request: &Request) -> (io::Result<bool>, u64) {
     let mut out = Sender { stream, date: answer.date, bytes: 0 };
     let result = out.answer(answer.reply, answer.fault.as_ref(), request).await;
     (result, out.bytes)
@@ -33,9 +53,9 @@ struct Sender<'a, S> {
     bytes: u64,
 }
 
-impl<S: Wire> Sender<'_, S> {
+impl<S: Connection> Sender<'_, S> {
     async fn answer(&mut self, reply: Reply, fault: Option<&Fault>, request: &Request) -> io::Result<bool> {
-        match fault.map_or(Sending::Whole, Fault::wire) {
+        match fault.map_or(Sending::Whole, Fault::sending) {
             Sending::Whole => self.whole(reply, request).await,
             Sending::Never => {
                 self.until_closed().await?;
@@ -56,23 +76,7 @@ impl<S: Wire> Sender<'_, S> {
                 }
                 Ok(false)
             }
-            Sending::Half(Break::Chunk) => {
-                let body = reply.body.whole();
-                self.head(reply.status, &reply.headers, &Framing::Chunked, false).await?;
-                self.chunk(half(&body)).await?;
-                self.close().await
-            }
-            Sending::Half(end) => {
-                let body = reply.body.whole();
-                self.head(reply.status, &reply.headers, &Framing::Length(body.len()), false).await?;
-                self.body(half(&body)).await?;
-                if end == Break::Reset {
-                    self.stream.flush().await?;
-                    self.stream.reset_on_close();
-                    return Ok(false);
-                }
-                self.close().await
-            }
+            Sending::Half(end) => self.broken(reply, end).await,
             Sending::Unframed(cut) => {
                 let body = reply.body.whole();
                 self.head(reply.status, &reply.headers, &Framing::Close, false).await?;
@@ -80,6 +84,27 @@ impl<S: Wire> Sender<'_, S> {
                 self.close().await
             }
         }
+    }
+
+    /// Half of the body.
+    async fn broken(&mut self, reply: Reply, end: Break) -> io::Result<bool> {
+        let body = reply.body.whole();
+        let framing = match end {
+            Break::Chunk => Framing::Chunked,
+            Break::Length | Break::Reset => Framing::Length(body.len()),
+        };
+        self.head(reply.status, &reply.headers, &framing, false).await?;
+        match end {
+            Break::Chunk => self.chunk(half(&body)).await?,
+            Break::Length => self.body(half(&body)).await?,
+            Break::Reset => {
+                self.body(half(&body)).await?;
+                self.stream.flush().await?;
+                self.stream.reset_on_close();
+                return Ok(false);
+            }
+        }
+        self.close().await
     }
 
     /// The answer as it should be.

@@ -33,17 +33,15 @@ impl Names {
         self.find(name).and_then(|place| NameId::try_from(place).ok())
     }
 
-    /// The name of an id.
     pub(crate) fn name(&self, id: NameId) -> &str {
         self.0.get(usize::from(id)).map_or("", String::as_str)
     }
 
-    /// All names, by their ids.
+    /// In the order of their ids.
     pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 
-    /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -58,7 +56,6 @@ pub(crate) struct Key {
     pub(crate) in_total: bool,
 }
 
-/// An amount with its key.
 #[derive(Clone, Copy)]
 pub(crate) struct Cell {
     pub(crate) key: Key,
@@ -144,7 +141,6 @@ impl Wallet {
         self.hours.range(first..=last.max(first)).map(|(hour, cells)| (*hour, cells.as_slice()))
     }
 
-    /// All hours.
     pub(crate) fn all_hours(&self) -> impl Iterator<Item = (i64, &[Cell])> {
         self.hours.iter().map(|(hour, cells)| (*hour, cells.as_slice()))
     }

@@ -20,9 +20,9 @@ const WAITS: [i64; 7] = [0, 0, 1, 2, 4, 8, 16];
 const TICK: Duration = Duration::from_secs(1);
 
 /// A webhook's receiver that hangs must not hold up the others for long.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-struct Delivery {
+struct Notification {
     completion: Completion,
     attempt: usize,
     due: DateTime<Utc>,
@@ -31,20 +31,20 @@ struct Delivery {
 /// Runs for as long as the simulator serves.
 pub(crate) async fn run(simulator: Simulator) {
     let clock = simulator.shared.clock.clone();
-    let mut waiting: Vec<Delivery> = Vec::new();
+    let mut waiting: Vec<Notification> = Vec::new();
     loop {
         let (new, url) =
             simulator.locked(|state, _| (std::mem::take(&mut state.world.completions), state.webhook.clone()));
         let now = clock.now();
         if let Some(url) = url {
-            waiting.extend(new.into_iter().map(|completion| Delivery { completion, attempt: 0, due: now }));
+            waiting.extend(new.into_iter().map(|completion| Notification { completion, attempt: 0, due: now }));
             let mut later = Vec::new();
-            for delivery in std::mem::take(&mut waiting) {
-                later.extend(attempt(&url, delivery, now).await);
+            for notification in std::mem::take(&mut waiting) {
+                later.extend(attempt(&url, notification, now).await);
             }
             waiting = later;
         }
-        if waiting.iter().any(|delivery| delivery.due <= now) {
+        if waiting.iter().any(|notification| notification.due <= now) {
             continue;
         }
         tokio::select! {
@@ -54,19 +54,19 @@ pub(crate) async fn run(simulator: Simulator) {
     }
 }
 
-/// Tries a delivery that is due; gives it back if it has to wait.
-async fn attempt(url: &str, delivery: Delivery, now: DateTime<Utc>) -> Option<Delivery> {
-    if delivery.due > now {
-        return Some(delivery);
+/// Posts a notification that is due; gives it back if it has to wait.
+async fn attempt(url: &str, notification: Notification, now: DateTime<Utc>) -> Option<Notification> {
+    if notification.due > now {
+        return Some(notification);
     }
-    let Completion { event, batch } = &delivery.completion;
+    let Completion { event, batch } = &notification.completion;
     let body = format!(r#"{{"event_uuid":"{event}","type":"BALANCE_BATCH_COMPLETED","batch_id":"{batch}"}}"#);
-    if let Ok(Ok(true)) = tokio::time::timeout(PATIENCE, post(url, &body)).await {
+    if let Ok(Ok(true)) = tokio::time::timeout(TIMEOUT, post(url, &body)).await {
         return None;
     }
-    let attempt = delivery.attempt + 1;
+    let attempt = notification.attempt + 1;
     let wait = TimeDelta::minutes(*WAITS.get(attempt)?);
-    Some(Delivery { attempt, due: now + wait, ..delivery })
+    Some(Notification { attempt, due: now + wait, ..notification })
 }
 
 /// Whether the receiver answered with 2xx.

@@ -46,6 +46,17 @@ impl Operation {
         }
     }
 
+    /// Whose endpoint it is.
+    pub(crate) fn vendor(self) -> Vendor {
+        match self {
+            Operation::Balance
+            | Operation::ConsumptionReport
+            | Operation::ConsumptionCsv
+            | Operation::CreditCardTransactions => Vendor::BatchData,
+            Operation::BalancesCsv => Vendor::Rightfoot,
+        }
+    }
+
     /// The permission that a token needs for it; the balance checks know none.
     #[must_use]
     pub fn permission(self) -> Option<&'static str> {
@@ -61,6 +72,23 @@ impl Operation {
         let found = Operation::ALL.into_iter().find(|operation| operation.path() == request.path)?;
         let csv = found == Operation::ConsumptionReport && request.parameter("format") == Some("csv");
         Some(if csv { Operation::ConsumptionCsv } else { found })
+    }
+}
+
+/// Whose token a request needs, and whose errors it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vendor {
+    BatchData,
+    Rightfoot,
+}
+
+impl Vendor {
+    /// The answer to a request that the vendor refuses.
+    pub(crate) fn refused(self, status: u16, message: &str) -> Reply {
+        match self {
+            Vendor::BatchData => Reply::refused(status, message),
+            Vendor::Rightfoot => balances_csv::refused(status, message),
+        }
     }
 }
 
@@ -112,7 +140,6 @@ impl Body {
     }
 }
 
-/// An answer.
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
@@ -138,6 +165,11 @@ impl Reply {
         let text = reason(status);
         let body = serde_json::json!({"status": {"code": status, "text": text, "message": message}});
         Reply::json(status, body.to_string())
+    }
+
+    /// The wallet's answer to too many requests.
+    pub(crate) fn throttled() -> Reply {
+        Reply::json(429, r#"{"message":"Too Many Attempts."}"#)
     }
 
     /// A streamed file.
@@ -173,7 +205,7 @@ pub(crate) fn reason(status: u16) -> &'static str {
     }
 }
 
-/// The faults of a request's parameters, in the shape that Laravel gives them.
+/// The validation errors of a request's parameters, in the shape that Laravel gives them.
 #[derive(Default)]
 pub(crate) struct Invalid(Vec<(&'static str, String)>);
 
@@ -182,7 +214,7 @@ impl Invalid {
         self.0.push((field, message.into()));
     }
 
-    /// The 422, if there was a fault.
+    /// The 422, if there was an error.
     pub(crate) fn reply(self) -> Option<Reply> {
         let (_, first) = self.0.first()?;
         let message = match self.0.len() - 1 {

@@ -1,17 +1,15 @@
 //! Everything the simulated vendors know, in one place, changed under one lock.
 //!
-//! Flows in: time, and what a driver orders. Flows out: the state that the endpoints write down, and the completed
-//! batches whose webhook is due.
-//! Invariant: time only goes forward here, whatever the clock does; what has happened stays.
+//! Flows in: events, of the scenario or from a driver. Flows out: the state that the endpoints write down, and the
+//! completed batches whose webhook is due.
+//! Invariant: a paid card transaction moves the balance once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::amount::Units;
 use super::batches::{Batch, Batches};
-use super::cards::{Card, Cards, PAID};
-use super::chance::Chance;
-use super::scenario::{self, Profile};
-use super::story::Story;
+use super::cards::{Card, Cards, PAID, PENDING, processing_fee, sales_tax};
+use super::chance::{BATCH, CARD, Chance, EVENT};
 use super::wallet::Wallet;
 
 /// A batch's completion that its webhook has to tell.
@@ -22,6 +20,7 @@ pub(crate) struct Completion {
 }
 
 /// The state of both vendors.
+#[derive(Default)]
 pub(crate) struct World {
     pub(crate) seed: u64,
     pub(crate) wallet: Wallet,
@@ -38,75 +37,35 @@ pub(crate) struct World {
     pub(crate) broken_rows: BTreeSet<(String, usize)>,
     /// Permissions that were taken away.
     pub(crate) revoked: BTreeSet<String>,
-    /// What the scenario brings.
-    pub(crate) story: Story,
-    /// Up to when everything has happened.
-    reached: i64,
-    /// How things happen by themselves, if they do.
-    profile: Option<Profile>,
 }
 
 impl World {
-    /// A world as it is at `now`; with profile, things have happened in it by themselves since `began`.
-    pub(crate) fn new(
-        seed: u64,
-        began: i64,
-        now: i64,
-        history_days: u32,
-        profile: Option<Profile>,
-        story: Story,
-    ) -> World {
-        let began = began.min(now);
-        let mut world = World {
-            seed,
-            wallet: Wallet::default(),
-            cards: Cards::default(),
-            batches: Batches::default(),
-            completions: Vec::new(),
-            own_pending: Vec::new(),
-            own_open: Vec::new(),
-            refused: BTreeMap::new(),
-            broken_rows: BTreeSet::new(),
-            revoked: BTreeSet::new(),
-            story,
-            reached: began,
-            profile,
-        };
-        let first_hour = began - began.rem_euclid(3_600);
-        if history_days > 0 {
-            let first_day = began - began.rem_euclid(86_400);
-            scenario::history(&mut world, first_day - i64::from(history_days) * 86_400, first_hour);
-            if profile.is_some() {
-                world.reached = first_hour;
-                // What was told before the simulator began need not be told now.
-                world.advance(now);
-            }
-            world.completions.clear();
-        }
-        world
-    }
-
-    /// Lets everything happen up to and including `now`.
-    pub(crate) fn advance(&mut self, now: i64) {
-        if now <= self.reached {
-            return;
-        }
-        if let Some(profile) = self.profile {
-            let mut at = self.reached - self.reached.rem_euclid(scenario::SLOT) + scenario::SLOT;
-            while at <= now {
-                scenario::slot(self, &profile, at);
-                at += scenario::SLOT;
-            }
-        }
-        self.reached = now;
-    }
-
     /// Adds a card row; a paid one moves the balance.
     pub(crate) fn add_card(&mut self, card: Card, at: i64) -> i64 {
         if card.status == Some(PAID) {
             self.pay(card.credits, at);
         }
         self.cards.add(card)
+    }
+
+    /// Adds a card row that the model makes itself: brand, tax and fee are of its choice.
+    pub(crate) fn make_card(&mut self, at: i64, credits: Units, status: i64) {
+        let mut chance = Chance::at(self.seed, CARD, at + 1);
+        let brand = chance.weighted(&[("visa", 60), ("mastercard", 30), ("amex", 10)]).copied().unwrap_or("visa");
+        let refund = credits < 0;
+        let row = Card {
+            id: 0,
+            credits,
+            tax: if refund { 0 } else { sales_tax(credits) },
+            fee: if refund { 0 } else { processing_fee(credits) },
+            brand: brand.to_owned(),
+            status: Some(status),
+            created: at * 1_000_000 + i64::from(chance.below(1_000_000)),
+        };
+        let id = self.add_card(row, at);
+        if status == PENDING {
+            self.own_pending.push(id);
+        }
     }
 
     /// Changes a card row's status; what becomes paid moves the balance. False if there is no such row.
@@ -130,9 +89,22 @@ impl World {
         }
     }
 
-    /// Adds a batch.
-    pub(crate) fn add_batch(&mut self, batch: Batch) {
-        self.batches.add(batch);
+    /// Begins a batch that the model fills itself, and returns its id.
+    pub(crate) fn open_batch(&mut self, at: i64, planned: u32) -> String {
+        let mut chance = Chance::at(self.seed, BATCH, at + 1);
+        let id = chance.uuid().to_string();
+        let meta_key = ["customer_ref", "campaign", ""].get(usize::try_from(chance.below(3)).unwrap_or(0)).copied();
+        self.batches.add(Batch {
+            id: id.clone(),
+            foreign: false,
+            complete: false,
+            rows: std::sync::Arc::default(),
+            meta_key: meta_key.unwrap_or_default().to_owned(),
+            planned,
+            created: at,
+        });
+        self.own_open.push(id.clone());
+        id
     }
 
     /// Marks a batch complete and makes its webhook due; false if there is no such batch. A second call tells it again,
@@ -144,7 +116,7 @@ impl World {
         batch.complete = true;
         let created = batch.created;
         let batch = batch.id.clone();
-        let event = Chance::at(self.seed, 5, created ^ at.rotate_left(20) ^ hash(&batch)).uuid().to_string();
+        let event = Chance::at(self.seed, EVENT, created ^ at.rotate_left(20) ^ hash(&batch)).uuid().to_string();
         self.completions.push(Completion { event, batch });
         true
     }

@@ -34,7 +34,7 @@ function tooEarly({ expression }, end) {
   return end % 86_400 < 15 * 60 && expression.includes('period="today"');
 }
 
-function judgeAnswers({ dashboard, end, panels, annotations, variables }, unusedAllowance) {
+function checkAnswers({ dashboard, end, panels, annotations, variables }, unusedAllowance) {
   for (const { panel, answers } of panels)
     for (const answer of answers) {
       const { target, expression, result, error } = answer;
@@ -50,7 +50,7 @@ function judgeAnswers({ dashboard, end, panels, annotations, variables }, unused
 }
 
 /** Money of two replicas is the money of one of them: of the one that has polled last, or counted longest. */
-function judgeReplicas(both, each) {
+function checkReplicas(both, each) {
   const sorted = (answer) => answer.result.map(({ value }) => Number(value[1])).sort((left, right) => left - right);
   both.panels.forEach(({ panel, answers }, at) => {
     if (!panel.fieldConfig?.defaults?.unit?.startsWith('currency')) return;
@@ -69,7 +69,7 @@ function judgeReplicas(both, each) {
 const RARE = ['Failed polls by reason', 'Success share over time', 'Typical balance'];
 
 /** An incident's half hour fills every chart; three months make no query fail. */
-async function judgeRanges(prometheus, dashboard) {
+async function checkRanges(prometheus, dashboard) {
   const uid = dashboard.uid;
   for (const { panel, answers } of (await runDashboard(prometheus, dashboard, {}, 1800)).panels) {
     if (panel.type !== 'timeseries' || RARE.includes(panel.title)) continue;
@@ -80,7 +80,7 @@ async function judgeRanges(prometheus, dashboard) {
 }
 
 /** Where nothing is known nothing is green, red or orange, and each figure says it in its own words. */
-function judgeUnknown({ dashboard, panels }, { shown, text }) {
+function checkUnknown({ dashboard, panels }, { shown, text }) {
   for (const { panel, answers } of panels) {
     if (panel.type === 'table' && answers.every(({ result }) => result.length === 0) && !text[panel.id].includes(panel.fieldConfig.defaults.noValue))
       problems.push(`${dashboard.uid}/${panel.title} of an account that nobody knows: ${text[panel.id]}`);
@@ -103,7 +103,7 @@ function negative(result) {
   return { ...result, panels };
 }
 
-function judgeNegative({ dashboard, panels }, { text }) {
+function checkNegative({ dashboard, panels }, { text }) {
   for (const { panel } of panels)
     if (!/-\$\d/.test(text[panel.id]) || /\$[^\d.]/.test(text[panel.id])) problems.push(`${dashboard.uid}/${panel.title} with negative amounts: ${text[panel.id]}`);
 }
@@ -118,12 +118,12 @@ async function ask(prometheus) {
   const results = [];
   for (const { name, dashboard } of dashboards) {
     const result = await runDashboard(prometheus, dashboard);
-    judgeAnswers(result, unusedAllowance);
+    checkAnswers(result, unusedAllowance);
     const instances = result.variables.find((variable) => variable.name === 'instance').found.sort();
     if (instances.length < 2) problems.push(`${dashboard.uid}: one replica is no test of two`);
-    await judgeRanges(prometheus, dashboard);
+    await checkRanges(prometheus, dashboard);
     const unknown = await runDashboard(prometheus, dashboard, { job: 'nobody', instance: 'nobody', account: 'nobody' });
-    judgeReplicas(result, await Promise.all(instances.map((instance) => runDashboard(prometheus, dashboard, { instance }))));
+    checkReplicas(result, await Promise.all(instances.map((instance) => runDashboard(prometheus, dashboard, { instance }))));
     const queries = result.panels.reduce((total, { answers }) => total + answers.length, 0);
     note(`${name}: ${result.panels.length} panels, ${queries} queries`);
     results.push({ name, result, unknown });
@@ -152,8 +152,8 @@ try {
 fs.rmSync(blocks, { recursive: true });
 const results = answers[0];
 
-const judge = openSchema(modules);
-for (const { dashboard } of dashboards) problems.push(...judge(dashboard));
+const checkTypes = openSchema(modules);
+for (const { dashboard } of dashboards) problems.push(...checkTypes(dashboard));
 note(`${dashboards.length} dashboards checked against Grafana's types`);
 
 const studio = await openStudio(modules, output);
@@ -164,9 +164,9 @@ try {
     problems.push(...findings.problems.map((text) => `${result.dashboard.uid} panel ${text}`));
     const shown = result.panels.map(({ panel }) => `${panel.id} ${panel.title}: ${(findings.shown[panel.id] ?? []).join(' | ')}`);
     fs.writeFileSync(path.join(output, `${name}.txt`), `${shown.join('\n')}\n`);
-    judgeUnknown(unknown, await studio.draw(unknown, path.join(output, `${name}-unknown.png`)));
+    checkUnknown(unknown, await studio.draw(unknown, path.join(output, `${name}-unknown.png`)));
     const below = negative(result);
-    if (below.panels.length > 0) judgeNegative(below, await studio.draw(below, path.join(output, `${name}-negative.png`)));
+    if (below.panels.length > 0) checkNegative(below, await studio.draw(below, path.join(output, `${name}-negative.png`)));
     note(`${name} drawn, with data and without, and ${below.panels.length} panels with negative amounts`);
   }
 } finally {

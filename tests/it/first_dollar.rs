@@ -115,7 +115,7 @@ fn until(what: &str, condition: impl Fn() -> bool, said: impl Fn() -> String) {
     }
 }
 
-struct Story {
+struct Setup {
     vendors: Simulator,
     vendor: String,
     zero_for: &'static str,
@@ -125,7 +125,7 @@ struct Story {
     readers: Vec<Reader>,
 }
 
-impl Story {
+impl Setup {
     fn exporter(&self, place: usize) -> Exporter {
         let storage = if place == 0 { self.storage.path() } else { self.replica.path() };
         let listen = format!("127.0.0.1:{}", self.ports[place]);
@@ -218,7 +218,7 @@ async fn story(zero_for: &'static str, seen: f64) {
     let (vendors, vendor) = vendors().await;
     let (storage, replica) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let ports = [free_port(), free_port()];
-    let mut story = Story { vendors, vendor, zero_for, storage, replica, ports, readers: Vec::new() };
+    let mut story = Setup { vendors, vendor, zero_for, storage, replica, ports, readers: Vec::new() };
     story.spend("old", 100);
     let (mut exporter, _replica) = (story.exporter(0), story.exporter(1));
     story.readers.extend(binaries.iter().map(|binary| Reader::start(binary, "", &ports)));

@@ -1,6 +1,6 @@
 //! The rule of the counters over arbitrary histories: reports that overlap, skip, restate, and restarts in between.
 //!
-//! The truth is kept beside it in whole ten-thousandths of a dollar.
+//! A model beside it keeps what the vendor knows, in whole ten-thousandths of a dollar.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,11 +50,11 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 #[derive(Default)]
-struct Truth {
+struct Model {
     days: BTreeMap<NaiveDate, BTreeMap<usize, i64>>,
 }
 
-impl Truth {
+impl Model {
     fn report(&self, from: NaiveDate, to: NaiveDate) -> ConsumptionReport {
         let days = self.days.range(from..=to).map(|(date, parts)| {
             let flow = |units| Flow { debit: usd(units), credit: Usd::ZERO };
@@ -86,7 +86,7 @@ fn run(steps: Vec<Step>, base: BaseLine) -> Result<(), TestCaseError> {
     let (store, _) = Store::open(None, DateTime::UNIX_EPOCH, SCHEMA).unwrap();
     let account = store.account(batchdata::VENDOR, "default").unwrap();
     let mut ledger = Ledger::new(base, &[]);
-    let mut truth = Truth::default();
+    let mut model = Model::default();
     let mut today = start();
     // What the vendor showed at the last poll, by day, as the ledger knows it; and the highest total so far.
     let mut known: BTreeMap<NaiveDate, i64> = BTreeMap::new();
@@ -96,7 +96,7 @@ fn run(steps: Vec<Step>, base: BaseLine) -> Result<(), TestCaseError> {
             Step::Pass(days) => today = today + Days::new(days),
             Step::Change { ago, origin, units } => {
                 let day = today - Days::new(ago);
-                *truth.days.entry(day).or_default().entry(origin).or_default() += units;
+                *model.days.entry(day).or_default().entry(origin).or_default() += units;
             }
             Step::Restart => {
                 let before = ledger.counters().clone();
@@ -112,7 +112,7 @@ fn run(steps: Vec<Step>, base: BaseLine) -> Result<(), TestCaseError> {
                 let before = ledger.counters().clone();
                 let (from, to) = ledger.wanted(today, full);
                 prop_assert_eq!(to, today);
-                let report = truth.report(from, to);
+                let report = model.report(from, to);
                 load(&store, account, &mut ledger, from);
                 let changes = ledger.plan(&report);
                 let success = Success {
@@ -136,7 +136,7 @@ fn run(steps: Vec<Step>, base: BaseLine) -> Result<(), TestCaseError> {
 
                 let mut date = from;
                 while date <= to {
-                    known.insert(date, truth.sum(date, date));
+                    known.insert(date, model.sum(date, date));
                     date = date + Days::new(1);
                 }
                 let counted_days = |date: &&NaiveDate| match base {

@@ -105,7 +105,7 @@ async fn a_restated_report_is_held_back_and_never_invents_money() {
     rig.stop().await;
     rig.start().await;
     assert_eq!((rig.value(DEBIT), rig.value(HELD)), (Some(50.0), Some(20.0)), "restored");
-    rig.until("the first poll of the new life", |rig| rig.source("up", "consumption") == Some(1.0)).await;
+    rig.until("the first poll after the restart", |rig| rig.source("up", "consumption") == Some(1.0)).await;
     spend(&rig, 25);
     rig.poll(&["consumption"]).await;
     rig.until("the report was read", |rig| rig.value(DEBIT) == Some(55.0)).await;
@@ -356,7 +356,7 @@ async fn a_batch_settles_once_and_is_not_downloaded_again() {
         |rig: &Rig, state: &str| rig.value(&format!(r#"rightfoot_batches{{account="default",state="{state}"}}"#));
     assert_eq!((checks(&rig), batches(&rig, "open")), (Some(0.0), Some(1.0)));
     rig.stop().await;
-    // A day later its rows are old, but the first look of a new life settles nothing.
+    // A day later its rows are old, but the first look after a restart settles nothing.
     rig.clock.advance(Duration::from_secs(24 * 3_600));
     rig.start().await;
     rig.until("a look", |rig| rig.source("up", "batches") == Some(1.0)).await;
@@ -422,7 +422,7 @@ async fn a_new_series_shows_nothing_for_the_hold_and_a_restart_inside_it_begins_
     rig.poll(&["consumption"]).await;
     let path = r#"batchdata_wallet_api_path_debit_usd_total{account="default",api_path="/api/v1/address/verify"}"#;
     rig.until("the total is old enough", |rig| rig.value(DEBIT) == Some(3.0)).await;
-    assert_eq!(rig.value(path), Some(0.0), "born");
+    assert_eq!(rig.value(path), Some(0.0), "the series begins");
     rig.stop().await;
     rig.clock.advance(Duration::from_secs(100));
     rig.start().await;
@@ -431,7 +431,7 @@ async fn a_new_series_shows_nothing_for_the_hold_and_a_restart_inside_it_begins_
     rig.rest().await;
     assert_eq!(rig.value(path), Some(0.0));
     rig.clock.advance(Duration::from_secs(2));
-    rig.until("the hold is over", |rig| rig.value(path) == Some(3.0)).await;
+    rig.until("the wait is over", |rig| rig.value(path) == Some(3.0)).await;
     rig.stop().await;
     rig.start().await;
     assert_eq!(rig.value(path), Some(3.0), "restored series show their values at once");

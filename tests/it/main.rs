@@ -1,5 +1,7 @@
 //! The integration tests, one binary so that linking is paid once.
 
+#![allow(clippy::too_many_lines, reason = "a test is one course of events, and is read from its beginning to its end")]
+
 mod accounts;
 mod alerts;
 mod budgets;

@@ -1,6 +1,6 @@
 //! The built program as a process, over a simulator in this one.
 //!
-//! Flows in: settings, signals, orders to the simulator. Flows out: answers, logs, exit codes. Invariant: its environment
+//! Flows in: settings, signals, changes at the simulator. Flows out: answers, logs, exit codes. Invariant: its environment
 //! is what the test gives it, and it ends with the test.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

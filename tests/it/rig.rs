@@ -1,6 +1,6 @@
 //! The exporter and a simulator in this process, on one clock that only the test moves.
 //!
-//! Flows in: orders to the simulator, moves of the clock. Flows out: what `/metrics` shows. Invariant: time passes only
+//! Flows in: changes at the simulator, moves of the clock. Flows out: what `/metrics` shows. Invariant: time passes only
 //! by moves of the clock, but for the limits of single requests, which run on real time.
 
 use std::collections::BTreeMap;
@@ -36,13 +36,13 @@ pub struct Rig {
     pub roots: Vec<rustls_pki_types::CertificateDer<'static>>,
     /// Permits for long reads.
     pub long_reads: Arc<tokio::sync::Semaphore>,
-    running: Option<Life>,
+    running: Option<Started>,
     vendor_address: String,
     end: CancellationToken,
 }
 
 /// A started exporter.
-struct Life {
+struct Started {
     cell: Arc<SnapshotCell>,
     store: Arc<Store>,
     exposition: Arc<Exposition>,
@@ -54,8 +54,8 @@ struct Life {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        if let Some(life) = &self.running {
-            life.stop.cancel();
+        if let Some(started) = &self.running {
+            started.stop.cancel();
         }
         self.end.cancel();
     }
@@ -212,17 +212,17 @@ impl Rig {
         let exposition = Arc::clone(&running.exposition);
         let (web, webhook) = (running.addresses.web, running.addresses.webhook);
         let task = tokio::spawn(async move { running.run().await.unwrap() });
-        self.running = Some(Life { cell, store, exposition, web, webhook, stop, task });
+        self.running = Some(Started { cell, store, exposition, web, webhook, stop, task });
         Ok(())
     }
 
     pub async fn stop(&mut self) {
-        let life = self.running.take().unwrap();
-        life.stop.cancel();
-        life.task.await.unwrap();
+        let started = self.running.take().unwrap();
+        started.stop.cancel();
+        started.task.await.unwrap();
         // A write that was under way may hold the file for a moment longer.
         let deadline = Instant::now() + PATIENCE;
-        while Arc::strong_count(&life.store) > 1 {
+        while Arc::strong_count(&started.store) > 1 {
             assert!(Instant::now() < deadline, "somebody still holds the store");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -230,7 +230,7 @@ impl Rig {
 
     /// Where the exporter listens, while it runs.
     pub fn web(&self) -> Option<SocketAddr> {
-        self.running.as_ref().map(|life| life.web)
+        self.running.as_ref().map(|started| started.web)
     }
 
     /// Where the webhook listens, if it is open.

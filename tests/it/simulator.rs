@@ -1,8 +1,8 @@
-//! The simulator keeps to the vendors' documents, repeats itself, and misbehaves exactly as ordered.
+//! The simulator keeps to the vendors' documents, repeats itself, and has exactly the faults that it is given.
 
 mod control;
 mod documents;
 mod faults;
-mod life;
 mod rules;
+mod scenarios;
 mod wire;

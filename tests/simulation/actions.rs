@@ -1,7 +1,7 @@
 //! What happens in a world: money, cards, batches.
 //!
-//! Flows in: chance. Flows out: orders to the vendors, and the same orders to the oracle. Invariant: no order without its
-//! entry in the oracle.
+//! Flows in: chance. Flows out: changes at the vendors, and the same changes in the oracle. Invariant: no change
+//! without its entry in the oracle.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use vendor_simulator::{CardEvent, Part};
@@ -14,7 +14,7 @@ pub const ORIGINS: [&str; 4] = ["api_request", "list_builder_ui", "address_verif
 pub const PATHS: [&str; 4] = ["/api/v1/property/search", "/api/v1/address/verify", "/api/v1/phone/dnc", ""];
 const BRANDS: [&str; 3] = ["visa", "mastercard", "amex"];
 
-/// A card transaction as it was ordered.
+/// A card transaction at the vendor.
 #[derive(Clone, Copy, Debug)]
 pub struct Card {
     pub id: i64,
@@ -38,7 +38,7 @@ pub struct Standing {
     pub names: u32,
     /// Ids that name no batch, and when they were first listed or said, in milliseconds.
     pub unknown: Vec<(String, i64)>,
-    pub ordered_cards: u32,
+    pub new_cards: u32,
 }
 
 pub fn usd(units: i64) -> Usd {
@@ -84,7 +84,7 @@ impl World {
                 None => {
                     self.vendors.credit(at, "admin_adjustment", usd(amount));
                     self.moved(at.date_naive(), amount, -amount);
-                    self.order(at.date_naive(), &[("credit", ""), ("origin_credit", "admin_adjustment")], amount);
+                    self.expect(at.date_naive(), &[("credit", ""), ("origin_credit", "admin_adjustment")], amount);
                 }
             }
         }
@@ -134,18 +134,18 @@ impl World {
         }
         self.vendors.spend(at, origin, path, usd(amount));
         self.moved(at.date_naive(), -amount, amount);
-        self.order(at.date_naive(), &[("debit", ""), ("origin_debit", origin), ("path", path)], amount);
+        self.expect(at.date_naive(), &[("debit", ""), ("origin_debit", origin), ("path", path)], amount);
         self.say(|| format!("spend {amount} on {} by {origin} {path}", at.date_naive()));
     }
 
-    fn order(&self, day: NaiveDate, keys: &[(&str, &str)], amount: i64) {
-        self.network.state().oracle.money.order_all(day, keys, amount);
+    fn expect(&self, day: NaiveDate, keys: &[(&str, &str)], amount: i64) {
+        self.network.state().oracle.money.change_all(day, keys, amount);
     }
 
     /// The balance moved, and debits less credits of a day in the report. What was there before the first report is the
     /// base line.
     fn moved(&self, day: NaiveDate, balance: i64, net: i64) {
-        if self.life.is_none() {
+        if self.exporter.is_none() {
             return;
         }
         let today = self.vendors.now().date_naive();
@@ -170,7 +170,7 @@ impl World {
         if keys[0].0 == "debit" {
             self.moved(day, 0, amount);
         }
-        self.order(day, &keys, amount);
+        self.expect(day, &keys, amount);
         self.say(|| format!("restate {day} {part:?} by {amount}"));
     }
 
@@ -187,7 +187,7 @@ impl World {
             at: Some(at),
         };
         let id = self.vendors.card(&event);
-        self.standing.ordered_cards += 1;
+        self.standing.new_cards += 1;
         self.say(|| format!("card {id} of {credits} {status:?} at {at}"));
         self.note_ended(id, crate::oracle::status_name(status));
         if status == Some(1) {
@@ -206,13 +206,13 @@ impl World {
     fn failed_card(&mut self, at: DateTime<Utc>) {
         let event = CardEvent { at: Some(at), ..CardEvent::failed(usd(10_000)) };
         let id = self.vendors.card(&event);
-        self.standing.ordered_cards += 1;
+        self.standing.new_cards += 1;
         self.say(|| format!("failed card {id} dated {at}"));
         self.note_ended(id, "failed");
     }
 
     fn note_ended(&self, id: i64, status: &'static str) {
-        if self.life.is_none() {
+        if self.exporter.is_none() {
             self.network.state().oracle.cards.ended_before.insert((id, status));
         }
     }
@@ -221,7 +221,7 @@ impl World {
     fn paid(&mut self, day: NaiveDate, credits: i64) {
         self.moved(day, credits, -credits.max(0));
         if credits > 0 {
-            self.order(day, &[("credit", ""), ("origin_credit", "wallet_card_top_up")], credits);
+            self.expect(day, &[("credit", ""), ("origin_credit", "wallet_card_top_up")], credits);
         }
     }
 

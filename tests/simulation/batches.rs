@@ -53,8 +53,8 @@ impl World {
 
     pub fn write_ids(&mut self) {
         std::fs::write(self.ids_file(), self.standing.listed.join("\n") + "\n").unwrap();
-        if let Some(life) = &self.life {
-            life.read_files();
+        if let Some(exporter) = &self.exporter {
+            exporter.read_files();
         }
     }
 

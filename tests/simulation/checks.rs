@@ -14,7 +14,7 @@ use crate::clock::MachineClock;
 use wallet_exporter::store::StorageFault;
 
 use crate::counters::source_of;
-use crate::life::files;
+use crate::exporter::files;
 use crate::network::{Dates, Network};
 use crate::oracle::{Book, Listing};
 use crate::pauses::only_lost_twice;
@@ -41,7 +41,7 @@ pub struct Source {
     pub announced: Option<(i64, i64)>,
 }
 
-/// What holds for one life of the storage.
+/// What holds as long as the storage is kept.
 #[derive(Clone, Debug, Default)]
 pub struct Marks {
     pub at: i64,
@@ -95,7 +95,7 @@ pub struct Checks {
     pub previous: Scrape,
 }
 
-/// What one scrape is judged by.
+/// What one scrape is checked with.
 pub struct Seen<'a> {
     pub scrape: &'a Scrape,
     pub plan: &'a Plan,

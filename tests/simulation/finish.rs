@@ -1,4 +1,4 @@
-//! The end of a world: all trouble ends, everything is read, and what was counted is compared with the truth.
+//! The end of a world: all trouble ends, everything is read, and what was counted is compared with the oracle.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -47,8 +47,8 @@ impl World {
         (state.webhooks, state.announced) = (false, None);
         drop(state);
         if self.storage_fault.take().is_some() {
-            if let Some(life) = &self.life {
-                life.set_fault(None);
+            if let Some(exporter) = &self.exporter {
+                exporter.set_fault(None);
             }
             self.checks.storage_changed(self.time.ms());
         }
@@ -124,7 +124,7 @@ impl World {
             if money.lowered.contains(&key) || (part && self.plan.has(Trouble::ManyNames)) || key.ends_with("/other") {
                 continue;
             }
-            let total = money.truth.get(&key).copied().unwrap_or(0);
+            let total = money.expected.get(&key).copied().unwrap_or(0);
             let bases: Vec<i64> = match self.checks.since {
                 Some(_) => vec![0],
                 None => self.checks.marks.money_base.iter().map(|book| book.get(&key).copied().unwrap_or(0)).collect(),
@@ -146,7 +146,7 @@ impl World {
             return Ok(());
         }
         let sums = |book: &Book| by_report(book.iter().map(|(key, amount)| (key.as_str(), *amount)));
-        let truth = sums(&money.truth);
+        let expected = sums(&money.expected);
         let bases: Vec<BTreeMap<String, i64>> = match self.checks.since {
             Some(_) => vec![BTreeMap::new()],
             None => self.checks.marks.money_base.iter().map(sums).collect(),
@@ -155,7 +155,7 @@ impl World {
         for (labels, held) in self.checks.previous.family("batchdata_wallet_revised_down_usd") {
             let report = Scrape::label(labels, "report");
             let of = |book: &BTreeMap<String, i64>| book.get(report).copied().unwrap_or(0);
-            let (reported, due) = (of(&shown) - units(held), bases.iter().map(|base| of(&truth) - of(base)));
+            let (reported, due) = (of(&shown) - units(held), bases.iter().map(|base| of(&expected) - of(base)));
             if !due.clone().any(|due| due == reported) {
                 let due: Vec<i64> = due.collect();
                 return Err(format!(
@@ -249,7 +249,7 @@ impl World {
         let batches = self.network.state().oracle.batches.len() + unknown + listed + 400;
         // An endless listing invents as many as it has pages for.
         let invented = if self.plan.has(Trouble::Drift) { 100_000 } else { 0 };
-        let cards = i64::from(self.standing.ordered_cards) + invented;
+        let cards = i64::from(self.standing.new_cards) + invented;
         let bounds = [
             ("batch", i64::try_from(batches).unwrap()),
             ("card_transaction", cards),

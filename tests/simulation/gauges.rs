@@ -72,7 +72,7 @@ impl Checks {
             let age = wall - (shown * 1_000.0) as i64;
             if age < seen.now - high - 2_000 || age > seen.now - low + 2_000 {
                 return Err(format!(
-                    "{name}: last success {age} ms ago; in truth {} to {}",
+                    "{name}: last success {age} ms ago; by the oracle {} to {}",
                     seen.now - high,
                     seen.now - low
                 ));

@@ -124,16 +124,16 @@ impl World {
         let counting = !marks.money_base.is_empty() && !marks.cards_base.is_empty() && marks.checks_first.is_some();
         let glitch =
             counting && self.plan.has(Trouble::Storage) && self.storage_fault.is_none() && self.rng.u32(..4) == 0;
-        let Some(life) = &self.life else { return };
-        let inbox = life.inbox();
+        let Some(exporter) = &self.exporter else { return };
+        let sink = exporter.webhook_sink();
         let body = format!(r#"{{"type":"BALANCE_BATCH_COMPLETED","event_uuid":"{event}","batch_id":"{batch}"}}"#);
-        let completed = inbox.receive(body.as_bytes());
+        let completed = sink.receive(body.as_bytes());
         let outcome = if glitch {
             // The storage fails for just as long as one call takes.
-            life.set_fault(Some(StorageFault { skip: 0, kind: StorageFaultKind::Io }));
+            exporter.set_fault(Some(StorageFault { skip: 0, kind: StorageFaultKind::Io }));
             let works_again = async {
                 tokio::time::sleep(Duration::from_millis(7)).await;
-                life.set_fault(None);
+                exporter.set_fault(None);
             };
             tokio::join!(completed, works_again).0
         } else {

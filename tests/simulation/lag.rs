@@ -1,6 +1,6 @@
 //! Movements of the balance that the report shows later, or never.
 //!
-//! Flows in: chance. Flows out: orders to the vendors, at once for the balance and later for the report, and the same to
+//! Flows in: chance. Flows out: changes at the vendors, at once for the balance and later for the report, and the same to
 //! the oracle. Invariant: whatever is owed to the report is in the state until it is paid.
 
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub struct Owed {
 impl World {
     /// How many seconds the report lags behind a movement; `None` if it shows it at once.
     pub fn draw_lag(&mut self) -> Option<u64> {
-        if self.life.is_none() || !self.plan.has(Trouble::ReportLag) || self.rng.u32(..4) == 0 {
+        if self.exporter.is_none() || !self.plan.has(Trouble::ReportLag) || self.rng.u32(..4) == 0 {
             return None;
         }
         let long = self.plan.has(Trouble::LongLag) && self.rng.u32(..8) == 0;
@@ -84,8 +84,8 @@ impl Network {
             let mut state = self.state();
             state.oracle.movements.reported((self.time.ms(), today), day, debit - credit);
             let money = &mut state.oracle.money;
-            money.order_all(day, &[("debit", ""), ("origin_debit", &origin), ("path", &path)], debit);
-            money.order_all(day, &[("credit", ""), ("origin_credit", &origin)], credit);
+            money.change_all(day, &[("debit", ""), ("origin_debit", &origin), ("path", &path)], debit);
+            money.change_all(day, &[("credit", ""), ("origin_credit", &origin)], credit);
         }
     }
 }

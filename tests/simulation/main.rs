@@ -19,7 +19,7 @@ mod finish;
 mod gauges;
 mod ids;
 mod lag;
-mod life;
+mod exporter;
 mod money;
 mod network;
 mod oracle;

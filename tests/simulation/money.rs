@@ -1,6 +1,6 @@
 //! What the balance and the report say of each other.
 //!
-//! Flows in: each scrape, and what the vendor was ordered to do. Flows out: the first figure that is not as it should be.
+//! Flows in: each scrape, and what was changed at the vendor. Flows out: the first figure that is not as it should be.
 //! Invariant: amounts are ten-thousandths of a dollar; nothing here knows ranges, or how the exporter compares.
 
 use std::collections::BTreeMap;

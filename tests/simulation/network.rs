@@ -1,6 +1,6 @@
 //! The network between the exporter and the vendors, in process.
 //!
-//! Flows in: the exporter's requests. Flows out: the vendor's answers, late, broken, refused or misdated as ordered, and
+//! Flows in: the exporter's requests. Flows out: the vendor's answers, late, broken, refused or misdated by chance, and
 //! to the oracle what they held. Invariant: chance comes from the world's seed alone.
 
 use std::collections::BTreeMap;
@@ -202,9 +202,9 @@ impl Network {
         let vendor_day = self.vendors.now().date_naive();
         if drifted {
             // The simulator has just added a paid top-up of 10 dollars.
-            state.oracle.money.order(vendor_day, "credit", 100_000);
+            state.oracle.money.change(vendor_day, "credit", 100_000);
             state.oracle.movements.add(ms, (vendor_day, vendor_day), 100_000, -100_000);
-            state.oracle.money.order(vendor_day, "origin_credit/wallet_card_top_up", 100_000);
+            state.oracle.money.change(vendor_day, "origin_credit/wallet_card_top_up", 100_000);
         }
         let (Delivery::Whole(body) | Delivery::Drip { body, .. } | Delivery::Unframed(body)) = &responded.delivery
         else {

@@ -1,6 +1,6 @@
 //! What is true of the wallet, in integers.
 //!
-//! Flows in: the orders that the vendor was given, and which days and cards its answers held. Flows out: bounds for what
+//! Flows in: what was changed at the vendor, and which days and cards its answers held. Flows out: bounds for what
 //! may be counted. Invariant: amounts are ten-thousandths of a dollar, and nothing here knows the exporter's own rules.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +27,7 @@ pub struct Money {
     /// The sums of the days that count, as last given.
     pub totals: Book,
     /// The sums of the days that count, as they are.
-    pub truth: Book,
+    pub expected: Book,
     /// The highest of `totals` ever.
     pub peaks: Book,
     /// The sums of the highest that each day ever was.
@@ -48,7 +48,7 @@ impl Money {
         Money { since, recording: true, ..Money::default() }
     }
 
-    pub fn order(&mut self, day: NaiveDate, key: &str, amount: i64) {
+    pub fn change(&mut self, day: NaiveDate, key: &str, amount: i64) {
         if amount == 0 {
             return;
         }
@@ -57,7 +57,7 @@ impl Money {
         }
         *self.days.entry(day).or_default().entry(key.to_owned()).or_default() += amount;
         if self.since.is_none_or(|since| day >= since) {
-            *self.truth.entry(key.to_owned()).or_default() += amount;
+            *self.expected.entry(key.to_owned()).or_default() += amount;
         }
         self.dirty.insert(day);
     }
@@ -117,15 +117,15 @@ impl Money {
         self.dirty.extend(self.days.range(day.succ_opt().unwrap()..).map(|(date, _)| *date));
     }
 
-    /// An order for a total and its parts; a part without a name is none.
-    pub fn order_all(&mut self, day: NaiveDate, keys: &[(&str, &str)], amount: i64) {
+    /// A change of a total and its parts; a part without a name is none.
+    pub fn change_all(&mut self, day: NaiveDate, keys: &[(&str, &str)], amount: i64) {
         for (family, name) in keys {
             let key = match (*family, *name) {
                 ("debit" | "credit", _) => (*family).to_owned(),
                 (_, "") => continue,
                 (family, name) => format!("{family}/{name}"),
             };
-            self.order(day, &key, amount);
+            self.change(day, &key, amount);
         }
     }
 
@@ -206,7 +206,7 @@ pub struct Row {
     pub at: i64,
 }
 
-/// A batch as it was ordered.
+/// A batch as it is at the vendor.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     pub rows: Vec<Row>,

@@ -67,7 +67,7 @@ const TROUBLES: [(Trouble, u32); 22] = [
 pub enum Phase {
     /// So many steps of 15 to 60 seconds.
     Busy(u32),
-    /// So many seconds in which next to nothing is ordered or looked at.
+    /// So many seconds in which next to nothing happens or is looked at.
     Quiet(u64),
 }
 

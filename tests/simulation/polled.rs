@@ -32,14 +32,14 @@ impl World {
     /// Asks for an attempt of a source.
     pub fn poll_now(&mut self) {
         let source = SOURCES[self.rng.usize(..SOURCES.len())];
-        let Some(life) = &self.life else { return };
-        let before = counted(&Scrape::read(&life.look().0).unwrap(), source);
-        let answer = life.poll_now(source);
+        let Some(exporter) = &self.exporter else { return };
+        let before = counted(&Scrape::read(&exporter.look().0).unwrap(), source);
+        let answer = exporter.poll_now(source);
         self.say(|| format!("{source} is asked for"));
         self.asked.push(Asked { source, ms: self.time.ms(), before, answer });
     }
 
-    /// Judges the answers that have come; `text` is the scrape.
+    /// Checks the answers that have come; `text` is the scrape.
     pub fn answered(&mut self, text: &str) -> Result<(), String> {
         if self.asked.is_empty() {
             return Ok(());

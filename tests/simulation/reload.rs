@@ -86,8 +86,8 @@ impl World {
         self.write_accounts();
         self.track_budgets();
         self.asked.clear();
-        let Some(life) = &self.life else { return Ok(()) };
-        life.reload().await?;
+        let Some(exporter) = &self.exporter else { return Ok(()) };
+        exporter.reload().await?;
         self.checks.wallet_restarted(self.time.ms(), &self.network);
         self.look()
     }

@@ -1,7 +1,7 @@
 //! Invariants of what the rows of settled batches add up to, and of sums that the exposition itself must agree on.
 //!
-//! Invariant: what the oracle adds up is what it ordered; a fault that changes rows leaves no upper bound for what is
-//! rejected.
+//! Invariant: the oracle adds up what happened at the vendor; a fault that changes rows leaves no upper bound for what
+//! is rejected.
 
 use std::collections::BTreeMap;
 

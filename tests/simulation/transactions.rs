@@ -1,8 +1,8 @@
-//! Worlds of transactions: orders at the vendor, and an exporter that crashes, loses answers and gets older copies of its
-//! storage back.
+//! Worlds of transactions: debits and credits at the vendor, and an exporter that crashes, loses answers and gets older
+//! copies of its storage back.
 //!
-//! Flows in: a seed. Flows out: that no more was ever counted than was ordered, and all of it in the end. Invariant: what is
-//! ordered is counted here by adding one, and of days, files and restatements nothing is known.
+//! Flows in: a seed. Flows out: that no more was ever counted than was made, and all of it in the end. Invariant: what is
+//! made is counted here by adding one, and of days, files and restatements nothing is known.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use wallet_exporter::store::{StorageFault, StorageFaultKind};
 use wallet_exporter::upstream::Transport;
 
 use crate::clock::{MachineClock, TrueTime};
-use crate::life::{Life, copy_storage};
+use crate::exporter::{Exporter, copy_storage};
 use crate::network::{Conditions, Network};
 use crate::oracle::Oracle;
 use crate::text::Scrape;
@@ -27,9 +27,9 @@ const OBSERVED: &str = "batchdata_wallet_transaction_usd_count";
 const SUM: &str = "batchdata_wallet_transaction_usd_sum";
 
 /// Transactions, and ten-thousandths of a dollar, by type and endpoint.
-type Book = BTreeMap<(&'static str, String), (i64, i64)>;
+type Made = BTreeMap<(&'static str, String), (i64, i64)>;
 
-struct World {
+struct TransactionsWorld {
     seed: u64,
     rng: fastrand::Rng,
     time: TrueTime,
@@ -39,18 +39,18 @@ struct World {
     root: tempfile::TempDir,
     directory: PathBuf,
     variables: BTreeMap<String, String>,
-    life: Option<Life>,
+    exporter: Option<Exporter>,
     starts: u64,
     /// An older copy, and when it was taken.
     copy: Option<(PathBuf, DateTime<Utc>)>,
-    /// What counts of what was ordered.
-    ordered: Book,
+    /// The transactions that count, by kind and name.
+    made: Made,
     since: Option<DateTime<Utc>>,
     floor: BTreeMap<String, f64>,
 }
 
-impl World {
-    fn new(seed: u64) -> World {
+impl TransactionsWorld {
+    fn new(seed: u64) -> TransactionsWorld {
         let mut rng = fastrand::Rng::with_seed(seed);
         let start: DateTime<Utc> = "2027-02-27T00:00:00Z".parse().unwrap();
         let start =
@@ -68,7 +68,7 @@ impl World {
             ("METRICS_START_AT_ZERO".to_owned(), "0s".to_owned()),
         ]);
         variables.extend(since.map(|day| ("BATCHDATA_COUNT_SINCE".to_owned(), day.to_string())));
-        World {
+        TransactionsWorld {
             seed,
             rng,
             time,
@@ -78,16 +78,16 @@ impl World {
             directory: root.path().join("0"),
             root,
             variables,
-            life: None,
+            exporter: None,
             starts: 0,
             copy: None,
-            ordered: Book::new(),
+            made: Made::new(),
             since: since.map(|day| day.and_hms_opt(0, 0, 0).unwrap().and_utc()),
             floor: BTreeMap::new(),
         }
     }
 
-    fn order(&mut self, at: DateTime<Utc>) {
+    fn transact(&mut self, at: DateTime<Utc>) {
         let amount = self.rng.i64(1..40) * 250;
         let (kind, name) = match self.rng.u32(..10) {
             0 => ("credit", "unknown".to_owned()),
@@ -98,7 +98,7 @@ impl World {
             _ => self.vendors.spend(at, "api_request", &format!("/api/v1/{name}"), Usd::from_ten_thousandths(amount)),
         }
         if self.since.is_none_or(|since| at >= since) {
-            let (number, sum) = self.ordered.entry((kind, name)).or_default();
+            let (number, sum) = self.made.entry((kind, name)).or_default();
             (*number, *sum) = (*number + 1, *sum + amount);
         }
     }
@@ -107,36 +107,37 @@ impl World {
         self.starts += 1;
         self.variables.insert("STORAGE_PATH".to_owned(), self.directory.display().to_string());
         let transport = Arc::clone(&self.network) as Arc<dyn Transport>;
-        self.life = Some(Life::start(&self.variables, &self.clock, transport, self.seed + self.starts * 64).unwrap());
+        self.exporter =
+            Some(Exporter::start(&self.variables, &self.clock, transport, self.seed + self.starts * 64).unwrap());
     }
 
     async fn stop(&mut self) {
-        self.life.take().unwrap().stop().await;
+        self.exporter.take().unwrap().stop().await;
     }
 
     fn look(&mut self, ended: bool) {
-        let text = self.life.as_ref().unwrap().look().0;
+        let text = self.exporter.as_ref().unwrap().look().0;
         let scrape = Scrape::read(&text).unwrap();
         let (seed, now) = (self.seed, self.time.now());
         let none = (0, 0);
         let of = |labels: &str| {
             (Scrape::label(labels, "type").to_owned(), Scrape::label(labels, "endpoint_name").to_owned())
         };
-        let ordered = |kind: &str, name: &str| {
-            let found = self.ordered.iter().find(|((one, other), _)| *one == kind && other == name);
+        let made = |kind: &str, name: &str| {
+            let found = self.made.iter().find(|((one, other), _)| *one == kind && other == name);
             found.map_or(none, |(_, found)| *found)
         };
         let mut seen = 0;
         for (series, value) in scrape.family(COUNTED) {
             let (kind, name) = of(series);
-            let due = ordered(&kind, &name).0 as f64;
-            assert!(value <= due, "seed {seed} at {now}: {series} is {value}, and {due} were ordered");
+            let due = made(&kind, &name).0 as f64;
+            assert!(value <= due, "seed {seed} at {now}: {series} is {value}, and {due} were made");
             assert!(!ended || value == due, "seed {seed}: in the end {series} is {value} of {due}");
             seen += i64::from(due > 0.0);
         }
         for (series, value) in scrape.family(SUM) {
-            let due = ordered("debit", &of(series).1).1 as f64 / 10_000.0;
-            assert!(value <= due + 1e-9, "seed {seed} at {now}: {series} is {value}, and {due} were ordered");
+            let due = made("debit", &of(series).1).1 as f64 / 10_000.0;
+            assert!(value <= due + 1e-9, "seed {seed} at {now}: {series} is {value}, and {due} were made");
             assert!(!ended || (value - due).abs() < 1e-9, "seed {seed}: in the end {series} is {value} of {due}");
         }
         for (series, value) in scrape.family(OBSERVED) {
@@ -149,7 +150,7 @@ impl World {
             assert!(value >= floor, "seed {seed} at {now}: {series} fell from {floor} to {value}");
             *floor = *value;
         }
-        let due = self.ordered.values().filter(|(number, _)| *number > 0).count() as i64;
+        let due = self.made.values().filter(|(number, _)| *number > 0).count() as i64;
         assert!(!ended || seen == due, "seed {seed}: in the end {seen} of {due} series are there");
     }
 
@@ -187,7 +188,7 @@ impl World {
             6 => {
                 let fault =
                     self.rng.bool().then_some(StorageFault { skip: self.rng.u32(..3), kind: StorageFaultKind::Full });
-                self.life.as_ref().unwrap().set_fault(fault);
+                self.exporter.as_ref().unwrap().set_fault(fault);
             }
             7 => {
                 let to = self.root.path().join(format!("copy-{}", self.time.ms()));
@@ -209,20 +210,20 @@ impl World {
         for days in 0..6 {
             for _ in 0..self.rng.u32(..8) {
                 let back = TimeDelta::seconds(days * 86_400 + self.rng.i64(0..86_400));
-                self.order(self.vendors.now() - back);
+                self.transact(self.vendors.now() - back);
             }
         }
         self.start();
-        // Nothing is ordered before the first answer, so that the base line is known.
+        // Nothing is made before the first answer, so that the base line is known.
         self.step(30).await;
         if self.since.is_none() {
-            self.ordered.clear();
+            self.made.clear();
         }
         for _ in 0..120 {
             for _ in 0..self.rng.u32(..4) {
                 // Late rows are there within the hour.
                 let late = TimeDelta::seconds(self.rng.i64(0..3_000));
-                self.order(self.vendors.now() - late);
+                self.transact(self.vendors.now() - late);
             }
             self.trouble().await;
             let seconds = if self.rng.u32(..4) == 0 { self.rng.u64(1..30) } else { self.rng.u64(30..10_000) };
@@ -230,7 +231,7 @@ impl World {
         }
         self.vendors.clear_faults(None);
         self.network.state().conditions = Conditions::calm();
-        self.life.as_ref().unwrap().set_fault(None);
+        self.exporter.as_ref().unwrap().set_fault(None);
         for _ in 0..8 {
             self.step(3_600).await;
         }
@@ -243,6 +244,6 @@ impl World {
 fn transactions_are_never_counted_twice_and_none_is_lost() {
     for seed in 0..24 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(async { World::new(seed).play().await });
+        runtime.block_on(async { TransactionsWorld::new(seed).play().await });
     }
 }

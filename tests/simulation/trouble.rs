@@ -11,7 +11,7 @@ use vendor_simulator::{CsvChange, Fault, Operation};
 use crate::checks::Marks;
 use wallet_exporter::store::{StorageFault, StorageFaultKind};
 
-use crate::life::copy_storage;
+use crate::exporter::copy_storage;
 use crate::network::{Conditions, Dates};
 use crate::plan::{Trouble, draw_error};
 use crate::world::World;
@@ -77,8 +77,8 @@ impl World {
     }
 
     fn set_storage_fault(&mut self) {
-        if let Some(life) = &self.life {
-            life.set_fault(self.storage_fault);
+        if let Some(exporter) = &self.exporter {
+            exporter.set_fault(self.storage_fault);
         }
         self.checks.storage_changed(self.time.ms());
     }
@@ -146,8 +146,8 @@ impl World {
         self.say(|| format!("before midnight: {fault:?} for {times:?}"));
         self.vendors.fault(Operation::ConsumptionReport, fault, times);
         self.checks.disturbed(self.time.ms());
-        if let Some(life) = &self.life {
-            drop(life.poll_now("consumption"));
+        if let Some(exporter) = &self.exporter {
+            drop(exporter.poll_now("consumption"));
         }
     }
 
@@ -232,7 +232,7 @@ impl World {
             self.network.state().crash_after = Some(self.rng.u32(1..8));
         }
         if self.happens(Trouble::Restarts, 20) {
-            self.end_life().await;
+            self.stop_exporter().await;
             self.storage_fault = None;
             let down = self.rng.u64(0..[10, 600, 9_000, 90_000, 90_000][self.plan.scale]);
             self.say(|| format!("restart; down for {down} s"));
@@ -240,19 +240,19 @@ impl World {
             if self.rng.u32(..3) == 0 {
                 self.reboot();
             }
-            self.start_life()?;
+            self.start_exporter()?;
         }
         if self.plan.in_file && self.storage_fault.is_none() && self.happens(Trouble::Reloads, 15) {
             self.reload().await?;
         }
         if self.happens(Trouble::LostStorage, 30) {
             self.say(|| "the storage is lost".to_owned());
-            self.end_life().await;
+            self.stop_exporter().await;
             self.storage_fault = None;
             self.directory = self.fresh_directory();
             self.standing.saved = None;
             self.checks.storage_lost(&self.network);
-            self.start_life()?;
+            self.start_exporter()?;
         }
         if self.plan.has(Trouble::OldCopy) {
             self.old_copy().await?;

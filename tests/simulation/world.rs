@@ -19,7 +19,7 @@ use crate::checks::Checks;
 use crate::clock::{MachineClock, TrueTime};
 use wallet_exporter::store::StorageFault;
 
-use crate::life::{Life, copy_storage};
+use crate::exporter::{Exporter, copy_storage};
 use crate::network::Network;
 use crate::oracle::Oracle;
 use crate::plan::{Phase, Plan, Trouble};
@@ -59,7 +59,7 @@ pub struct World {
     pub clock: MachineClock,
     pub trace: Arc<Trace>,
     pub checks: Checks,
-    pub life: Option<Life>,
+    pub exporter: Option<Exporter>,
     pub standing: Standing,
     pub asked: Vec<Asked>,
     pub growing: Vec<Growing>,
@@ -88,10 +88,10 @@ pub fn run(seed: u64, loud: bool, draw: Draw) -> Result<Passed, Failed> {
                 bytes: world.bytes,
             }),
             Err(why) => {
-                if let (true, Some(life)) = (loud, &world.life) {
-                    println!("{}", life.look().0);
+                if let (true, Some(exporter)) = (loud, &world.exporter) {
+                    println!("{}", exporter.look().0);
                 }
-                world.end_life().await;
+                world.stop_exporter().await;
                 Err(Failed { why, when: world.time.now(), events: world.trace.last() })
             }
         }
@@ -136,7 +136,7 @@ impl World {
             clock,
             trace,
             checks,
-            life: None,
+            exporter: None,
             standing: Standing::default(),
             asked: Vec::new(),
             growing: Vec::new(),
@@ -205,7 +205,7 @@ impl World {
     async fn play(&mut self) -> Result<(), String> {
         self.configure();
         self.prepare_history();
-        self.start_life()?;
+        self.start_exporter()?;
         for phase in self.plan.phases.clone() {
             match phase {
                 Phase::Busy(steps) => {
@@ -255,7 +255,7 @@ impl World {
         }
     }
 
-    /// Lets time pass, and looks. A crash that was ordered may come on the way.
+    /// Lets time pass, and looks. A crash that is due may come on the way.
     pub async fn step(&mut self, by: Duration) -> Result<(), String> {
         let until = tokio::time::Instant::now() + by;
         loop {
@@ -281,11 +281,11 @@ impl World {
     }
 
     pub fn look(&mut self) -> Result<(), String> {
-        let Some(life) = &mut self.life else { return Ok(()) };
-        if let Some(ended) = life.ended() {
+        let Some(exporter) = &mut self.exporter else { return Ok(()) };
+        if let Some(ended) = exporter.ended() {
             return Err(ended);
         }
-        let (text, messages, status) = life.look();
+        let (text, messages, status) = exporter.look();
         self.answered(&text)?;
         let fault = self.storage_fault;
         self.checks.look(
@@ -297,24 +297,25 @@ impl World {
             &self.directory,
             fault,
         )?;
-        let Some(life) = &self.life else { return Ok(()) };
-        self.checks.gate(&self.plan, |units| life.gate(units))
+        let Some(exporter) = &self.exporter else { return Ok(()) };
+        self.checks.gate(&self.plan, |units| exporter.gate(units))
     }
 
-    pub fn start_life(&mut self) -> Result<(), String> {
+    pub fn start_exporter(&mut self) -> Result<(), String> {
         self.variables.insert("STORAGE_PATH".to_owned(), self.directory.display().to_string());
         self.starts += 1;
         let transport = Arc::clone(&self.network) as Arc<dyn Transport>;
-        let life = Life::start(&self.environment(), &self.clock, transport, self.seed.wrapping_add(self.starts * 64))?;
-        self.life = Some(life);
+        let exporter =
+            Exporter::start(&self.environment(), &self.clock, transport, self.seed.wrapping_add(self.starts * 64))?;
+        self.exporter = Some(exporter);
         self.checks.started(self.time.ms());
         Ok(())
     }
 
-    pub async fn end_life(&mut self) {
+    pub async fn stop_exporter(&mut self) {
         self.asked.clear();
-        if let Some(life) = self.life.take() {
-            life.stop().await;
+        if let Some(exporter) = self.exporter.take() {
+            exporter.stop().await;
             self.checks.ended(self.time.ms(), &self.network);
         }
     }
@@ -329,7 +330,7 @@ impl World {
     pub async fn crash(&mut self, other: Option<PathBuf>) -> Result<(), String> {
         let to = self.fresh_directory();
         copy_storage(other.as_deref().unwrap_or(&self.directory), &to);
-        self.end_life().await;
+        self.stop_exporter().await;
         self.storage_fault = None;
         let old = std::mem::replace(&mut self.directory, to);
         std::fs::remove_dir_all(old).unwrap();
@@ -341,7 +342,7 @@ impl World {
         if reboot {
             self.reboot();
         }
-        self.start_life()
+        self.start_exporter()
     }
 
     pub fn reboot(&mut self) {

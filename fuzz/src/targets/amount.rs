@@ -3,34 +3,34 @@
 use serde_json::value::RawValue;
 use wallet_exporter::money::{MoneyError, Usd};
 
-use super::{hold, prints};
-use crate::engine::Verdict;
+use super::{ensure, prints};
+use crate::engine::Outcome;
 
-pub fn check(input: &[u8]) -> Verdict {
+pub fn check(input: &[u8]) -> Outcome {
     let text = String::from_utf8_lossy(input);
     let float = text.parse::<f64>();
     match Usd::parse_bytes(input) {
         Ok(amount) => {
             let written = amount.to_string();
             prints(amount)?;
-            hold(Usd::parse(&written) == Ok(amount), || format!("{written} does not read back"))?;
+            ensure(Usd::parse(&written) == Ok(amount), || format!("{written} does not read back"))?;
             let float = float.map_err(|_| "an amount that is no number")?;
             let printed: f64 = written.parse().map_err(|_| "it prints no number")?;
-            hold((float - printed).abs() <= 1e-12 + float.abs() * 1e-15, || format!("{float} became {written}"))?;
+            ensure((float - printed).abs() <= 1e-12 + float.abs() * 1e-15, || format!("{float} became {written}"))?;
             if let Some(digits) = exact(&text) {
-                hold(Some(&digits) == exact(&written).as_ref(), || format!("{text} became {written}"))?;
+                ensure(Some(&digits) == exact(&written).as_ref(), || format!("{text} became {written}"))?;
             }
             if !text.starts_with('-') {
-                hold(Usd::parse(&format!("-{text}")) == Ok(-amount), || format!("-{text} is not -{written}"))?;
+                ensure(Usd::parse(&format!("-{text}")) == Ok(-amount), || format!("-{text} is not -{written}"))?;
             }
             Ok(format!("{:?} {}", amount.is_negative(), text.contains(['e', 'E'])))
         }
         Err(error) => {
             let huge = float.is_ok_and(|float| float.abs() >= 1e12);
-            hold(error != MoneyError::TooLarge || huge, || "too large, and is not".to_owned())?;
+            ensure(error != MoneyError::TooLarge || huge, || "too large, and is not".to_owned())?;
             let json = serde_json::from_slice::<&RawValue>(input).is_ok_and(|value| value.get().as_bytes() == input);
             let number = json && matches!(input, [b'-' | b'0'..=b'9', ..]);
-            hold(error != MoneyError::NotANumber || !number, || "a JSON number that is no amount".to_owned())?;
+            ensure(error != MoneyError::NotANumber || !number, || "a JSON number that is no amount".to_owned())?;
             Ok(error.to_string())
         }
     }

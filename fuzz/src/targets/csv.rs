@@ -10,8 +10,8 @@ use wallet_exporter::rightfoot::intake::Export;
 use wallet_exporter::rightfoot::{CheckRow, CheckStatus, RowReject, RowSink, SubmittedVia};
 use wallet_exporter::upstream::ParseError;
 
-use super::{SECRET, hold, prints};
-use crate::engine::Verdict;
+use super::{SECRET, ensure, prints};
+use crate::engine::Outcome;
 
 const ASKED: Uuid = Uuid::from_u128(0x5d3c_6bbb_fc1a_46a4_93da_1ce4_a54b_0d83);
 
@@ -52,7 +52,7 @@ fn read<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> (Sink, Result<u64, Pa
     (sink, summary.map(|summary| summary.rows + summary.rejected))
 }
 
-pub fn check(input: &[u8]) -> Verdict {
+pub fn check(input: &[u8]) -> Outcome {
     let (sink, outcome) = read([input]);
     let mut rng = Rng::with_seed(input.len() as u64);
     let longest = 1_usize << rng.u8(..8);
@@ -64,8 +64,8 @@ pub fn check(input: &[u8]) -> Verdict {
         more.then_some(piece)
     });
     let (cut, cut_outcome) = read(pieces);
-    hold((&sink.told, &outcome) == (&cut.told, &cut_outcome), || "in pieces it is another export".to_owned())?;
-    hold(!sink.foreign, || "a batch that was not asked for".to_owned())?;
+    ensure((&sink.told, &outcome) == (&cut.told, &cut_outcome), || "in pieces it is another export".to_owned())?;
+    ensure(!sink.foreign, || "a batch that was not asked for".to_owned())?;
     let mut kinds = BTreeSet::new();
     for told in &sink.told {
         let kind = match told {
@@ -81,11 +81,11 @@ pub fn check(input: &[u8]) -> Verdict {
     }
     match outcome {
         Ok(count) => {
-            hold(count == sink.told.len() as u64, || format!("{count} rows, {} told", sink.told.len()))?;
+            ensure(count == sink.told.len() as u64, || format!("{count} rows, {} told", sink.told.len()))?;
             same_as_the_csv_crate(input, &sink.told)?;
         }
         Err(error) => {
-            hold(!error.to_string().contains(SECRET), || format!("repeats a value: {error}"))?;
+            ensure(!error.to_string().contains(SECRET), || format!("repeats a value: {error}"))?;
             return Ok(format!("{kinds:?} {error}"));
         }
     }
@@ -105,7 +105,7 @@ fn same_as_the_csv_crate(input: &[u8], told: &[Told]) -> Result<(), String> {
         let fits = record.len() == header.len();
         let Told::Row { institution, balance, via, time, .. } = row else {
             let because = *row == Told::Rejected(RowReject::Columns);
-            hold(because != fits, || format!("{row:?} with {} of {} fields", record.len(), header.len()))?;
+            ensure(because != fits, || format!("{row:?} with {} of {} fields", record.len(), header.len()))?;
             continue;
         };
         let field = |index| record.get(index).unwrap_or_default();
@@ -114,7 +114,7 @@ fn same_as_the_csv_crate(input: &[u8], told: &[Told]) -> Result<(), String> {
         let digits = field(balance_at).trim_ascii();
         let amount = if digits.is_empty() { None } else { Some(Usd::parse_bytes(digits).map_err(|_| "no amount")?) };
         let created = !field(creator_at).trim_ascii().is_empty();
-        hold(
+        ensure(
             fits && *institution == String::from_utf8_lossy(field(institution_at))
                 && *balance == amount
                 && created == (*via == SubmittedVia::Dashboard)
@@ -122,5 +122,5 @@ fn same_as_the_csv_crate(input: &[u8], told: &[Told]) -> Result<(), String> {
             || format!("the csv crate reads {record:?}"),
         )?;
     }
-    hold(told.next().is_none(), || "more rows than records".to_owned())
+    ensure(told.next().is_none(), || "more rows than records".to_owned())
 }

@@ -7,8 +7,8 @@ use wallet_exporter::exposition::Format;
 use wallet_exporter::http::negotiate;
 use wallet_exporter::rightfoot::ids_file;
 
-use super::{SECRET, hold};
-use crate::engine::Verdict;
+use super::{SECRET, ensure};
+use crate::engine::Outcome;
 
 fn headers<'t>(name: &HeaderName, values: impl IntoIterator<Item = &'t [u8]>) -> HeaderMap {
     let values = values.into_iter().filter_map(|value| HeaderValue::from_bytes(value).ok());
@@ -40,7 +40,7 @@ fn element(text: &str) -> Element {
     Element { value, version: parameter("version"), delimited, wanted: weight > 0.0 && weight <= 1.0 }
 }
 
-pub fn accept(input: &[u8]) -> Verdict {
+pub fn accept(input: &[u8]) -> Outcome {
     let lines = || input.split(|byte| *byte == b'\n');
     let accept = headers(&ACCEPT, lines());
     let encoding = headers(&ACCEPT_ENCODING, lines());
@@ -54,7 +54,7 @@ pub fn accept(input: &[u8]) -> Verdict {
     let split = || pieces.iter().map(|piece| piece.as_bytes());
     let same = negotiate::format(&headers(&ACCEPT, split())) == format
         && negotiate::gzip(&headers(&ACCEPT_ENCODING, split())) == gzip;
-    hold(same, || "another answer to a header for each element".to_owned())?;
+    ensure(same, || "another answer to a header for each element".to_owned())?;
     let elements: Vec<Element> = pieces.iter().map(|piece| element(piece)).collect();
     let named = |value: &str, version: &str| {
         let exact: Vec<&Element> = elements.iter().filter(|element| element.value == value).collect();
@@ -76,33 +76,33 @@ pub fn accept(input: &[u8]) -> Verdict {
         Format::OpenMetrics => !openmetrics,
         Format::Text => text == Some(false) && openmetrics,
     };
-    hold(!refused, || format!("{format:?} has the weight 0"))?;
-    hold(!gzip || any(&["gzip", "x-gzip", "*"]), || "gzip has the weight 0".to_owned())?;
+    ensure(!refused, || format!("{format:?} has the weight 0"))?;
+    ensure(!gzip || any(&["gzip", "x-gzip", "*"]), || "gzip has the weight 0".to_owned())?;
     outcome
 }
 
-pub fn ids(input: &[u8]) -> Verdict {
+pub fn ids(input: &[u8]) -> Outcome {
     let found = ids_file::parse(input);
     let lines = input.iter().filter(|byte| **byte == b'\n').count() + 1;
     let bad = &found.bad_lines;
-    hold(bad.is_sorted_by(|before, after| before < after), || "bad lines out of order".to_owned())?;
-    hold(bad.iter().all(|line| (1..=lines).contains(line)), || "a bad line that is none".to_owned())?;
-    hold(found.ids.len() + bad.len() <= lines, || "more findings than lines".to_owned())?;
+    ensure(bad.is_sorted_by(|before, after| before < after), || "bad lines out of order".to_owned())?;
+    ensure(bad.iter().all(|line| (1..=lines).contains(line)), || "a bad line that is none".to_owned())?;
+    ensure(found.ids.len() + bad.len() <= lines, || "more findings than lines".to_owned())?;
     let each: HashSet<_> = found.ids.iter().collect();
-    hold(each.len() == found.ids.len(), || "an id is there twice".to_owned())?;
+    ensure(each.len() == found.ids.len(), || "an id is there twice".to_owned())?;
     let written: Vec<String> = found.ids.iter().map(|id| format!("{id}\r\n")).collect();
     let again = ids_file::parse(written.concat().as_bytes());
-    hold(again.ids == found.ids && again.bad_lines.is_empty(), || "its ids do not read back".to_owned())?;
+    ensure(again.ids == found.ids && again.bad_lines.is_empty(), || "its ids do not read back".to_owned())?;
     let text = input.strip_prefix("\u{feff}".as_bytes()).unwrap_or(input);
     let alone: Vec<bool> = text.split(|byte| *byte == b'\n').map(bad_alone).collect();
     let expected: Vec<usize> = (1..=alone.len()).filter(|line| alone[line - 1]).collect();
-    hold(*bad == expected, || format!("{bad:?} are bad, but each alone {expected:?}"))?;
+    ensure(*bad == expected, || format!("{bad:?} are bad, but each alone {expected:?}"))?;
     let warning = found.warning().unwrap_or_default();
-    hold(!warning.contains(SECRET), || format!("repeats a value: {warning}"))?;
+    ensure(!warning.contains(SECRET), || format!("repeats a value: {warning}"))?;
     Ok(format!("{} {} {warning}", "id ".repeat(found.ids.len().min(9)), "bad ".repeat(bad.len().min(9))))
 }
 
-/// Whether a line is neither an id nor a comment, judged after one that is.
+/// Whether a line is neither an id nor a comment, read after one that is.
 fn bad_alone(line: &[u8]) -> bool {
     !ids_file::parse(&[b"#\n", line].concat()).bad_lines.is_empty()
 }

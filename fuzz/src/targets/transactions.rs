@@ -7,8 +7,8 @@ use wallet_exporter::batchdata::transactions::{Transaction, TransactionSink, Tra
 use wallet_exporter::money::Usd;
 use wallet_exporter::upstream::ParseError;
 
-use super::{SECRET, hold, prints};
-use crate::engine::Verdict;
+use super::{SECRET, ensure, prints};
+use crate::engine::Outcome;
 
 #[derive(Debug, PartialEq)]
 struct Row {
@@ -53,7 +53,7 @@ fn read<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> (Vec<Row>, Result<(u6
     (sink.0, summary.map(|summary| (summary.rows, summary.rejected)))
 }
 
-pub fn check(input: &[u8]) -> Verdict {
+pub fn check(input: &[u8]) -> Outcome {
     let (rows, outcome) = read([input]);
     let mut rng = Rng::with_seed(input.len() as u64);
     let longest = 1_usize << rng.u8(..8);
@@ -65,22 +65,22 @@ pub fn check(input: &[u8]) -> Verdict {
         more.then_some(piece)
     });
     let cut = read(pieces);
-    hold((&rows, &outcome) == (&cut.0, &cut.1), || "in pieces it is another CSV".to_owned())?;
+    ensure((&rows, &outcome) == (&cut.0, &cut.1), || "in pieces it is another CSV".to_owned())?;
     let (from, to) = days();
     for row in &rows {
         prints(row.amount)?;
         row.balance_after.map_or(Ok(()), prints)?;
-        hold((from..=to).contains(&row.at.date_naive()), || "a day that was not asked for".to_owned())?;
+        ensure((from..=to).contains(&row.at.date_naive()), || "a day that was not asked for".to_owned())?;
     }
     let kinds: std::collections::BTreeSet<_> = rows.iter().map(|row| row.kind).collect();
     match outcome {
         Ok((taken, rejected)) => {
-            hold(taken == rows.len() as u64, || format!("{taken} rows, {} told", rows.len()))?;
+            ensure(taken == rows.len() as u64, || format!("{taken} rows, {} told", rows.len()))?;
             same_as_the_csv_crate(input, &rows, taken + rejected)?;
             Ok(format!("{kinds:?} {}", rejected.min(2)))
         }
         Err(error) => {
-            hold(!error.to_string().contains(SECRET), || format!("repeats a value: {error}"))?;
+            ensure(!error.to_string().contains(SECRET), || format!("repeats a value: {error}"))?;
             Ok(format!("{kinds:?} {error}"))
         }
     }
@@ -113,6 +113,6 @@ fn same_as_the_csv_crate(input: &[u8], rows: &[Row], records: u64) -> Result<(),
             rows.next();
         }
     }
-    hold(rows.next().is_none(), || "a row that the csv crate does not read".to_owned())?;
-    hold(seen == records, || format!("{records} records, the csv crate reads {seen}"))
+    ensure(rows.next().is_none(), || "a row that the csv crate does not read".to_owned())?;
+    ensure(seen == records, || format!("{records} records, the csv crate reads {seen}"))
 }

@@ -4,18 +4,18 @@ use std::path::Path;
 
 use wallet_exporter::http::Web;
 
-use super::{SECRET, hold};
-use crate::engine::Verdict;
+use super::{SECRET, ensure};
+use crate::engine::Outcome;
 
 /// Keys whose values are shown to nobody.
 const HIDDEN: [&str; 3] = ["alice:", "key:", "basic_auth_users:"];
 
-pub fn check(input: &[u8]) -> Verdict {
+pub fn check(input: &[u8]) -> Outcome {
     let Err(error) = Web::check(Path::new("/nowhere/web.yml"), input.to_vec()) else { return Ok("taken".to_owned()) };
     let error = error.to_string();
     let said = error.strip_prefix("web configuration /nowhere/web.yml: ").map(str::trim);
-    hold(said.is_some_and(|said| said.len() > 8), || format!("names nothing: {error}"))?;
-    hold(!error.contains(SECRET) || !only_hidden(input), || format!("repeats a secret: {error}"))?;
+    ensure(said.is_some_and(|said| said.len() > 8), || format!("names nothing: {error}"))?;
+    ensure(!error.contains(SECRET) || !only_hidden(input), || format!("repeats a secret: {error}"))?;
     // What stands in quotes comes from the input.
     let mut parts = error.split(['`', '"']);
     let (start, end) = (parts.next().unwrap_or_default(), parts.next_back().unwrap_or_default());

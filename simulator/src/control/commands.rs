@@ -1,6 +1,6 @@
 //! The bodies of the control interface's commands, and the methods that they call.
 //!
-//! Invariant: a member that is not known is refused, so that a typing error cannot pass for an command.
+//! Invariant: a member that is not known is refused, so that a typing error is not ignored.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer};
@@ -261,7 +261,7 @@ pub(crate) fn clear(simulator: &Simulator, command: Clear) -> Value {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClearRequests {}
 
-pub(crate) fn clear_requests(simulator: &Simulator, _order: ClearRequests) -> Value {
+pub(crate) fn clear_requests(simulator: &Simulator, _: ClearRequests) -> Value {
     simulator.clear_requests();
     json!({})
 }

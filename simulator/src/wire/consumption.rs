@@ -24,17 +24,21 @@ enum Grain {
 }
 
 /// What was asked for, all of it valid.
-pub(crate) struct Asked {
-    pub(crate) start: NaiveDate,
-    pub(crate) end: NaiveDate,
-    pub(crate) origin: Option<String>,
+struct Asked {
+    start: NaiveDate,
+    end: NaiveDate,
+    origin: Option<String>,
 }
 
 impl Asked {
     /// The time from and the time up to (but not including) which it reaches, in seconds since 1970.
-    pub(crate) fn seconds(&self) -> (i64, i64) {
+    fn seconds(&self) -> (i64, i64) {
         let seconds = |date: NaiveDate| date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp();
         (seconds(self.start), seconds(self.end) + 86_400)
+    }
+
+    fn table(&self, world: &mut World) -> Table {
+        transactions_csv::table(&mut world.wallet, self.seconds(), self.origin.as_deref())
     }
 }
 
@@ -42,7 +46,7 @@ impl Asked {
 pub(crate) fn answer(world: &mut World, request: &Request, today: NaiveDate) -> Reply {
     match asked(request, today) {
         Err(refusal) => refusal,
-        Ok((asked, None)) => transactions_csv::download(transactions_csv::table(&mut world.wallet, &asked).written()),
+        Ok((asked, None)) => transactions_csv::download(asked.table(world).written()),
         Ok((asked, Some(grain))) => json(&world.wallet, &asked, grain),
     }
 }
@@ -50,7 +54,7 @@ pub(crate) fn answer(world: &mut World, request: &Request, today: NaiveDate) -> 
 /// The rows of the CSV, if that is what is asked for.
 pub(crate) fn table(world: &mut World, request: &Request, today: NaiveDate) -> Result<Table, Reply> {
     let (asked, _) = asked(request, today)?;
-    Ok(transactions_csv::table(&mut world.wallet, &asked))
+    Ok(asked.table(world))
 }
 
 /// What is asked for; no grain for the CSV.

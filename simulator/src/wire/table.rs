@@ -32,7 +32,6 @@ impl Table {
     }
 }
 
-/// One line of a CSV file.
 pub(crate) fn line<'a>(fields: impl Iterator<Item = &'a [u8]>, end: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(200);
     for (place, field) in fields.enumerate() {

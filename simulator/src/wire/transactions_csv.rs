@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 
-use super::consumption::Asked;
 use super::table::Table;
 use super::{Reply, time};
 use crate::amount::short;
@@ -13,9 +12,8 @@ use crate::wallet::Wallet;
 pub(crate) const COLUMNS: [&str; 8] =
     ["Date", "Type", "Amount", "Balance After", "Origin", "Reference ID", "Endpoint", "Description"];
 
-/// Every transaction of the days that were asked for, oldest first.
-pub(crate) fn table(wallet: &mut Wallet, asked: &Asked) -> Table {
-    let (from, until) = asked.seconds();
+/// Every transaction from `from` up to but not including `until`, of one origin or of all, oldest first.
+pub(crate) fn table(wallet: &mut Wallet, (from, until): (i64, i64), origin: Option<&str>) -> Table {
     let rows = wallet.transactions(from, until);
     // The names are few; the rows are written while they are sent.
     let names = |count: usize, name: &dyn Fn(u16) -> String| -> Vec<String> {
@@ -23,7 +21,7 @@ pub(crate) fn table(wallet: &mut Wallet, asked: &Asked) -> Table {
     };
     let origins = names(wallet.origins.len(), &|id| wallet.origins.name(id).to_owned());
     let slugs = names(wallet.paths.len(), &|id| slug(wallet.paths.name(id)));
-    let only = asked.origin.as_deref().map(|origin| wallet.origins.known(origin));
+    let only = origin.map(|origin| wallet.origins.known(origin));
     let wanted = rows.into_iter().filter(move |row| only.is_none_or(|only| only.is_some() && row.origin == only));
     let rows = wanted.map(move |row| {
         let name = |names: &[String], id: Option<u16>| {

@@ -1,4 +1,4 @@
-//! Turns of day, month and year and a leap day, as the real exporter lives through them, judged by the shipped rules.
+//! Turns of day, month and year and a leap day, as the real exporter shows them, evaluated by the shipped rules.
 //!
 //! Flows in: an exporter over the simulator, scraped every two minutes around a midnight over which a source fails. Flows
 //! out: a runway that jumps, an alert that ends, or one that should not fire; a budget of the day or month that ends before its

@@ -1,4 +1,4 @@
-//! A wallet's life, as those on call hear of it: simulator, exporter, Prometheus, Alertmanager, inbox.
+//! A wallet over time, as those on call are notified of it: simulator, exporter, Prometheus, Alertmanager, inbox.
 //!
 //! Flows in: what happens to the wallet. Flows out: which notifications arrive, in which words, and that they end; and
 //! what the dashboards show of it.
@@ -13,7 +13,7 @@ use wallet_exporter::app::SimulatorClock;
 use wallet_exporter::clock::{Clock as _, SystemClock};
 use wallet_exporter::money::Usd;
 
-use super::servers::{Running, alertmanager, batch_ids, exporter, free_port, get, prometheus};
+use super::servers::{ServerProcess, alertmanager, batch_ids, exporter, free_port, get, prometheus};
 use super::shipped;
 use super::sink::{Message, Sink};
 use super::tools::{find, run, versions};
@@ -31,7 +31,7 @@ struct Stage {
     watched_since: DateTime<Utc>,
     folder: tempfile::TempDir,
     /// Dropped, and so ended, with the stage.
-    processes: Vec<Running>,
+    processes: Vec<ServerProcess>,
 }
 
 impl Stage {

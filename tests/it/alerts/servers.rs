@@ -14,9 +14,9 @@ use super::sink::Sink;
 use super::{read, shipped};
 
 /// Ends its process when dropped.
-pub struct Running(Child);
+pub struct ServerProcess(Child);
 
-impl Drop for Running {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -59,10 +59,10 @@ fn request(port: u16, text: &str) -> Option<String> {
     head.lines().next()?.contains(" 200").then(|| body.to_owned())
 }
 
-fn start(command: &mut Command, log: &Path) -> Running {
+fn start(command: &mut Command, log: &Path) -> ServerProcess {
     let file = std::fs::File::create(log).expect("a log");
     let errors = file.try_clone().expect("a log");
-    Running(command.stdin(Stdio::null()).stdout(file).stderr(errors).spawn().expect("the program starts"))
+    ServerProcess(command.stdin(Stdio::null()).stdout(file).stderr(errors).spawn().expect("the program starts"))
 }
 
 /// The file of batch ids that the exporter reads.
@@ -72,7 +72,7 @@ pub fn batch_ids(folder: &Path) -> PathBuf {
 
 /// The exporter, polling every second. It forgets after twelve what it knows of the wallet: polls that a busy machine
 /// delays do not make it stale.
-pub fn exporter(folder: &Path, port: u16, vendor: u16, token: &Path) -> Running {
+pub fn exporter(folder: &Path, port: u16, vendor: u16, token: &Path) -> ServerProcess {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wallet-exporter"));
     command
         .arg("serve")
@@ -125,7 +125,7 @@ fn replaced(text: &str, what: &str, by: &str) -> String {
     text.replace(what, by)
 }
 
-pub fn prometheus(program: &PathBuf, folder: &Path, port: u16, exporter: u16, alertmanager: u16) -> Running {
+pub fn prometheus(program: &PathBuf, folder: &Path, port: u16, exporter: u16, alertmanager: u16) -> ServerProcess {
     for file in ["wallet-recording.rules.yml", "wallet-alerts.rules.yml"] {
         let rules = hastened(&read(&format!("deploy/prometheus/{file}")));
         std::fs::write(folder.join(file), rules).expect("a file is written");
@@ -142,7 +142,7 @@ pub fn prometheus(program: &PathBuf, folder: &Path, port: u16, exporter: u16, al
     start(&mut command, &folder.join("prometheus.log"))
 }
 
-pub fn alertmanager(program: &PathBuf, folder: &Path, port: u16, sink: &Sink) -> Running {
+pub fn alertmanager(program: &PathBuf, folder: &Path, port: u16, sink: &Sink) -> ServerProcess {
     let config = hastened(&read("deploy/alertmanager/alertmanager.yml"));
     let config = replaced(&config, "http://127.0.0.1:9099/", &format!("http://127.0.0.1:{}/", sink.http));
     let slack = folder.join("slack-url");

@@ -8,12 +8,15 @@ use serde_json::Value;
 use super::text;
 
 /// One dashboard file.
-pub struct SnapshotCell {
+pub struct Dashboard {
     pub name: String,
     pub json: Value,
 }
 
-impl SnapshotCell {
+/// The name that `live` uses.
+pub type SnapshotCell = Dashboard;
+
+impl Dashboard {
     pub fn list(&self, pointer: &str) -> Vec<Value> {
         self.json.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default()
     }
@@ -35,7 +38,7 @@ impl SnapshotCell {
 }
 
 /// All dashboards, by file name.
-pub fn all() -> Vec<SnapshotCell> {
+pub fn all() -> Vec<Dashboard> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("grafana/dashboards");
     let mut files: Vec<_> = fs::read_dir(folder)
         .unwrap()
@@ -45,7 +48,7 @@ pub fn all() -> Vec<SnapshotCell> {
     files.sort();
     files
         .into_iter()
-        .map(|path| SnapshotCell {
+        .map(|path| Dashboard {
             name: path.file_stem().unwrap().to_string_lossy().into_owned(),
             json: serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap(),
         })

@@ -1,6 +1,6 @@
 //! Fourteen days as a Prometheus would have recorded them, up to this moment, made in less than a minute.
 //!
-//! Flows in: the simulator's everyday life and what [`story`](super::story) orders beside it. Flows out: one OpenMetrics
+//! Flows in: the simulator's everyday scenario and what [`story`](super::story) adds to it. Flows out: one OpenMetrics
 //! file with timestamps, for `promtool tsdb create-blocks-from openmetrics`. Always holds: every value was served over
 //! HTTP by an exporter that had polled the simulator; at each scrape both exporters have finished what was due.
 //!

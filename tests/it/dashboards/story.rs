@@ -1,6 +1,6 @@
 //! What happens in the fourteen days beside the simulator's everyday life: the accidents that the dashboards are for.
 //!
-//! Flows in: the time. Flows out: orders to the simulator and to the first exporter. Always holds: an order is given once,
+//! Flows in: the time. Flows out: changes at the simulator and the first exporter. Always holds: a change is made once,
 //! at the first moment that is not before its own; every figure that follows from it is the exporter's.
 
 use std::collections::BTreeMap;
@@ -177,9 +177,9 @@ impl Story {
     }
 
     fn vendor_failures(&self, now: DateTime<Utc>) {
-        let order = |operation, fault, times| self.vendors.fault(operation, fault, times);
+        let inject = |operation, fault, times| self.vendors.fault(operation, fault, times);
         if self.comes(now, hours(100)) {
-            WALLET.into_iter().for_each(|operation| order(operation, Fault::NoReply, None));
+            WALLET.into_iter().for_each(|operation| inject(operation, Fault::NoReply, None));
         }
         if self.comes(now, minutes(100 * 60 - 45)) {
             self.vendors.clear_faults(None);
@@ -193,7 +193,7 @@ impl Story {
             (minutes(165), Operation::ConsumptionReport, Fault::ResetMidBody, 2),
         ] {
             if self.comes(now, moment) {
-                order(operation, fault, Some(times));
+                inject(operation, fault, Some(times));
             }
         }
         // Somebody takes a permission from the token, and gives it back.
@@ -204,7 +204,7 @@ impl Story {
         }
         // The fortnight ends in the middle of an outage.
         if self.comes(now, minutes(40)) {
-            order(Operation::CreditCardTransactions, Fault::status(503), None);
+            inject(Operation::CreditCardTransactions, Fault::status(503), None);
         }
     }
 

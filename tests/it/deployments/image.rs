@@ -1,4 +1,4 @@
-//! The image's recipe, as far as it can be judged without building it. `tests/deploy/image.sh` builds and runs it.
+//! The image's recipe, as far as it can be checked without building it. `tests/deploy/image.sh` builds and runs it.
 
 use std::process::Command;
 

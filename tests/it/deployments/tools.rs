@@ -1,4 +1,4 @@
-//! The programs that judge the deployments.
+//! The programs that check the deployments.
 //!
 //! Flows in: a program's name. Flows out: its path, from what `tests/deploy/tools.sh` fetched or from `PATH`; nothing if
 //! it is absent, with a line that says so. Under `CI=true` an absent program is a failure: a check that never runs is

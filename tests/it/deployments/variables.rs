@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use wallet_exporter::app::variables;
+use wallet_exporter::app::{INTEGRATIONS, variables};
 
 use super::files::{text, under, yaml};
 
@@ -14,9 +14,8 @@ pub fn is_known(name: &str) -> bool {
     variables().any(|variable| variable.name == name) || PROXY.contains(&name)
 }
 
-/// The beginnings by which a word is known to be meant for the program.
-const PREFIXES: &[&str] =
-    &["BATCHDATA_", "HTTPS_", "LOG_", "METRICS_", "NO_", "RIGHTFOOT_", "STORAGE_", "WEBHOOK_", "WEB_"];
+/// The beginnings by which a word is known to be meant for the program, beside the vendors' prefixes.
+const PREFIXES: &[&str] = &["HTTPS_", "LOG_", "METRICS_", "NO_", "STORAGE_", "WEBHOOK_", "WEB_"];
 
 /// The names assigned in an environment file, the commented ones too.
 pub fn assigned(environment_file: &str) -> BTreeSet<&str> {
@@ -34,7 +33,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 
 /// The words that are meant for the program.
 pub fn words_of(text: &str) -> Vec<String> {
-    words(text).filter(|word| PREFIXES.iter().any(|prefix| word.starts_with(prefix))).map(str::to_owned).collect()
+    let prefixes = || PREFIXES.iter().copied().chain(INTEGRATIONS.iter().map(|vendor| vendor.prefix));
+    words(text).filter(|word| prefixes().any(|prefix| word.starts_with(prefix))).map(str::to_owned).collect()
 }
 
 #[test]

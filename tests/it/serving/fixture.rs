@@ -154,7 +154,7 @@ impl Site for FakeSite {
 }
 
 /// A server that runs.
-pub struct Running {
+pub struct RunningServer {
     pub address: SocketAddr,
     pub site: Arc<FakeSite>,
     pub stop: CancellationToken,
@@ -165,17 +165,17 @@ pub fn options() -> Options {
     Options { listen: "127.0.0.1:0".to_owned(), ..Options::default() }
 }
 
-pub async fn serve(options: Options, site: Arc<FakeSite>) -> Running {
+pub async fn serve(options: Options, site: Arc<FakeSite>) -> RunningServer {
     let server = Server::bind(options).await.expect("the server starts");
     let address = server.local_addr();
     *site.web.lock().unwrap() = Some(server.web());
     let stop = CancellationToken::new();
     let process = Arc::clone(&site.process);
     let task = tokio::spawn(server.run(Arc::clone(&site) as Arc<dyn Site>, process, stop.clone()));
-    Running { address, site, stop, task }
+    RunningServer { address, site, stop, task }
 }
 
-pub async fn start() -> Running {
+pub async fn start() -> RunningServer {
     serve(options(), FakeSite::new(small)).await
 }
 

@@ -7,10 +7,12 @@ use tokio::net::TcpStream;
 use wallet_exporter::exposition::Format;
 use wallet_exporter::http::{ConnectionLimits, Options};
 
-use super::fixture::{Answer, FakeSite, LONG, Running, every, get, large, options, raw, serve, small, until, value};
+use super::fixture::{
+    Answer, FakeSite, LONG, RunningServer, every, get, large, options, raw, serve, small, until, value,
+};
 
 /// ConnectionLimits that are short, each apart from the others, so that a test shows which one struck.
-async fn strict(limits: ConnectionLimits) -> Running {
+async fn strict(limits: ConnectionLimits) -> RunningServer {
     serve(Options { limits, ..options() }, FakeSite::new(small)).await
 }
 
@@ -20,7 +22,7 @@ async fn ends(mut stream: TcpStream) -> Vec<u8> {
     rest
 }
 
-async fn closed(running: &Running, reason: &str) -> Option<f64> {
+async fn closed(running: &RunningServer, reason: &str) -> Option<f64> {
     let text = get(running.address, "/metrics").await.text();
     value(&text, &format!("wallet_exporter_http_connections_closed_total{{reason=\"{reason}\"}}"))
 }
@@ -88,7 +90,7 @@ async fn a_reader_that_stands_still_is_cut() {
 }
 
 /// The count, read from a small exposition in place of the large one.
-async fn closed_by_head(running: &Running) -> Option<f64> {
+async fn closed_by_head(running: &RunningServer) -> Option<f64> {
     *running.site.rendered.lock().unwrap() = every(small);
     closed(running, "slow").await
 }

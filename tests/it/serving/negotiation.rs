@@ -6,7 +6,7 @@ use wallet_exporter::http::negotiate;
 
 use super::fixture::{ask, start};
 
-/// What 2.42 sends, and 3.5; `prometheus::what_prometheus_sends_is_what_these_tests_assume` holds both to the truth.
+/// What 2.42 sends, and 3.5; `prometheus::what_prometheus_sends_is_what_these_tests_assume` checks both.
 pub const PROMETHEUS_2_42: &str = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 pub const PROMETHEUS_3: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
 /// 2.42 with `native-histograms`.

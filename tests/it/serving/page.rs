@@ -6,11 +6,11 @@ use wallet_exporter::snapshot::*;
 
 use super::browser::Browser;
 use super::fixture::{
-    FakeSite, Running, ago, batches, get, now, options, serve, small, status, wallet, wallet_details,
+    FakeSite, RunningServer, ago, batches, get, now, options, serve, small, status, wallet, wallet_details,
 };
 use super::tools;
 
-async fn showing(status: Status) -> Running {
+async fn showing(status: Status) -> RunningServer {
     let site = FakeSite::new(small);
     *site.status.lock().unwrap() = status;
     serve(options(), site).await

@@ -7,9 +7,9 @@ use tokio::net::TcpStream;
 use wallet_exporter::exposition::Format;
 use wallet_exporter::http::Options;
 
-use super::fixture::{Answer, FakeSite, LONG, Running, large, options, serve, start};
+use super::fixture::{Answer, FakeSite, LONG, RunningServer, large, options, serve, start};
 
-async fn begin_large_scrape(drain: Duration) -> (Running, TcpStream, Vec<u8>) {
+async fn begin_large_scrape(drain: Duration) -> (RunningServer, TcpStream, Vec<u8>) {
     let running = serve(Options { drain, ..options() }, FakeSite::new(|format| large(300_000, format))).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();

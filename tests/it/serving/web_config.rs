@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wallet_exporter::http::{Options, Web};
 
-use super::fixture::{FakeSite, Running, ask, options, serve, small};
+use super::fixture::{FakeSite, RunningServer, ask, options, serve, small};
 use super::tools;
 
 /// `correct horse`, at the lowest cost, so that tests are quick.
@@ -61,20 +61,20 @@ impl Authority {
 
 pub const TLS: &str = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n";
 
-pub async fn serve_with(config: &Path) -> Running {
+pub async fn serve_with(config: &Path) -> RunningServer {
     let options = Options { web_config: Some(config.to_owned()), enable_lifecycle: true, ..options() };
     serve(options, FakeSite::new(small)).await
 }
 
-fn fault(text: &str) -> String {
+fn error(text: &str) -> String {
     let authority = Authority::new();
     authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
     let config = authority.config(text);
-    Web::load(Some(&config)).expect_err("it is a fault").to_string()
+    Web::load(Some(&config)).expect_err("it is an error").to_string()
 }
 
 #[test]
-fn faults_name_the_key() {
+fn errors_name_the_key() {
     for (text, named) in [
         ("tls_server_confg: {}\n", "tls_server_confg"),
         ("tls_server_config:\n  cert_fil: x\n", "cert_fil"),
@@ -111,9 +111,9 @@ fn faults_name_the_key() {
         (&format!("{}\n", "# long\n".repeat(200_000)), "larger than 1024 KiB"),
         ("{", "web.yml"),
     ] {
-        let fault = fault(text);
-        assert!(fault.contains(named), "{text}: {fault}");
-        assert!(!fault.contains("hunter2") && !fault.contains("918273645"), "a secret is in {fault}");
+        let error = error(text);
+        assert!(error.contains(named), "{text}: {error}");
+        assert!(!error.contains("hunter2") && !error.contains("918273645"), "a secret is in {error}");
     }
     assert!(Web::load(Some(Path::new("/nowhere/web.yml"))).is_err());
     let authority = Authority::new();
@@ -121,8 +121,8 @@ fn faults_name_the_key() {
     for name in ["server.key", "server.crt"] {
         let text = fs::read_to_string(authority.path(name)).unwrap();
         fs::write(authority.path(name), format!("{}{text}", "# long\n".repeat(200_000))).unwrap();
-        let fault = Web::load(Some(&authority.config(TLS))).expect_err("it is too large").to_string();
-        assert!(fault.contains(name) && fault.contains("larger than 1024 KiB"), "{fault}");
+        let error = Web::load(Some(&authority.config(TLS))).expect_err("it is too large").to_string();
+        assert!(error.contains(name) && error.contains("larger than 1024 KiB"), "{error}");
         fs::write(authority.path(name), text).unwrap();
     }
     let device = Web::load(Some(Path::new("/dev/zero"))).expect_err("it has no end").to_string();
@@ -144,7 +144,7 @@ fn files_written_for_other_exporters_are_taken() {
             hash()
         ),
     ] {
-        Web::load(Some(&authority.config(&text))).unwrap_or_else(|fault| panic!("{text}: {fault}"));
+        Web::load(Some(&authority.config(&text))).unwrap_or_else(|error| panic!("{text}: {error}"));
     }
 }
 
@@ -188,7 +188,7 @@ async fn passwords_and_headers() {
 }
 
 /// A server with one user whose password costs this much to check.
-async fn guarded(cost: u32) -> Running {
+async fn guarded(cost: u32) -> RunningServer {
     let hash = bcrypt::hash("correct horse", cost).unwrap();
     serve_with(&Authority::new().config(&format!("basic_auth_users:\n  alice: {hash}\n"))).await
 }
@@ -308,7 +308,7 @@ async fn a_reload_with_the_same_users_lets_nobody_wait_behind_those_who_guess() 
     super::fixture::until("the old password is refused", async || status("GET", "/metrics").await == 401).await;
 }
 
-fn curl(authority: &Authority, running: &Running, more: &[&str]) -> Option<tools::Output> {
+fn curl(authority: &Authority, running: &RunningServer, more: &[&str]) -> Option<tools::Output> {
     let curl = tools::find("curl")?;
     let ca = authority.path("ca.crt");
     let url = format!("https://localhost:{}/metrics", running.address.port());

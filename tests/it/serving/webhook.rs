@@ -27,27 +27,27 @@ const SECRET: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
 const EVENT: &str = r#"{"event_uuid":"f47ac10b-58cc-4372-a567-0e02b2c3d479","type":"BALANCE_BATCH_COMPLETED","batch_id":"5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83"}"#;
 const ALERT: &str = r#"{"type":"BALANCE_THRESHOLD_ALERT","batch_id":"5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83","schedule_id":"s","alerts":[],"timestamp":"2026-05-19T00:00:00Z"}"#;
 
-struct FakeInbox {
+struct FakeSink {
     answer: Mutex<Received>,
-    heard: Mutex<Vec<String>>,
+    events: Mutex<Vec<String>>,
 }
 
-impl FakeInbox {
-    fn new() -> Arc<FakeInbox> {
-        Arc::new(FakeInbox { answer: Mutex::new(Received::Done), heard: Mutex::default() })
+impl FakeSink {
+    fn new() -> Arc<FakeSink> {
+        Arc::new(FakeSink { answer: Mutex::new(Received::Done), events: Mutex::default() })
     }
 
-    fn heard(&self) -> Vec<String> {
-        std::mem::take(&mut self.heard.lock().unwrap())
+    fn events(&self) -> Vec<String> {
+        std::mem::take(&mut self.events.lock().unwrap())
     }
 
-    fn hear(&self, what: String) {
-        self.heard.lock().unwrap().push(what);
+    fn record(&self, what: String) {
+        self.events.lock().unwrap().push(what);
     }
 }
 
 #[async_trait]
-impl WebhookSink for FakeInbox {
+impl WebhookSink for FakeSink {
     fn vendor(&self) -> Vendor {
         rightfoot::VENDOR
     }
@@ -55,15 +55,15 @@ impl WebhookSink for FakeInbox {
     async fn receive(&self, body: &[u8]) -> Received {
         match Event::read(body) {
             Some(Event::Completed { event, batch }) => {
-                self.hear(format!("completed {event} {batch}"));
+                self.record(format!("completed {event} {batch}"));
                 *self.answer.lock().unwrap()
             }
             Some(Event::Other) => {
-                self.hear("ignored".to_owned());
+                self.record("ignored".to_owned());
                 Received::Done
             }
             None => {
-                self.hear("malformed".to_owned());
+                self.record("malformed".to_owned());
                 Received::Malformed
             }
         }
@@ -71,15 +71,15 @@ impl WebhookSink for FakeInbox {
 }
 
 /// Serves one webhook with these secrets.
-async fn serve(options: WebhookOptions, secrets: &[&str]) -> (SocketAddr, Arc<FakeInbox>) {
-    let inbox = FakeInbox::new();
+async fn serve(options: WebhookOptions, secrets: &[&str]) -> (SocketAddr, Arc<FakeSink>) {
+    let sink = FakeSink::new();
     let server = WebhookServer::bind(options).await.unwrap();
     let address = server.local_addr();
     let secrets = secrets.iter().map(|secret| Secret::fixed(SecretString::from((*secret).to_owned()))).collect();
-    let webhook = Webhook { sink: Arc::clone(&inbox) as Arc<dyn WebhookSink>, secrets };
+    let webhook = Webhook { sink: Arc::clone(&sink) as Arc<dyn WebhookSink>, secrets };
     let unmatched = {
-        let inbox = Arc::clone(&inbox);
-        Box::new(move || inbox.hear("unmatched".to_owned()))
+        let sink = Arc::clone(&sink);
+        Box::new(move || sink.record("unmatched".to_owned()))
     };
     tokio::spawn(server.run(
         Arc::new(ArcSwap::from_pointee(vec![webhook])),
@@ -87,14 +87,14 @@ async fn serve(options: WebhookOptions, secrets: &[&str]) -> (SocketAddr, Arc<Fa
         Arc::default(),
         CancellationToken::new(),
     ));
-    (address, inbox)
+    (address, sink)
 }
 
-async fn start() -> (SocketAddr, Arc<FakeInbox>) {
+async fn start() -> (SocketAddr, Arc<FakeSink>) {
     start_with(|_| {}).await
 }
 
-async fn start_with(change: impl FnOnce(&mut ConnectionLimits)) -> (SocketAddr, Arc<FakeInbox>) {
+async fn start_with(change: impl FnOnce(&mut ConnectionLimits)) -> (SocketAddr, Arc<FakeSink>) {
     let mut options = WebhookOptions::new("127.0.0.1:0".to_owned());
     change(&mut options.limits);
     serve(options, &[SECRET]).await
@@ -106,9 +106,9 @@ fn path() -> String {
 
 #[tokio::test]
 async fn an_event_is_acknowledged_once_it_is_durable() {
-    let (address, inbox) = start().await;
+    let (address, sink) = start().await;
     for (result, code) in [(Received::Done, 200), (Received::Later("The event could not be stored.\n"), 503)] {
-        *inbox.answer.lock().unwrap() = result;
+        *sink.answer.lock().unwrap() = result;
         // The content type is the vendor's affair.
         let answer = ask(address, "POST", &path(), &[("Content-Type", "text/html")], EVENT.as_bytes()).await;
         assert_eq!(answer.code, code, "{result:?}");
@@ -116,17 +116,17 @@ async fn an_event_is_acknowledged_once_it_is_durable() {
             assert_eq!(answer.text(), r#"{"status":"received"}"#);
             assert_eq!(answer.header("content-type"), "application/json");
         }
-        let heard = "completed f47ac10b-58cc-4372-a567-0e02b2c3d479 5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83";
-        assert_eq!(inbox.heard(), [heard]);
+        let events = "completed f47ac10b-58cc-4372-a567-0e02b2c3d479 5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83";
+        assert_eq!(sink.events(), [events]);
     }
 }
 
 #[tokio::test]
 async fn other_events_are_ignored_and_nonsense_is_refused() {
-    let (address, inbox) = start().await;
+    let (address, sink) = start().await;
     let other_batch = EVENT.replace("5d3c6bbb-fc1a-46a4-93da-1ce4a54b0d83", "not-a-uuid");
     let without_batch = r#"{"type":"BALANCE_BATCH_COMPLETED"}"#;
-    for (body, code, heard) in [
+    for (body, code, events) in [
         (ALERT, 200, "ignored"),
         ("", 400, "malformed"),
         ("{", 400, "malformed"),
@@ -136,13 +136,13 @@ async fn other_events_are_ignored_and_nonsense_is_refused() {
         (other_batch.as_str(), 400, "malformed"),
     ] {
         let answer = ask(address, "POST", &path(), &[], body.as_bytes()).await;
-        assert_eq!((answer.code, inbox.heard()), (code, vec![heard.to_owned()]), "{body}");
+        assert_eq!((answer.code, sink.events()), (code, vec![events.to_owned()]), "{body}");
     }
 }
 
 #[tokio::test]
 async fn without_the_secret_everything_is_the_same_404() {
-    let (address, inbox) = start().await;
+    let (address, sink) = start().await;
     let right = path();
     let longer = format!("{right}x");
     let shorter = &right[..right.len() - 1];
@@ -159,7 +159,7 @@ async fn without_the_secret_everything_is_the_same_404() {
     ] {
         let mut answer = ask(address, method, target, &[], b"").await;
         assert_eq!(answer.code, 404, "{method} {target}");
-        assert_eq!(inbox.heard(), ["unmatched"], "{method} {target}");
+        assert_eq!(sink.events(), ["unmatched"], "{method} {target}");
         answer.headers.remove("date");
         answers.push((answer.headers, answer.body));
     }
@@ -170,10 +170,10 @@ async fn without_the_secret_everything_is_the_same_404() {
 
 #[tokio::test]
 async fn large_events_are_refused() {
-    let (address, inbox) = start().await;
+    let (address, sink) = start().await;
     let padded = format!("{}{}", EVENT, " ".repeat(64 * 1024 - EVENT.len()));
     assert_eq!(ask(address, "POST", &path(), &[], padded.as_bytes()).await.code, 200);
-    assert_eq!(inbox.heard().len(), 1);
+    assert_eq!(sink.events().len(), 1);
     let announced = [("Content-Length", "65537")];
     assert_eq!(ask(address, "POST", &path(), &announced, b"").await.code, 413);
     // Without an announcement the size shows on the way.
@@ -184,7 +184,7 @@ async fn large_events_are_refused() {
     );
     let answer = super::fixture::raw(address, request.as_bytes()).await;
     assert!(answer.starts_with(b"HTTP/1.1 413 "), "{}", String::from_utf8_lossy(&answer));
-    assert!(inbox.heard().is_empty());
+    assert!(sink.events().is_empty());
 }
 
 /// What is left on a connection until the server ends it.
@@ -196,7 +196,7 @@ async fn rest(mut stream: TcpStream) -> Vec<u8> {
 
 #[tokio::test]
 async fn heads_are_bounded_in_time_and_size() {
-    let (address, inbox) = start_with(|limits| limits.headers = Duration::from_millis(200)).await;
+    let (address, sink) = start_with(|limits| limits.headers = Duration::from_millis(200)).await;
     let silent = TcpStream::connect(address).await.unwrap();
     let mut half = TcpStream::connect(address).await.unwrap();
     half.write_all(b"POST /webhooks/rightfoot/").await.unwrap();
@@ -207,25 +207,25 @@ async fn heads_are_bounded_in_time_and_size() {
     for head in [long, many] {
         assert!(super::fixture::raw(address, head.as_bytes()).await.starts_with(b"HTTP/1.1 431 "));
     }
-    assert!(inbox.heard().is_empty());
+    assert!(sink.events().is_empty());
 }
 
 #[tokio::test]
 async fn a_body_that_stops_on_the_way_ends_the_connection() {
-    let (address, inbox) = start_with(|limits| limits.stalled = Duration::from_millis(200)).await;
+    let (address, sink) = start_with(|limits| limits.stalled = Duration::from_millis(200)).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!("POST {} HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n", path(), EVENT.len());
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&EVENT.as_bytes()[..20]).await.unwrap();
     assert!(!rest(stream).await.starts_with(b"HTTP/1.1 200"));
-    assert!(!inbox.heard().iter().any(|heard| heard.starts_with("completed")));
+    assert!(!sink.events().iter().any(|events| events.starts_with("completed")));
 }
 
 #[tokio::test]
 async fn at_its_limit_of_128_the_longest_idle_connection_goes_first() {
     let usual = WebhookOptions::new(String::new()).limits;
     assert_eq!((usual.connections, usual.idle), (128, Duration::from_secs(30)));
-    let (address, inbox) = start().await;
+    let (address, sink) = start().await;
     let request = format!("POST {} HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{EVENT}", path(), EVENT.len());
     let mut connections = Vec::new();
     for _ in 0..129 {
@@ -238,7 +238,7 @@ async fn at_its_limit_of_128_the_longest_idle_connection_goes_first() {
     }
     // The first one is ended, and nothing of the others is lost.
     rest(connections.remove(0)).await;
-    assert_eq!(inbox.heard().len(), 129);
+    assert_eq!(sink.events().len(), 129);
     let mut buffer = [0; 1_024];
     for stream in &mut connections {
         let _ = stream.read(&mut buffer).await.unwrap();

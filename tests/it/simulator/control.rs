@@ -8,12 +8,12 @@ use tokio::net::{TcpListener, TcpStream};
 use vendor_simulator::Options;
 use wallet_exporter::money::Usd;
 
-use super::wire::{Running, quiet, start};
+use super::wire::{RunningSimulator, quiet, start};
 
 const NOW: &str = "2026-05-19T18:00:00Z";
 
-async fn ordered(running: &Running, command: &str, body: &str) -> serde_json::Value {
-    let answer = running.order(command, body).await;
+async fn controlled(running: &RunningSimulator, command: &str, body: &str) -> serde_json::Value {
+    let answer = running.control(command, body).await;
     assert_eq!(answer.status, 200, "{command} {body}: {}", answer.text());
     answer.json()
 }
@@ -21,25 +21,25 @@ async fn ordered(running: &Running, command: &str, body: &str) -> serde_json::Va
 #[tokio::test]
 async fn a_driver_in_another_process_can_order_everything() {
     let running = quiet(NOW).await;
-    ordered(&running, "balance", r#"{"balance": "42.50"}"#).await;
-    ordered(
+    controlled(&running, "balance", r#"{"balance": "42.50"}"#).await;
+    controlled(
         &running,
         "spend",
         r#"{"amount": 0.45, "origin": "api_request", "path": "/api/v1/phone/dnc", "at": "2026-05-01T14:00:00Z"}"#,
     )
     .await;
-    ordered(&running, "credit", r#"{"amount": "5", "origin": "admin_adjustment"}"#).await;
-    ordered(&running, "restate", r#"{"day": "2026-05-01", "part": "total", "debit": "-0.05"}"#).await;
-    let card = ordered(&running, "top_up", r#"{"credits": "100", "status": 0, "card_brand": "amex"}"#).await;
-    ordered(&running, "card_status", &format!(r#"{{"id": {}, "status": 1}}"#, card["id"])).await;
-    ordered(&running, "refund", r#"{"credits": "25"}"#).await;
+    controlled(&running, "credit", r#"{"amount": "5", "origin": "admin_adjustment"}"#).await;
+    controlled(&running, "restate", r#"{"day": "2026-05-01", "part": "total", "debit": "-0.05"}"#).await;
+    let card = controlled(&running, "top_up", r#"{"credits": "100", "status": 0, "card_brand": "amex"}"#).await;
+    controlled(&running, "card_status", &format!(r#"{{"id": {}, "status": 1}}"#, card["id"])).await;
+    controlled(&running, "refund", r#"{"credits": "25"}"#).await;
     let id = "8ac1f4a6-1234-4abc-9d3e-001122334455";
-    ordered(&running, "batch", &format!(r#"{{"id": "{id}", "fill": 10}}"#)).await;
+    controlled(&running, "batch", &format!(r#"{{"id": "{id}", "fill": 10}}"#)).await;
     let row = r#"{"institution": "Chase", "balance": "12.34", "by_dashboard": true}"#;
-    ordered(&running, "rows", &format!(r#"{{"id": "{id}", "rows": [{row}]}}"#)).await;
-    ordered(&running, "complete", &format!(r#"{{"id": "{id}"}}"#)).await;
+    controlled(&running, "rows", &format!(r#"{{"id": "{id}", "rows": [{row}]}}"#)).await;
+    controlled(&running, "complete", &format!(r#"{{"id": "{id}"}}"#)).await;
 
-    let expected = ordered(&running, "expected", "").await;
+    let expected = controlled(&running, "expected", "").await;
     assert_eq!(expected["balance"], "122.0500");
     assert_eq!(expected["total"], serde_json::json!({"debit": "0.4000", "credit": "105.0000"}));
     assert_eq!(expected["by_origin"]["wallet_card_top_up"]["credit"], "100.0000");
@@ -47,8 +47,8 @@ async fn a_driver_in_another_process_can_order_everything() {
     assert_eq!(expected["cards"][0]["kind"], "refund");
     assert_eq!(expected["cards"][1]["card_brand"], "amex");
     assert_eq!((&expected["batches"][0]["rows"], &expected["batches"][0]["complete"]), (&11.into(), &true.into()));
-    assert_eq!(ordered(&running, "batches", "").await, serde_json::json!([id]));
-    assert_eq!(ordered(&running, "now", "").await, NOW);
+    assert_eq!(controlled(&running, "batches", "").await, serde_json::json!([id]));
+    assert_eq!(controlled(&running, "now", "").await, NOW);
 }
 
 #[tokio::test]
@@ -56,27 +56,27 @@ async fn a_driver_in_another_process_can_order_trouble() {
     let running = quiet(NOW).await;
     let status = async || running.wallet("/api/v1/wallet/balance").await.status;
     let fault = r#"{"operation": "balance", "fault": {"status": {"code": 429, "retry_after": "30"}}, "times": 1}"#;
-    ordered(&running, "fault", fault).await;
+    controlled(&running, "fault", fault).await;
     assert_eq!((status().await, status().await), (429, 200));
-    ordered(&running, "fault", r#"{"operation": "balance", "fault": "empty_body"}"#).await;
+    controlled(&running, "fault", r#"{"operation": "balance", "fault": "empty_body"}"#).await;
     assert_eq!(running.wallet("/api/v1/wallet/balance").await.body.len(), 0);
-    ordered(&running, "clear", "{}").await;
-    ordered(&running, "permissions", r#"{"operation": "balance", "granted": false}"#).await;
+    controlled(&running, "clear", "{}").await;
+    controlled(&running, "permissions", r#"{"operation": "balance", "granted": false}"#).await;
     assert_eq!(status().await, 403);
-    ordered(&running, "token", r#"{"batchdata": "another"}"#).await;
+    controlled(&running, "token", r#"{"batchdata": "another"}"#).await;
     assert_eq!(status().await, 401);
-    ordered(&running, "clock_offset", r#"{"seconds": -3600}"#).await;
-    assert_eq!(running.order("now", "").await.header("date"), Some("Tue, 19 May 2026 17:00:00 GMT"));
+    controlled(&running, "clock_offset", r#"{"seconds": -3600}"#).await;
+    assert_eq!(running.control("now", "").await.header("date"), Some("Tue, 19 May 2026 17:00:00 GMT"));
 
-    let requests = ordered(&running, "requests", "").await;
+    let requests = controlled(&running, "requests", "").await;
     let statuses: Vec<u64> = requests.as_array().unwrap().iter().map(|seen| seen["status"].as_u64().unwrap()).collect();
     assert_eq!(statuses, [429, 200, 200, 403, 401]);
     assert_eq!(requests[2]["fault"], "empty_body");
     assert!(requests[1]["body_bytes"].as_u64().unwrap() > 50);
-    let all = running.order("requests", "").await.text().to_owned();
+    let all = running.control("requests", "").await.text().to_owned();
     assert!(!all.contains("sim-batchdata-token"), "a credential is never kept");
-    ordered(&running, "clear_requests", "{}").await;
-    assert_eq!(ordered(&running, "requests", "").await, serde_json::json!([]));
+    controlled(&running, "clear_requests", "{}").await;
+    assert_eq!(controlled(&running, "requests", "").await, serde_json::json!([]));
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn a_wrong_order_says_what_to_write_instead() {
         ("webhook", r#"{"url": "http://198.51.100.7/"}"#, 400, "loopback address"),
         ("webhook", r#"{"url": "http://localhost.example/"}"#, 400, "loopback address"),
     ] {
-        let answer = running.order(command, body).await;
+        let answer = running.control(command, body).await;
         assert_eq!(answer.status, status, "{command} {body}");
         let error = answer.json()["error"].as_str().unwrap().to_owned();
         assert!(error.contains(hint), "{command} {body}: {error}");

@@ -1,4 +1,4 @@
-//! Each fault that can be ordered really happens, hits as many requests as ordered, and is over then.
+//! Each fault really happens, hits as many requests as it should, and is over then.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use tokio::net::TcpStream;
 use vendor_simulator::{CsvChange, ErrorBody, Fault, NewRow, Operation};
 use wallet_exporter::money::Usd;
 
-use super::wire::{Raw, Running, quiet};
+use super::wire::{Raw, RunningSimulator, quiet};
 
 const BALANCE: &str = "/api/v1/wallet/balance";
 const REPORT: &str = "/api/v1/wallet/consumption-report?start_date=2026-05-01&end_date=2026-05-19";
 const CARDS: &str = "/api/v1/wallet/credit-card-transactions";
 
-async fn prepared() -> (Running, String) {
+async fn prepared() -> (RunningSimulator, String) {
     let running = quiet("2026-05-19T18:00:00Z").await;
     let simulator = &running.simulator;
     let usd = |text| Usd::parse(text).unwrap();
@@ -27,7 +27,7 @@ async fn prepared() -> (Running, String) {
     (running, format!("/v1/balances/csv?batch_ids={id}"))
 }
 
-async fn ask(running: &Running, operation: Operation, csv: &str) -> Raw {
+async fn ask(running: &RunningSimulator, operation: Operation, csv: &str) -> Raw {
     match operation {
         Operation::Balance => running.wallet(BALANCE).await,
         Operation::ConsumptionReport => running.wallet(REPORT).await,
@@ -37,15 +37,15 @@ async fn ask(running: &Running, operation: Operation, csv: &str) -> Raw {
     }
 }
 
-/// Orders the fault once for each endpoint and looks at what comes, then that the next answer is right again.
-async fn everywhere(fault: Fault, judge: impl Fn(Operation, &Raw, &Raw)) {
+/// Injects the fault once into each endpoint, checks what comes, then that the next answer is right again.
+async fn everywhere(fault: Fault, check: impl Fn(Operation, &Raw, &Raw)) {
     let (running, csv) = prepared().await;
     for operation in Operation::ALL {
         let right = ask(&running, operation, &csv).await;
         assert_eq!((right.status, right.complete, right.reset), (200, true, false));
         running.simulator.fault(operation, fault.clone(), Some(1));
         let wrong = ask(&running, operation, &csv).await;
-        judge(operation, &wrong, &right);
+        check(operation, &wrong, &right);
         assert_eq!(ask(&running, operation, &csv).await, right, "{operation:?} recovers");
     }
     assert_eq!(running.simulator.requests().iter().filter(|seen| seen.fault.is_some()).count(), 4);

@@ -45,7 +45,7 @@ async fn a_replaced_token_and_a_revoked_permission_are_refused() {
 }
 
 #[tokio::test]
-async fn the_reports_dates_are_judged_by_the_vendors_own_day() {
+async fn the_reports_dates_are_checked_against_the_vendors_own_day() {
     let running = quiet("2026-05-19T23:30:00Z").await;
     for (query, field) in [
         ("", "start_date"),
@@ -245,12 +245,12 @@ async fn restatements_go_up_and_down_in_the_part_that_is_meant() {
     simulator.restate(day, &Part::Path(path.to_owned()), usd("3"), usd("0"));
     let everywhere = Part::Everywhere { origin: "api_request".to_owned(), path: path.to_owned() };
     simulator.restate(day, &everywhere, usd("0.5"), usd("0"));
-    let truth = simulator.expected();
-    assert_eq!(truth.total.debit, usd("9.5"));
-    assert_eq!(truth.by_origin["api_request"].debit, usd("8.5"));
-    assert_eq!(truth.by_path[path], usd("13.5"));
-    assert_eq!(truth.by_day[&day].debit, usd("9.5"));
-    assert_eq!(truth.balance, usd("-10"), "a restatement moves no money");
+    let expected = simulator.expected();
+    assert_eq!(expected.total.debit, usd("9.5"));
+    assert_eq!(expected.by_origin["api_request"].debit, usd("8.5"));
+    assert_eq!(expected.by_path[path], usd("13.5"));
+    assert_eq!(expected.by_day[&day].debit, usd("9.5"));
+    assert_eq!(expected.balance, usd("-10"), "a restatement moves no money");
     let query = format!("{REPORT}?start_date=2026-05-01&end_date=2026-05-01&group_by=hour");
     let text = running.wallet(&query).await.text().to_owned();
     let expected = r#"{"period":"2026-05-01T14:00:00","debit":9.5,"credit":0,"by_origin":{"api_request":{"debit":8.5}},"by_endpoint":{"/api/v1/phone/dnc":13.5}}"#;

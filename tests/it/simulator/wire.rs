@@ -15,7 +15,7 @@ pub fn moment(text: &str) -> DateTime<Utc> {
 }
 
 /// A running simulator.
-pub struct Running {
+pub struct RunningSimulator {
     pub simulator: Simulator,
     pub clock: ManualClock,
     pub address: String,
@@ -50,12 +50,12 @@ impl Raw {
 }
 
 /// Starts a simulator in which nothing happens by itself.
-pub async fn quiet(now: &str) -> Running {
+pub async fn quiet(now: &str) -> RunningSimulator {
     start(now, |_| ()).await
 }
 
 /// Starts one with other options.
-pub async fn start(now: &str, change: impl FnOnce(&mut Options)) -> Running {
+pub async fn start(now: &str, change: impl FnOnce(&mut Options)) -> RunningSimulator {
     let clock = ManualClock::new(moment(now));
     let mut options = Options::quiet(vendor_clock(&clock));
     change(&mut options);
@@ -63,10 +63,10 @@ pub async fn start(now: &str, change: impl FnOnce(&mut Options)) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(simulator.clone().serve(listener, std::future::pending()));
-    Running { simulator, clock, address }
+    RunningSimulator { simulator, clock, address }
 }
 
-impl Running {
+impl RunningSimulator {
     /// The wallet's token with it.
     pub async fn wallet(&self, target: &str) -> Raw {
         self.send("GET", target, Some("sim-batchdata-token"), "").await
@@ -77,7 +77,7 @@ impl Running {
         self.send("GET", target, Some("rf_live_simulator"), "").await
     }
 
-    pub async fn order(&self, command: &str, body: &str) -> Raw {
+    pub async fn control(&self, command: &str, body: &str) -> Raw {
         let method = if body.is_empty() { "GET" } else { "POST" };
         self.send(method, &format!("/_simulator/{command}"), None, body).await
     }

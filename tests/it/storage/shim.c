@@ -91,7 +91,7 @@ static int switched(const char *path) {
 enum { GO = 0, TORN = -1 };
 
 /* What becomes of a call on a file inside: GO, TORN, or an error number. */
-static int verdict(const char *path) {
+static int outcome_of(const char *path) {
     int saved = errno, error = switched(path);
     if (error)
         return error;
@@ -119,7 +119,7 @@ static int verdict(const char *path) {
 #define PASS_OR_FAIL(inside_path)                                      \
     do {                                                               \
         const char *found_path = (inside_path);                        \
-        int outcome = found_path ? verdict(found_path) : GO;           \
+        int outcome = found_path ? outcome_of(found_path) : GO;           \
         if (outcome == TORN)                                           \
             raise(SIGKILL);                                            \
         if (outcome != GO) {                                           \
@@ -132,7 +132,7 @@ static int verdict(const char *path) {
     do {                                                               \
         char buffer[4096];                                             \
         const char *path = path_of(fd, buffer);                        \
-        int outcome = path ? verdict(path) : GO;                       \
+        int outcome = path ? outcome_of(path) : GO;                       \
         if (outcome == TORN) {                                         \
             half;                                                      \
             raise(SIGKILL);                                            \
@@ -204,7 +204,7 @@ static int changes(const char *path, int flags) {
     if (!inside(path))
         return 0;
     if ((flags & O_CREAT) && stat(path, &found) != 0)
-        return verdict(path);
+        return outcome_of(path);
     int error = (flags & O_ACCMODE) == O_RDONLY ? 0 : switched(path);
     return error == ENOSPC ? 0 : error;
 }

@@ -35,8 +35,8 @@ fn read(bytes: &[u8], lengths: &[usize]) -> (Result<(u64, u64), ParseError>, All
     while !rest.is_empty() {
         let (piece, after) = rest.split_at(lengths.next().unwrap().clamp(1, rest.len()));
         rest = after;
-        if let Err(flaw) = export.push(piece, &mut all) {
-            return (Err(flaw), all);
+        if let Err(error) = export.push(piece, &mut all) {
+            return (Err(error), all);
         }
     }
     let outcome = export.finish(&mut all);
@@ -98,7 +98,7 @@ proptest! {
         let bytes = [HEADER.as_bytes(), b"\n", &tail, end.as_bytes()].concat();
         let (outcome, all) = read(&bytes, &[7]);
         // An open quote at the end is `truncated`; the csv crate would take the rest for a field.
-        if !matches!(&outcome, Err(flaw) if flaw.reason.as_str() == "truncated") {
+        if !matches!(&outcome, Err(error) if error.reason.as_str() == "truncated") {
             let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes.as_slice());
             let records: Vec<csv::ByteRecord> = reader.byte_records().map(Result::unwrap).collect();
             prop_assert_eq!(all.0.len(), records.len(), "{:?}", String::from_utf8_lossy(&tail));
@@ -113,13 +113,13 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_judged(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        judge_json(&bytes);
+    fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        read_json(&bytes);
         let _ = read(&bytes, &[3]);
     }
 
     #[test]
-    fn a_good_answer_with_a_hole_in_it_is_judged(
+    fn a_good_answer_with_a_hole_in_it_is_read_without_a_panic(
         which in 0_usize..3,
         at in any::<prop::sample::Index>(),
         length in 0_usize..12,
@@ -132,7 +132,7 @@ proptest! {
         let start = at.index(bytes.len());
         let end = (start + length).min(bytes.len());
         bytes.splice(start..end, filler);
-        judge_json(&bytes);
+        read_json(&bytes);
     }
 
     #[test]
@@ -148,7 +148,7 @@ proptest! {
     }
 }
 
-fn judge_json(bytes: &[u8]) {
+fn read_json(bytes: &[u8]) {
     let now: DateTime<Utc> = noon();
     let _ = read_balance(bytes, now);
     let _ = read_card_page(bytes);
@@ -184,6 +184,6 @@ fn hours_add_up_to_days() {
     assert_eq!(only.by_path["/a"].to_string(), "0.0024");
     assert_eq!(only.by_origin["x"].debit.to_string(), "0.0024");
     let twice = report(&format!("[{},{}]", hour(3, "0"), hour(3, "0")), 0, 0);
-    let flaw = read_consumption(twice.as_bytes(), day("2026-05-01"), day("2026-05-01"), Grain::Hour).unwrap_err();
-    assert_eq!(flaw.detail, "a period appears twice");
+    let error = read_consumption(twice.as_bytes(), day("2026-05-01"), day("2026-05-01"), Grain::Hour).unwrap_err();
+    assert_eq!(error.detail, "a period appears twice");
 }

@@ -14,19 +14,19 @@ use super::client::{OPERATIONS, TOKEN, call, good, settings};
 use super::fake::Fake;
 
 /// An authority of our own.
-struct Authority {
+struct CertificateAuthority {
     issuer: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
 }
 
-impl Authority {
-    fn new(name: &str) -> Authority {
+impl CertificateAuthority {
+    fn new(name: &str) -> CertificateAuthority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
         let root = params.self_signed(&key).unwrap().der().clone();
-        Authority { issuer: Issuer::new(params, key), root }
+        CertificateAuthority { issuer: Issuer::new(params, key), root }
     }
 
     /// A server with a certificate for this name, valid from and to the first day of these years.
@@ -49,8 +49,8 @@ impl Authority {
 
 #[tokio::test]
 async fn certificates() {
-    let trusted = Authority::new("trusted");
-    let unknown = Authority::new("unknown");
+    let trusted = CertificateAuthority::new("trusted");
+    let unknown = CertificateAuthority::new("unknown");
     for (acceptor, expected) in [
         (trusted.server("127.0.0.1", 2020, 2100), None),
         (trusted.server("api.example.test", 2020, 2100), Some("for another name")),
@@ -81,7 +81,7 @@ async fn certificates() {
 
 #[tokio::test]
 async fn a_server_that_does_not_speak_tls() {
-    let root = Authority::new("trusted").root;
+    let root = CertificateAuthority::new("trusted").root;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url: url::Url = format!("https://{}", listener.local_addr().unwrap()).parse().unwrap();
     let server = tokio::spawn(async move {
@@ -107,7 +107,7 @@ async fn a_server_that_never_shakes_hands() {
     // The system accepts the connection; nobody ever answers it.
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let mut settings = settings(format!("https://{}", listener.local_addr().unwrap()).parse().unwrap());
-    settings.extra_roots = vec![Authority::new("trusted").root];
+    settings.extra_roots = vec![CertificateAuthority::new("trusted").root];
     settings.limits = RequestLimits { connect: Duration::from_millis(200), ..RequestLimits::default() };
     let fault = call(batchdata::BALANCE.operation, settings).await.unwrap_err();
     assert_eq!(fault.reason, Reason::Connect, "{fault}");

@@ -18,9 +18,9 @@ const ROW: &str = "2026-05-01 14:00:00,Debit,0.45,42.05,api_request,req_abc123,p
 const PLAIN: &str = "2026-05-01T14:00:00Z|debit|Debit|0.45|42.05|api_request|property-lookup-all-attributes|req_abc123|Property lookup request";
 
 #[derive(Default)]
-struct Rows(Vec<String>);
+struct TransactionRows(Vec<String>);
 
-impl TransactionSink for Rows {
+impl TransactionSink for TransactionRows {
     fn row(&mut self, row: &Transaction<'_>) {
         let shown = format!("{row:?}");
         assert!(!shown.contains("req_") && !shown.contains("lookup request"), "{shown}");
@@ -41,7 +41,7 @@ impl TransactionSink for Rows {
 
 async fn ask(reply: Reply) -> (Result<(u64, u64), RequestError>, Vec<String>, String) {
     let fake = Fake::always(reply).await;
-    let mut rows = Rows::default();
+    let mut rows = TransactionRows::default();
     let client = batchdata::Client::new(settings(fake.url()), true).unwrap();
     let outcome = client.transactions(day("2026-05-01"), day("2026-05-19"), &mut rows).await;
     let target = fake.seen()[0].target().to_owned();
@@ -190,7 +190,7 @@ async fn every_fault_has_its_reason_and_an_error_tells_nothing_personal() {
         if let Some(fault) = fault {
             rig.vendors.fault(Operation::ConsumptionCsv, fault, None);
         }
-        let mut rows = Rows::default();
+        let mut rows = TransactionRows::default();
         let outcome = client.transactions(day("2026-05-19"), day("2026-05-19"), &mut rows).await;
         rig.vendors.clear_faults(None);
         if let Err(error) = &outcome {

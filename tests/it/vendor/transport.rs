@@ -34,24 +34,24 @@ fn short() -> RequestLimits {
     }
 }
 
-async fn judge(name: &str, operation: Operation, reply: Reply, limits: RequestLimits, expect: &Expect) {
+async fn check(name: &str, operation: Operation, reply: Reply, limits: RequestLimits, expect: &Expect) {
     let fake = Fake::always(reply).await;
     let observed = Arc::new(Observed::default());
     let mut settings = settings(fake.url());
     settings.limits = limits;
     settings.observer = Arc::clone(&observed) as _;
     let case = format!("{name}, {}", operation.name);
-    let fault = call(operation, settings).await.expect_err(&case);
-    assert_eq!(fault.reason, expect.reason, "{case}: {fault}");
-    assert!(fault.detail.contains(expect.detail), "{case}: {fault}");
-    assert_eq!(fault.status, expect.status, "{case}: {fault}");
-    assert_eq!(fault.retry_after.map(|wait| wait.as_secs()), expect.retry_after, "{case}");
-    assert_eq!(fault.operation, operation, "{case}");
-    // One fault, one request, one observation; only what was closed before an answer is asked for a second time.
+    let error = call(operation, settings).await.expect_err(&case);
+    assert_eq!(error.reason, expect.reason, "{case}: {error}");
+    assert!(error.detail.contains(expect.detail), "{case}: {error}");
+    assert_eq!(error.status, expect.status, "{case}: {error}");
+    assert_eq!(error.retry_after.map(|wait| wait.as_secs()), expect.retry_after, "{case}");
+    assert_eq!(error.operation, operation, "{case}");
+    // One error, one request, one observation; only what was closed before an answer is asked for a second time.
     let requests = if expect.reason == Reason::Truncated && expect.status.is_none() { 2 } else { 1 };
     assert_eq!(fake.count(), requests, "{case}");
     assert_eq!(observed.codes(), vec![expect.status; requests], "{case}");
-    for text in [fault.to_string(), format!("{fault:?}")] {
+    for text in [error.to_string(), format!("{error:?}")] {
         for forbidden in [TOKEN, "http://", "https://", "?", "oops"] {
             assert!(!text.contains(forbidden), "{case} shows {forbidden:?}: {text}");
         }
@@ -89,7 +89,7 @@ async fn statuses() {
         let code: u16 = status[..3].parse().unwrap();
         for operation in OPERATIONS {
             let reply = Reply::whole(status, &["Content-Type: text/html"], "<h1>oops</h1>");
-            judge(status, operation, reply, RequestLimits::default(), &expect(reason, Some(code), &status[..3])).await;
+            check(status, operation, reply, RequestLimits::default(), &expect(reason, Some(code), &status[..3])).await;
         }
     }
 }
@@ -114,7 +114,7 @@ async fn retry_after_in_all_its_forms() {
         for operation in OPERATIONS {
             let mut expect = expect(Reason::RateLimited, Some(429), "429");
             expect.retry_after = wait;
-            judge(
+            check(
                 name,
                 operation,
                 Reply::whole("429 Too Many Requests", lines, "oops"),
@@ -127,7 +127,7 @@ async fn retry_after_in_all_its_forms() {
     let mut unavailable = expect(Reason::ServerError, Some(503), "503");
     unavailable.retry_after = Some(7);
     let reply = Reply::whole("503 Service Unavailable", &["Retry-After: 7"], "");
-    judge("503", batchdata::BALANCE.operation, reply, RequestLimits::default(), &unavailable).await;
+    check("503", batchdata::BALANCE.operation, reply, RequestLimits::default(), &unavailable).await;
 }
 
 #[tokio::test]
@@ -135,16 +135,16 @@ async fn slow_servers_time_out() {
     let pause = Duration::from_millis(20);
     for operation in OPERATIONS {
         let late = expect(Reason::Timeout, None, "no answer within");
-        judge("hang before the head", operation, Reply(vec![Step::Hang]), short(), &late).await;
+        check("hang before the head", operation, Reply(vec![Step::Hang]), short(), &late).await;
         let dripped_head = Reply(vec![Step::Drip(pause, opening(operation, "Content-Length: 5"))]);
-        judge("a dripped head", operation, dripped_head, short(), &late).await;
+        check("a dripped head", operation, dripped_head, short(), &late).await;
 
         let late = expect(Reason::Timeout, Some(200), "in time");
         let hang = Reply::raw(opening(operation, "Content-Length: 5000")).then(Step::Hang);
-        judge("hang after the head", operation, hang, short(), &late).await;
+        check("hang after the head", operation, hang, short(), &late).await;
         let drip = Step::Drip(pause, vec![b' '; 5000]);
         let drip = Reply::raw(opening(operation, "Content-Length: 5000")).then(drip);
-        judge("a dripped body", operation, drip, short(), &late).await;
+        check("a dripped body", operation, drip, short(), &late).await;
     }
 }
 
@@ -174,7 +174,7 @@ async fn an_export_ends_at_its_total_limit_however_fast_it_flows() {
         .then(Step::Forever(chunk(line.as_bytes())));
     let limits = RequestLimits { csv_total: Duration::from_millis(250), ..RequestLimits::default() };
     let late = expect(Reason::Timeout, Some(200), "in time");
-    judge("endless and fast", rightfoot::BATCHES.operation, reply, limits, &late).await;
+    check("endless and fast", rightfoot::BATCHES.operation, reply, limits, &late).await;
 }
 
 #[tokio::test]
@@ -186,26 +186,26 @@ async fn cut_bodies_are_truncated() {
         let length = format!("Content-Length: {}", body.len());
 
         let short = Reply::raw([opening(operation, &length), half.to_vec()].concat());
-        judge("a short Content-Length body", operation, short.clone(), RequestLimits::default(), &cut).await;
-        judge("reset inside the body", operation, short.then(Step::Reset), RequestLimits::default(), &cut).await;
+        check("a short Content-Length body", operation, short.clone(), RequestLimits::default(), &cut).await;
+        check("reset inside the body", operation, short.then(Step::Reset), RequestLimits::default(), &cut).await;
         let aborted = [opening(operation, "Transfer-Encoding: chunked"), chunk(half)].concat();
-        judge("an aborted chunked body", operation, Reply::raw(aborted), RequestLimits::default(), &cut).await;
+        check("an aborted chunked body", operation, Reply::raw(aborted), RequestLimits::default(), &cut).await;
         // The bytes are all there and only the end is not: the transport cannot know that.
         let unended = [opening(operation, "Transfer-Encoding: chunked"), chunk(&body)].concat();
-        judge("a chunked body without its end", operation, Reply::raw(unended), RequestLimits::default(), &cut).await;
+        check("a chunked body without its end", operation, Reply::raw(unended), RequestLimits::default(), &cut).await;
         let unframed = Reply::raw([opening(operation, ""), half.to_vec()].concat());
-        judge("a connection-close body cut inside", operation, unframed, RequestLimits::default(), &cut).await;
+        check("a connection-close body cut inside", operation, unframed, RequestLimits::default(), &cut).await;
         let empty = Reply::raw(opening(operation, "Content-Length: 0"));
-        judge("an empty body", operation, empty, RequestLimits::default(), &cut).await;
+        check("an empty body", operation, empty, RequestLimits::default(), &cut).await;
         let empty = Reply::raw(opening(operation, ""));
-        judge("an empty connection-close body", operation, empty, RequestLimits::default(), &cut).await;
+        check("an empty connection-close body", operation, empty, RequestLimits::default(), &cut).await;
 
         let unanswered = expect(Reason::Truncated, None, "");
-        judge("closed before the head", operation, Reply(vec![]), RequestLimits::default(), &unanswered).await;
-        judge("reset before the head", operation, Reply(vec![Step::Reset]), RequestLimits::default(), &unanswered)
+        check("closed before the head", operation, Reply(vec![]), RequestLimits::default(), &unanswered).await;
+        check("reset before the head", operation, Reply(vec![Step::Reset]), RequestLimits::default(), &unanswered)
             .await;
         let head = Reply::raw("HTTP/1.1 200 OK\r\nContent-Type: te");
-        judge("closed inside the head", operation, head, RequestLimits::default(), &unanswered).await;
+        check("closed inside the head", operation, head, RequestLimits::default(), &unanswered).await;
     }
 }
 
@@ -222,7 +222,7 @@ async fn a_connection_close_body_is_whole_only_if_its_own_grammar_says_so() {
     let operation = rightfoot::BATCHES.operation;
     let reply = Reply::raw([opening(operation, ""), good_body(operation).into_bytes()].concat());
     let unframed = expect(Reason::Truncated, Some(200), "no Content-Length and no chunked framing");
-    judge("a whole connection-close CSV", operation, reply, RequestLimits::default(), &unframed).await;
+    check("a whole connection-close CSV", operation, reply, RequestLimits::default(), &unframed).await;
 }
 
 #[tokio::test]
@@ -243,10 +243,10 @@ async fn what_is_not_the_type_that_was_asked_for() {
                 "compressed",
             ),
         ] {
-            judge(name, operation, reply, RequestLimits::default(), &expect(Reason::Decode, Some(200), detail)).await;
+            check(name, operation, reply, RequestLimits::default(), &expect(Reason::Decode, Some(200), detail)).await;
         }
         let garbage = Reply::raw("SSH-2.0-OpenSSH_9.2\r\n\r\n");
-        judge("not HTTP", operation, garbage, RequestLimits::default(), &expect(Reason::Decode, None, "not HTTP"))
+        check("not HTTP", operation, garbage, RequestLimits::default(), &expect(Reason::Decode, None, "not HTTP"))
             .await;
     }
 }
@@ -258,7 +258,7 @@ async fn bodies_beyond_the_limit() {
         let large = expect(Reason::TooLarge, Some(200), "larger than 100000 bytes");
         // A gigabyte, promised: nothing of it is read.
         let promised = Reply::raw(opening(operation, "Content-Length: 1073741824")).then(Step::Hang);
-        judge("promised", operation, promised, limits, &large).await;
+        check("promised", operation, promised, limits, &large).await;
         let filler = if operation == rightfoot::BATCHES.operation { "x,\n" } else { "   " }.repeat(1_000);
         let csv = if operation == rightfoot::BATCHES.operation {
             super::client::HEADER.to_owned() + "\n"
@@ -268,10 +268,10 @@ async fn bodies_beyond_the_limit() {
         let endless = Reply::raw(opening(operation, "Transfer-Encoding: chunked"))
             .then(Step::Send(chunk(csv.as_bytes())))
             .then(Step::Forever(chunk(filler.as_bytes())));
-        judge("endless", operation, endless, limits, &large).await;
+        check("endless", operation, endless, limits, &large).await;
         let endless = Reply::raw("HTTP/1.1 200 OK\r\n").then(Step::Forever(b"X-Filler: oops\r\n".to_vec()));
         let head = expect(Reason::TooLarge, None, "the head");
-        judge("an endless head", operation, endless, limits, &head).await;
+        check("an endless head", operation, endless, limits, &head).await;
     }
 }
 
@@ -285,7 +285,7 @@ async fn a_redirect_is_a_fault_and_the_token_stays_at_home() {
             let location = format!("Location: {}oops", elsewhere.url());
             let code = status[..3].parse().ok();
             let redirect = expect(Reason::Redirect, code, "HTTP 30");
-            judge(status, operation, Reply::whole(status, &[&location], ""), RequestLimits::default(), &redirect).await;
+            check(status, operation, Reply::whole(status, &[&location], ""), RequestLimits::default(), &redirect).await;
         }
     }
     assert_eq!(elsewhere.count(), 0);
@@ -303,9 +303,9 @@ async fn hosts_that_cannot_be_reached() {
             let observed = Arc::new(Observed::default());
             let mut settings = settings(url.clone());
             settings.observer = Arc::clone(&observed) as _;
-            let fault = call(operation, settings).await.unwrap_err();
-            assert_eq!((fault.reason, fault.status), (Reason::Connect, None), "{fault}");
-            assert!(fault.detail.contains(detail), "{fault}");
+            let error = call(operation, settings).await.unwrap_err();
+            assert_eq!((error.reason, error.status), (Reason::Connect, None), "{error}");
+            assert!(error.detail.contains(detail), "{error}");
             assert_eq!(observed.codes(), [None]);
         }
     }

@@ -22,7 +22,7 @@ use wallet_exporter::upstream::{RequestLimits, Transport};
 
 use crate::clock::MachineClock;
 
-pub struct Life {
+pub struct Exporter {
     cell: Arc<SnapshotCell>,
     store: Arc<Store>,
     exposition: Arc<Exposition>,
@@ -32,13 +32,13 @@ pub struct Life {
     stop: CancellationToken,
 }
 
-impl Life {
+impl Exporter {
     pub fn start(
         variables: &BTreeMap<String, String>,
         clock: &MachineClock,
         transport: Arc<dyn Transport>,
         seed: u64,
-    ) -> Result<Life, String> {
+    ) -> Result<Exporter, String> {
         let pairs = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let config = Config::load(&Flags::default(), pairs, clock.now()).map_err(|faults| faults.to_string())?;
         let shared: SharedClock = Arc::new(clock.clone());
@@ -55,7 +55,7 @@ impl Life {
         let stop = CancellationToken::new();
         let (cell, store, exposition) = (Arc::clone(&app.cell), Arc::clone(&app.store), Arc::clone(&app.exposition));
         let (supervisor, ended) = Supervisor::start(app, stop.clone());
-        Ok(Life { cell, store, exposition, supervisor, ended, clock: clock.clone(), stop })
+        Ok(Exporter { cell, store, exposition, supervisor, ended, clock: clock.clone(), stop })
     }
 
     /// The exposition as text, what the ledger has of it as protobuf, and the status page's data.
@@ -72,7 +72,7 @@ impl Life {
         self.cell.current().gate(&question, self.clock.boot()).expect("there is one wallet")
     }
 
-    pub fn inbox(&self) -> Arc<dyn WebhookSink> {
+    pub fn webhook_sink(&self) -> Arc<dyn WebhookSink> {
         Arc::clone(&self.supervisor.webhooks().load()[0].sink)
     }
 

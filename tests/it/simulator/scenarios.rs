@@ -1,4 +1,4 @@
-//! The lively simulator: believable, repeatable, and true to its own sums.
+//! The scenarios in which things happen by themselves: believable, repeatable, and in agreement with their own sums.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use vendor_simulator::{Options, Scenario};
 use wallet_exporter::money::Usd;
 
-use super::wire::{Running, start};
+use super::wire::{RunningSimulator, start};
 
 const NOW: &str = "2026-05-19T18:43:21Z";
 
@@ -15,7 +15,7 @@ fn lively(options: &mut Options) {
     options.history_days = 60;
 }
 
-async fn every_answer(running: &Running) -> Vec<String> {
+async fn every_answer(running: &RunningSimulator) -> Vec<String> {
     let ids: Vec<String> = running.simulator.batch_ids().into_iter().map(|id| format!("batch_ids={id}")).collect();
     let mut all = Vec::new();
     for target in [
@@ -63,7 +63,7 @@ async fn the_wallet_changes_within_seconds() {
 
     running.clock.advance(Duration::from_secs(1_200));
     let later = running.simulator.expected();
-    let count = |truth: &vendor_simulator::Expected| truth.cards.iter().map(|card| card.count).sum::<u64>();
+    let count = |expected: &vendor_simulator::Expected| expected.cards.iter().map(|card| card.count).sum::<u64>();
     assert!(count(&later) > count(&before), "card events happen");
     let complete = later.batches.iter().filter(|batch| batch.complete).count();
     let completed = before.batches.iter().filter(|batch| batch.complete).count();
@@ -74,16 +74,16 @@ async fn the_wallet_changes_within_seconds() {
 }
 
 #[tokio::test]
-async fn the_report_and_the_truth_agree_in_every_grain() {
+async fn the_report_agrees_with_the_expected_totals_in_every_grain() {
     let running = start(NOW, lively).await;
-    let truth = running.simulator.expected();
+    let expected = running.simulator.expected();
     for grain in ["hour", "day", "week", "month"] {
         let target =
             format!("/api/v1/wallet/consumption-report?start_date=2026-03-01&end_date=2026-05-19&group_by={grain}");
         let report = running.wallet(&target).await.json();
         let total = report["results"]["summary"]["total_debit"].to_string();
         // `serde_json` drops trailing zeros, and nothing else at this size.
-        assert_eq!(Decimal::from(Usd::parse(&total).unwrap()), truth.total.debit, "{grain}");
+        assert_eq!(Decimal::from(Usd::parse(&total).unwrap()), expected.total.debit, "{grain}");
     }
 }
 
@@ -117,7 +117,7 @@ async fn an_everyday_day_is_a_customers_day() {
     let day = (before.total.debit.to_string().parse::<f64>().unwrap()) / 60.0;
     let spent = (after.total.debit - before.total.debit).to_string().parse::<f64>().unwrap() / 4.0;
     assert!((day / 2.0..day * 2.0).contains(&spent), "{spent} a day after {day}");
-    let cards = |truth: &vendor_simulator::Expected| truth.cards.iter().map(|card| card.count).sum::<u64>();
+    let cards = |expected: &vendor_simulator::Expected| expected.cards.iter().map(|card| card.count).sum::<u64>();
     assert!((1..12).contains(&(cards(&after) - cards(&before))), "{:?}", after.cards);
     let batches = after.batches.len() - before.batches.len();
     assert!((12..=15).contains(&batches), "{batches} batches");
