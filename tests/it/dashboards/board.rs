@@ -14,7 +14,6 @@ pub struct Dashboard {
 }
 
 /// The name that `live` uses.
-pub type SnapshotCell = Dashboard;
 
 impl Dashboard {
     pub fn list(&self, pointer: &str) -> Vec<Value> {

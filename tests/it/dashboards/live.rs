@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::board::{SnapshotCell, all};
+use super::board::{Dashboard, all};
 use super::text;
 
 /// Far more than a scrape, a poll and a zero start take, also on a busy machine.
@@ -64,7 +64,7 @@ pub struct Query {
 }
 
 /// All queries by dashboard, panel and letter. Grafana's ranges become parts of the time watched.
-fn queries(board: &SnapshotCell, watched: Duration) -> BTreeMap<String, Query> {
+fn queries(board: &Dashboard, watched: Duration) -> BTreeMap<String, Query> {
     let mut found = BTreeMap::new();
     let mut add = |place: String, expression: &str, instant: bool| {
         // Where the range before is asked for, the range must fit twice.

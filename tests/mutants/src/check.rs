@@ -1,6 +1,7 @@
 //! Runs the tests with one mutant after another.
 //!
-//! Flows in: programs, mutants. Flows out: the mutants that no test caught. A test that fails, or does not end, has caught the mutant.
+//! Flows in: programs, mutants. Flows out: the mutants that no test caught. A test that fails, or does not end, has caught
+//! one.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,8 +1,8 @@
 //! Mutation testing: changes the rules that numbers follow, one expression at a time, and runs the tests.
 //!
-//! Flows in: the checkout, the names of files, and how many of the mutants to run. Flows out: a line for each mutant that
-//! no test caught. All mutants are compiled into one program, and an environment variable selects one, because a build
-//! for each would take days. Invariant: without that variable the program is what it was.
+//! Flows in: the checkout, and names of files or folders in it. Flows out: what caught each mutant, and a list of those that
+//! no test caught. All mutants are compiled into one program, and an environment variable selects one, because a build for
+//! each would take days. Invariant: without that variable the program is what it was.
 
 mod build;
 mod check;
