@@ -92,8 +92,8 @@ impl Reported {
     fn sum(&self, count: i64, length: i64, debit: impl Fn(i64) -> Option<Usd>) -> Option<Decimal> {
         let (current, elapsed) = (self.at.timestamp().div_euclid(length), self.at.timestamp().rem_euclid(length));
         let mut sum = match elapsed {
-            // It has not begun: it may lie behind the end of the report.
-            0 => Usd::ZERO,
+            // It begins at this moment: it may lie behind the end of the report.
+            0 => debit(current).unwrap_or_default(),
             _ => debit(current)?,
         };
         for period in current - count + 1..current {
@@ -189,6 +189,14 @@ mod tests {
             });
             periods.sum()
         }
+    }
+
+    #[test]
+    fn what_is_spent_in_the_first_second_of_an_hour_counts() {
+        let now = at("2026-05-19T13:00:00Z");
+        let vendor = Vendor([(now.timestamp() / HOUR, 20_000), (now.timestamp() / HOUR - 1, 10_000)].into());
+        let burn = vendor.reported(now).burn(|day| vendor.debit(day));
+        assert_eq!(burn[&Window::Hour].normalize().to_string(), "3");
     }
 
     proptest! {

@@ -72,6 +72,7 @@ fn passes(program: &Path, arguments: &[&str], root: &Path, number: u32) -> bool 
         .env("SIMULATION_STOP", "1")
         // They wait more than they work.
         .env("RUST_TEST_THREADS", "8")
+        .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true")
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
