@@ -18,7 +18,7 @@ use super::export::{Terminal, Wallet, write_series};
 use super::serve::Running;
 use super::signals::Signals;
 use super::simulate::{Programme, ScenarioName, SimulatorClock};
-use super::{AppError, Config, Dependencies, SCHEMA};
+use super::{AppError, Config, Dependencies, INTEGRATIONS, SCHEMA};
 use crate::batchdata::history::openmetrics;
 use crate::batchdata::history::recorded::Recorded;
 use crate::clock::SharedClock;
@@ -104,7 +104,7 @@ fn variables<const N: usize>(
     let own = |(name, _): &(OsString, OsString)| {
         let name = name.to_string_lossy();
         let of_accounts = ["CONFIG_FILE", "SECRETS_DIRECTORY", "SHARD"].contains(&&*name);
-        !of_accounts && !name.starts_with("BATCHDATA_") && !name.starts_with("RIGHTFOOT_")
+        !of_accounts && INTEGRATIONS.iter().all(|vendor| !name.starts_with(vendor.prefix))
     };
     let always = [
         ("BATCHDATA_ACCOUNT", ACCOUNT),

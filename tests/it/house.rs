@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use wallet_exporter::app::INTEGRATIONS;
+
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -41,8 +43,10 @@ fn order() -> Vec<String> {
     modules(public)
 }
 
-/// The vendors' folders.
-const VENDORS: [&str; 2] = ["batchdata", "rightfoot"];
+/// The vendors' folders are called like the vendors.
+fn vendors() -> [&'static str; INTEGRATIONS.len()] {
+    INTEGRATIONS.map(|integration| integration.vendor.name)
+}
 
 #[test]
 fn a_module_uses_only_modules_above_it_and_no_vendor_but_its_own() {
@@ -63,7 +67,7 @@ fn a_module_uses_only_modules_above_it_and_no_vendor_but_its_own() {
             }
             let Some(other) = place(&used) else { panic!("{}: crate::{used} is no module of lib.rs", path.display()) };
             assert!(other < own, "{}: {module} uses {used}, which stands below it in lib.rs", path.display());
-            let of_vendor = VENDORS.contains(&used.as_str());
+            let of_vendor = vendors().contains(&used.as_str());
             assert!(!of_vendor || module == "app", "{}: only app names {used}", path.display());
             uses += 1;
         }
@@ -74,12 +78,12 @@ fn a_module_uses_only_modules_above_it_and_no_vendor_but_its_own() {
 #[test]
 fn shared_modules_name_no_vendor() {
     for (module, path, code) in files() {
-        if VENDORS.contains(&module.as_str()) || module == "app" || module == "lib" {
+        if vendors().contains(&module.as_str()) || module == "app" || module == "lib" {
             continue;
         }
         // The program's own description and the files of the product may.
         let code = code.to_lowercase();
-        for vendor in VENDORS {
+        for vendor in vendors() {
             assert!(!code.contains(vendor), "{} names {vendor}", path.display());
         }
     }
