@@ -110,7 +110,7 @@ fn each_crate_has_one_home() {
         ("bcrypt::", &["http"]),
         ("vendor_simulator::", &["app"]),
         ("clap::", &["config", "app", "main"]),
-        ("hyper::", &["http", "upstream", "config"]),
+        ("hyper::", &["http", "upstream"]),
         ("hyper_util::", &["http"]),
         ("tracing_subscriber::", &["telemetry"]),
     ];
