@@ -7,6 +7,7 @@
 //! written.
 
 mod connect;
+#[cfg(feature = "testing")]
 mod fault;
 mod frozen;
 mod migrations;
@@ -27,13 +28,13 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::clock::Moment;
 use crate::names::{Source, Vendor};
 
-use fault::{ActiveFault, Injected};
+#[cfg(feature = "testing")]
+use fault::ActiveFault;
 use frozen::Frozen;
 use open::OpenFile;
 
-pub use fault::StorageFault;
 #[cfg(feature = "testing")]
-pub use fault::StorageFaultKind;
+pub use fault::{StorageFault, StorageFaultKind};
 pub use migrations::{SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, Schema};
 #[cfg(feature = "testing")]
 pub use open::FILE_NAME;
@@ -123,6 +124,7 @@ struct State {
     connection: Connection,
     schema: Schema,
     place: Place,
+    #[cfg(feature = "testing")]
     fault: Option<ActiveFault>,
 }
 
@@ -150,7 +152,14 @@ impl Store {
     fn new(connection: Connection, place: Place, schema: Schema) -> Store {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let durable = !matches!(place, Place::Memory);
-        Store { durable, state: Mutex::new(State { connection, place, schema, fault: None }) }
+        let state = State {
+            connection,
+            place,
+            schema,
+            #[cfg(feature = "testing")]
+            fault: None,
+        };
+        Store { durable, state: Mutex::new(state) }
     }
 
     /// Whether a directory is configured.
@@ -180,8 +189,8 @@ impl Store {
     /// Why it cannot be written.
     pub fn probe(&self) -> Result<(), StoreError> {
         let mut state = self.state();
-        if let Some(injected) = state.injected() {
-            return Err(injected.error.into());
+        if let Some((error, _)) = state.injected() {
+            return Err(error.into());
         }
         let State { connection, place, schema, .. } = &mut *state;
         match place {
@@ -223,6 +232,7 @@ impl Store {
     }
 
     /// Lets reads and writes fail, or work again: how a test breaks the storage.
+    #[cfg(feature = "testing")]
     pub fn set_fault(&self, fault: Option<StorageFault>) {
         self.state().fault = fault.map(ActiveFault::new);
     }
@@ -261,7 +271,7 @@ impl Store {
     pub fn read<T>(&self, work: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut state = self.state();
         match state.injected() {
-            Some(injected) => Err(injected.error.into()),
+            Some((error, _)) => Err(error.into()),
             // Each query alone would take and release the file's lock.
             None => {
                 let transaction = state.connection.transaction()?;
@@ -272,8 +282,16 @@ impl Store {
 }
 
 impl State {
-    fn injected(&mut self) -> Option<Injected> {
+    /// The error that a test has asked for, and whether a write meets it at its commit.
+    #[cfg(feature = "testing")]
+    fn injected(&mut self) -> Option<(rusqlite::Error, bool)> {
         self.fault.as_mut().and_then(ActiveFault::take)
+    }
+
+    /// Nothing fails on purpose.
+    #[cfg(not(feature = "testing"))]
+    fn injected(&mut self) -> Option<(rusqlite::Error, bool)> {
+        None
     }
 
     /// Reads the file that cannot be written into memory. False if there is no such file.
@@ -288,13 +306,13 @@ impl State {
 
     fn write<T>(&mut self, work: impl FnOnce(&Writer<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let at_commit = match self.injected() {
-            Some(injected) if !injected.at_commit => return Err(injected.error.into()),
+            Some((error, false)) => return Err(error.into()),
             injected => injected,
         };
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let value = work(&Writer::new(&transaction))?;
-        if let Some(injected) = at_commit {
-            return Err(injected.error.into());
+        if let Some((error, _)) = at_commit {
+            return Err(error.into());
         }
         if let Place::File(file) = &self.place {
             file.check_in_place()?;
