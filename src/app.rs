@@ -119,7 +119,14 @@ impl AppError {
             | AppError::Refused(_)
             | AppError::Serve(crate::http::ServeError::Web(_) | crate::http::ServeError::Path(_)) => 64,
             AppError::Open(error) if error.is_refusal() => 64,
-            _ => 1,
+            AppError::Open(_)
+            | AppError::Start(_)
+            | AppError::Elsewhere(_)
+            | AppError::Serve(crate::http::ServeError::Bind(_))
+            | AppError::Taken { .. }
+            | AppError::Ended(_)
+            | AppError::NoAnswer(_)
+            | AppError::System(_) => 1,
         }
     }
 }

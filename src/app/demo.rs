@@ -142,7 +142,7 @@ fn budget(spent: Decimal) -> Decimal {
 fn none(scenario: ScenarioName) -> &'static str {
     match scenario {
         ScenarioName::Calm | ScenarioName::Month => scenario.goes_on(),
-        _ => {
+        ScenarioName::Story | ScenarioName::LowBalance | ScenarioName::Outage => {
             "\nThe events of this scenario happened after the first start with this --storage.path. To see them again, name a new directory.\n"
         }
     }
@@ -201,13 +201,11 @@ impl Demo {
         let options = options(Options { scenario: scenario.into(), ..calm }, first_start, now);
         let (token, key) = (options.batchdata_token.clone(), options.rightfoot_key.clone());
         let simulator = Simulator::new(options);
+        let mut batch_ids = simulator.batch_ids();
         if scenario == ScenarioName::Story {
             simulator.new_batch(Some(FOREIGN_BATCH), true, "", Vec::new());
+            batch_ids.push(FOREIGN_BATCH.to_owned());
         }
-        let batch_ids = match scenario {
-            ScenarioName::Story => [simulator.batch_ids(), vec![FOREIGN_BATCH.to_owned()]].concat(),
-            _ => simulator.batch_ids(),
-        };
 
         let secret = uuid::Uuid::new_v4().simple().to_string();
         let [of_day, of_month] = budgets(&simulator, now.date_naive());
