@@ -33,7 +33,7 @@ use super::web::{AuthOutcome, Web};
 use super::{document, gate, negotiate, page, poll_now, status};
 use crate::config::paths::{DOCUMENTATION, GATE, HEALTHY, PAGE, POLL, READY, RELOAD, RUNBOOKS, STATUS, TARGETS};
 use crate::exposition::{Rendered, end};
-use crate::instruments::ProcessInstruments;
+use crate::instruments::{Handler, ProcessInstruments};
 
 /// Answers up to this size are sent in one piece.
 const COPIED: usize = 256 * 1024;
@@ -70,15 +70,15 @@ pub(super) fn routes(
     let handlers = {
         let telemetry_path = telemetry_path.clone();
         move |path: Option<&str>| match path {
-            Some(path) if path == telemetry_path => "metrics",
-            Some(PAGE) => "page",
-            Some(STATUS | TARGETS) => "status",
-            Some(GATE) => "gate",
-            Some(DOCUMENTATION | RUNBOOKS) => "documentation",
-            Some(HEALTHY | READY) => "health",
-            Some(RELOAD) => "reload",
-            Some(POLL) => "poll",
-            _ => "other",
+            Some(path) if path == telemetry_path => Handler::Metrics,
+            Some(PAGE) => Handler::Page,
+            Some(STATUS | TARGETS) => Handler::Status,
+            Some(GATE) => Handler::Gate,
+            Some(DOCUMENTATION | RUNBOOKS) => Handler::Documentation,
+            Some(HEALTHY | READY) => Handler::Health,
+            Some(RELOAD) => Handler::Reload,
+            Some(POLL) => Handler::Poll,
+            _ => Handler::Other,
         }
     };
     let shared = Shared { site, options: Arc::new(options), shutdown, reloading: Arc::default() };

@@ -27,7 +27,7 @@ use super::layers::{METHOD_NOT_ALLOWED, NOT_FOUND, common};
 use super::listener;
 use super::server::ServeError;
 use super::web::Web;
-use crate::instruments::ProcessInstruments;
+use crate::instruments::{Handler, ProcessInstruments};
 use crate::poll::builder::Webhook;
 use crate::poll::webhook_sink::{Received, WebhookSink};
 
@@ -107,7 +107,7 @@ impl WebhookServer {
         let hook = Arc::new(Hook { webhooks, unmatched });
         // One handler for every path, so that a wrong one cannot be told from a wrong secret.
         let router = Router::new().fallback(move |request: Request| async move { hook.answer(request).await });
-        let router = common(router, &process, Arc::new(|_| "webhook"));
+        let router = common(router, &process, Arc::new(|_| Handler::Webhook));
         listener::serve(listener, router, Some(web), process, limits, shutdown, drain).await;
     }
 }
