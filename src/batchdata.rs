@@ -45,6 +45,7 @@ pub use config::Config;
 pub use consumption::grain::Grain;
 pub use consumption::{ConsumptionReport, DayConsumption, Flow, HourlyDebits};
 pub use sources::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, CONSUMPTION_CSV, TRANSACTIONS, VENDOR, WalletReport};
+pub use status::BUDGETS;
 #[cfg(feature = "testing")]
 pub use status::{BudgetStatus, BurnStatus, EmptyState, TimeToEmpty, WalletStatus, details};
 pub use view::{BurnView, CardsView, ConsumptionView, Periods, TransactionsView, WalletView};

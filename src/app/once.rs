@@ -12,8 +12,9 @@ use futures_util::stream;
 
 use super::build::App;
 use super::{AppError, Config, Dependencies};
+use crate::batchdata::BUDGETS;
 use crate::names::{Label as _, Source};
-use crate::snapshot::{BUDGETS, Piece};
+use crate::snapshot::Piece;
 use crate::upstream::RequestError;
 
 /// The same configuration with nothing on disk and nothing held back.

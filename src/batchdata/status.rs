@@ -23,6 +23,9 @@ use crate::clock::Moment;
 use crate::names::Label as _;
 use crate::snapshot::{AccountView, Details, Headline, Severity};
 
+/// Term of the row on budgets, which `check --online` prints, too.
+pub const BUDGETS: &str = "Budgets";
+
 impl WalletView {
     pub(super) fn status(&self, account: &AccountView, now: Moment) -> WalletStatus {
         let balance = self.balance.filter(|_| account.fresh(BALANCE, now.boot).is_some());

@@ -14,9 +14,6 @@ pub const OTHER: &str = "other";
 /// Most names for `origin`, `api_path` and `institution`.
 pub const MOST_NAMES: usize = 100;
 
-/// Most names for `card_brand`.
-pub const MOST_BRANDS: usize = 20;
-
 /// Longest label value, in characters.
 pub const LONGEST: usize = 128;
 

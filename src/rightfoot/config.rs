@@ -138,12 +138,29 @@ fn count_since(text: Option<String>, now: DateTime<Utc>, errors: &mut ConfigErro
     count_since
 }
 
+/// Comma-separated batch ids; `position` of a wrong one counts from 1.
+fn batch_ids(text: &str) -> Result<Vec<Uuid>, String> {
+    let mut ids = Vec::new();
+    for (position, part) in text.split(',').map(str::trim).enumerate().filter(|(_, part)| !part.is_empty()) {
+        match Uuid::try_parse(part) {
+            Ok(id) => ids.push(id),
+            Err(_) => {
+                return Err(format!(
+                    "entry {} is not a UUID: write batch ids such as 8ac1f4a6-1234-4abc-9d3e-001122334455, separated by commas",
+                    position + 1
+                ));
+            }
+        }
+    }
+    Ok(ids)
+}
+
 /// Checks the section; `None` if the vendor is off or faulty.
 fn check(raw: Raw, now: DateTime<Utc>, errors: &mut ConfigErrors) -> Option<Config> {
     let key = section::secret("RIGHTFOOT_API_KEY", raw.api_key, raw.api_key_file, errors, values::credential);
     let account = section::value(VARIABLES, "RIGHTFOOT_ACCOUNT", raw.account, errors, values::account);
     let base_url = section::value(VARIABLES, "RIGHTFOOT_BASE_URL", raw.base_url, errors, values::base_url);
-    let batch_ids = section::value(VARIABLES, "RIGHTFOOT_BATCH_IDS", raw.batch_ids, errors, values::uuids);
+    let batch_ids = section::value(VARIABLES, "RIGHTFOOT_BATCH_IDS", raw.batch_ids, errors, batch_ids);
     let batch_ids_file = section::optional("RIGHTFOOT_BATCH_IDS_FILE", raw.batch_ids_file, errors, values::path);
     let batch_ids_warning = batch_ids_file.as_deref().and_then(|file| warning_about(file, errors));
     let count_since = count_since(raw.count_since, now, errors);

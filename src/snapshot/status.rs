@@ -147,9 +147,6 @@ pub struct Details {
     pub attention: Vec<Attention>,
 }
 
-/// Term of the row on budgets, which `check --online` prints, too.
-pub const BUDGETS: &str = "Budgets";
-
 /// A row of the page: a term and what is said of it, in lines of pieces.
 #[derive(Clone, Debug)]
 pub struct DetailRow {

@@ -11,7 +11,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use crate::batchdata::{CardStatus, CardTransaction};
-use crate::counting::labels::{LabelLimiter, MOST_BRANDS, clean};
+use crate::counting::labels::{LabelLimiter, clean};
 use crate::money::Usd;
 
 /// Money in or money back.
@@ -32,6 +32,9 @@ impl CardKind {
 
 /// The states that are counted.
 pub const COUNTED: [CardStatus; 3] = [CardStatus::Paid, CardStatus::Failed, CardStatus::Unknown];
+
+/// Most names for `card_brand`.
+const MOST_BRANDS: usize = 20;
 
 /// No listing reaches further back than a year.
 const LISTED: TimeDelta = TimeDelta::days(368);
