@@ -15,7 +15,7 @@ mod rendered;
 pub use cache::Exposition;
 #[cfg(feature = "testing")]
 pub use encode::HistogramValue;
-pub use encode::{Encoder, Format, Start, end};
+pub use encode::{Encoder, Format, StartTimestamp, end};
 pub use families::WriteFamilies;
 #[cfg(feature = "testing")]
 pub use instruments::write_instruments;

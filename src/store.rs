@@ -116,11 +116,11 @@ const STATEMENTS: usize = 64;
 
 /// The store.
 pub struct Store {
-    state: Mutex<State>,
+    state: Mutex<StoreState>,
     durable: bool,
 }
 
-struct State {
+struct StoreState {
     connection: Connection,
     schema: Schema,
     place: Place,
@@ -152,7 +152,7 @@ impl Store {
     fn new(connection: Connection, place: Place, schema: Schema) -> Store {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let durable = !matches!(place, Place::Memory);
-        let state = State {
+        let state = StoreState {
             connection,
             place,
             schema,
@@ -192,7 +192,7 @@ impl Store {
         if let Some((error, _)) = state.injected() {
             return Err(error.into());
         }
-        let State { connection, place, schema, .. } = &mut *state;
+        let StoreState { connection, place, schema, .. } = &mut *state;
         match place {
             Place::Memory => Ok(()),
             Place::File(file) => {
@@ -237,7 +237,7 @@ impl Store {
         self.state().fault = fault.map(ActiveFault::new);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, StoreState> {
         // A panic while holding it rolled its transaction back: the connection is as good as before.
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -281,7 +281,7 @@ impl Store {
     }
 }
 
-impl State {
+impl StoreState {
     /// The error that a test has asked for, and whether a write meets it at its commit.
     #[cfg(feature = "testing")]
     fn injected(&mut self) -> Option<(rusqlite::Error, bool)> {

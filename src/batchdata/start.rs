@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::balance::poll::{self, BalancePoller};
 use super::cards::poll::CardsPoller;
 use super::consumption::poll::ConsumptionPoller;
-use super::reconciliation::Shared;
+use super::reconciliation::SharedReconciliation;
 use super::transactions::poll::TransactionsPoller;
 use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, Config, TRANSACTIONS, VENDOR, WalletReport, WalletView};
 use crate::names::Source;
@@ -94,11 +94,15 @@ fn watch(config: &Config, builder: &mut Builder<'_>, client: Arc<Client>, wakes:
 }
 
 /// What compares balance and report, if both are polled, as the previous run left it.
-fn reconciliation(storage: &AccountStorage, builder: &Builder<'_>, both: bool) -> Result<Option<Shared>, StartError> {
+fn reconciliation(
+    storage: &AccountStorage,
+    builder: &Builder<'_>,
+    both: bool,
+) -> Result<Option<SharedReconciliation>, StartError> {
     if !both {
         return Ok(None);
     }
     let (now, boot_id) = (storage.clock.moment(), storage.clock.boot_id());
     let stored = storage.store().reconciliation(storage.account, builder.report_lag(), now, &boot_id)?;
-    Ok(Some(Shared::new(stored)))
+    Ok(Some(SharedReconciliation::new(stored)))
 }

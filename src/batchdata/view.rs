@@ -18,11 +18,11 @@ use super::cards::families::CARD_TRANSACTIONS as CARD_FAMILY;
 use super::consumption::budgets::{BudgetView, PeriodSpend};
 use super::consumption::burn::{Burn, Window, runway_seconds};
 use super::consumption::families::{ORIGIN_CREDIT, ORIGIN_DEBIT, PATH_DEBIT};
-use super::consumption::ledger::Series;
+use super::consumption::ledger::MoneySeries;
 use super::consumption::periods::Period;
 use super::reconciliation::Compared;
 use super::transactions::families::TRANSACTIONS as TRANSACTION_FAMILY;
-use super::transactions::ledger::Series as TransactionSeries;
+use super::transactions::ledger::TransactionSeries;
 use super::{BALANCE, Balance, CONSUMPTION, CardStatus, Flow, status};
 use crate::clock::{BootTime, Moment};
 use crate::counting::amounts::AmountHistogram;
@@ -63,7 +63,7 @@ pub struct WalletView {
 #[derive(Clone, Debug, Default)]
 pub struct ConsumptionView {
     /// The counters, durable.
-    pub counters: Arc<BTreeMap<Series, HighWater>>,
+    pub counters: Arc<BTreeMap<MoneySeries, HighWater>>,
     /// From when on they count.
     pub count_since: Option<DateTime<Utc>>,
     /// The counters include history that no report has told yet, and do not start at zero: they are not shown.

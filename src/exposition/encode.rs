@@ -107,11 +107,11 @@ pub struct HistogramValue<'a, S> {
     /// The same observations in native buckets, which are shown in protobuf only.
     pub native: Option<&'a NativeBuckets>,
     /// From when on it counts, if that can be told.
-    pub start: Start,
+    pub start: StartTimestamp,
 }
 
 /// From when on a counter or a histogram counts. It is shown in protobuf only.
-pub type Start = Option<DateTime<Utc>>;
+pub type StartTimestamp = Option<DateTime<Utc>>;
 
 /// Takes samples, gives an exposition.
 #[derive(Debug)]
@@ -231,7 +231,7 @@ impl Family<'_> {
     }
 
     /// One sample of a counter.
-    pub fn counter(&mut self, values: &[&str], (value, start): (impl Value, Start)) {
+    pub fn counter(&mut self, values: &[&str], (value, start): (impl Value, StartTimestamp)) {
         if !self.begin(values, self.spec.kind == MetricType::Counter && value.is_known()) {
             return;
         }
@@ -280,7 +280,7 @@ impl Family<'_> {
     }
 
     /// One histogram of amounts, which were observed by these upper bounds.
-    pub fn amounts(&mut self, values: &[&str], bounds: &[f64], (histogram, start): (AmountHistogram, Start)) {
+    pub fn amounts(&mut self, values: &[&str], bounds: &[f64], (histogram, start): (AmountHistogram, StartTimestamp)) {
         let (buckets, count) = histogram.cumulative(bounds);
         let (sum, native) = (histogram.sum, Some(&histogram.native));
         self.histogram(values, &HistogramValue { buckets: &buckets, count, sum, native, start });

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::encode::{Encoder, Family, HistogramValue, Start};
+use super::encode::{Encoder, Family, HistogramValue, StartTimestamp};
 use crate::catalog::{self as c, MetricType, PROCESS_INSTRUMENTS};
 use crate::clock::Moment;
 use crate::counting::zero_start::dated;
@@ -39,7 +39,7 @@ pub fn write_instruments(
 }
 
 fn write_accounts(out: &mut Encoder, accounts: &[Arc<AccountInstruments>], now: Moment) {
-    let mut write = |spec, of_account: fn(&mut Family<'_>, [&str; 2], &AccountCounts, Start, Moment)| {
+    let mut write = |spec, of_account: fn(&mut Family<'_>, [&str; 2], &AccountCounts, StartTimestamp, Moment)| {
         let mut family = out.family(spec);
         for account in accounts {
             let (of, start) = ([account.account.as_str(), account.vendor.name], Some(dated(account.started, now)));

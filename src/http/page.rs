@@ -44,7 +44,7 @@ const MOST_WARNINGS: usize = 20;
 
 /// What is asked for.
 #[derive(Debug, Default)]
-pub(super) struct Query {
+pub(super) struct PageQuery {
     /// Without the refresh.
     pub(super) still: bool,
     /// One account name.
@@ -53,7 +53,7 @@ pub(super) struct Query {
     pub(super) search: Option<String>,
 }
 
-impl Query {
+impl PageQuery {
     /// The address of the same page, with the refresh or without.
     fn address(&self, still: bool) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
@@ -67,7 +67,7 @@ impl Query {
 }
 
 /// The page as an answer, the worst account first.
-pub(super) fn answer(mut status: Status, telemetry_path: &str, query: &Query) -> Response {
+pub(super) fn answer(mut status: Status, telemetry_path: &str, query: &PageQuery) -> Response {
     status.sort_worst_first();
     let chosen = list::Chosen::new(&status, query);
     let code = if chosen.is_missing() { StatusCode::NOT_FOUND } else { StatusCode::OK };
@@ -91,7 +91,7 @@ pub(super) fn head(title: &str, meta: &str) -> String {
 }
 
 // Writing to a string cannot fail, so the results below are dropped.
-fn render(status: &Status, telemetry_path: &str, query: &Query, chosen: &list::Chosen<'_>) -> String {
+fn render(status: &Status, telemetry_path: &str, query: &PageQuery, chosen: &list::Chosen<'_>) -> String {
     let (word, class) = overall(status);
     let refresh = format!("<meta http-equiv=\"refresh\" content=\"{REFRESH_SECONDS}\">\n");
     let mut out = head(word, if query.still { "" } else { &refresh });

@@ -185,7 +185,7 @@ async fn targets(State(shared): State<Shared>, headers: HeaderMap) -> Response {
 }
 
 async fn page(State(shared): State<Shared>, uri: Uri) -> Response {
-    let mut query = page::Query::default();
+    let mut query = page::PageQuery::default();
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
         match &*name {
             "refresh" => query.still = value == "off",

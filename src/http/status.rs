@@ -13,7 +13,7 @@ use super::routes::Shared;
 use crate::snapshot::{Counts, Status};
 
 #[derive(Serialize)]
-struct Answer {
+struct StatusAnswer {
     /// Of all accounts, also where one is asked for.
     counts: Counts,
     #[serde(flatten)]
@@ -34,5 +34,5 @@ pub(super) async fn answer(State(shared): State<Shared>, uri: Uri) -> Response {
         }
     }
     status.sort_worst_first();
-    Json(Answer { counts, status }).into_response()
+    Json(StatusAnswer { counts, status }).into_response()
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use chrono::{Days as Count, NaiveDate};
 
-use super::ledger::{Day, Series};
+use super::ledger::{Day, MoneySeries};
 use crate::batchdata::budget::{Budget, BudgetScope};
 use crate::money::Usd;
 
@@ -19,7 +19,7 @@ const WHOLE: u64 = 1;
 const KEPT: u64 = 400;
 
 /// Amounts by series and day; zeros are left out.
-pub type Amounts = BTreeMap<Series, BTreeMap<NaiveDate, Usd>>;
+pub type Amounts = BTreeMap<MoneySeries, BTreeMap<NaiveDate, Usd>>;
 
 /// Days in memory.
 #[derive(Clone, Debug)]
@@ -34,8 +34,9 @@ impl Days {
     /// No days yet. Keeps the amounts of the wallet, and of the origins and paths that have a budget.
     #[must_use]
     pub fn new(budgets: &[Budget]) -> Days {
-        let series =
-            [Series::Debit, Series::Credit].into_iter().chain(budgets.iter().map(|budget| scoped(&budget.scope)));
+        let series = [MoneySeries::Debit, MoneySeries::Credit]
+            .into_iter()
+            .chain(budgets.iter().map(|budget| scoped(&budget.scope)));
         Days {
             whole: BTreeMap::new(),
             whole_from: NaiveDate::MIN,
@@ -52,7 +53,7 @@ impl Days {
     }
 
     /// The series whose amounts are kept.
-    pub fn series(&self) -> impl Iterator<Item = &Series> {
+    pub fn series(&self) -> impl Iterator<Item = &MoneySeries> {
         self.amounts.keys()
     }
 
@@ -110,25 +111,25 @@ impl Days {
 
     /// The amount of a day; `None` if it is not held.
     #[must_use]
-    pub fn amount(&self, date: NaiveDate, series: &Series) -> Option<Usd> {
+    pub fn amount(&self, date: NaiveDate, series: &MoneySeries) -> Option<Usd> {
         let amounts = self.amounts.get(series).filter(|_| date >= self.kept_from)?;
         Some(amounts.get(&date).copied().unwrap_or_default())
     }
 
     /// The first day with an amount that is held.
     #[must_use]
-    pub fn first(&self, series: &Series) -> Option<NaiveDate> {
+    pub fn first(&self, series: &MoneySeries) -> Option<NaiveDate> {
         self.amounts.get(series)?.first_key_value().map(|(date, _)| *date)
     }
 }
 
 /// The series that a budget's spend is in.
 #[must_use]
-pub fn scoped(scope: &BudgetScope) -> Series {
+pub fn scoped(scope: &BudgetScope) -> MoneySeries {
     match scope {
-        BudgetScope::Wallet => Series::Debit,
-        BudgetScope::Origin(name) => Series::OriginDebit(name.as_str().into()),
-        BudgetScope::ApiPath(name) => Series::PathDebit(name.as_str().into()),
+        BudgetScope::Wallet => MoneySeries::Debit,
+        BudgetScope::Origin(name) => MoneySeries::OriginDebit(name.as_str().into()),
+        BudgetScope::ApiPath(name) => MoneySeries::PathDebit(name.as_str().into()),
     }
 }
 
@@ -149,9 +150,9 @@ mod tests {
             scope: BudgetScope::ApiPath("/search".to_owned()),
             amount: Usd::from_cents(1),
         };
-        let [search, other] = ["/search", "/other"].map(|path| Series::PathDebit(path.into()));
+        let [search, other] = ["/search", "/other"].map(|path| MoneySeries::PathDebit(path.into()));
         let newest = day("2026-05-19");
-        let amounts = [Series::Debit, search.clone(), other.clone()].map(|series| (series, Usd::from_cents(7)));
+        let amounts = [MoneySeries::Debit, search.clone(), other.clone()].map(|series| (series, Usd::from_cents(7)));
         let year = (0..500).map(|ago| (newest - Count::new(ago), Day::from(amounts.clone())));
         let mut days = Days::new(&[budget]);
         days.extend(year.collect());
@@ -160,11 +161,11 @@ mod tests {
         assert_eq!(days.missing(day("2026-05-18")), None);
         assert_eq!(days.missing(day("2026-05-01")), Some((day("2026-05-01"), day("2026-05-18"))));
         let held: Vec<_> = days.amounts.iter().map(|(series, amounts)| (series, amounts.len())).collect();
-        assert_eq!(held, [(&Series::Debit, 401), (&Series::Credit, 0), (&search, 401)]);
+        assert_eq!(held, [(&MoneySeries::Debit, 401), (&MoneySeries::Credit, 0), (&search, 401)]);
         assert_eq!(days.amount(day("2026-01-01"), &search), Some(Usd::from_cents(7)));
-        assert_eq!(days.amount(day("2026-01-01"), &Series::Credit), Some(Usd::ZERO));
+        assert_eq!(days.amount(day("2026-01-01"), &MoneySeries::Credit), Some(Usd::ZERO));
         assert_eq!(days.amount(day("2026-01-01"), &other), None);
-        assert_eq!(days.amount(day("2025-01-01"), &Series::Debit), None, "forgotten");
-        assert_eq!(days.first(&Series::Debit), Some(newest - Count::new(400)));
+        assert_eq!(days.amount(day("2025-01-01"), &MoneySeries::Debit), None, "forgotten");
+        assert_eq!(days.first(&MoneySeries::Debit), Some(newest - Count::new(400)));
     }
 }

@@ -73,14 +73,14 @@ pub struct DayExport {
 }
 
 /// Writes a day's rows as they come.
-struct Sink<W> {
+struct DaySink<W> {
     format: Box<dyn DayFormat>,
     out: W,
     sums: Sums,
     outcome: io::Result<()>,
 }
 
-impl<W: Write + Send> TransactionSink for Sink<W> {
+impl<W: Write + Send> TransactionSink for DaySink<W> {
     fn row(&mut self, row: &Transaction<'_>) {
         self.sums.add(row);
         if self.outcome.is_ok() {
@@ -89,12 +89,12 @@ impl<W: Write + Send> TransactionSink for Sink<W> {
     }
 }
 
-impl<W: Write> Sink<W> {
-    fn new(export: &DayExport, out: W) -> Sink<W> {
-        Sink { format: (export.format)(export.include), out, sums: Sums::default(), outcome: Ok(()) }
+impl<W: Write> DaySink<W> {
+    fn new(export: &DayExport, out: W) -> DaySink<W> {
+        DaySink { format: (export.format)(export.include), out, sums: Sums::default(), outcome: Ok(()) }
     }
 
-    fn finish(mut self, day: NaiveDate, known: &Known, account: &str) -> io::Result<(W, Sums)> {
+    fn finish(mut self, day: NaiveDate, known: &KnownDays, account: &str) -> io::Result<(W, Sums)> {
         self.outcome?;
         let nothing = DayConsumption::default();
         let known = KnownDay {
@@ -110,12 +110,12 @@ impl<W: Write> Sink<W> {
 }
 
 /// What is known of the days before their transactions are read.
-struct Known {
+struct KnownDays {
     report: BTreeMap<NaiveDate, DayConsumption>,
     cards: BTreeMap<NaiveDate, Vec<CardTransaction>>,
 }
 
-impl Known {
+impl KnownDays {
     /// A digest of all that a day's file is made of beside the transactions.
     fn digest(&self, day: NaiveDate) -> String {
         let mut digest = Sha256::new();
@@ -151,7 +151,7 @@ impl History<'_> {
         let today = self.today().await?;
         let (from, to) = range(export.from, export.to, today)?;
         self.warn_of_old_days(from, today);
-        let mut known = Known { report: self.by_day(from, to).await?, cards: BTreeMap::new() };
+        let mut known = KnownDays { report: self.by_day(from, to).await?, cards: BTreeMap::new() };
         if (export.format)(export.include).needs_cards() {
             for card in self.cards(from, to).await?.into_iter().filter(|card| card.status == CardStatus::Paid) {
                 known.cards.entry(card.created_at.date_naive()).or_default().push(card);
@@ -178,7 +178,7 @@ impl History<'_> {
         export: &DayExport,
         (from, to): (NaiveDate, NaiveDate),
         today: NaiveDate,
-        known: &Known,
+        known: &KnownDays,
         out: &mut (dyn Write + Send),
     ) -> Result<usize, HistoryError> {
         let broken = || HistoryError::output("cannot write the output");
@@ -193,14 +193,14 @@ impl History<'_> {
                     let words = format!("the output ends within {day}");
                     return Err(HistoryError::output(words)(io::ErrorKind::UnexpectedEof.into()));
                 }
-                Ok(Sink::new(export, Shared(&shared)))
+                Ok(DaySink::new(export, SharedOutput(&shared)))
             };
             let (sink, _) = self.transactions((day, day), sink).await?;
             let (_, sums) = sink.finish(day, known, self.account).map_err(broken())?;
             self.compare(day, today, &sums, known);
         }
         self.progress.step(of, of);
-        Shared(&shared).flush().map_err(broken())?;
+        SharedOutput(&shared).flush().map_err(broken())?;
         Ok(of)
     }
 
@@ -210,7 +210,7 @@ impl History<'_> {
         export: &DayExport,
         day: NaiveDate,
         today: NaiveDate,
-        known: &Known,
+        known: &KnownDays,
         directory: &Path,
     ) -> Result<bool, HistoryError> {
         let name = (export.format)(export.include).file_name();
@@ -225,7 +225,7 @@ impl History<'_> {
         }
         let broken = || HistoryError::output(format!("cannot write {}", file.path().display()));
         let sink = || {
-            let mut sink = Sink::new(export, file.begin().map_err(broken())?);
+            let mut sink = DaySink::new(export, file.begin().map_err(broken())?);
             sink.format.head(&mut sink.out).map_err(broken())?;
             Ok(sink)
         };
@@ -256,7 +256,7 @@ impl History<'_> {
     }
 
     /// Says where transactions and report differ. Of a day that is not over the two were asked at different moments.
-    fn compare(&self, day: NaiveDate, today: NaiveDate, sums: &Sums, known: &Known) {
+    fn compare(&self, day: NaiveDate, today: NaiveDate, sums: &Sums, known: &KnownDays) {
         let nothing = DayConsumption::default();
         if day < today {
             let found = sums.differences(day, known.report.get(&day).unwrap_or(&nothing));
@@ -266,9 +266,9 @@ impl History<'_> {
 }
 
 /// One output for one sink after the other, and how much has gone out.
-struct Shared<'a, 'o>(&'a Mutex<(&'o mut (dyn Write + Send), u64)>);
+struct SharedOutput<'a, 'o>(&'a Mutex<(&'o mut (dyn Write + Send), u64)>);
 
-impl Write for Shared<'_, '_> {
+impl Write for SharedOutput<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         shared.1 += bytes.len() as u64;

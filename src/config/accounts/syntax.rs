@@ -18,8 +18,8 @@ const REMEDY: &str =
 
 /// A file as far as it could be understood.
 #[derive(Debug, Default)]
-pub(super) struct File {
-    pub(super) defaults: BTreeMap<String, Fields>,
+pub(super) struct AccountsFile {
+    pub(super) defaults: BTreeMap<String, FieldMap>,
     pub(super) accounts: Vec<Account>,
     /// What is wrong beside the accounts.
     pub(super) faults: Vec<Fault>,
@@ -37,12 +37,12 @@ pub(super) struct Fault {
 #[derive(Debug)]
 pub(super) struct Account {
     pub(super) line: u64,
-    pub(super) fields: Fields,
+    pub(super) fields: FieldMap,
     /// Fields that are there once more, and where.
     pub(super) twice: Vec<(String, u64)>,
 }
 
-pub(super) type Fields = BTreeMap<String, FieldAt>;
+pub(super) type FieldMap = BTreeMap<String, FieldAt>;
 
 /// A field's value and its line.
 #[derive(Clone, Debug)]
@@ -66,9 +66,9 @@ pub(super) enum Field {
     Wrong(String),
 }
 
-impl File {
+impl AccountsFile {
     /// Reads it. The fault is YAML's own, in safe words: the parser's can quote values.
-    pub(super) fn read(text: &str) -> Result<File, Fault> {
+    pub(super) fn read(text: &str) -> Result<AccountsFile, Fault> {
         // A snippet of the file in the message could show a secret that was put in the wrong place. What is there twice is
         // found below, where more can be said of it.
         let options = serde_saphyr::options! { with_snippet: false, duplicate_keys: DuplicateKeyPolicy::PassThrough };
@@ -76,7 +76,7 @@ impl File {
         let root: Spanned<Node> = serde_saphyr::from_str_with_options(text, options)
             .map_err(|error| fault(error.location().map_or(1, |location| location.line())))?;
         let Node::Map(entries) = root.value else { return Err(fault(root.referenced.line())) };
-        let mut file = File::default();
+        let mut file = AccountsFile::default();
         let mut seen = Vec::new();
         for (name, node) in entries {
             let line = node.referenced.line();
@@ -145,8 +145,8 @@ impl File {
 }
 
 /// The first of each name, and those that come later.
-fn fields(entries: Vec<(String, Spanned<Node>)>) -> (Fields, Vec<(String, u64)>) {
-    let (mut fields, mut twice) = (Fields::new(), Vec::new());
+fn fields(entries: Vec<(String, Spanned<Node>)>) -> (FieldMap, Vec<(String, u64)>) {
+    let (mut fields, mut twice) = (FieldMap::new(), Vec::new());
     for (name, node) in entries {
         let line = node.referenced.line();
         match fields.entry(name) {
