@@ -111,9 +111,9 @@ fn budgets(
         }));
     }
     if let Some(text) = listed {
-        let (found, faults) = budget::list(&text);
+        let (found, remedies) = budget::list(&text);
         budgets.extend(found);
-        faults.into_iter().for_each(|fault| errors.add("BATCHDATA_BUDGETS", fault));
+        remedies.into_iter().for_each(|remedy| errors.add("BATCHDATA_BUDGETS", remedy));
     }
     if let Some(twice) = budget::duplicate(&budgets) {
         let remedy =

@@ -126,7 +126,7 @@ impl LabelLimiter {
         due.into_iter().chain(fresh.into_iter().take(room).map(|(_, name)| name.into())).collect()
     }
 
-    /// Admits for good.
+    /// Allows for good.
     pub fn allow(&mut self, names: impl IntoIterator<Item = Arc<str>>) {
         self.allowed.extend(names);
     }

@@ -139,7 +139,7 @@ impl Runner {
                 biased;
                 () = changed => continue,
                 () = self.clock.sleep_until(due) => {}
-                () = wake.wished() => {
+                () = wake.requested() => {
                     next = self.clock.boot();
                     if self.paused(&limit).is_some() || earliest.is_some() {
                         continue;

@@ -47,12 +47,12 @@ impl AccountsReader<'_> {
         match AccountsFile::read(&text) {
             Ok(file) => {
                 // Who is in it cannot be told for certain.
-                self.listed.complete &= file.faults.is_empty();
-                file.faults.iter().for_each(|fault| self.errors.add(at(fault.line), fault.words.as_str()));
+                self.listed.complete &= file.errors.is_empty();
+                file.errors.iter().for_each(|error| self.errors.add(at(error.line), error.words.as_str()));
                 Some(file)
             }
-            Err(fault) => {
-                self.errors.add(at(fault.line), fault.words);
+            Err(error) => {
+                self.errors.add(at(error.line), error.words);
                 None
             }
         }

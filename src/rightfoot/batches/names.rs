@@ -118,7 +118,7 @@ impl Names {
     }
 
     /// The name as it is held, if a batch may tell it apart.
-    pub(super) fn admit(&self, batch: Uuid, name: &str) -> Option<Arc<str>> {
+    pub(super) fn allow(&self, batch: Uuid, name: &str) -> Option<Arc<str>> {
         let mut state = self.lock();
         let known = state.batches.get(&batch).filter(|_| name != OTHER)?;
         let (mut of_batch, mut closed) = (known.this_answer, false);
