@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
 use self::text::{escape, time, words};
+use crate::config::paths::{DOCUMENTATION, HEALTHY, READY, RUNBOOKS, STATUS};
 use crate::snapshot::{AccountStatus, DetailRow, Piece, Severity, SourceState, SourceStatus, Status};
 
 const STYLE: &str = include_str!("page/style.css");
@@ -100,8 +101,9 @@ fn render(status: &Status, telemetry_path: &str, query: &PageQuery, chosen: &lis
     let _ = writeln!(
         out,
         "<nav aria-label=\"Endpoints\"><ul>\n<li><a href=\"{}\">Metrics</a></li>\n\
-         <li><a href=\"/api/v1/status\">Status as JSON</a></li>\n<li><a href=\"/-/healthy\">Health</a></li>\n\
-         <li><a href=\"/-/ready\">Readiness</a></li>\n<li><a href=\"/documentation\">Documentation</a></li>\n<li><a href=\"/runbooks\">Runbooks</a></li>\n</ul></nav>\n</header>\n<main>",
+         <li><a href=\"{STATUS}\">Status as JSON</a></li>\n<li><a href=\"{HEALTHY}\">Health</a></li>\n\
+         <li><a href=\"{READY}\">Readiness</a></li>\n<li><a href=\"{DOCUMENTATION}\">Documentation</a></li>\n\
+         <li><a href=\"{RUNBOOKS}\">Runbooks</a></li>\n</ul></nav>\n</header>\n<main>",
         escape(telemetry_path)
     );
     warnings(&mut out, status);
@@ -123,9 +125,10 @@ fn render(status: &Status, telemetry_path: &str, query: &PageQuery, chosen: &lis
             format!("Refreshes every {REFRESH_SECONDS} s; <a href=\"{refresh}\">stop refreshing</a>.")
         }
     );
-    out.push_str(
-        "<p>The <a href=\"/documentation\">documentation</a> of this version lists every metric and variable; \
-         <code>wallet-exporter --help</code> lists the flags.</p>\n</footer>\n</body>\n</html>\n",
+    let _ = writeln!(
+        out,
+        "<p>The <a href=\"{DOCUMENTATION}\">documentation</a> of this version lists every metric and variable; \
+         <code>wallet-exporter --help</code> lists the flags.</p>\n</footer>\n</body>\n</html>"
     );
     out
 }
@@ -164,7 +167,7 @@ fn warnings(out: &mut String, status: &Status) {
         let _ = writeln!(out, "<li>{}</li>", escape(warning));
     }
     if let more @ 1.. = status.warnings.len().saturating_sub(MOST_WARNINGS) {
-        let _ = writeln!(out, "<li>and {more} more, in the <a href=\"/api/v1/status\">status as JSON</a></li>");
+        let _ = writeln!(out, "<li>and {more} more, in the <a href=\"{STATUS}\">status as JSON</a></li>");
     }
     out.push_str("</ul>\n</section>\n");
 }

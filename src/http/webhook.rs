@@ -28,7 +28,7 @@ use super::listener;
 use super::server::ServeError;
 use super::web::Web;
 use crate::instruments::{Handler, ProcessInstruments};
-use crate::poll::builder::Webhook;
+use crate::poll::builder::{DRAIN, Webhook};
 use crate::poll::webhook_sink::{Received, WebhookSink};
 
 /// Followed by the vendor's name and the secret.
@@ -56,7 +56,7 @@ impl WebhookOptions {
         // One vendor calls, now and then.
         let limits =
             ConnectionLimits { connections: 128, idle: Duration::from_secs(30), ..ConnectionLimits::default() };
-        WebhookOptions { listen, web_config: None, limits, drain: Duration::from_secs(10) }
+        WebhookOptions { listen, web_config: None, limits, drain: DRAIN }
     }
 }
 

@@ -29,6 +29,9 @@ use crate::upstream::{BuildError, ClientSettings, Clients, Observe, RateLimit, R
 /// Long reads at once. More than one, so that a vendor's answer that takes long does not delay all others.
 const LONG_READS: usize = 8;
 
+/// How long open requests may go on after the order to stop.
+pub const DRAIN: Duration = Duration::from_secs(10);
+
 /// What the application depends on; tests put other things in.
 #[derive(Clone)]
 pub struct Dependencies {
@@ -66,7 +69,7 @@ impl Default for Dependencies {
             extra_roots: Vec::new(),
             report_lag: Duration::from_secs(3_600),
             seed: None,
-            drain: Duration::from_secs(10),
+            drain: DRAIN,
         }
     }
 }
