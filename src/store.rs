@@ -7,6 +7,7 @@
 //! written.
 
 mod connect;
+mod files;
 #[cfg(feature = "testing")]
 mod fault;
 mod frozen;
@@ -31,15 +32,16 @@ use crate::names::{Source, Vendor};
 #[cfg(feature = "testing")]
 use fault::ActiveFault;
 use frozen::Frozen;
-use open::OpenFile;
+use open::{OpenFile, Renamed, open_file, rename_corrupt};
 
 #[cfg(feature = "testing")]
 pub use fault::{StorageFault, StorageFaultKind};
-pub use migrations::{SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, Schema};
 #[cfg(feature = "testing")]
-pub use open::FILE_NAME;
+pub use files::FILE_NAME;
+pub use files::has_file;
+pub use migrations::{SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, Schema};
 pub use open::{OpenError, unused};
-pub use peek::{StoredSince, configured_since, elsewhere, has_file, read_account, writable};
+pub use peek::{StoredSince, configured_since, elsewhere, read_account, writable};
 pub use sources::{StoredSource, moment_from};
 pub(crate) use sql::values;
 pub use sql::{Reader, Row, SqlValue, Writer};
@@ -160,6 +162,38 @@ impl Store {
             fault: None,
         };
         Store { durable, state: Mutex::new(state) }
+    }
+
+    /// Opens the store in `directory`, or one in memory. Where the directory cannot be written and its ledger can be
+    /// read, the store is frozen. `now` names a corrupt file that is renamed.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(
+        directory: Option<&Path>,
+        now: DateTime<Utc>,
+        schema: Schema,
+    ) -> Result<(Store, Option<Renamed>), OpenError> {
+        let Some(directory) = directory else {
+            let wrap = |source: rusqlite::Error| OpenError::Sqlite { path: ":memory:".into(), source: source.into() };
+            let mut connection = connect::memory().map_err(wrap)?;
+            migrations::migrate(&mut connection, schema).map_err(wrap)?;
+            return Ok((Store::new(connection, Place::Memory, schema), None));
+        };
+        let (mut lock, mut renamed) = (None, None);
+        let mut rename = |because: String| {
+            renamed = Some(rename_corrupt(&directory.join(files::FILE_NAME), because, now)?);
+            Ok(())
+        };
+        let store = match open_file(directory, now, schema, &mut lock, &mut rename) {
+            Ok((connection, file)) => Store::new(connection, Place::File(file), schema),
+            Err(error @ (OpenError::Directory { .. } | OpenError::Sqlite { .. })) => {
+                let (connection, frozen) = frozen::load(directory, now, schema, error, lock)?;
+                Store::new(connection, Place::Frozen(frozen), schema)
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        Ok((store, renamed))
     }
 
     /// Whether a directory is configured.

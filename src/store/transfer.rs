@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
-use super::migrations::{CopyError, beside, write_copy};
-use super::open::{FILE_NAME, Header, OpenFile, damage, is_ours, open_file, refuse_planted, validate};
-use super::peek::has_file;
+use super::files::{FILE_NAME, beside, has_file, is_ours};
+use super::migrations::{CopyError, write_copy};
+use super::open::{Header, OpenFile, damage, open_file, refuse_planted, validate};
 use super::{OpenError, Schema, connect};
 pub use error::TransferError;
 pub(super) use mark::{ARRIVED, incoming};
