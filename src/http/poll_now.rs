@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::guard::Activity;
 use super::query::parameters;
-use super::routes::Shared;
+use super::shared::Shared;
 use crate::names::Label as _;
 use crate::poll::attempts::{PATIENCE, PollOutcome};
 use crate::snapshot::AccountError;

@@ -106,7 +106,8 @@ impl Server {
     pub async fn run(self, site: Arc<dyn Site>, process: Arc<ProcessInstruments>, shutdown: CancellationToken) {
         let Server { listener, web, options, .. } = self;
         let (limits, drain) = (options.limits, options.drain);
-        let router = routes(site, options, web.clone(), &process, shutdown.clone());
+        let router =
+            routes(site, &options.telemetry_path, options.enable_lifecycle, web.clone(), &process, shutdown.clone());
         listener::serve(listener, router, Some(web), process, limits, shutdown, drain).await;
     }
 }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
 use super::query::parameters;
-use super::routes::Shared;
+use super::shared::Shared;
 use crate::snapshot::{Counts, Status};
 
 #[derive(Serialize)]
