@@ -11,12 +11,14 @@ mod instruments;
 pub mod process;
 pub mod protobuf;
 mod rendered;
+pub mod value;
 
 pub use cache::Exposition;
-#[cfg(feature = "testing")]
-pub use encode::HistogramValue;
-pub use encode::{Encoder, Format, StartTimestamp, end};
+pub use encode::{Encoder, Format, end};
 pub use families::WriteFamilies;
 #[cfg(feature = "testing")]
 pub use instruments::write_instruments;
 pub use rendered::Rendered;
+#[cfg(feature = "testing")]
+pub use value::HistogramValue;
+pub use value::StartTimestamp;

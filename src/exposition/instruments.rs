@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::encode::{Encoder, Family, HistogramValue, StartTimestamp};
+use super::encode::{Encoder, Family};
+use super::value::{HistogramValue, StartTimestamp};
 use crate::catalog::{self as c, MetricType, PROCESS_INSTRUMENTS};
 use crate::clock::Moment;
 use crate::counting::zero_start::dated;

@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use prost::Message as _;
 use prost_types::Timestamp;
 
-use super::encode::{HistogramValue, StartTimestamp, Value};
+use super::value::{HistogramValue, StartTimestamp, Value};
 use crate::catalog::{FamilySpec, MetricType};
 use crate::native_histogram::{SCHEMA, ZERO_THRESHOLD};
 use metrics::{Bucket, BucketSpan, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily};
