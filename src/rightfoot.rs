@@ -7,7 +7,7 @@
 //!  batch_list    which batches exist: variables, file, webhook
 //!  webhook       what the vendor's events say
 //!  batches       wire format, meaning, tables, poll, families
-//!  view          what is known of an account, for the page
+//!  view          what is known of an account (status: as the page and JSON show it)
 //! ```
 //!
 //! Invariant: other folders know of this vendor only what [`INTEGRATION`] says.
@@ -19,6 +19,7 @@ mod config;
 pub mod ids_file;
 mod sources;
 mod start;
+mod status;
 mod view;
 mod webhook;
 
@@ -29,7 +30,7 @@ pub use client::Client;
 pub use config::Config;
 pub use sources::{BATCHES, VENDOR};
 #[cfg(feature = "testing")]
-pub use view::{BatchesStatus, details};
+pub use status::{BatchesStatus, details};
 pub use view::{ChecksView, NewestBatch, RightfootView, WebhookView};
 #[cfg(feature = "testing")]
 pub use webhook::Event;

@@ -12,15 +12,13 @@ use url::Url;
 use super::budget::{self, Budget, BudgetPeriod, BudgetScope};
 use super::consumption::ledger::REACH;
 use super::history::reach;
-use super::reconciliation::rule::NEAR;
-use super::start::start;
 use super::{CARD_TRANSACTIONS, CONSUMPTION, Client, TRANSACTIONS, VENDOR, WalletReport};
 use crate::config::secret::Secret;
 use crate::config::{ConfigErrors, CountSince, ListField, Variable, Variables, default_of, section, values, variable};
-use crate::integration::{AccountConfig, Configured};
+use crate::integration::Configured;
 use crate::money::Usd;
 use crate::names::Label as _;
-use crate::poll::builder::{Builder, Dependencies, StartError};
+use crate::poll::builder::Dependencies;
 use crate::upstream::{BuildError, Unobserved};
 
 pub(super) const PREFIX: &str = "BATCHDATA_";
@@ -288,42 +286,5 @@ impl Config {
         let observer = Arc::new(Unobserved);
         let settings = dependencies.client_settings(&self.base_url, &self.token, self.requests_per_minute, observer);
         Client::new(settings, true)
-    }
-}
-
-impl AccountConfig for Config {
-    fn name(&self) -> &str {
-        &self.account
-    }
-
-    fn credential(&self) -> &Secret {
-        &self.token
-    }
-
-    fn secrets(&self) -> Vec<&Secret> {
-        vec![&self.token]
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.warning_balance.is_none() && self.critical_balance.is_none() {
-            let words = "no balance threshold is set: the alerts on a low balance stay silent until \
-                         BATCHDATA_WARNING_BALANCE_USD or BATCHDATA_CRITICAL_BALANCE_USD is set";
-            warnings.push(words.to_owned());
-        }
-        let interval =
-            |wanted| self.sources.iter().find(|(report, _)| *report == wanted).map(|(_, interval)| *interval);
-        if interval(WalletReport::Balance).is_some_and(|interval| interval > NEAR)
-            && interval(WalletReport::Consumption).is_some()
-        {
-            let words = "BATCHDATA_BALANCE_INTERVAL is longer than 5m: the balance cannot be compared with the \
-                         consumption report";
-            warnings.push(words.to_owned());
-        }
-        warnings
-    }
-
-    fn start(&self, builder: &mut Builder<'_>) -> Result<(), StartError> {
-        start(self, builder)
     }
 }

@@ -16,6 +16,7 @@ pub mod amounts;
 pub mod ask;
 pub mod balances;
 mod day_file;
+pub mod day_format;
 pub mod days;
 pub mod focus;
 pub mod openmetrics;

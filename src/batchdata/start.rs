@@ -1,4 +1,4 @@
-//! A wallet becomes a client, a storage and polls.
+//! What the rest of the program asks of a wallet: it becomes a client, a storage and polls.
 
 use std::sync::Arc;
 
@@ -6,16 +6,56 @@ use super::balance::poll::{self, BalancePoller};
 use super::cards::poll::CardsPoller;
 use super::consumption::poll::ConsumptionPoller;
 use super::reconciliation::SharedReconciliation;
+use super::reconciliation::rule::NEAR;
 use super::transactions::poll::TransactionsPoller;
 use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, Config, TRANSACTIONS, VENDOR, WalletReport, WalletView};
+use crate::config::secret::Secret;
+use crate::integration::AccountConfig;
 use crate::names::Source;
 use crate::poll::account_storage::AccountStorage;
 use crate::poll::attempts::Wake;
-use crate::poll::builder::{Builder, RestoredSource, SourceSettings, StartError};
+use crate::poll::builder::{Builder, RestoredSource, StartError};
 use crate::poll::file_watcher::WatchedSecret;
-use crate::poll::source::Poller;
+use crate::poll::source::{Poller, SourceSettings};
 
-pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), StartError> {
+impl AccountConfig for Config {
+    fn name(&self) -> &str {
+        &self.account
+    }
+
+    fn credential(&self) -> &Secret {
+        &self.token
+    }
+
+    fn secrets(&self) -> Vec<&Secret> {
+        vec![&self.token]
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.warning_balance.is_none() && self.critical_balance.is_none() {
+            let words = "no balance threshold is set: the alerts on a low balance stay silent until \
+                         BATCHDATA_WARNING_BALANCE_USD or BATCHDATA_CRITICAL_BALANCE_USD is set";
+            warnings.push(words.to_owned());
+        }
+        let interval =
+            |wanted| self.sources.iter().find(|(report, _)| *report == wanted).map(|(_, interval)| *interval);
+        if interval(WalletReport::Balance).is_some_and(|interval| interval > NEAR)
+            && interval(WalletReport::Consumption).is_some()
+        {
+            let words = "BATCHDATA_BALANCE_INTERVAL is longer than 5m: the balance cannot be compared with the \
+                         consumption report";
+            warnings.push(words.to_owned());
+        }
+        warnings
+    }
+
+    fn start(&self, builder: &mut Builder<'_>) -> Result<(), StartError> {
+        start(self, builder)
+    }
+}
+
+fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), StartError> {
     let storage = builder.storage(VENDOR, &config.account, config.sources.iter().map(|(report, _)| report.source()))?;
     let enabled = |report| config.sources.iter().any(|(enabled, _)| *enabled == report);
     let (has_balance, has_consumption) = (enabled(WalletReport::Balance), enabled(WalletReport::Consumption));

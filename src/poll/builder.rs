@@ -15,7 +15,7 @@ use super::account_storage::{AccountStorage, StorageWork};
 use super::attempts::Wake;
 use super::file_watcher::{WatchedFile, WatchedSecret};
 use super::schedule::Schedule;
-use super::source::{Poller, Runner};
+use super::source::{Poller, Runner, SourceSettings};
 use super::webhook_sink::WebhookSink;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::secret::Secret;
@@ -132,15 +132,6 @@ pub struct Webhook {
     pub sink: Arc<dyn WebhookSink>,
     /// More than one while the secret is being replaced.
     pub secrets: Vec<Secret>,
-}
-
-/// A source as it is configured.
-#[derive(Clone, Copy, Debug)]
-pub struct SourceSettings {
-    /// How often it is polled.
-    pub interval: Duration,
-    /// How long its last good values are served while it fails.
-    pub max_age: Duration,
 }
 
 /// A source, as the previous run left it.

@@ -10,12 +10,10 @@ use chrono::{DateTime, Utc};
 use url::Url;
 use uuid::Uuid;
 
-use super::start::start;
 use super::{BATCHES, VENDOR, ids_file};
 use crate::config::secret::Secret;
 use crate::config::{ConfigErrors, CountSince, Variable, Variables, default_of, section, values, variable};
-use crate::integration::{AccountConfig, Configured};
-use crate::poll::builder::{Builder, StartError};
+use crate::integration::Configured;
 
 pub(super) const PREFIX: &str = "RIGHTFOOT_";
 
@@ -223,46 +221,4 @@ pub(super) fn configure(variables: &Variables, now: DateTime<Utc>, errors: &mut 
     let config = check(raw, now, errors);
     variables.refuse_without(VENDOR.secret_variable, PREFIX, errors);
     Configured { base_line, account: config.map(|config| Arc::new(config) as _) }
-}
-
-impl AccountConfig for Config {
-    fn name(&self) -> &str {
-        &self.account
-    }
-
-    fn credential(&self) -> &Secret {
-        &self.key
-    }
-
-    fn secrets(&self) -> Vec<&Secret> {
-        [Some(&self.key), self.webhook_secret.as_ref(), self.old_webhook_secret.as_ref()]
-            .into_iter()
-            .flatten()
-            .collect()
-    }
-
-    fn opens_webhook(&self) -> bool {
-        self.webhook_secret.is_some()
-    }
-
-    fn without_waiting(&self) -> Option<Arc<dyn AccountConfig>> {
-        Some(Arc::new(Config { interval: Duration::ZERO, ..self.clone() }))
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.batch_ids.is_empty() && self.batch_ids_file.is_none() && self.webhook_secret.is_none() {
-            warnings.push(
-                "no source of batch ids is set: no balance check is followed until RIGHTFOOT_BATCH_IDS, \
-                 RIGHTFOOT_BATCH_IDS_FILE or RIGHTFOOT_WEBHOOK_SECRET is set"
-                    .to_owned(),
-            );
-        }
-        warnings.extend(self.batch_ids_warning.clone());
-        warnings
-    }
-
-    fn start(&self, builder: &mut Builder<'_>) -> Result<(), StartError> {
-        start(self, builder)
-    }
 }

@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{Days as Count, NaiveDate};
+use chrono::{Days, NaiveDate};
 
-use super::ledger::{Day, MoneySeries};
-use crate::batchdata::budget::{Budget, BudgetScope};
+use super::series::{Day, MoneySeries, scoped};
+use crate::batchdata::budget::Budget;
 use crate::money::Usd;
 
 /// Days before the newest that are held whole: a short report begins the day before the newest that was read.
@@ -23,21 +23,21 @@ pub type Amounts = BTreeMap<MoneySeries, BTreeMap<NaiveDate, Usd>>;
 
 /// Days in memory.
 #[derive(Clone, Debug)]
-pub struct Days {
+pub struct HeldDays {
     whole: BTreeMap<NaiveDate, Day>,
     whole_from: NaiveDate,
     amounts: Amounts,
     kept_from: NaiveDate,
 }
 
-impl Days {
+impl HeldDays {
     /// No days yet. Keeps the amounts of the wallet, and of the origins and paths that have a budget.
     #[must_use]
-    pub fn new(budgets: &[Budget]) -> Days {
+    pub fn new(budgets: &[Budget]) -> HeldDays {
         let series = [MoneySeries::Debit, MoneySeries::Credit]
             .into_iter()
             .chain(budgets.iter().map(|budget| scoped(&budget.scope)));
-        Days {
+        HeldDays {
             whole: BTreeMap::new(),
             whole_from: NaiveDate::MIN,
             amounts: series.map(|series| (series, BTreeMap::new())).collect(),
@@ -48,7 +48,7 @@ impl Days {
     /// The first day that is held whole, and the first of which amounts are held, given the newest.
     #[must_use]
     pub fn held_from(newest: NaiveDate) -> (NaiveDate, NaiveDate) {
-        let back = |days| newest.checked_sub_days(Count::new(days)).unwrap_or(newest);
+        let back = |days| newest.checked_sub_days(Days::new(days)).unwrap_or(newest);
         (back(WHOLE), back(KEPT))
     }
 
@@ -57,9 +57,9 @@ impl Days {
         self.amounts.keys()
     }
 
-    /// Takes over what the store holds up to the day `newest`, which is what [`Days::held_from`] says.
+    /// Takes over what the store holds up to the day `newest`, which is what [`HeldDays::held_from`] says.
     pub fn restore(&mut self, newest: NaiveDate, whole: BTreeMap<NaiveDate, Day>, amounts: Amounts) {
-        (self.whole_from, self.kept_from) = Days::held_from(newest);
+        (self.whole_from, self.kept_from) = HeldDays::held_from(newest);
         self.whole = whole;
         self.amounts.extend(amounts);
     }
@@ -98,7 +98,7 @@ impl Days {
 
     /// Forgets what need not be held any more.
     pub fn trim(&mut self, newest: NaiveDate) {
-        let (whole_from, kept_from) = Days::held_from(newest);
+        let (whole_from, kept_from) = HeldDays::held_from(newest);
         if whole_from > self.whole_from {
             self.whole = self.whole.split_off(&whole_from);
             self.whole_from = whole_from;
@@ -123,20 +123,10 @@ impl Days {
     }
 }
 
-/// The series that a budget's spend is in.
-#[must_use]
-pub fn scoped(scope: &BudgetScope) -> MoneySeries {
-    match scope {
-        BudgetScope::Wallet => MoneySeries::Debit,
-        BudgetScope::Origin(name) => MoneySeries::OriginDebit(name.as_str().into()),
-        BudgetScope::ApiPath(name) => MoneySeries::PathDebit(name.as_str().into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batchdata::budget::BudgetPeriod;
+    use crate::batchdata::budget::{BudgetPeriod, BudgetScope};
 
     fn day(text: &str) -> NaiveDate {
         text.parse().unwrap()
@@ -153,8 +143,8 @@ mod tests {
         let [search, other] = ["/search", "/other"].map(|path| MoneySeries::PathDebit(path.into()));
         let newest = day("2026-05-19");
         let amounts = [MoneySeries::Debit, search.clone(), other.clone()].map(|series| (series, Usd::from_cents(7)));
-        let year = (0..500).map(|ago| (newest - Count::new(ago), Day::from(amounts.clone())));
-        let mut days = Days::new(&[budget]);
+        let year = (0..500).map(|ago| (newest - Days::new(ago), Day::from(amounts.clone())));
+        let mut days = HeldDays::new(&[budget]);
         days.extend(year.collect());
         days.trim(newest);
         assert_eq!(days.whole.len(), 2);
@@ -166,6 +156,6 @@ mod tests {
         assert_eq!(days.amount(day("2026-01-01"), &MoneySeries::Credit), Some(Usd::ZERO));
         assert_eq!(days.amount(day("2026-01-01"), &other), None);
         assert_eq!(days.amount(day("2025-01-01"), &MoneySeries::Debit), None, "forgotten");
-        assert_eq!(days.first(&MoneySeries::Debit), Some(newest - Count::new(400)));
+        assert_eq!(days.first(&MoneySeries::Debit), Some(newest - Days::new(400)));
     }
 }

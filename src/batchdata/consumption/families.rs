@@ -7,7 +7,7 @@ use strum::VariantArray as _;
 use rust_decimal::Decimal;
 
 use super::budgets::BudgetView;
-use super::ledger::{MoneySeries, SeriesKind};
+use super::series::{MoneySeries, SeriesKind};
 use crate::batchdata::{BurnView, CONSUMPTION, ConsumptionView, WalletView};
 use crate::catalog::{ACCOUNT, counter, families, gauge};
 use crate::clock::{BootTime, Moment};

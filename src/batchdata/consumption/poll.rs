@@ -14,8 +14,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::budgets::{BudgetView, PeriodSpend};
 use super::burn::Reported;
-use super::ledger::{BaseLine, ConsumptionChanges, ConsumptionLedger, MoneySeries, REACH};
+use super::ledger::{BaseLine, ConsumptionChanges, ConsumptionLedger, REACH};
 use super::periods::Period;
+use super::series::MoneySeries;
 use super::table::ConsumptionCommit;
 use crate::batchdata::budget::{Budget, BudgetPeriod, BudgetScope};
 use crate::batchdata::reconciliation::{Report, SharedReconciliation};

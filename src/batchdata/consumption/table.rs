@@ -6,8 +6,9 @@ use strum::VariantArray as _;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 
-use super::days::{Amounts, Days};
-use super::ledger::{BaseLine, ConsumptionChanges, ConsumptionLedger, Day, MoneySeries, SeriesKind};
+use super::days::{Amounts, HeldDays};
+use super::ledger::{BaseLine, ConsumptionChanges, ConsumptionLedger};
+use super::series::{Day, MoneySeries, SeriesKind};
 use crate::batchdata::budget::Budget;
 use crate::counting::counter::HighWater;
 use crate::counting::labels::SharedNames;
@@ -53,7 +54,7 @@ pub fn read_ledger(
     )?;
     let Some((covered, full)) = covered else { return Ok(None) };
     let mut ledger = ConsumptionLedger::new(base, budgets);
-    let (whole_from, kept_from) = Days::held_from(covered.1);
+    let (whole_from, kept_from) = HeldDays::held_from(covered.1);
     let mut amounts = read_totals(reader, account, kept_from)?;
     for series in ledger.days().series().filter(|series| !series.label().is_empty()) {
         amounts.insert(series.clone(), read_amounts(reader, account, series, (kept_from, covered.1))?);

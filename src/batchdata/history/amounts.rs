@@ -13,7 +13,8 @@ use super::History;
 use super::HistoryError;
 use crate::batchdata::ConsumptionReport;
 use crate::batchdata::DayConsumption;
-use crate::batchdata::consumption::ledger::{BaseLine, ConsumptionLedger, MoneySeries};
+use crate::batchdata::consumption::ledger::{BaseLine, ConsumptionLedger};
+use crate::batchdata::consumption::series::MoneySeries;
 use crate::batchdata::consumption::table::FirstReport;
 use crate::money::Usd;
 

@@ -15,7 +15,7 @@ use super::recorded::{Counters, Recorded};
 use super::{History, HistoryError, days, midnight, reach};
 use crate::batchdata::balance::families::BALANCE;
 use crate::batchdata::consumption::families::{CREDIT, DEBIT, ORIGIN_CREDIT, ORIGIN_DEBIT, PATH_DEBIT};
-use crate::batchdata::consumption::ledger::SeriesKind;
+use crate::batchdata::consumption::series::SeriesKind;
 use crate::catalog::FamilySpec;
 
 /// Seconds between two samples: below the 5 minutes after which Prometheus takes a series for stale, and a part of an

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use crate::batchdata::consumption::ledger::{BaseLine, ConsumptionLedger, MoneySeries};
+use crate::batchdata::consumption::ledger::{BaseLine, ConsumptionLedger};
+use crate::batchdata::consumption::series::MoneySeries;
 use crate::batchdata::consumption::table::{FirstReport, read_first_report, read_ledger};
 use crate::batchdata::reconciliation::BALANCE_SERIES;
 use crate::batchdata::{CONSUMPTION, VENDOR};

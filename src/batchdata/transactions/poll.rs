@@ -18,8 +18,8 @@ use crate::batchdata::{CONSUMPTION_CSV, Client, Config, Grain, TRANSACTIONS, Tra
 use crate::clock::BootTime;
 use crate::names::Source;
 use crate::poll::account_storage::AccountStorage;
-use crate::poll::builder::SourceSettings;
 use crate::poll::source::Poller;
+use crate::poll::source::SourceSettings;
 use crate::store::StoreError;
 use crate::upstream::{CredentialState, Reason, RequestError};
 
