@@ -91,7 +91,7 @@ pub enum AppError {
         "cannot listen on {address}: the address is in use; stop the program that listens there, or name another address with {flag}"
     )]
     Taken {
-        /// The address.
+        /// As it is configured.
         address: String,
         /// The flag that sets it.
         flag: &'static str,

@@ -1,8 +1,8 @@
-//! Snapshots and registries in, expositions out.
+//! Snapshots and instruments in, expositions out.
 //!
-//! Flows in: snapshots, registries, the time. Flows out: text or protobuf, rendered when scraped. Invariant: facts about the vendors
-//! are built as families from a snapshot, never kept in long-lived gauges that would have to be cleaned of vanished
-//! labels; what this process did comes from registries.
+//! Flows in: snapshots, instruments, the time. Flows out: text or protobuf, rendered when scraped. Invariant: facts about
+//! the vendors are built as families from a snapshot, never kept in long-lived gauges that would have to be cleaned of
+//! vanished labels; what this process did comes from instruments.
 
 pub mod encode;
 mod cache;

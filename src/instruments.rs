@@ -116,7 +116,7 @@ fn registered<C: Collector + Clone + 'static>(registry: &Registry, metric: prome
     metric
 }
 
-/// The instruments of the process.
+/// What the process counts as a whole, in one registry.
 #[derive(Debug)]
 pub struct ProcessInstruments {
     registry: Registry,

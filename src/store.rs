@@ -116,7 +116,7 @@ pub type StoredSeries = (String, Option<DateTime<Utc>>, bool);
 /// Prepared statements that are kept: all that polls run.
 const STATEMENTS: usize = 64;
 
-/// The store.
+/// One connection, which all accounts take turns to use.
 pub struct Store {
     state: Mutex<StoreState>,
     durable: bool,

@@ -48,7 +48,6 @@ impl Polled {
     }
 }
 
-/// An account that is polled.
 struct PolledAccount {
     account: ConfiguredAccount,
     storages: Vec<Arc<AccountStorage>>,

@@ -55,7 +55,7 @@ pub enum BudgetScope {
     ApiPath(String),
 }
 
-/// A budget.
+/// An amount that may be spent, again in each period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// The label `budget`.

@@ -47,10 +47,10 @@ pub enum HistoryError {
     /// What was asked for makes no sense; in words.
     #[error("{0}")]
     Usage(String),
-    /// The vendor.
+    /// The vendor did not answer, or refused.
     #[error("{0}")]
     Vendor(#[from] RequestError),
-    /// The ledger.
+    /// The ledger cannot be read.
     #[error(transparent)]
     Ledger(#[from] OpenError),
     /// The files.

@@ -4,7 +4,7 @@ use strum::VariantArray;
 
 use crate::names::{Operation, Source, Vendor};
 
-/// The vendor.
+/// As labels, logs and messages name it.
 pub const VENDOR: Vendor = Vendor { name: "batchdata", title: "BatchData", secret_variable: "BATCHDATA_API_TOKEN" };
 
 const fn operation(name: &'static str, path: &'static str, if_forbidden: &'static str) -> Operation {
@@ -47,7 +47,7 @@ pub const CARD_TRANSACTIONS: Source = Source {
     ),
 };
 
-/// The transactions.
+/// The rows behind the consumption report.
 pub const TRANSACTIONS: Source = Source { vendor: VENDOR, name: "transactions", operation: CONSUMPTION_CSV };
 
 /// A report that a wallet can poll.

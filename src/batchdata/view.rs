@@ -27,7 +27,7 @@ use crate::counting::counter::HighWater;
 use crate::money::Usd;
 use crate::snapshot::AccountView;
 
-/// A wallet.
+/// The thresholds of a wallet, and what its polls have learnt.
 #[derive(Clone, Debug, Default)]
 pub struct WalletView {
     /// Threshold of the warning.
@@ -78,7 +78,7 @@ pub struct ConsumptionView {
 /// How fast a wallet is spent by one window, and how long it lasts.
 #[derive(Clone, Copy, Debug)]
 pub struct BurnView {
-    /// The window.
+    /// How far back it looks.
     pub window: Window,
     /// Dollars an hour.
     pub burn: Option<Decimal>,
@@ -116,7 +116,7 @@ pub struct CardsView {
     pub counted: BTreeMap<CardKey, Counted>,
     /// Costs by brand, durable.
     pub costs: BTreeMap<Arc<str>, Costs>,
-    /// What is pending.
+    /// Transactions that have not ended.
     pub pending: Vec<Pending>,
     /// The newest transactions.
     pub latest: BTreeMap<(CardKind, CardStatus), DateTime<Utc>>,

@@ -99,7 +99,6 @@ pub struct AccountEntry {
     places: BTreeMap<String, FilePlace>,
 }
 
-/// A place in a file.
 #[derive(Clone, Debug)]
 struct FilePlace {
     file: PathBuf,

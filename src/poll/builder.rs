@@ -75,7 +75,7 @@ impl Default for Dependencies {
 }
 
 impl Dependencies {
-    /// The settings of a client.
+    /// With a rate limit of its own.
     #[must_use]
     pub fn client_settings(
         &self,
@@ -168,19 +168,19 @@ pub struct Builder<'a> {
     pub rate_limit: Arc<RateLimit>,
     /// Where snapshots hang.
     pub cell: Arc<SnapshotCell>,
-    /// The store.
+    /// Shared by all accounts.
     pub store: Arc<Store>,
     /// What the process did.
     pub process: Arc<ProcessInstruments>,
-    /// Sources.
+    /// One for each source.
     pub tasks: Vec<Task>,
-    /// Storages of accounts.
+    /// One for each account.
     pub storages: Vec<Arc<AccountStorage>>,
-    /// Files of secrets.
+    /// Watched, because a secret may be replaced while the process runs.
     pub secrets: Vec<WatchedSecret>,
-    /// Other files.
+    /// Watched, and no secret is in them.
     pub files: Vec<WatchedFile>,
-    /// Webhooks.
+    /// Opened only where a secret is configured.
     pub webhooks: Vec<Webhook>,
 }
 
@@ -241,7 +241,7 @@ impl<'a> Builder<'a> {
         Ok(storage)
     }
 
-    /// The settings of an account's client.
+    /// With the rate limit of the credential, which an account that changes may keep.
     #[must_use]
     pub fn client_settings(
         &self,

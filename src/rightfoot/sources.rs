@@ -2,7 +2,7 @@
 
 use crate::names::{Operation, Source, Vendor};
 
-/// The vendor.
+/// As labels, logs and messages name it.
 pub const VENDOR: Vendor = Vendor { name: "rightfoot", title: "Rightfoot", secret_variable: "RIGHTFOOT_API_KEY" };
 
 /// The balance-check batches.

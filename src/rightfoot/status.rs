@@ -56,7 +56,7 @@ pub struct BatchesStatus {
     pub needing_attention: Vec<BatchStatus>,
 }
 
-/// One batch.
+/// A batch that a person should look at.
 #[derive(Clone, Debug, Serialize)]
 pub struct BatchStatus {
     /// The vendor's id.

@@ -275,7 +275,7 @@ impl ConsumptionLedger {
         Some(sum)
     }
 
-    /// The counters.
+    /// What each series was reported and has counted.
     #[must_use]
     pub fn counters(&self) -> &Arc<BTreeMap<MoneySeries, HighWater>> {
         &self.counters

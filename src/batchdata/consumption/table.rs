@@ -24,7 +24,7 @@ pub struct ConsumptionCommit<'a> {
     pub reported_at: DateTime<Utc>,
     /// What the report changed.
     pub changes: &'a ConsumptionChanges,
-    /// Series that are new.
+    /// Created in the same transaction, so that they are seen to start at zero.
     pub new_series: &'a [NewSeries],
     /// The day on which all days in reach were last read again.
     pub full_read_on: Option<NaiveDate>,

@@ -231,7 +231,7 @@ impl TransactionsLedger {
         changes.overflowing.iter().for_each(|name| self.endpoints.note_overflow(name));
     }
 
-    /// The counters.
+    /// What each series was reported and has counted.
     #[must_use]
     pub fn counters(&self) -> &BTreeMap<TransactionSeries, HighWater<i64>> {
         &self.counters

@@ -30,7 +30,7 @@ pub struct TransactionsCommit<'a> {
     pub changes: &'a TransactionsChanges,
     /// What it took.
     pub download: LastDownload,
-    /// Series that are new.
+    /// Created in the same transaction, so that they are seen to start at zero.
     pub new_series: &'a [NewSeries],
 }
 

@@ -60,7 +60,6 @@ fn scaled(number: &str, factor: u64) -> Option<u64> {
     Some(nanos)
 }
 
-/// A token bucket.
 #[derive(Debug)]
 pub(super) struct TokenBucket {
     interval: Duration,
