@@ -91,7 +91,7 @@ pub enum AppError {
         "cannot listen on {address}: the address is in use; stop the program that listens there, or name another address with {flag}"
     )]
     Taken {
-        /// The address.
+        /// As it is configured.
         address: String,
         /// The flag that sets it.
         flag: &'static str,
@@ -119,7 +119,14 @@ impl AppError {
             | AppError::Refused(_)
             | AppError::Serve(crate::http::ServeError::Web(_) | crate::http::ServeError::Path(_)) => 64,
             AppError::Open(error) if error.is_refusal() => 64,
-            _ => 1,
+            AppError::Open(_)
+            | AppError::Start(_)
+            | AppError::Elsewhere(_)
+            | AppError::Serve(crate::http::ServeError::Bind(_))
+            | AppError::Taken { .. }
+            | AppError::Ended(_)
+            | AppError::NoAnswer(_)
+            | AppError::System(_) => 1,
         }
     }
 }

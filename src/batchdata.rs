@@ -3,6 +3,7 @@
 //! ```text
 //!  config        variables -> a checked account
 //!  budget        what may be spent in a period
+//!  sources       the vendor, its endpoints and reports
 //!  client        one token's requests (envelope, scalar: how the vendor writes JSON)
 //!  balance       \
 //!  consumption   | one report each: wire format, meaning, tables, poll, families; the transactions are the
@@ -25,6 +26,7 @@ mod envelope;
 pub mod history;
 pub mod reconciliation;
 mod scalar;
+mod sources;
 mod start;
 mod status;
 pub mod transactions;
@@ -34,7 +36,6 @@ use crate::catalog::FamilySpec;
 use crate::clock::Moment;
 use crate::exposition::Encoder;
 use crate::integration::Integration;
-use crate::names::{Operation, Source, Vendor};
 use crate::snapshot::Snapshot;
 
 pub use balance::Balance;
@@ -43,55 +44,11 @@ pub use client::Client;
 pub use config::Config;
 pub use consumption::grain::Grain;
 pub use consumption::{ConsumptionReport, DayConsumption, Flow, HourlyDebits};
+pub use sources::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, CONSUMPTION_CSV, TRANSACTIONS, VENDOR, WalletReport};
+pub use status::BUDGETS;
 #[cfg(feature = "testing")]
 pub use status::{BudgetStatus, BurnStatus, EmptyState, TimeToEmpty, WalletStatus, details};
 pub use view::{BurnView, CardsView, ConsumptionView, Periods, TransactionsView, WalletView};
-
-/// The vendor.
-pub const VENDOR: Vendor = Vendor { name: "batchdata", title: "BatchData", secret_variable: "BATCHDATA_API_TOKEN" };
-
-const fn operation(name: &'static str, path: &'static str, if_forbidden: &'static str) -> Operation {
-    Operation { vendor: &VENDOR, name, path, if_forbidden }
-}
-
-/// The wallet's balance.
-pub const BALANCE: Source = Source {
-    vendor: VENDOR,
-    name: "balance",
-    operation: operation(
-        "balance",
-        "/api/v1/wallet/balance",
-        "give the token in BATCHDATA_API_TOKEN the permission wallet-balance",
-    ),
-};
-
-/// The consumption report.
-pub const CONSUMPTION: Source = Source {
-    vendor: VENDOR,
-    name: "consumption",
-    operation: operation(
-        "consumption_report",
-        "/api/v1/wallet/consumption-report",
-        "give the token in BATCHDATA_API_TOKEN the permission wallet-consumption-report",
-    ),
-};
-
-/// The consumption report as CSV.
-pub const CONSUMPTION_CSV: Operation = Operation { name: "consumption_csv", ..CONSUMPTION.operation };
-
-/// The credit-card transactions.
-pub const CARD_TRANSACTIONS: Source = Source {
-    vendor: VENDOR,
-    name: "card_transactions",
-    operation: operation(
-        "credit_card_transactions",
-        "/api/v1/wallet/credit-card-transactions",
-        "give the token in BATCHDATA_API_TOKEN the permission wallet-credit-card-transactions",
-    ),
-};
-
-/// The transactions.
-pub const TRANSACTIONS: Source = Source { vendor: VENDOR, name: "transactions", operation: CONSUMPTION_CSV };
 
 /// Tables of version 1 of the storage.
 pub const SCHEMA_1: &str = include_str!("batchdata/migrations/1.sql");

@@ -51,17 +51,14 @@ impl FamilySpec {
     }
 }
 
-/// A gauge.
 pub(crate) const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> FamilySpec {
     FamilySpec { name, kind: MetricType::Gauge, labels, help }
 }
 
-/// A counter.
 pub(crate) const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> FamilySpec {
     FamilySpec { name, kind: MetricType::Counter, labels, help }
 }
 
-/// A histogram.
 pub(crate) const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> FamilySpec {
     FamilySpec { name, kind: MetricType::Histogram, labels, help }
 }

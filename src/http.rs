@@ -16,6 +16,7 @@ mod poll_now;
 mod query;
 mod routes;
 mod server;
+mod shared;
 mod site;
 mod status;
 mod web;

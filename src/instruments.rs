@@ -13,27 +13,57 @@ use std::sync::{Mutex, PoisonError};
 use prometheus::core::Collector;
 use prometheus::proto::{Metric, MetricFamily};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use crate::catalog::{self as c, FamilySpec};
 use crate::clock::Moment;
 use crate::counting::zero_start;
+use crate::names::Label as _;
 
-/// What HTTP requests are for, and the status codes that are to be expected: 23 series.
-const HANDLERS: [(&str, &[&str]); 10] = [
-    ("metrics", &["200"]),
-    ("page", &["200"]),
-    ("status", &["200"]),
-    ("gate", &["200", "400", "404", "409"]),
-    ("documentation", &["200"]),
-    ("health", &["200", "503"]),
-    ("reload", &["200", "500"]),
-    ("poll", &["200", "202", "400", "404", "429", "502"]),
-    ("webhook", &["200", "400", "404", "503"]),
-    ("other", &["404"]),
-];
+/// What an HTTP request is for: the label `handler`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Handler {
+    /// The exposition.
+    Metrics,
+    /// The page for people.
+    Page,
+    /// The status as JSON, and the targets.
+    Status,
+    /// Whether there is enough money.
+    Gate,
+    /// The documentation and the runbooks.
+    Documentation,
+    /// The probes.
+    Health,
+    /// A reload of the configuration.
+    Reload,
+    /// A poll at once.
+    Poll,
+    /// An event of a vendor.
+    Webhook,
+    /// No path that there is.
+    Other,
+}
 
-/// Why the server closed a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl Handler {
+    /// The status codes that are to be expected: 23 series.
+    const fn expected_codes(self) -> &'static [&'static str] {
+        match self {
+            Handler::Metrics | Handler::Page | Handler::Status | Handler::Documentation => &["200"],
+            Handler::Gate => &["200", "400", "404", "409"],
+            Handler::Health => &["200", "503"],
+            Handler::Reload => &["200", "500"],
+            Handler::Poll => &["200", "202", "400", "404", "429", "502"],
+            Handler::Webhook => &["200", "400", "404", "503"],
+            Handler::Other => &["404"],
+        }
+    }
+}
+
+/// Why the server closed a connection: the label `reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Closed {
     /// No request for long.
     Idle,
@@ -41,18 +71,6 @@ pub enum Closed {
     Slow,
     /// Made room for another.
     Room,
-}
-
-impl Closed {
-    const ALL: [Closed; 3] = [Closed::Idle, Closed::Slow, Closed::Room];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Closed::Idle => "idle",
-            Closed::Slow => "slow",
-            Closed::Room => "room",
-        }
-    }
 }
 
 /// The metrics of a registry by family, each with its start.
@@ -98,7 +116,7 @@ fn registered<C: Collector + Clone + 'static>(registry: &Registry, metric: prome
     metric
 }
 
-/// The instruments of the process.
+/// What the process counts as a whole, in one registry.
 #[derive(Debug)]
 pub struct ProcessInstruments {
     registry: Registry,
@@ -126,12 +144,12 @@ impl Default for ProcessInstruments {
             registry,
             late: LateStarts::default(),
         };
-        for (handler, codes) in HANDLERS {
-            for code in codes {
-                process.http_requests.with_label_values(&[handler, code]);
+        for handler in Handler::VARIANTS {
+            for code in handler.expected_codes() {
+                process.http_requests.with_label_values(&[handler.as_str(), code]);
             }
         }
-        for reason in Closed::ALL {
+        for reason in Closed::VARIANTS {
             process.http_closed.with_label_values(&[reason.as_str()]);
         }
         process
@@ -162,9 +180,9 @@ impl ProcessInstruments {
         Present::new(&self.http_in_flight)
     }
 
-    /// A request was answered; `handler` is one of the names in `HANDLERS`.
-    pub fn answered(&self, handler: &str, code: &str) {
-        self.http_requests.with_label_values(&[handler, code]).inc();
+    /// A request was answered.
+    pub fn answered(&self, handler: Handler, code: &str) {
+        self.http_requests.with_label_values(&[handler.as_str(), code]).inc();
     }
 
     /// A connection was opened; it is over when the result is dropped.
@@ -182,9 +200,8 @@ impl ProcessInstruments {
     #[must_use]
     pub fn gather(&self, started: Moment, now: Moment) -> Gathered {
         let is_expected = |metric: &Metric| {
-            let mut handlers = HANDLERS.iter();
-            let codes = handlers.find(|(handler, _)| *handler == label(metric, "handler")).map(|(_, codes)| *codes);
-            codes.is_some_and(|codes| codes.contains(&label(metric, "code")))
+            let handler: Result<Handler, _> = label(metric, "handler").parse();
+            handler.is_ok_and(|handler| handler.expected_codes().contains(&label(metric, "code")))
         };
         gather(&self.registry, |family, metric| match family == c::HTTP_REQUESTS.name && !is_expected(metric) {
             true => self.late.of(metric, started, now),

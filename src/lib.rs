@@ -9,17 +9,17 @@
 //!  counting     the counters' rule, label limits, zero starts    pure: no I/O, no clock
 //!  store        what must survive a restart                      the only home of SQLite
 //!  snapshot     last good values and their age, by account
-//!  exposition   families, text, protobuf, when scraped           facts from snapshots, instruments from registries
+//!  exposition   families, text, protobuf, when scraped           facts from snapshots, counts from instruments
 //!  poll         when to fetch; one task per source
 //!  batchdata    the wallet: balance, consumption, cards
 //!  rightfoot    the balance checks: batches, webhook
 //!  http         axum                                             never calls a vendor, waits for one at `/-/poll` only
 //! ```
 //!
-//! Beside the flow: `money`, `native_histogram` (exponential buckets), `printable` (text for terminals), `clock`, `names`, `config`, `telemetry`, `catalog` (metric
-//! families), `instruments` (what this process did, counted with the `prometheus` crate), `integration` (what a vendor's
-//! folder offers), `app` (the list of vendors, wiring, shutdown).
-#![warn(clippy::too_many_lines)]
+//! Beside the flow: `money`, `native_histogram` (exponential buckets), `printable` (text for terminals), `clock`,
+//! `names`, `config`, `telemetry`, `catalog` (metric families), `instruments` (what this process did: as a whole counted
+//! with the `prometheus` crate, for each account in plain numbers), `integration` (what a vendor's folder offers), `app`
+//! (the list of vendors, wiring, shutdown).
 #![cfg_attr(feature = "testing", warn(unreachable_pub))]
 #![cfg_attr(
     not(test),

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //!  config        variables -> a checked account (ids_file: more batch ids)
+//!  sources       the vendor, its endpoint and what is polled
 //!  client        one key's requests
 //!  batch_list    which batches exist: variables, file, webhook
 //!  webhook       what the vendor's events say
 //!  batches       wire format, meaning, tables, poll, families
-//!  view          what is known of an account, for the page
+//!  view          what is known of an account (status: as the page and JSON show it)
 //! ```
 //!
 //! Invariant: other folders know of this vendor only what [`INTEGRATION`] says.
@@ -16,36 +17,23 @@ pub mod batches;
 mod client;
 mod config;
 pub mod ids_file;
+mod sources;
 mod start;
+mod status;
 mod view;
 mod webhook;
 
 use crate::integration::Integration;
-use crate::names::{Operation, Source, Vendor};
 
 pub use batches::{CheckRow, CheckStatus, RowReject, RowSink, SubmittedVia};
 pub use client::Client;
 pub use config::Config;
+pub use sources::{BATCHES, VENDOR};
 #[cfg(feature = "testing")]
-pub use view::{BatchesStatus, details};
+pub use status::{BatchesStatus, details};
 pub use view::{ChecksView, NewestBatch, RightfootView, WebhookView};
 #[cfg(feature = "testing")]
 pub use webhook::Event;
-
-/// The vendor.
-pub const VENDOR: Vendor = Vendor { name: "rightfoot", title: "Rightfoot", secret_variable: "RIGHTFOOT_API_KEY" };
-
-/// The balance-check batches.
-pub const BATCHES: Source = Source {
-    vendor: VENDOR,
-    name: "batches",
-    operation: Operation {
-        vendor: &VENDOR,
-        name: "balances_csv",
-        path: "/v1/balances/csv",
-        if_forbidden: "check that the batch ids belong to the owner of the key",
-    },
-};
 
 /// Tables of version 1 of the storage.
 pub const SCHEMA_1: &str = include_str!("rightfoot/migrations/1.sql");

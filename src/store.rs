@@ -7,6 +7,8 @@
 //! written.
 
 mod connect;
+mod files;
+#[cfg(feature = "testing")]
 mod fault;
 mod frozen;
 mod migrations;
@@ -27,18 +29,19 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::clock::Moment;
 use crate::names::{Source, Vendor};
 
-use fault::{ActiveFault, Injected};
+#[cfg(feature = "testing")]
+use fault::ActiveFault;
 use frozen::Frozen;
-use open::OpenFile;
+use open::{OpenFile, Renamed, open_file, rename_corrupt};
 
-pub use fault::StorageFault;
 #[cfg(feature = "testing")]
-pub use fault::StorageFaultKind;
+pub use fault::{StorageFault, StorageFaultKind};
+#[cfg(feature = "testing")]
+pub use files::FILE_NAME;
+pub use files::has_file;
 pub use migrations::{SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, Schema};
-#[cfg(feature = "testing")]
-pub use open::FILE_NAME;
 pub use open::{OpenError, unused};
-pub use peek::{StoredSince, configured_since, elsewhere, has_file, read_account, writable};
+pub use peek::{StoredSince, configured_since, elsewhere, read_account, writable};
 pub use sources::{StoredSource, moment_from};
 pub(crate) use sql::values;
 pub use sql::{Reader, Row, SqlValue, Writer};
@@ -113,16 +116,17 @@ pub type StoredSeries = (String, Option<DateTime<Utc>>, bool);
 /// Prepared statements that are kept: all that polls run.
 const STATEMENTS: usize = 64;
 
-/// The store.
+/// One connection, which all accounts take turns to use.
 pub struct Store {
-    state: Mutex<State>,
+    state: Mutex<StoreState>,
     durable: bool,
 }
 
-struct State {
+struct StoreState {
     connection: Connection,
     schema: Schema,
     place: Place,
+    #[cfg(feature = "testing")]
     fault: Option<ActiveFault>,
 }
 
@@ -150,7 +154,46 @@ impl Store {
     fn new(connection: Connection, place: Place, schema: Schema) -> Store {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let durable = !matches!(place, Place::Memory);
-        Store { durable, state: Mutex::new(State { connection, place, schema, fault: None }) }
+        let state = StoreState {
+            connection,
+            place,
+            schema,
+            #[cfg(feature = "testing")]
+            fault: None,
+        };
+        Store { durable, state: Mutex::new(state) }
+    }
+
+    /// Opens the store in `directory`, or one in memory. Where the directory cannot be written and its ledger can be
+    /// read, the store is frozen. `now` names a corrupt file that is renamed.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(
+        directory: Option<&Path>,
+        now: DateTime<Utc>,
+        schema: Schema,
+    ) -> Result<(Store, Option<Renamed>), OpenError> {
+        let Some(directory) = directory else {
+            let wrap = |source: rusqlite::Error| OpenError::Sqlite { path: ":memory:".into(), source: source.into() };
+            let mut connection = connect::memory().map_err(wrap)?;
+            migrations::migrate(&mut connection, schema).map_err(wrap)?;
+            return Ok((Store::new(connection, Place::Memory, schema), None));
+        };
+        let (mut lock, mut renamed) = (None, None);
+        let mut rename = |because: String| {
+            renamed = Some(rename_corrupt(&directory.join(files::FILE_NAME), because, now)?);
+            Ok(())
+        };
+        let store = match open_file(directory, now, schema, &mut lock, &mut rename) {
+            Ok((connection, file)) => Store::new(connection, Place::File(file), schema),
+            Err(error @ (OpenError::Directory { .. } | OpenError::Sqlite { .. })) => {
+                let (connection, frozen) = frozen::load(directory, now, schema, error, lock)?;
+                Store::new(connection, Place::Frozen(frozen), schema)
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        Ok((store, renamed))
     }
 
     /// Whether a directory is configured.
@@ -180,10 +223,10 @@ impl Store {
     /// Why it cannot be written.
     pub fn probe(&self) -> Result<(), StoreError> {
         let mut state = self.state();
-        if let Some(injected) = state.injected() {
-            return Err(injected.error.into());
+        if let Some((error, _)) = state.injected() {
+            return Err(error.into());
         }
-        let State { connection, place, schema, .. } = &mut *state;
+        let StoreState { connection, place, schema, .. } = &mut *state;
         match place {
             Place::Memory => Ok(()),
             Place::File(file) => {
@@ -223,11 +266,12 @@ impl Store {
     }
 
     /// Lets reads and writes fail, or work again: how a test breaks the storage.
+    #[cfg(feature = "testing")]
     pub fn set_fault(&self, fault: Option<StorageFault>) {
         self.state().fault = fault.map(ActiveFault::new);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, StoreState> {
         // A panic while holding it rolled its transaction back: the connection is as good as before.
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -261,7 +305,7 @@ impl Store {
     pub fn read<T>(&self, work: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut state = self.state();
         match state.injected() {
-            Some(injected) => Err(injected.error.into()),
+            Some((error, _)) => Err(error.into()),
             // Each query alone would take and release the file's lock.
             None => {
                 let transaction = state.connection.transaction()?;
@@ -271,9 +315,17 @@ impl Store {
     }
 }
 
-impl State {
-    fn injected(&mut self) -> Option<Injected> {
+impl StoreState {
+    /// The error that a test has asked for, and whether a write meets it at its commit.
+    #[cfg(feature = "testing")]
+    fn injected(&mut self) -> Option<(rusqlite::Error, bool)> {
         self.fault.as_mut().and_then(ActiveFault::take)
+    }
+
+    /// Nothing fails on purpose.
+    #[cfg(not(feature = "testing"))]
+    fn injected(&mut self) -> Option<(rusqlite::Error, bool)> {
+        None
     }
 
     /// Reads the file that cannot be written into memory. False if there is no such file.
@@ -288,13 +340,13 @@ impl State {
 
     fn write<T>(&mut self, work: impl FnOnce(&Writer<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let at_commit = match self.injected() {
-            Some(injected) if !injected.at_commit => return Err(injected.error.into()),
+            Some((error, false)) => return Err(error.into()),
             injected => injected,
         };
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let value = work(&Writer::new(&transaction))?;
-        if let Some(injected) = at_commit {
-            return Err(injected.error.into());
+        if let Some((error, _)) = at_commit {
+            return Err(error.into());
         }
         if let Place::File(file) = &self.place {
             file.check_in_place()?;

@@ -63,19 +63,19 @@ where
         line.write_str("time=")?;
         SystemTime.format_time(&mut line)?;
         write!(line, " level={}", event.metadata().level())?;
-        let mut fields = Fields { line: line.by_ref(), outcome: Ok(()) };
+        let mut fields = FieldWriter { line: line.by_ref(), outcome: Ok(()) };
         event.record(&mut fields);
         fields.outcome?;
         writeln!(line)
     }
 }
 
-struct Fields<'a> {
+struct FieldWriter<'a> {
     line: Writer<'a>,
     outcome: fmt::Result,
 }
 
-impl Visit for Fields<'_> {
+impl Visit for FieldWriter<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         let name = if field.name() == "message" { "msg" } else { field.name() };
         // Where a library's event comes from.

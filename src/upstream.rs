@@ -32,9 +32,9 @@ pub use error::{Reason, RequestError};
 pub use exporter::{Access, AskError, ask};
 pub(crate) use http::HttpClient;
 pub use parse_error::ParseError;
-pub use settings::{BuildError, ClientSettings, Observe, RequestLimits, Unobserved};
+pub use settings::{ClientSettings, Observe, RequestLimits, Unobserved};
 pub use state::CredentialState;
-pub use tls::Clients;
+pub use tls::{BuildError, Clients};
 pub use transport::Transport;
 #[cfg(feature = "testing")]
 pub use transport::{NoAnswer, Outgoing};

@@ -19,7 +19,7 @@ use crate::upstream::RateLimit;
 pub struct App {
     /// Where snapshots hang.
     pub cell: Arc<SnapshotCell>,
-    /// The store.
+    /// Shared by all accounts.
     pub store: Arc<Store>,
     /// What is served at the telemetry path.
     pub exposition: Arc<Exposition>,

@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
 
 use super::INTEGRATIONS;
-use crate::config::accounts::{self, AccountEntry, Known, Listed, VendorFields};
+use crate::config::accounts::{self, AccountEntry, KnownFields, Listed, VendorFields};
 use crate::config::secret::Secret;
 use crate::config::{ConfigErrors, CountSince, Flags, Process, Variable, Variables, file};
 use crate::integration::{AccountConfig, Configured};
@@ -236,7 +236,7 @@ impl Draft {
     ) -> Listed {
         let before = errors.iter().count();
         let labels = own_labels();
-        let known = Known { vendors: &fields(), labels: &labels };
+        let known = KnownFields { vendors: &fields(), labels: &labels };
         let mut listed = accounts::read(file, self.process.secrets_directory.as_deref(), known, errors);
         if listed.entries.is_empty() && errors.iter().count() == before {
             errors.add("--config.file", format!("{} has no account: write at least one", file.display()));

@@ -18,7 +18,7 @@ use super::export::{Terminal, Wallet, write_series};
 use super::serve::Running;
 use super::signals::Signals;
 use super::simulate::{Programme, ScenarioName, SimulatorClock};
-use super::{AppError, Config, Dependencies, SCHEMA};
+use super::{AppError, Config, Dependencies, INTEGRATIONS, SCHEMA};
 use crate::batchdata::history::openmetrics;
 use crate::batchdata::history::recorded::Recorded;
 use crate::clock::SharedClock;
@@ -104,7 +104,7 @@ fn variables<const N: usize>(
     let own = |(name, _): &(OsString, OsString)| {
         let name = name.to_string_lossy();
         let of_accounts = ["CONFIG_FILE", "SECRETS_DIRECTORY", "SHARD"].contains(&&*name);
-        !of_accounts && !name.starts_with("BATCHDATA_") && !name.starts_with("RIGHTFOOT_")
+        !of_accounts && INTEGRATIONS.iter().all(|vendor| !name.starts_with(vendor.prefix))
     };
     let always = [
         ("BATCHDATA_ACCOUNT", ACCOUNT),
@@ -142,7 +142,7 @@ fn budget(spent: Decimal) -> Decimal {
 fn none(scenario: ScenarioName) -> &'static str {
     match scenario {
         ScenarioName::Calm | ScenarioName::Month => scenario.goes_on(),
-        _ => {
+        ScenarioName::Story | ScenarioName::LowBalance | ScenarioName::Outage => {
             "\nThe events of this scenario happened after the first start with this --storage.path. To see them again, name a new directory.\n"
         }
     }
@@ -201,13 +201,11 @@ impl Demo {
         let options = options(Options { scenario: scenario.into(), ..calm }, first_start, now);
         let (token, key) = (options.batchdata_token.clone(), options.rightfoot_key.clone());
         let simulator = Simulator::new(options);
+        let mut batch_ids = simulator.batch_ids();
         if scenario == ScenarioName::Story {
             simulator.new_batch(Some(FOREIGN_BATCH), true, "", Vec::new());
+            batch_ids.push(FOREIGN_BATCH.to_owned());
         }
-        let batch_ids = match scenario {
-            ScenarioName::Story => [simulator.batch_ids(), vec![FOREIGN_BATCH.to_owned()]].concat(),
-            _ => simulator.batch_ids(),
-        };
 
         let secret = uuid::Uuid::new_v4().simple().to_string();
         let [of_day, of_month] = budgets(&simulator, now.date_naive());

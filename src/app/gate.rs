@@ -63,7 +63,7 @@ pub struct GateFlags {
 
 /// What is read of the exporter's answer.
 #[derive(Deserialize)]
-struct Answer {
+struct GateAnswer {
     open: bool,
     message: String,
 }
@@ -95,9 +95,9 @@ pub async fn gate(
         AskError::Build(error) => unusable(&error).into(),
         AskError::NoAnswer(words) => AppError::NoAnswer(format!("no answer from {url}: {words}")),
     })?;
-    let (code, word, message) = match (status, serde_json::from_slice::<Answer>(&body)) {
-        (200, Ok(Answer { open: true, message })) => (OPEN, "open", message),
-        (409, Ok(Answer { open: false, message })) => (CLOSED, "closed", message),
+    let (code, word, message) = match (status, serde_json::from_slice::<GateAnswer>(&body)) {
+        (200, Ok(GateAnswer { open: true, message })) => (OPEN, "open", message),
+        (409, Ok(GateAnswer { open: false, message })) => (CLOSED, "closed", message),
         (400 | 404, _) => {
             let words = String::from_utf8_lossy(&body).lines().next().unwrap_or_default().to_owned();
             return Err(AppError::Refused(format!("{url} rejected the request: {words}")));

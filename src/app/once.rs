@@ -12,8 +12,9 @@ use futures_util::stream;
 
 use super::build::App;
 use super::{AppError, Config, Dependencies};
+use crate::batchdata::BUDGETS;
 use crate::names::{Label as _, Source};
-use crate::snapshot::{BUDGETS, Piece};
+use crate::snapshot::Piece;
 use crate::upstream::RequestError;
 
 /// The same configuration with nothing on disk and nothing held back.
@@ -87,19 +88,19 @@ fn impatient(mut config: Config) -> Config {
 }
 
 /// What `check --online` prints.
-struct Table {
+struct CheckTable {
     text: String,
     /// Width of the column with the accounts, where there is one.
     accounts: Option<usize>,
 }
 
-impl Table {
+impl CheckTable {
     /// Accounts are named where there are several, or a file names them.
-    fn new(config: &Config) -> Table {
+    fn new(config: &Config) -> CheckTable {
         let named = config.accounts.len() > 1 || config.process.config_file.is_some();
         let widths = config.accounts.iter().map(|account| account.config.name().len());
         let accounts = named.then(|| widths.chain(["ACCOUNT".len()]).max().unwrap_or_default());
-        let mut table = Table { text: String::new(), accounts };
+        let mut table = CheckTable { text: String::new(), accounts };
         table.row("ACCOUNT", "SOURCE", "RESULT", "WHAT TO FIX");
         table
     }
@@ -135,7 +136,7 @@ pub async fn check_online(
     progress: impl Fn(&str),
 ) -> Result<(String, bool), AppError> {
     let mut app = App::build(&impatient(in_memory(config)), dependencies)?;
-    let mut table = Table::new(config);
+    let mut table = CheckTable::new(config);
     let named = table.accounts.is_some();
     let begins = |account: &str, source: Source| {
         let account = if named { format!(" for account {account}") } else { String::new() };

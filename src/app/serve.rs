@@ -40,7 +40,7 @@ pub struct Running {
     pub addresses: Addresses,
     /// Where snapshots hang.
     pub cell: Arc<SnapshotCell>,
-    /// The store.
+    /// Shared by all accounts.
     pub store: Arc<crate::store::Store>,
     /// What is served at the telemetry path.
     pub exposition: Arc<Exposition>,

@@ -57,7 +57,7 @@ impl ScenarioName {
                  Below 500 USD a top-up of 2500 USD starts. It is paid 20 minutes later; one in ten fails and is repeated.\n  \
                  A batch of 150 to 700 balance checks starts every seven hours and fills within two and a half hours.\n"
             }
-            _ => "",
+            ScenarioName::Story | ScenarioName::Calm | ScenarioName::LowBalance | ScenarioName::Outage => "",
         }
     }
 }

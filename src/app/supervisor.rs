@@ -48,8 +48,7 @@ impl Polled {
     }
 }
 
-/// An account that is polled.
-struct Running {
+struct PolledAccount {
     account: ConfiguredAccount,
     storages: Vec<Arc<AccountStorage>>,
     sources: Vec<Polled>,
@@ -61,7 +60,7 @@ struct Running {
 /// Starts and stops accounts.
 pub struct Supervisor {
     wiring: Wiring,
-    accounts: Mutex<Vec<Running>>,
+    accounts: Mutex<Vec<PolledAccount>>,
     webhooks: Webhooks,
     /// Whether the webhook's address was opened at the start.
     opens_webhook: bool,
@@ -213,7 +212,7 @@ impl Supervisor {
 
     /// What was sent with each credential, by its value.
     fn rate_limits(&self) -> HashMap<String, Arc<RateLimit>> {
-        let of = |running: &Running| {
+        let of = |running: &PolledAccount| {
             let limit = Arc::clone(&running.sources.first()?.rate_limit);
             Some((running.account.config.credential().current().expose_secret().to_owned(), limit))
         };
@@ -246,7 +245,7 @@ impl Supervisor {
     fn run(&self, prepared: Prepared, first: f64) {
         let Prepared { account, tasks, storages, webhooks } = prepared;
         let (stop, parts) = (self.stop.child_token(), TaskTracker::new());
-        let running = Running {
+        let running = PolledAccount {
             account,
             storages: storages.clone(),
             sources: tasks.iter().map(Polled::of).collect(),
@@ -318,7 +317,7 @@ impl Supervisor {
         self.parts.spawn(work);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Running>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<PolledAccount>> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -55,7 +55,7 @@ pub enum BudgetScope {
     ApiPath(String),
 }
 
-/// A budget.
+/// An amount that may be spent, again in each period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// The label `budget`.
@@ -108,27 +108,27 @@ pub(super) const FIELDS: &[ItemField] = &[
     },
 ];
 
-/// The list of an accounts file, as JSON: mappings of texts. Returns those without a fault, and all faults.
+/// The list of an accounts file, as JSON: mappings of texts. Returns those without an error, and all errors.
 pub(super) fn list(text: &str) -> (Vec<Budget>, Vec<String>) {
     let Ok(entries) = serde_json::from_str::<Vec<BTreeMap<String, String>>>(text) else {
         let remedy = "write a list of mappings: name, period, amount_usd and optionally api_path or origin";
         return (Vec::new(), vec![remedy.to_owned()]);
     };
-    let (mut budgets, mut faults) = (Vec::new(), Vec::new());
+    let (mut budgets, mut errors) = (Vec::new(), Vec::new());
     for (index, entry) in entries.into_iter().enumerate() {
         let name = entry.get("name").cloned().unwrap_or_else(|| format!("number {}", index + 1));
         let mut found = Vec::new();
         let budget = budget(entry, &mut found);
-        faults.extend(found.into_iter().map(|fault| format!("budget {name}: {fault}")));
+        errors.extend(found.into_iter().map(|error| format!("budget {name}: {error}")));
         budgets.extend(budget);
     }
-    (budgets, faults)
+    (budgets, errors)
 }
 
 /// A budget, if nothing is wrong with it.
-fn budget(mut entry: BTreeMap<String, String>, faults: &mut Vec<String>) -> Option<Budget> {
+fn budget(mut entry: BTreeMap<String, String>, errors: &mut Vec<String>) -> Option<Budget> {
     let unknown = entry.keys().filter(|name| !FIELDS.iter().any(|field| field.name == name.as_str()));
-    faults.extend(unknown.map(|name| format!("{name} is not a field of a budget: check its spelling")));
+    errors.extend(unknown.map(|name| format!("{name} is not a field of a budget: check its spelling")));
     let of = |field: &'static str| move |remedy: String| format!("{field}: {remedy}");
     let name = entry.remove("name").ok_or("name is missing".to_owned());
     let name = name.and_then(|text| values::account(&text).map_err(of("name")));
@@ -147,12 +147,12 @@ fn budget(mut entry: BTreeMap<String, String>, faults: &mut Vec<String>) -> Opti
         (None, Some(path)) => name_of("api_path", path).map(BudgetScope::ApiPath),
         (Some(_), Some(_)) => Err("write api_path or origin, not both".to_owned()),
     };
-    let name = name.map_err(|fault| faults.push(fault)).ok();
-    let period = period.map_err(|fault| faults.push(fault)).ok();
-    let amount = usd.map_err(|fault| faults.push(fault)).ok();
-    let scope = scope.map_err(|fault| faults.push(fault)).ok();
+    let name = name.map_err(|error| errors.push(error)).ok();
+    let period = period.map_err(|error| errors.push(error)).ok();
+    let amount = usd.map_err(|error| errors.push(error)).ok();
+    let scope = scope.map_err(|error| errors.push(error)).ok();
     let budget = Budget { name: name?, period: period?, amount: amount?, scope: scope? };
-    faults.is_empty().then_some(budget)
+    errors.is_empty().then_some(budget)
 }
 
 /// The first name that two budgets of one period have.
@@ -192,8 +192,8 @@ mod tests {
     #[test]
     fn a_list_is_read_or_says_what_to_mend() {
         let text = r#"[{"name":"team","period":"month","amount_usd":"3000","api_path":"/api/v1/x"}]"#;
-        let (budgets, faults) = list(text);
-        assert_eq!(faults, Vec::<String>::new());
+        let (budgets, errors) = list(text);
+        assert_eq!(errors, Vec::<String>::new());
         assert_eq!(budgets[0].scope, BudgetScope::ApiPath("/api/v1/x".to_owned()));
         assert_eq!(budgets[0].amount, Usd::from_cents(300_000));
         for (from, to, said) in [
@@ -207,8 +207,8 @@ mod tests {
             (r#""api_path""#, r#""apipath""#, "apipath is not a field of a budget"),
             (r#""api_path""#, r#""origin":"x","api_path""#, "write api_path or origin, not both"),
         ] {
-            let (budgets, faults) = list(&text.replace(from, to));
-            assert!(budgets.is_empty() && faults.iter().any(|fault| fault.contains(said)), "{to}: {faults:?}");
+            let (budgets, errors) = list(&text.replace(from, to));
+            assert!(budgets.is_empty() && errors.iter().any(|error| error.contains(said)), "{to}: {errors:?}");
         }
         let periods = FIELDS.iter().find(|field| field.name == "period").map(|field| field.one_of.to_vec());
         assert_eq!(periods, Some(BudgetPeriod::VARIANTS.iter().map(|period| period.as_str()).collect()));

@@ -6,20 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use strum::VariantArray as _;
 use url::Url;
 
 use super::budget::{self, Budget, BudgetPeriod, BudgetScope};
 use super::consumption::ledger::REACH;
 use super::history::reach;
-use super::reconciliation::rule::NEAR;
-use super::start::start;
-use super::{BALANCE, CARD_TRANSACTIONS, CONSUMPTION, Client, TRANSACTIONS, VENDOR};
+use super::{CARD_TRANSACTIONS, CONSUMPTION, Client, TRANSACTIONS, VENDOR, WalletReport};
 use crate::config::secret::Secret;
 use crate::config::{ConfigErrors, CountSince, ListField, Variable, Variables, default_of, section, values, variable};
-use crate::integration::{AccountConfig, Configured};
+use crate::integration::Configured;
 use crate::money::Usd;
-use crate::names::{Label as _, Source};
-use crate::poll::builder::{Builder, Dependencies, StartError};
+use crate::names::Label as _;
+use crate::poll::builder::Dependencies;
 use crate::upstream::{BuildError, Unobserved};
 
 pub(super) const PREFIX: &str = "BATCHDATA_";
@@ -96,7 +95,7 @@ pub(super) const LISTS: &[ListField] = &[ListField {
 fn budgets(
     by_variable: [(&'static str, BudgetPeriod, Option<String>); 3],
     listed: Option<String>,
-    sources: Option<&[Source]>,
+    sources: Option<&[WalletReport]>,
     errors: &mut ConfigErrors,
 ) -> Arc<[Budget]> {
     let mut budgets = Vec::new();
@@ -110,16 +109,16 @@ fn budgets(
         }));
     }
     if let Some(text) = listed {
-        let (found, faults) = budget::list(&text);
+        let (found, remedies) = budget::list(&text);
         budgets.extend(found);
-        faults.into_iter().for_each(|fault| errors.add("BATCHDATA_BUDGETS", fault));
+        remedies.into_iter().for_each(|remedy| errors.add("BATCHDATA_BUDGETS", remedy));
     }
     if let Some(twice) = budget::duplicate(&budgets) {
         let remedy =
             format!("two budgets of a {} have the name {}: give each its own", twice.period.as_str(), twice.name);
         errors.add("BATCHDATA_BUDGETS", remedy);
     }
-    if !budgets.is_empty() && sources.is_some_and(|sources| !sources.contains(&CONSUMPTION)) {
+    if !budgets.is_empty() && sources.is_some_and(|sources| !sources.contains(&WalletReport::Consumption)) {
         let remedy = "does not poll consumption, which budgets need: add consumption, or remove the budgets";
         errors.add("BATCHDATA_SOURCES", remedy);
     }
@@ -137,7 +136,7 @@ pub struct Config {
     /// Where the API is.
     pub base_url: Url,
     /// Which reports are polled, and how often.
-    pub sources: Vec<(Source, Duration)>,
+    pub sources: Vec<(WalletReport, Duration)>,
     /// How many bytes of transactions may be downloaded in an hour.
     pub transactions_bytes_per_hour: u64,
     /// From which UTC day on history is counted, if it was set.
@@ -178,16 +177,17 @@ impl Raw {
 
 const SOURCES: &str = "balance,consumption,card_transactions";
 
-/// What may be chosen.
-const ALL_SOURCES: [Source; 4] = [BALANCE, CONSUMPTION, CARD_TRANSACTIONS, TRANSACTIONS];
-
-fn sources(text: &str) -> Result<Vec<Source>, String> {
-    let wrong = || format!("write some of {}, separated by commas", ALL_SOURCES.map(|source| source.name).join(","));
+fn sources(text: &str) -> Result<Vec<WalletReport>, String> {
+    let known = WalletReport::VARIANTS;
+    let wrong = || {
+        let names: Vec<&str> = known.iter().map(|report| report.source().name).collect();
+        format!("write some of {}, separated by commas", names.join(","))
+    };
     let mut chosen = Vec::new();
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        let source = ALL_SOURCES.into_iter().find(|source| source.name == part).ok_or_else(wrong)?;
-        if !chosen.contains(&source) {
-            chosen.push(source);
+        let report = *known.iter().find(|report| report.source().name == part).ok_or_else(wrong)?;
+        if !chosen.contains(&report) {
+            chosen.push(report);
         }
     }
     if chosen.is_empty() { Err(wrong()) } else { Ok(chosen) }
@@ -247,17 +247,17 @@ fn check(raw: Raw, today: NaiveDate, errors: &mut ConfigErrors) -> Option<Config
     }
     let requests_per_minute =
         section::value(VARIABLES, "BATCHDATA_REQUESTS_PER_MINUTE", raw.requests_per_minute, errors, values::per_minute);
-    let every = |source| match source {
-        BALANCE => balance,
-        CONSUMPTION => consumption,
-        CARD_TRANSACTIONS => card,
-        _ => transactions,
+    let every = |report| match report {
+        WalletReport::Balance => balance,
+        WalletReport::Consumption => consumption,
+        WalletReport::CardTransactions => card,
+        WalletReport::Transactions => transactions,
     };
     Some(Config {
         token: token?,
         account: account?,
         base_url: base_url?,
-        sources: chosen?.into_iter().filter_map(|source| Some((source, every(source)?))).collect(),
+        sources: chosen?.into_iter().filter_map(|report| Some((report, every(report)?))).collect(),
         transactions_bytes_per_hour: megabytes? * 1_000_000,
         count_since,
         warning_balance: warning,
@@ -286,40 +286,5 @@ impl Config {
         let observer = Arc::new(Unobserved);
         let settings = dependencies.client_settings(&self.base_url, &self.token, self.requests_per_minute, observer);
         Client::new(settings, true)
-    }
-}
-
-impl AccountConfig for Config {
-    fn name(&self) -> &str {
-        &self.account
-    }
-
-    fn credential(&self) -> &Secret {
-        &self.token
-    }
-
-    fn secrets(&self) -> Vec<&Secret> {
-        vec![&self.token]
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.warning_balance.is_none() && self.critical_balance.is_none() {
-            let words = "no balance threshold is set: the alerts on a low balance stay silent until \
-                         BATCHDATA_WARNING_BALANCE_USD or BATCHDATA_CRITICAL_BALANCE_USD is set";
-            warnings.push(words.to_owned());
-        }
-        let interval =
-            |wanted| self.sources.iter().find(|(source, _)| *source == wanted).map(|(_, interval)| *interval);
-        if interval(BALANCE).is_some_and(|interval| interval > NEAR) && interval(CONSUMPTION).is_some() {
-            let words = "BATCHDATA_BALANCE_INTERVAL is longer than 5m: the balance cannot be compared with the \
-                         consumption report";
-            warnings.push(words.to_owned());
-        }
-        warnings
-    }
-
-    fn start(&self, builder: &mut Builder<'_>) -> Result<(), StartError> {
-        start(self, builder)
     }
 }

@@ -11,6 +11,7 @@ pub mod grain;
 pub mod ledger;
 pub mod periods;
 pub mod poll;
+pub mod series;
 pub mod table;
 pub(super) mod wire;
 

@@ -16,6 +16,7 @@ pub mod amounts;
 pub mod ask;
 pub mod balances;
 mod day_file;
+pub mod day_format;
 pub mod days;
 pub mod focus;
 pub mod openmetrics;
@@ -46,10 +47,10 @@ pub enum HistoryError {
     /// What was asked for makes no sense; in words.
     #[error("{0}")]
     Usage(String),
-    /// The vendor.
+    /// The vendor did not answer, or refused.
     #[error("{0}")]
     Vendor(#[from] RequestError),
-    /// The ledger.
+    /// The ledger cannot be read.
     #[error(transparent)]
     Ledger(#[from] OpenError),
     /// The files.

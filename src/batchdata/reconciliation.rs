@@ -15,13 +15,13 @@ pub use table::{BALANCE_SERIES, BalanceCommit};
 
 /// As the polls of balance and report share it.
 #[derive(Clone, Debug)]
-pub struct Shared(Arc<Mutex<Reconciliation>>);
+pub struct SharedReconciliation(Arc<Mutex<Reconciliation>>);
 
-impl Shared {
+impl SharedReconciliation {
     /// For both polls.
     #[must_use]
-    pub fn new(reconciliation: Reconciliation) -> Shared {
-        Shared(Arc::new(Mutex::new(reconciliation)))
+    pub fn new(reconciliation: Reconciliation) -> SharedReconciliation {
+        SharedReconciliation(Arc::new(Mutex::new(reconciliation)))
     }
 
     /// Nothing waits while it is held.

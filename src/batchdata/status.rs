@@ -15,13 +15,49 @@ pub use empty::{EmptyState, TimeToEmpty};
 
 use super::BALANCE;
 use super::budget::BudgetScope;
+use super::cards::families::CARD_TRANSACTIONS as CARD_FAMILY;
 use super::consumption::budgets::{BudgetView, PeriodSpend};
 use super::consumption::burn::Window;
+use super::consumption::families::{ORIGIN_CREDIT, ORIGIN_DEBIT, PATH_DEBIT};
 use super::consumption::periods::Period;
+use super::transactions::families::TRANSACTIONS as TRANSACTION_FAMILY;
 use super::view::{BurnView, WalletView};
-use crate::clock::Moment;
+use crate::clock::{BootTime, Moment};
 use crate::names::Label as _;
-use crate::snapshot::{AccountView, Details, Headline, Severity};
+use crate::snapshot::{AccountView, Details, Facts, Headline, Prepaid, Severity};
+
+/// Term of the row on budgets, which `check --online` prints, too.
+pub const BUDGETS: &str = "Budgets";
+
+impl Facts for WalletView {
+    fn details(&self, account: &AccountView, now: Moment) -> Details {
+        let count_since = self.consumption.as_ref().and_then(|view| view.count_since);
+        details(&self.status(account, now), count_since, now.wall)
+    }
+
+    fn overflow(&self) -> Vec<(&'static str, u64)> {
+        let mut overflow = Vec::new();
+        if let Some(view) = &self.consumption {
+            overflow.push((ORIGIN_DEBIT.name, view.overflowing_origins));
+            overflow.push((ORIGIN_CREDIT.name, view.overflowing_origins));
+            overflow.push((PATH_DEBIT.name, view.overflowing_paths));
+        }
+        overflow.extend(self.cards.as_ref().map(|view| (CARD_FAMILY.name, view.overflowing_brands)));
+        let transactions = self.transactions.as_ref();
+        overflow.extend(transactions.map(|view| (TRANSACTION_FAMILY.name, view.overflowing_endpoints)));
+        overflow
+    }
+
+    fn expires(&self, now: BootTime) -> Option<BootTime> {
+        let periods = self.consumption.as_ref().and_then(|view| view.periods.as_ref());
+        let ends = [periods.map(|periods| periods.valid_until), self.compared_until()];
+        ends.into_iter().flatten().filter(|end| *end > now).min()
+    }
+
+    fn prepaid(&self) -> Option<Prepaid> {
+        Some(Prepaid { source: BALANCE, balance: self.balance.map(|balance| balance.amount) })
+    }
+}
 
 impl WalletView {
     pub(super) fn status(&self, account: &AccountView, now: Moment) -> WalletStatus {

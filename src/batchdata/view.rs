@@ -14,23 +14,20 @@ use rust_decimal::Decimal;
 use super::balance::same_wallet::Seen;
 use super::budget::{Budget, BudgetPeriod};
 use super::cards::book::{CardKey, CardKind, Costs, Counted, Pending};
-use super::cards::families::CARD_TRANSACTIONS as CARD_FAMILY;
 use super::consumption::budgets::{BudgetView, PeriodSpend};
 use super::consumption::burn::{Burn, Window, runway_seconds};
-use super::consumption::families::{ORIGIN_CREDIT, ORIGIN_DEBIT, PATH_DEBIT};
-use super::consumption::ledger::Series;
 use super::consumption::periods::Period;
+use super::consumption::series::MoneySeries;
 use super::reconciliation::Compared;
-use super::transactions::families::TRANSACTIONS as TRANSACTION_FAMILY;
-use super::transactions::ledger::Series as TransactionSeries;
-use super::{BALANCE, Balance, CONSUMPTION, CardStatus, Flow, status};
+use super::transactions::ledger::TransactionSeries;
+use super::{BALANCE, Balance, CONSUMPTION, CardStatus, Flow};
 use crate::clock::{BootTime, Moment};
 use crate::counting::amounts::AmountHistogram;
 use crate::counting::counter::HighWater;
 use crate::money::Usd;
-use crate::snapshot::{AccountView, Details, Facts, Prepaid};
+use crate::snapshot::AccountView;
 
-/// A wallet.
+/// The thresholds of a wallet, and what its polls have learnt.
 #[derive(Clone, Debug, Default)]
 pub struct WalletView {
     /// Threshold of the warning.
@@ -63,7 +60,7 @@ pub struct WalletView {
 #[derive(Clone, Debug, Default)]
 pub struct ConsumptionView {
     /// The counters, durable.
-    pub counters: Arc<BTreeMap<Series, HighWater>>,
+    pub counters: Arc<BTreeMap<MoneySeries, HighWater>>,
     /// From when on they count.
     pub count_since: Option<DateTime<Utc>>,
     /// The counters include history that no report has told yet, and do not start at zero: they are not shown.
@@ -81,7 +78,7 @@ pub struct ConsumptionView {
 /// How fast a wallet is spent by one window, and how long it lasts.
 #[derive(Clone, Copy, Debug)]
 pub struct BurnView {
-    /// The window.
+    /// How far back it looks.
     pub window: Window,
     /// Dollars an hour.
     pub burn: Option<Decimal>,
@@ -119,7 +116,7 @@ pub struct CardsView {
     pub counted: BTreeMap<CardKey, Counted>,
     /// Costs by brand, durable.
     pub costs: BTreeMap<Arc<str>, Costs>,
-    /// What is pending.
+    /// Transactions that have not ended.
     pub pending: Vec<Pending>,
     /// The newest transactions.
     pub latest: BTreeMap<(CardKind, CardStatus), DateTime<Utc>>,
@@ -199,7 +196,7 @@ impl WalletView {
 
     /// Until when the last comparison is shown: after a gap in the polls of the balance, none is made for as long as a
     /// report may be late.
-    fn compared_until(&self) -> Option<BootTime> {
+    pub(super) fn compared_until(&self) -> Option<BootTime> {
         Some(self.compared.as_ref()?.report?.boot + (self.max_age + self.report_lag))
     }
 }
@@ -213,35 +210,5 @@ fn in_words(duration: Duration) -> String {
         seconds if seconds >= 60 && seconds.is_multiple_of(60) => format!("{} minutes", seconds / 60),
         1 => "a second".to_owned(),
         seconds => format!("{seconds} seconds"),
-    }
-}
-
-impl Facts for WalletView {
-    fn details(&self, account: &AccountView, now: Moment) -> Details {
-        let count_since = self.consumption.as_ref().and_then(|view| view.count_since);
-        status::details(&self.status(account, now), count_since, now.wall)
-    }
-
-    fn overflow(&self) -> Vec<(&'static str, u64)> {
-        let mut overflow = Vec::new();
-        if let Some(view) = &self.consumption {
-            overflow.push((ORIGIN_DEBIT.name, view.overflowing_origins));
-            overflow.push((ORIGIN_CREDIT.name, view.overflowing_origins));
-            overflow.push((PATH_DEBIT.name, view.overflowing_paths));
-        }
-        overflow.extend(self.cards.as_ref().map(|view| (CARD_FAMILY.name, view.overflowing_brands)));
-        let transactions = self.transactions.as_ref();
-        overflow.extend(transactions.map(|view| (TRANSACTION_FAMILY.name, view.overflowing_endpoints)));
-        overflow
-    }
-
-    fn expires(&self, now: BootTime) -> Option<BootTime> {
-        let periods = self.consumption.as_ref().and_then(|view| view.periods.as_ref());
-        let ends = [periods.map(|periods| periods.valid_until), self.compared_until()];
-        ends.into_iter().flatten().filter(|end| *end > now).min()
-    }
-
-    fn prepaid(&self) -> Option<Prepaid> {
-        Some(Prepaid { source: BALANCE, balance: self.balance.map(|balance| balance.amount) })
     }
 }

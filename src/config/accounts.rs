@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use reader::Reader;
+use reader::AccountsReader;
 
 use super::errors::ConfigErrors;
 use super::variables::{ListField, Variable, nearest};
@@ -95,24 +95,23 @@ pub struct AccountEntry {
     pub variables: Variables,
     /// Labels for `wallet_exporter_account_info`.
     pub labels: BTreeMap<String, String>,
-    place: Place,
-    places: BTreeMap<String, Place>,
+    place: FilePlace,
+    places: BTreeMap<String, FilePlace>,
 }
 
-/// A place in a file.
 #[derive(Clone, Debug)]
-struct Place {
+struct FilePlace {
     file: PathBuf,
     line: u64,
 }
 
-impl Place {
+impl FilePlace {
     fn directory(&self) -> &Path {
         self.file.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FilePlace {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}:{}", self.file.display(), self.line)
     }
@@ -165,7 +164,7 @@ impl AccountEntry {
 
     /// What an error about a field is about: a place in the account's own file, since it is this account that has to be
     /// kept, and not those that a default of another file is for, too. A name that is refused may be a secret.
-    fn at(&self, place: &Place, field: &str) -> String {
+    fn at(&self, place: &FilePlace, field: &str) -> String {
         let account = values::account(&self.name).ok().map(|name| format!("account {name}"));
         let elsewhere = place.file != self.place.file;
         let default = elsewhere.then(|| format!("by default in {place}"));
@@ -194,7 +193,7 @@ pub struct Listed {
 
 /// What a file may say.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
+pub struct KnownFields<'a> {
     /// Fields, by vendor.
     pub vendors: &'a [VendorFields],
     /// Labels of the exporter's own series, which an account's labels must not be.
@@ -203,9 +202,14 @@ pub struct Known<'a> {
 
 /// Reads the file or the directory. What is wrong is added to `errors`.
 #[must_use]
-pub fn read(path: &Path, secrets_directory: Option<&Path>, known: Known<'_>, errors: &mut ConfigErrors) -> Listed {
+pub fn read(
+    path: &Path,
+    secrets_directory: Option<&Path>,
+    known: KnownFields<'_>,
+    errors: &mut ConfigErrors,
+) -> Listed {
     let listed = Listed { entries: Vec::new(), complete: true };
-    let mut reader = Reader { known, secrets_directory, errors, listed, defaults: BTreeMap::new() };
+    let mut reader = AccountsReader { known, secrets_directory, errors, listed, defaults: BTreeMap::new() };
     if !path.is_dir() {
         match file::read(path, LARGEST_KIB) {
             Ok(bytes) => {
@@ -229,7 +233,7 @@ pub fn read(path: &Path, secrets_directory: Option<&Path>, known: Known<'_>, err
 
 /// Of two accounts of one name, the later one is an error.
 pub fn refuse_duplicates(entries: &[AccountEntry], errors: &mut ConfigErrors) {
-    let mut seen: BTreeMap<(&str, &str), &Place> = BTreeMap::new();
+    let mut seen: BTreeMap<(&str, &str), &FilePlace> = BTreeMap::new();
     for entry in entries {
         if let Some(first) = seen.insert((entry.vendor.name, &entry.name), &entry.place) {
             entry.error("account", format!("appears twice, first at {first}: give each its own name"), errors);

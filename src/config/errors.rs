@@ -96,11 +96,14 @@ const SHORT: usize = 24;
 /// Longer than any address that is configured here.
 const LONGEST_URL: usize = 100;
 
+/// A value that begins so may be a key, however short it is.
+const KEY_PREFIX: &str = "rf_";
+
 /// A refused value in quotes. `None` if it may be a secret that was put into the wrong variable: if it is long, unless it
-/// is a URL without credentials, or if it begins as Rightfoot's keys do.
+/// is a URL without credentials, or if it begins as keys do.
 pub(super) fn quoted(value: &str) -> Option<String> {
     let is_plain_url = value.contains("://") && !value.contains(['@', '?', '#']) && value.len() <= LONGEST_URL;
-    let may_be_secret = value.starts_with("rf_") || value.len() > SHORT && !is_plain_url;
+    let may_be_secret = value.starts_with(KEY_PREFIX) || value.len() > SHORT && !is_plain_url;
     (!may_be_secret).then(|| format!("{value:?}"))
 }
 

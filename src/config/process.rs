@@ -178,13 +178,13 @@ pub(super) fn check(flags: &Flags, raw: RawProcess, errors: &mut ConfigErrors) -
     let webhook = pick("webhook.listen-address", &flags.webhook_listen_address, raw.webhook_listen_address);
     let path = pick("web.telemetry-path", &flags.web_telemetry_path, raw.web_telemetry_path);
     let storage = pick("storage.path", &flags.storage_path, raw.storage_path);
-    let hold = pick("metrics.start-at-zero", &flags.metrics_start_at_zero, raw.metrics_start_at_zero);
+    let start_at_zero = pick("metrics.start-at-zero", &flags.metrics_start_at_zero, raw.metrics_start_at_zero);
     let level = pick("log.level", &flags.log_level, raw.log_level);
     let format = pick("log.format", &flags.log_format, raw.log_format);
     let (listen, webhook_listen) = (listen_address(listen, errors), listen_address(webhook, errors));
     let shown = path.1.clone();
     let telemetry_path = read(path, shown, errors, telemetry_path);
-    let start_at_zero = read(hold, Duration::ZERO, errors, |text| {
+    let start_at_zero = read(start_at_zero, Duration::ZERO, errors, |text| {
         values::duration_within(text, Duration::ZERO, Duration::from_secs(3_600))
     });
     let log_level = read(level, LevelFilter::INFO, errors, log_level);

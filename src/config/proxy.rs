@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 
-use hyper::Uri;
+use http::Uri;
 use url::Url;
 
 /// Those that are honoured, in capitals or in small letters. `NO_PROXY` is a list of hosts and has no wrong value.

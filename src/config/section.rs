@@ -1,4 +1,4 @@
-//! What both vendors' sections share: secrets, values with defaults, and the name in every error.
+//! What the vendors' sections share: secrets, values with defaults, and the name in every error.
 //!
 //! Flows in: a section's raw variables. Flows out: checked values; errors are collected. Invariant: each value is read
 //! through one of these, so no error can forget its variable's name.

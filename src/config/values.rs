@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use url::{Host, Url};
-use uuid::Uuid;
 
 use crate::money::Usd;
 
@@ -165,23 +164,6 @@ pub fn megabytes(text: &str) -> Result<u64, String> {
         .ok()
         .filter(|number| (1..=100_000).contains(number))
         .ok_or_else(|| "write a whole number of megabytes from 1 to 100000".to_owned())
-}
-
-/// Comma-separated UUIDs; `position` of a wrong one counts from 1.
-pub fn uuids(text: &str) -> Result<Vec<Uuid>, String> {
-    let mut ids = Vec::new();
-    for (position, part) in text.split(',').map(str::trim).enumerate().filter(|(_, part)| !part.is_empty()) {
-        match Uuid::try_parse(part) {
-            Ok(id) => ids.push(id),
-            Err(_) => {
-                return Err(format!(
-                    "entry {} is not a UUID: write batch ids such as 8ac1f4a6-1234-4abc-9d3e-001122334455, separated by commas",
-                    position + 1
-                ));
-            }
-        }
-    }
-    Ok(ids)
 }
 
 /// The vendors do not say what their credentials are made of.

@@ -41,7 +41,7 @@ pub fn default_of(variables: &[Variable], name: &str) -> &'static str {
     variables.iter().find(|variable| variable.name == name).map_or("", |variable| variable.default)
 }
 
-/// A variable.
+/// For the lists of variables.
 #[must_use]
 pub const fn variable(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
     Variable { name, default, meaning }

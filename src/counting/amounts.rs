@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::money::Usd;
 use crate::native_histogram::NativeBuckets;
 
-/// A histogram of amounts.
+/// How many amounts are in each bucket, and their sum.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AmountHistogram {
     /// Per bucket, not cumulative; the last is unbounded. Empty before the first amount.

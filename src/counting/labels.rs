@@ -14,9 +14,6 @@ pub const OTHER: &str = "other";
 /// Most names for `origin`, `api_path` and `institution`.
 pub const MOST_NAMES: usize = 100;
 
-/// Most names for `card_brand`.
-pub const MOST_BRANDS: usize = 20;
-
 /// Longest label value, in characters.
 pub const LONGEST: usize = 128;
 
@@ -129,7 +126,7 @@ impl LabelLimiter {
         due.into_iter().chain(fresh.into_iter().take(room).map(|(_, name)| name.into())).collect()
     }
 
-    /// Admits for good.
+    /// Allows for good.
     pub fn allow(&mut self, names: impl IntoIterator<Item = Arc<str>>) {
         self.allowed.extend(names);
     }

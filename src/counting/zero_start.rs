@@ -35,7 +35,6 @@ pub fn dated(start: Moment, now: Moment) -> DateTime<Utc> {
     start.by_clock_of(now).min(start.wall)
 }
 
-/// A series.
 #[derive(Clone, Copy, Debug)]
 struct Series {
     /// When it was created, or restored, while it is at zero; `None`: shown for good.

@@ -7,16 +7,11 @@
 
 #[cfg(debug_assertions)]
 use std::collections::HashSet;
-use std::io::Write as _;
-
-use chrono::{DateTime, Utc};
-use rust_decimal::Decimal;
 
 use super::protobuf::Messages;
+use super::value::{HistogramValue, StartTimestamp, Value};
 use crate::catalog::{FamilySpec, MetricType};
 use crate::counting::amounts::AmountHistogram;
-use crate::money::Usd;
-use crate::native_histogram::NativeBuckets;
 
 /// An exposition format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,81 +32,6 @@ pub const fn end(format: Format) -> &'static str {
         Format::OpenMetrics => "# EOF\n",
     }
 }
-
-/// What a sample can be.
-pub trait Value: Copy {
-    /// Whether it is written at all.
-    fn is_known(self) -> bool {
-        true
-    }
-    /// Writes its shortest decimal form that reads back as the same value.
-    fn write(self, out: &mut Vec<u8>);
-    /// The number that the written form reads as.
-    fn number(self) -> f64 {
-        let mut written = Vec::new();
-        self.write(&mut written);
-        std::str::from_utf8(&written).ok().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
-    }
-}
-
-// Writing to a vector cannot fail, so the results below are dropped.
-impl Value for f64 {
-    fn is_known(self) -> bool {
-        self.is_finite()
-    }
-
-    fn write(self, out: &mut Vec<u8>) {
-        let plain = self == 0.0 || (1e-7..1e17).contains(&self.abs());
-        let _ = if plain { write!(out, "{self}") } else { write!(out, "{self:e}") };
-    }
-
-    fn number(self) -> f64 {
-        self
-    }
-}
-
-impl Value for u64 {
-    fn write(self, out: &mut Vec<u8>) {
-        let _ = write!(out, "{self}");
-    }
-}
-
-impl Value for Decimal {
-    fn write(self, out: &mut Vec<u8>) {
-        let _ = write!(out, "{}", self.normalize());
-    }
-}
-
-/// Seconds since the epoch, as Prometheus wants a time.
-impl Value for DateTime<Utc> {
-    fn write(self, out: &mut Vec<u8>) {
-        Decimal::new(self.timestamp_micros(), 6).write(out);
-    }
-}
-
-impl Value for Usd {
-    fn write(self, out: &mut Vec<u8>) {
-        self.decimal().write(out);
-    }
-}
-
-/// A histogram's buckets without the last, and its totals.
-#[derive(Clone, Copy, Debug)]
-pub struct HistogramValue<'a, S> {
-    /// Upper bound and observations up to it, ascending; `+Inf` is implied.
-    pub buckets: &'a [(f64, u64)],
-    /// All observations.
-    pub count: u64,
-    /// Sum of the observations.
-    pub sum: S,
-    /// The same observations in native buckets, which are shown in protobuf only.
-    pub native: Option<&'a NativeBuckets>,
-    /// From when on it counts, if that can be told.
-    pub start: Start,
-}
-
-/// From when on a counter or a histogram counts. It is shown in protobuf only.
-pub type Start = Option<DateTime<Utc>>;
 
 /// Takes samples, gives an exposition.
 #[derive(Debug)]
@@ -231,7 +151,7 @@ impl Family<'_> {
     }
 
     /// One sample of a counter.
-    pub fn counter(&mut self, values: &[&str], (value, start): (impl Value, Start)) {
+    pub fn counter(&mut self, values: &[&str], (value, start): (impl Value, StartTimestamp)) {
         if !self.begin(values, self.spec.kind == MetricType::Counter && value.is_known()) {
             return;
         }
@@ -280,7 +200,7 @@ impl Family<'_> {
     }
 
     /// One histogram of amounts, which were observed by these upper bounds.
-    pub fn amounts(&mut self, values: &[&str], bounds: &[f64], (histogram, start): (AmountHistogram, Start)) {
+    pub fn amounts(&mut self, values: &[&str], bounds: &[f64], (histogram, start): (AmountHistogram, StartTimestamp)) {
         let (buckets, count) = histogram.cumulative(bounds);
         let (sum, native) = (histogram.sum, Some(&histogram.native));
         self.histogram(values, &HistogramValue { buckets: &buckets, count, sum, native, start });

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::encode::{Encoder, Family, HistogramValue, Start};
+use super::encode::{Encoder, Family};
+use super::value::{HistogramValue, StartTimestamp};
 use crate::catalog::{self as c, MetricType, PROCESS_INSTRUMENTS};
 use crate::clock::Moment;
 use crate::counting::zero_start::dated;
@@ -30,14 +31,16 @@ pub fn write_instruments(
                 MetricType::Counter => {
                     family.counter(&labels, (metric.get_counter().get_value(), Some(dated(*start, now))));
                 }
-                _ => family.sample(&labels, metric.get_gauge().get_value()),
+                MetricType::Gauge => family.sample(&labels, metric.get_gauge().get_value()),
+                // The registry has none.
+                MetricType::Histogram => {}
             }
         }
     }
 }
 
 fn write_accounts(out: &mut Encoder, accounts: &[Arc<AccountInstruments>], now: Moment) {
-    let mut write = |spec, of_account: fn(&mut Family<'_>, [&str; 2], &AccountCounts, Start, Moment)| {
+    let mut write = |spec, of_account: fn(&mut Family<'_>, [&str; 2], &AccountCounts, StartTimestamp, Moment)| {
         let mut family = out.family(spec);
         for account in accounts {
             let (of, start) = ([account.account.as_str(), account.vendor.name], Some(dated(account.started, now)));

@@ -32,7 +32,9 @@ pub fn write(out: &mut Encoder, started: DateTime<Utc>) {
         let (mut family, value) = (out.family(spec), value.unwrap_or(f64::NAN));
         match spec.kind {
             MetricType::Counter => family.counter(&[], (value, Some(started))),
-            _ => family.sample(&[], value),
+            MetricType::Gauge => family.sample(&[], value),
+            // The process has none.
+            MetricType::Histogram => {}
         }
     }
 }

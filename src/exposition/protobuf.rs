@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use prost::Message as _;
 use prost_types::Timestamp;
 
-use super::encode::{HistogramValue, Start, Value};
+use super::value::{HistogramValue, StartTimestamp, Value};
 use crate::catalog::{FamilySpec, MetricType};
 use crate::native_histogram::{SCHEMA, ZERO_THRESHOLD};
 use metrics::{Bucket, BucketSpan, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily};
@@ -80,7 +80,7 @@ impl Messages {
     }
 
     /// One sample of a counter.
-    pub(super) fn counter(&mut self, labels: &[&str], values: &[&str], value: f64, start: Start) {
+    pub(super) fn counter(&mut self, labels: &[&str], values: &[&str], value: f64, start: StartTimestamp) {
         let counter = Counter { value, start_timestamp: start.map(timestamp), ..Counter::default() };
         self.metric(labels, values, Metric { counter: Some(counter), ..Metric::default() });
     }

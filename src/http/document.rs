@@ -10,6 +10,7 @@ use axum::response::Response;
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
 use super::page;
+use crate::config::paths;
 
 /// A Markdown file: its path in the repository, and its text.
 pub(super) type Document = (&'static str, &'static str);
@@ -90,11 +91,15 @@ fn target(link: &str) -> Option<String> {
     let (path, place) = link.split_once('#').unwrap_or((link, ""));
     let is_at = |found: &str| found == path || found.strip_prefix("docs/") == Some(path);
     if path == RUNBOOKS_PATH {
-        return Some(if place.is_empty() { "/runbooks".to_owned() } else { format!("/runbooks#{place}") });
+        return Some(if place.is_empty() {
+            paths::RUNBOOKS.to_owned()
+        } else {
+            format!("{}#{place}", paths::RUNBOOKS)
+        });
     }
     let (_, text) = DOCUMENTATION.iter().find(|(found, _)| is_at(found))?;
     let title = text.lines().next()?.trim_start_matches("# ");
-    Some(format!("/documentation#{}", if place.is_empty() { anchor(title) } else { place.to_owned() }))
+    Some(format!("{}#{}", paths::DOCUMENTATION, if place.is_empty() { anchor(title) } else { place.to_owned() }))
 }
 
 fn anchor(heading: &str) -> String {

@@ -12,7 +12,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 
 use super::query::parameters;
-use super::routes::Shared;
+use super::shared::Shared;
 use crate::config::values::{LONGEST, duration_within, threshold};
 use crate::money::Usd;
 use crate::snapshot::{AccountError, GateQuestion};

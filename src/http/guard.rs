@@ -58,7 +58,7 @@ enum Phase {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct State {
+struct ConnectionState {
     phase: Phase,
     since: Instant,
     /// The last byte in either direction.
@@ -71,7 +71,7 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Activity {
     limits: ConnectionLimits,
-    state: Mutex<State>,
+    state: Mutex<ConnectionState>,
     /// The answer's body has been taken over; once it is flushed, the request is over.
     taken: AtomicBool,
     /// The connection must make room.
@@ -81,7 +81,8 @@ pub(super) struct Activity {
 impl Activity {
     pub(super) fn new(limits: ConnectionLimits) -> Arc<Activity> {
         let now = Instant::now();
-        let state = Mutex::new(State { phase: Phase::New, since: now, progress: now, allowed: Duration::ZERO });
+        let state =
+            Mutex::new(ConnectionState { phase: Phase::New, since: now, progress: now, allowed: Duration::ZERO });
         Arc::new(Activity { limits, state, taken: AtomicBool::new(false), evicted: tokio::sync::Notify::new() })
     }
 
@@ -90,7 +91,7 @@ impl Activity {
         self.taken.store(true, Ordering::Release);
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, ConnectionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -98,7 +99,7 @@ impl Activity {
     pub(super) fn request(&self) {
         self.taken.store(false, Ordering::Release);
         let now = Instant::now();
-        *self.state() = State { phase: Phase::Busy, since: now, progress: now, allowed: Duration::ZERO };
+        *self.state() = ConnectionState { phase: Phase::Busy, since: now, progress: now, allowed: Duration::ZERO };
     }
 
     /// For so long the open request stands still because of its answer.
@@ -152,7 +153,7 @@ impl Activity {
     fn flushed(&self) {
         if self.taken.swap(false, Ordering::AcqRel) {
             let now = Instant::now();
-            *self.state() = State { phase: Phase::Idle, since: now, progress: now, allowed: Duration::ZERO };
+            *self.state() = ConnectionState { phase: Phase::Idle, since: now, progress: now, allowed: Duration::ZERO };
         }
     }
 }

@@ -15,10 +15,10 @@ use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse as _, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::instruments::ProcessInstruments;
+use crate::instruments::{Handler, ProcessInstruments};
 
-/// Names what a request was for, by the route that it matched.
-pub(super) type Handlers = Arc<dyn Fn(Option<&str>) -> &'static str + Send + Sync>;
+/// Says what a request was for, by the route that it matched.
+pub(super) type Handlers = Arc<dyn Fn(Option<&str>) -> Handler + Send + Sync>;
 
 pub(super) const NOT_FOUND: (StatusCode, &str) = (StatusCode::NOT_FOUND, "Not found.\n");
 pub(super) const METHOD_NOT_ALLOWED: (StatusCode, &str) = (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.\n");

@@ -92,12 +92,12 @@ impl Connections {
 }
 
 /// A place among the open connections, given back on drop.
-struct Place {
+struct ConnectionPlace {
     connections: Arc<Connections>,
     number: u64,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         self.connections.open().remove(&self.number);
         self.connections.ended.notify_one();
@@ -149,7 +149,7 @@ pub(super) async fn serve(
         number += 1;
         let activity = Activity::new(limits);
         connections.open().insert(number, Arc::clone(&activity));
-        let place = Place { connections: Arc::clone(&connections), number };
+        let place = ConnectionPlace { connections: Arc::clone(&connections), number };
         let (router, web, process) = (router.clone(), web.clone(), Arc::clone(&process));
         let (shutdown, abort) = (shutdown.clone(), abort.clone());
         tasks.spawn(async move {
@@ -193,10 +193,10 @@ async fn converse(
     let handshake = async {
         match web {
             Some(web) => match web.tls().await {
-                Some(tls) => tls.accept(stream).await.map(Stream::Tls),
-                None => Some(Stream::Plain(stream)),
+                Some(tls) => tls.accept(stream).await.map(ClientStream::Tls),
+                None => Some(ClientStream::Plain(stream)),
             },
-            None => Some(Stream::Plain(stream)),
+            None => Some(ClientStream::Plain(stream)),
         }
     };
     let stream = tokio::select! {
@@ -206,8 +206,8 @@ async fn converse(
         stream = timeout(limits.headers, handshake) => stream,
     };
     match stream {
-        Ok(Some(Stream::Plain(stream))) => connection::converse(stream, peer, router, activity, shutdown).await,
-        Ok(Some(Stream::Tls(stream))) => connection::converse(stream, peer, router, activity, shutdown).await,
+        Ok(Some(ClientStream::Plain(stream))) => connection::converse(stream, peer, router, activity, shutdown).await,
+        Ok(Some(ClientStream::Tls(stream))) => connection::converse(stream, peer, router, activity, shutdown).await,
         // A failed handshake is its client's affair.
         Ok(None) => None,
         Err(_) => Some(Closed::Slow),
@@ -216,7 +216,7 @@ async fn converse(
 
 /// A connection, its handshake done.
 #[expect(clippy::large_enum_variant, reason = "matched at once")]
-enum Stream {
+enum ClientStream {
     Plain(TcpStream),
     Tls(tokio_rustls::server::TlsStream<TcpStream>),
 }

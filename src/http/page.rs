@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
 use self::text::{escape, time, words};
+use crate::config::paths::{DOCUMENTATION, HEALTHY, READY, RUNBOOKS, STATUS};
 use crate::snapshot::{AccountStatus, DetailRow, Piece, Severity, SourceState, SourceStatus, Status};
 
 const STYLE: &str = include_str!("page/style.css");
@@ -44,7 +45,7 @@ const MOST_WARNINGS: usize = 20;
 
 /// What is asked for.
 #[derive(Debug, Default)]
-pub(super) struct Query {
+pub(super) struct PageQuery {
     /// Without the refresh.
     pub(super) still: bool,
     /// One account name.
@@ -53,7 +54,7 @@ pub(super) struct Query {
     pub(super) search: Option<String>,
 }
 
-impl Query {
+impl PageQuery {
     /// The address of the same page, with the refresh or without.
     fn address(&self, still: bool) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
@@ -67,7 +68,7 @@ impl Query {
 }
 
 /// The page as an answer, the worst account first.
-pub(super) fn answer(mut status: Status, telemetry_path: &str, query: &Query) -> Response {
+pub(super) fn answer(mut status: Status, telemetry_path: &str, query: &PageQuery) -> Response {
     status.sort_worst_first();
     let chosen = list::Chosen::new(&status, query);
     let code = if chosen.is_missing() { StatusCode::NOT_FOUND } else { StatusCode::OK };
@@ -91,7 +92,7 @@ pub(super) fn head(title: &str, meta: &str) -> String {
 }
 
 // Writing to a string cannot fail, so the results below are dropped.
-fn render(status: &Status, telemetry_path: &str, query: &Query, chosen: &list::Chosen<'_>) -> String {
+fn render(status: &Status, telemetry_path: &str, query: &PageQuery, chosen: &list::Chosen<'_>) -> String {
     let (word, class) = overall(status);
     let refresh = format!("<meta http-equiv=\"refresh\" content=\"{REFRESH_SECONDS}\">\n");
     let mut out = head(word, if query.still { "" } else { &refresh });
@@ -100,8 +101,9 @@ fn render(status: &Status, telemetry_path: &str, query: &Query, chosen: &list::C
     let _ = writeln!(
         out,
         "<nav aria-label=\"Endpoints\"><ul>\n<li><a href=\"{}\">Metrics</a></li>\n\
-         <li><a href=\"/api/v1/status\">Status as JSON</a></li>\n<li><a href=\"/-/healthy\">Health</a></li>\n\
-         <li><a href=\"/-/ready\">Readiness</a></li>\n<li><a href=\"/documentation\">Documentation</a></li>\n<li><a href=\"/runbooks\">Runbooks</a></li>\n</ul></nav>\n</header>\n<main>",
+         <li><a href=\"{STATUS}\">Status as JSON</a></li>\n<li><a href=\"{HEALTHY}\">Health</a></li>\n\
+         <li><a href=\"{READY}\">Readiness</a></li>\n<li><a href=\"{DOCUMENTATION}\">Documentation</a></li>\n\
+         <li><a href=\"{RUNBOOKS}\">Runbooks</a></li>\n</ul></nav>\n</header>\n<main>",
         escape(telemetry_path)
     );
     warnings(&mut out, status);
@@ -123,9 +125,10 @@ fn render(status: &Status, telemetry_path: &str, query: &Query, chosen: &list::C
             format!("Refreshes every {REFRESH_SECONDS} s; <a href=\"{refresh}\">stop refreshing</a>.")
         }
     );
-    out.push_str(
-        "<p>The <a href=\"/documentation\">documentation</a> of this version lists every metric and variable; \
-         <code>wallet-exporter --help</code> lists the flags.</p>\n</footer>\n</body>\n</html>\n",
+    let _ = writeln!(
+        out,
+        "<p>The <a href=\"{DOCUMENTATION}\">documentation</a> of this version lists every metric and variable; \
+         <code>wallet-exporter --help</code> lists the flags.</p>\n</footer>\n</body>\n</html>"
     );
     out
 }
@@ -164,7 +167,7 @@ fn warnings(out: &mut String, status: &Status) {
         let _ = writeln!(out, "<li>{}</li>", escape(warning));
     }
     if let more @ 1.. = status.warnings.len().saturating_sub(MOST_WARNINGS) {
-        let _ = writeln!(out, "<li>and {more} more, in the <a href=\"/api/v1/status\">status as JSON</a></li>");
+        let _ = writeln!(out, "<li>and {more} more, in the <a href=\"{STATUS}\">status as JSON</a></li>");
     }
     out.push_str("</ul>\n</section>\n");
 }

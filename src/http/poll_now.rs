@@ -14,13 +14,13 @@ use serde::Serialize;
 
 use super::guard::Activity;
 use super::query::parameters;
-use super::routes::Shared;
+use super::shared::Shared;
 use crate::names::Label as _;
 use crate::poll::attempts::{PATIENCE, PollOutcome};
 use crate::snapshot::AccountError;
 
 #[derive(Serialize)]
-struct Answer<'a> {
+struct PollAnswer<'a> {
     source: &'a str,
     outcome: &'static str,
     /// Why the attempt failed and what to do, in one line.
@@ -52,7 +52,7 @@ pub(super) async fn answer(
             return (StatusCode::SERVICE_UNAVAILABLE, "The exporter is stopping.\n").into_response();
         }
     };
-    let json = |code, outcome, message| (code, Json(Answer { source: &source, outcome, message })).into_response();
+    let json = |code, outcome, message| (code, Json(PollAnswer { source: &source, outcome, message })).into_response();
     match polled {
         Ok(PollOutcome::Ended(Ok(()))) => json(StatusCode::OK, "ok", None),
         Ok(PollOutcome::Ended(Err(error))) => {

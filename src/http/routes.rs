@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, ORIGIN, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state, map_response_with_state};
@@ -27,61 +27,42 @@ use url::form_urlencoded;
 
 use super::connection::Peer;
 use super::layers::{METHOD_NOT_ALLOWED, NOT_FOUND, common};
-use super::server::Options;
+use super::shared::Shared;
 use super::site::Site;
 use super::web::{AuthOutcome, Web};
 use super::{document, gate, negotiate, page, poll_now, status};
 use crate::config::paths::{DOCUMENTATION, GATE, HEALTHY, PAGE, POLL, READY, RELOAD, RUNBOOKS, STATUS, TARGETS};
 use crate::exposition::{Rendered, end};
-use crate::instruments::ProcessInstruments;
+use crate::instruments::{Handler, ProcessInstruments};
 
 /// Answers up to this size are sent in one piece.
 const COPIED: usize = 256 * 1024;
 
-#[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) site: Arc<dyn Site>,
-    options: Arc<Options>,
-    pub(super) shutdown: CancellationToken,
-    reloading: Arc<tokio::sync::Mutex<()>>,
-}
-
-impl Shared {
-    /// The answer to a request that acts and may not; `off` says how to allow it.
-    pub(super) fn refusal(&self, headers: &HeaderMap, off: &'static str) -> Option<Response> {
-        let text = match self.options.enable_lifecycle {
-            _ if is_cross_site(headers) => "Refused: the request comes from a page of another site.\n",
-            false => off,
-            true => return None,
-        };
-        Some((StatusCode::FORBIDDEN, text).into_response())
-    }
-}
-
 /// The routes of the exposition's server.
 pub(super) fn routes(
     site: Arc<dyn Site>,
-    options: Options,
+    telemetry_path: &str,
+    enable_lifecycle: bool,
     web: Web,
     process: &Arc<ProcessInstruments>,
     shutdown: CancellationToken,
 ) -> Router {
-    let telemetry_path = options.telemetry_path.clone();
+    let shared =
+        Shared { site, telemetry_path: telemetry_path.into(), enable_lifecycle, shutdown, reloading: Arc::default() };
     let handlers = {
-        let telemetry_path = telemetry_path.clone();
+        let telemetry_path = Arc::clone(&shared.telemetry_path);
         move |path: Option<&str>| match path {
-            Some(path) if path == telemetry_path => "metrics",
-            Some(PAGE) => "page",
-            Some(STATUS | TARGETS) => "status",
-            Some(GATE) => "gate",
-            Some(DOCUMENTATION | RUNBOOKS) => "documentation",
-            Some(HEALTHY | READY) => "health",
-            Some(RELOAD) => "reload",
-            Some(POLL) => "poll",
-            _ => "other",
+            Some(path) if *path == *telemetry_path => Handler::Metrics,
+            Some(PAGE) => Handler::Page,
+            Some(STATUS | TARGETS) => Handler::Status,
+            Some(GATE) => Handler::Gate,
+            Some(DOCUMENTATION | RUNBOOKS) => Handler::Documentation,
+            Some(HEALTHY | READY) => Handler::Health,
+            Some(RELOAD) => Handler::Reload,
+            Some(POLL) => Handler::Poll,
+            _ => Handler::Other,
         }
     };
-    let shared = Shared { site, options: Arc::new(options), shutdown, reloading: Arc::default() };
     let router = Router::new()
         .route(PAGE, get(page))
         .route(STATUS, get(status::answer))
@@ -89,7 +70,7 @@ pub(super) fn routes(
         .route(DOCUMENTATION, get(async || document::answer("Documentation", document::DOCUMENTATION)))
         .route(RUNBOOKS, get(async || document::answer("Runbooks", document::RUNBOOKS)))
         .layer(CompressionLayer::new())
-        .route(&telemetry_path, get(metrics))
+        .route(telemetry_path, get(metrics))
         .route(GATE, get(gate::answer))
         .route(RELOAD, post(reload))
         .route(POLL, post(poll_now::answer))
@@ -185,7 +166,7 @@ async fn targets(State(shared): State<Shared>, headers: HeaderMap) -> Response {
 }
 
 async fn page(State(shared): State<Shared>, uri: Uri) -> Response {
-    let mut query = page::Query::default();
+    let mut query = page::PageQuery::default();
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
         match &*name {
             "refresh" => query.still = value == "off",
@@ -194,7 +175,7 @@ async fn page(State(shared): State<Shared>, uri: Uri) -> Response {
             _ => {}
         }
     }
-    page::answer(shared.site.status(), &shared.options.telemetry_path, &query)
+    page::answer(shared.site.status(), &shared.telemetry_path, &query)
 }
 
 async fn ready(State(shared): State<Shared>) -> (StatusCode, &'static str) {
@@ -203,17 +184,6 @@ async fn ready(State(shared): State<Shared>) -> (StatusCode, &'static str) {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "Not ready.\n")
     }
-}
-
-/// Whether a browser sends this for a page of another site.
-fn is_cross_site(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).map(|value: &HeaderValue| value.as_bytes());
-    let foreign = |origin: &[u8]| {
-        let host = text(HOST).unwrap_or_default();
-        origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://")) != Some(host)
-    };
-    text(ORIGIN).is_some_and(foreign)
-        || headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none")
 }
 
 async fn reload(State(shared): State<Shared>, headers: HeaderMap) -> Response {

@@ -16,8 +16,9 @@ use super::listener::{self, BindError};
 use super::routes::routes;
 use super::site::Site;
 use super::web::{Web, WebConfigError};
-use crate::config::is_telemetry_path;
+use crate::config::{VARIABLES, default_of, is_telemetry_path};
 use crate::instruments::ProcessInstruments;
+use crate::poll::builder::DRAIN;
 
 /// How to serve.
 #[derive(Clone, Debug)]
@@ -39,12 +40,12 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            listen: "127.0.0.1:10700".to_owned(),
-            telemetry_path: "/metrics".to_owned(),
+            listen: default_of(VARIABLES, "WEB_LISTEN_ADDRESS").to_owned(),
+            telemetry_path: default_of(VARIABLES, "WEB_TELEMETRY_PATH").to_owned(),
             web_config: None,
             enable_lifecycle: false,
             limits: ConnectionLimits::default(),
-            drain: Duration::from_secs(10),
+            drain: DRAIN,
         }
     }
 }
@@ -105,7 +106,8 @@ impl Server {
     pub async fn run(self, site: Arc<dyn Site>, process: Arc<ProcessInstruments>, shutdown: CancellationToken) {
         let Server { listener, web, options, .. } = self;
         let (limits, drain) = (options.limits, options.drain);
-        let router = routes(site, options, web.clone(), &process, shutdown.clone());
+        let router =
+            routes(site, &options.telemetry_path, options.enable_lifecycle, web.clone(), &process, shutdown.clone());
         listener::serve(listener, router, Some(web), process, limits, shutdown, drain).await;
     }
 }

@@ -9,11 +9,11 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
 use super::query::parameters;
-use super::routes::Shared;
+use super::shared::Shared;
 use crate::snapshot::{Counts, Status};
 
 #[derive(Serialize)]
-struct Answer {
+struct StatusAnswer {
     /// Of all accounts, also where one is asked for.
     counts: Counts,
     #[serde(flatten)]
@@ -34,5 +34,5 @@ pub(super) async fn answer(State(shared): State<Shared>, uri: Uri) -> Response {
         }
     }
     status.sort_worst_first();
-    Json(Answer { counts, status }).into_response()
+    Json(StatusAnswer { counts, status }).into_response()
 }

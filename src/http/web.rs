@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use axum::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 pub(super) use passwords::AuthOutcome;
-use rate_limit::RateLimit;
+use rate_limit::TokenBucket;
 use tls::Handshake;
 
 /// The largest web configuration, certificate or key.
@@ -36,7 +36,7 @@ pub struct Web {
 struct Current {
     tls: Option<Arc<tls::Tls>>,
     passwords: Option<Arc<passwords::Passwords>>,
-    rate: Option<RateLimit>,
+    rate: Option<TokenBucket>,
     headers: Vec<(HeaderName, HeaderValue)>,
     warnings: Vec<String>,
 }

@@ -27,8 +27,8 @@ use super::layers::{METHOD_NOT_ALLOWED, NOT_FOUND, common};
 use super::listener;
 use super::server::ServeError;
 use super::web::Web;
-use crate::instruments::ProcessInstruments;
-use crate::poll::builder::Webhook;
+use crate::instruments::{Handler, ProcessInstruments};
+use crate::poll::builder::{DRAIN, Webhook};
 use crate::poll::webhook_sink::{Received, WebhookSink};
 
 /// Followed by the vendor's name and the secret.
@@ -56,7 +56,7 @@ impl WebhookOptions {
         // One vendor calls, now and then.
         let limits =
             ConnectionLimits { connections: 128, idle: Duration::from_secs(30), ..ConnectionLimits::default() };
-        WebhookOptions { listen, web_config: None, limits, drain: Duration::from_secs(10) }
+        WebhookOptions { listen, web_config: None, limits, drain: DRAIN }
     }
 }
 
@@ -107,7 +107,7 @@ impl WebhookServer {
         let hook = Arc::new(Hook { webhooks, unmatched });
         // One handler for every path, so that a wrong one cannot be told from a wrong secret.
         let router = Router::new().fallback(move |request: Request| async move { hook.answer(request).await });
-        let router = common(router, &process, Arc::new(|_| "webhook"));
+        let router = common(router, &process, Arc::new(|_| Handler::Webhook));
         listener::serve(listener, router, Some(web), process, limits, shutdown, drain).await;
     }
 }

@@ -23,8 +23,8 @@ pub enum Command {
     Serve,
     /// Run the exporter with simulated vendors, without credentials
     ///
-    /// Variables that begin with BATCHDATA_ or RIGHTFOOT_ have no effect, and neither do STORAGE_PATH, CONFIG_FILE,
-    /// SECRETS_DIRECTORY and SHARD: nothing is stored unless --storage.path names a directory.
+    /// The vendors' variables have no effect, and neither do STORAGE_PATH, CONFIG_FILE, SECRETS_DIRECTORY and SHARD:
+    /// nothing is stored unless --storage.path names a directory.
     #[cfg(feature = "demo")]
     Demo(wallet_exporter::app::DemoFlags),
     /// Validate the configuration and list all errors at once

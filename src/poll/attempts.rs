@@ -1,7 +1,7 @@
 //! The attempts of one source, for those who ask for one.
 //!
 //! Flows in: wishes that it looks at once, and the begin and end of each attempt. Flows out: how an attempt ended that began
-//! after the wish. Invariant: all who asked before an attempt began share it.
+//! after the request. Invariant: all who asked before an attempt began share it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub type Wake = Arc<Attempts>;
 /// Wishes and attempts of a source.
 #[derive(Debug, Default)]
 pub struct Attempts {
-    wished: Notify,
+    requested: Notify,
     made: watch::Sender<Made>,
 }
 
@@ -47,19 +47,19 @@ pub enum PollOutcome {
 impl Attempts {
     /// Asks the source to look at once.
     pub fn wake(&self) {
-        self.wished.notify_one();
+        self.requested.notify_one();
     }
 
     /// Completes when somebody asks, or has asked since the last attempt began.
-    pub(super) async fn wished(&self) {
-        self.wished.notified().await;
+    pub(super) async fn requested(&self) {
+        self.requested.notified().await;
     }
 
     /// An attempt begins, for all who asked so far.
     pub(super) fn begin(&self) {
         self.made.send_modify(|made| {
             made.begun += 1;
-            let _ = self.wished.notified().now_or_never();
+            let _ = self.requested.notified().now_or_never();
         });
     }
 
@@ -93,10 +93,10 @@ impl Attempts {
                 }
             }
             if before.is_none() {
-                // Under the lock of `begin`, so that the attempt which takes this wish is the next one.
+                // Under the lock of `begin`, so that the attempt which takes this request is the next one.
                 self.made.send_if_modified(|made| {
                     before = Some(made.begun);
-                    self.wished.notify_one();
+                    self.requested.notify_one();
                     false
                 });
             }
@@ -119,8 +119,8 @@ mod tests {
         let attempts = Attempts::default();
         attempts.wake();
         attempts.begin();
-        assert!(attempts.wished().now_or_never().is_none());
+        assert!(attempts.requested().now_or_never().is_none());
         attempts.wake();
-        assert!(attempts.wished().now_or_never().is_some());
+        assert!(attempts.requested().now_or_never().is_some());
     }
 }

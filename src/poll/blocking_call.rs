@@ -12,9 +12,9 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default)]
 pub struct BlockingCall(Arc<AtomicBool>);
 
-struct Running(Arc<AtomicBool>);
+struct CallGuard(Arc<AtomicBool>);
 
-impl Drop for Running {
+impl Drop for CallGuard {
     fn drop(&mut self) {
         self.0.store(false, Ordering::SeqCst);
     }
@@ -26,7 +26,7 @@ impl BlockingCall {
         if self.0.swap(true, Ordering::SeqCst) {
             return None;
         }
-        let running = Running(Arc::clone(&self.0));
+        let running = CallGuard(Arc::clone(&self.0));
         let (done, result) = mpsc::channel();
         tokio::task::spawn_blocking(move || {
             let value = {

@@ -15,7 +15,7 @@ use super::account_storage::{AccountStorage, StorageWork};
 use super::attempts::Wake;
 use super::file_watcher::{WatchedFile, WatchedSecret};
 use super::schedule::Schedule;
-use super::source::{Poller, Runner};
+use super::source::{Poller, Runner, SourceSettings};
 use super::webhook_sink::WebhookSink;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::secret::Secret;
@@ -28,6 +28,9 @@ use crate::upstream::{BuildError, ClientSettings, Clients, Observe, RateLimit, R
 
 /// Long reads at once. More than one, so that a vendor's answer that takes long does not delay all others.
 const LONG_READS: usize = 8;
+
+/// How long open requests may go on after the order to stop.
+pub const DRAIN: Duration = Duration::from_secs(10);
 
 /// What the application depends on; tests put other things in.
 #[derive(Clone)]
@@ -66,13 +69,13 @@ impl Default for Dependencies {
             extra_roots: Vec::new(),
             report_lag: Duration::from_secs(3_600),
             seed: None,
-            drain: Duration::from_secs(10),
+            drain: DRAIN,
         }
     }
 }
 
 impl Dependencies {
-    /// The settings of a client.
+    /// With a rate limit of its own.
     #[must_use]
     pub fn client_settings(
         &self,
@@ -131,15 +134,6 @@ pub struct Webhook {
     pub secrets: Vec<Secret>,
 }
 
-/// A source as it is configured.
-#[derive(Clone, Copy, Debug)]
-pub struct SourceSettings {
-    /// How often it is polled.
-    pub interval: Duration,
-    /// How long its last good values are served while it fails.
-    pub max_age: Duration,
-}
-
 /// A source, as the previous run left it.
 pub struct RestoredSource {
     /// What it does.
@@ -174,19 +168,19 @@ pub struct Builder<'a> {
     pub rate_limit: Arc<RateLimit>,
     /// Where snapshots hang.
     pub cell: Arc<SnapshotCell>,
-    /// The store.
+    /// Shared by all accounts.
     pub store: Arc<Store>,
     /// What the process did.
     pub process: Arc<ProcessInstruments>,
-    /// Sources.
+    /// One for each source.
     pub tasks: Vec<Task>,
-    /// Storages of accounts.
+    /// One for each account.
     pub storages: Vec<Arc<AccountStorage>>,
-    /// Files of secrets.
+    /// Watched, because a secret may be replaced while the process runs.
     pub secrets: Vec<WatchedSecret>,
-    /// Other files.
+    /// Watched, and no secret is in them.
     pub files: Vec<WatchedFile>,
-    /// Webhooks.
+    /// Opened only where a secret is configured.
     pub webhooks: Vec<Webhook>,
 }
 
@@ -247,7 +241,7 @@ impl<'a> Builder<'a> {
         Ok(storage)
     }
 
-    /// The settings of an account's client.
+    /// With the rate limit of the credential, which an account that changes may keep.
     #[must_use]
     pub fn client_settings(
         &self,

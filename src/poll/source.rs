@@ -6,17 +6,26 @@
 
 use crate::names::Label as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::account_storage::AccountStorage;
 use super::attempts::Wake;
-use super::builder::SourceSettings;
 use super::schedule::Schedule;
 use crate::clock::{BootTime, Moment, SharedClock};
 use crate::names::Source;
 use crate::snapshot::SnapshotCell;
 use crate::upstream::{CredentialState, RateLimit, Reason, RequestError};
+
+/// A source as it is configured.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceSettings {
+    /// How often it is polled.
+    pub interval: Duration,
+    /// How long its last good values are served while it fails.
+    pub max_age: Duration,
+}
 
 /// One source's work.
 #[async_trait]
@@ -139,7 +148,7 @@ impl Runner {
                 biased;
                 () = changed => continue,
                 () = self.clock.sleep_until(due) => {}
-                () = wake.wished() => {
+                () = wake.requested() => {
                     next = self.clock.boot();
                     if self.paused(&limit).is_some() || earliest.is_some() {
                         continue;

@@ -30,12 +30,12 @@ pub struct BatchList {
     storage: Arc<AccountStorage>,
     wake: Wake,
     events: Cache<Uuid, ()>,
-    state: Mutex<State>,
+    state: Mutex<ListState>,
     file: Option<PathBuf>,
 }
 
 #[derive(Default)]
-struct State {
+struct ListState {
     fixed: Vec<Uuid>,
     from_file: Vec<Uuid>,
     bad_lines: Vec<usize>,
@@ -52,13 +52,13 @@ impl BatchList {
     /// The list as configured; the file was read when the configuration was checked.
     #[must_use]
     pub fn new(storage: Arc<AccountStorage>, wake: Wake, fixed: Vec<Uuid>, file: Option<PathBuf>) -> BatchList {
-        let state = Mutex::new(State { fixed, version: 1, ..State::default() });
+        let state = Mutex::new(ListState { fixed, version: 1, ..ListState::default() });
         let batch_list = BatchList { storage, wake, events: Cache::new(REMEMBERED_EVENTS), state, file };
         batch_list.read_file();
         batch_list
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, ListState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -10,12 +10,10 @@ use chrono::{DateTime, Utc};
 use url::Url;
 use uuid::Uuid;
 
-use super::start::start;
 use super::{BATCHES, VENDOR, ids_file};
 use crate::config::secret::Secret;
 use crate::config::{ConfigErrors, CountSince, Variable, Variables, default_of, section, values, variable};
-use crate::integration::{AccountConfig, Configured};
-use crate::poll::builder::{Builder, StartError};
+use crate::integration::Configured;
 
 pub(super) const PREFIX: &str = "RIGHTFOOT_";
 
@@ -138,12 +136,29 @@ fn count_since(text: Option<String>, now: DateTime<Utc>, errors: &mut ConfigErro
     count_since
 }
 
+/// Comma-separated batch ids; `position` of a wrong one counts from 1.
+fn batch_ids(text: &str) -> Result<Vec<Uuid>, String> {
+    let mut ids = Vec::new();
+    for (position, part) in text.split(',').map(str::trim).enumerate().filter(|(_, part)| !part.is_empty()) {
+        match Uuid::try_parse(part) {
+            Ok(id) => ids.push(id),
+            Err(_) => {
+                return Err(format!(
+                    "entry {} is not a UUID: write batch ids such as 8ac1f4a6-1234-4abc-9d3e-001122334455, separated by commas",
+                    position + 1
+                ));
+            }
+        }
+    }
+    Ok(ids)
+}
+
 /// Checks the section; `None` if the vendor is off or faulty.
 fn check(raw: Raw, now: DateTime<Utc>, errors: &mut ConfigErrors) -> Option<Config> {
     let key = section::secret("RIGHTFOOT_API_KEY", raw.api_key, raw.api_key_file, errors, values::credential);
     let account = section::value(VARIABLES, "RIGHTFOOT_ACCOUNT", raw.account, errors, values::account);
     let base_url = section::value(VARIABLES, "RIGHTFOOT_BASE_URL", raw.base_url, errors, values::base_url);
-    let batch_ids = section::value(VARIABLES, "RIGHTFOOT_BATCH_IDS", raw.batch_ids, errors, values::uuids);
+    let batch_ids = section::value(VARIABLES, "RIGHTFOOT_BATCH_IDS", raw.batch_ids, errors, batch_ids);
     let batch_ids_file = section::optional("RIGHTFOOT_BATCH_IDS_FILE", raw.batch_ids_file, errors, values::path);
     let batch_ids_warning = batch_ids_file.as_deref().and_then(|file| warning_about(file, errors));
     let count_since = count_since(raw.count_since, now, errors);
@@ -206,46 +221,4 @@ pub(super) fn configure(variables: &Variables, now: DateTime<Utc>, errors: &mut 
     let config = check(raw, now, errors);
     variables.refuse_without(VENDOR.secret_variable, PREFIX, errors);
     Configured { base_line, account: config.map(|config| Arc::new(config) as _) }
-}
-
-impl AccountConfig for Config {
-    fn name(&self) -> &str {
-        &self.account
-    }
-
-    fn credential(&self) -> &Secret {
-        &self.key
-    }
-
-    fn secrets(&self) -> Vec<&Secret> {
-        [Some(&self.key), self.webhook_secret.as_ref(), self.old_webhook_secret.as_ref()]
-            .into_iter()
-            .flatten()
-            .collect()
-    }
-
-    fn opens_webhook(&self) -> bool {
-        self.webhook_secret.is_some()
-    }
-
-    fn without_waiting(&self) -> Option<Arc<dyn AccountConfig>> {
-        Some(Arc::new(Config { interval: Duration::ZERO, ..self.clone() }))
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.batch_ids.is_empty() && self.batch_ids_file.is_none() && self.webhook_secret.is_none() {
-            warnings.push(
-                "no source of batch ids is set: no balance check is followed until RIGHTFOOT_BATCH_IDS, \
-                 RIGHTFOOT_BATCH_IDS_FILE or RIGHTFOOT_WEBHOOK_SECRET is set"
-                    .to_owned(),
-            );
-        }
-        warnings.extend(self.batch_ids_warning.clone());
-        warnings
-    }
-
-    fn start(&self, builder: &mut Builder<'_>) -> Result<(), StartError> {
-        start(self, builder)
-    }
 }

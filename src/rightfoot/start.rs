@@ -1,16 +1,62 @@
-//! An account becomes a client, a storage, a batch list and a poll.
+//! What the rest of the program asks of an account: it becomes a client, a storage, a batch list and a poll.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::batch_list::BatchList;
 use super::batches::batch::BatchTiming;
 use super::batches::poll::{BatchesPoller, BatchesSettings};
 use super::{BATCHES, Client, Config, RightfootView, VENDOR, WebhookView};
+use crate::config::secret::Secret;
+use crate::integration::AccountConfig;
 use crate::poll::attempts::Wake;
-use crate::poll::builder::{Builder, RestoredSource, SourceSettings, StartError, Webhook};
+use crate::poll::builder::{Builder, RestoredSource, StartError, Webhook};
 use crate::poll::file_watcher::{WatchedFile, WatchedSecret};
+use crate::poll::source::SourceSettings;
 
-pub(super) fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), StartError> {
+impl AccountConfig for Config {
+    fn name(&self) -> &str {
+        &self.account
+    }
+
+    fn credential(&self) -> &Secret {
+        &self.key
+    }
+
+    fn secrets(&self) -> Vec<&Secret> {
+        [Some(&self.key), self.webhook_secret.as_ref(), self.old_webhook_secret.as_ref()]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    fn opens_webhook(&self) -> bool {
+        self.webhook_secret.is_some()
+    }
+
+    fn without_waiting(&self) -> Option<Arc<dyn AccountConfig>> {
+        Some(Arc::new(Config { interval: Duration::ZERO, ..self.clone() }))
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.batch_ids.is_empty() && self.batch_ids_file.is_none() && self.webhook_secret.is_none() {
+            warnings.push(
+                "no source of batch ids is set: no balance check is followed until RIGHTFOOT_BATCH_IDS, \
+                 RIGHTFOOT_BATCH_IDS_FILE or RIGHTFOOT_WEBHOOK_SECRET is set"
+                    .to_owned(),
+            );
+        }
+        warnings.extend(self.batch_ids_warning.clone());
+        warnings
+    }
+
+    fn start(&self, builder: &mut Builder<'_>) -> Result<(), StartError> {
+        start(self, builder)
+    }
+}
+
+fn start(config: &Config, builder: &mut Builder<'_>) -> Result<(), StartError> {
     let storage = builder.storage(VENDOR, &config.account, [BATCHES])?;
     let stored = builder.store.source(storage.account, BATCHES)?;
     let settings = builder.client_settings(&config.base_url, &config.key, config.requests_per_minute, &storage);

@@ -66,7 +66,7 @@ impl AccountError {
     }
 }
 
-/// An account.
+/// What is known of an account and its sources.
 #[derive(Clone, Debug)]
 pub struct AccountView {
     /// Its sources, enabled ones only.

@@ -24,7 +24,7 @@ pub struct Failure {
     pub advice: Option<String>,
 }
 
-/// A source.
+/// How a source stands after its last attempt.
 #[derive(Clone, Debug)]
 pub struct SourceView {
     /// Which.
@@ -40,7 +40,7 @@ pub struct SourceView {
     pub stale_at_start: bool,
     /// Last attempt of this run.
     pub last_attempt: Option<Moment>,
-    /// Next attempt.
+    /// When it is asked next; `None` before that is planned.
     pub next_attempt: Option<Moment>,
     /// Until when no request is sent, because the vendor asked for it.
     pub paused: Option<BootTime>,

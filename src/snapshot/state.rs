@@ -46,7 +46,7 @@ pub struct Snapshot {
     pub stopping: bool,
 }
 
-/// The storage.
+/// Whether work on the storage succeeds.
 #[derive(Clone, Debug)]
 pub struct StorageView {
     /// Whether anything is kept on disk.

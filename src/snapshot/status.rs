@@ -147,9 +147,6 @@ pub struct Details {
     pub attention: Vec<Attention>,
 }
 
-/// Term of the row on budgets, which `check --online` prints, too.
-pub const BUDGETS: &str = "Budgets";
-
 /// A row of the page: a term and what is said of it, in lines of pieces.
 #[derive(Clone, Debug)]
 pub struct DetailRow {
@@ -214,24 +211,24 @@ pub struct Attention {
     pub advice: &'static str,
 }
 
-/// One source.
+/// How a source stands, for the page and JSON.
 #[derive(Clone, Debug, Serialize)]
 pub struct SourceStatus {
     /// The label `source`.
     pub source: String,
     /// How it stands.
     pub state: SourceState,
-    /// Last success.
+    /// When it last succeeded, in this run or the previous one.
     pub last_success: Option<DateTime<Utc>>,
-    /// Last attempt.
+    /// When this run last asked.
     pub last_attempt: Option<DateTime<Utc>>,
-    /// Next attempt.
+    /// When it is asked next.
     pub next_attempt: Option<DateTime<Utc>>,
     /// Until when nothing is asked, because the vendor asked for it.
     pub paused_until: Option<DateTime<Utc>>,
-    /// Interval, seconds.
+    /// How often it is polled.
     pub interval_seconds: f64,
-    /// `max_age`, seconds.
+    /// How long its last good values are shown while it fails.
     pub max_age_seconds: f64,
     /// Failures in a row.
     pub consecutive_failures: u64,
@@ -253,7 +250,7 @@ pub enum SourceState {
     Stale,
 }
 
-/// A failure.
+/// Why and when a source failed last.
 #[derive(Clone, Debug, Serialize)]
 pub struct FailureStatus {
     /// When.

@@ -9,6 +9,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, ffi};
 use url::Url;
 
+use super::files::has_log;
+
 const READ: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY;
 const WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE;
 const ALWAYS: OpenFlags = OpenFlags::SQLITE_OPEN_NO_MUTEX.union(OpenFlags::SQLITE_OPEN_NOFOLLOW);
@@ -39,6 +41,35 @@ pub(super) fn to_read_with(path: &Path, parameter: &str) -> Result<Connection, r
     url.set_query(Some(parameter));
     let flags = READ | ALWAYS | OpenFlags::SQLITE_OPEN_URI;
     Connection::open_with_flags(url.as_str(), flags).and_then(protected)
+}
+
+/// Opens a file without locks and without making any other file.
+pub(super) fn untouched(path: &Path) -> Result<Connection, rusqlite::Error> {
+    if has_log(path) {
+        let file = to_read_without_locks(path)?;
+        // Closing it would delete a log of which nothing is committed yet: without locks, nobody seems to be writing it.
+        file.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        // The index of the log is then in memory.
+        file.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
+        return Ok(file);
+    }
+    // Only where there is no log: `immutable` does not look for one.
+    to_read_with(path, "immutable=1")
+}
+
+/// Reads from a file, without making any other, that another process may be writing: with its locks, if they can be had.
+pub(super) fn look<T>(
+    path: &Path,
+    read: impl Fn(&Connection) -> Result<T, rusqlite::Error>,
+) -> Result<T, rusqlite::Error> {
+    beside_a_writer(path).and_then(|file| read(&file)).or_else(|_| read(&untouched(path)?))
+}
+
+/// A file that another process may be writing, for reading. Where a log has something in it, the log is read with its
+/// index, if a running process keeps one, and without it otherwise. An ordinary reader would make both files, so where
+/// there is no log, the file is said not to change.
+pub(super) fn beside_a_writer(path: &Path) -> Result<Connection, rusqlite::Error> {
+    to_read_with(path, if has_log(path) { "readonly_shm=1" } else { "immutable=1" })
 }
 
 fn protected(connection: Connection) -> Result<Connection, rusqlite::Error> {

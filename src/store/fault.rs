@@ -34,20 +34,13 @@ pub(super) struct ActiveFault {
     failed: u32,
 }
 
-/// One failure.
-pub(super) struct Injected {
-    pub(super) error: rusqlite::Error,
-    /// A write fails at its commit; otherwise before it begins.
-    pub(super) at_commit: bool,
-}
-
 impl ActiveFault {
     pub(super) fn new(fault: StorageFault) -> ActiveFault {
         ActiveFault { fault, failed: 0 }
     }
 
-    /// Takes one call; `Some` if it is to fail.
-    pub(super) fn take(&mut self) -> Option<Injected> {
+    /// Takes one call. If it is to fail: the error, and whether a write fails at its commit or before it begins.
+    pub(super) fn take(&mut self) -> Option<(rusqlite::Error, bool)> {
         if let Some(left) = self.fault.skip.checked_sub(1) {
             self.fault.skip = left;
             return None;
@@ -60,6 +53,6 @@ impl ActiveFault {
             StorageFaultKind::Io => ffi::SQLITE_IOERR,
             StorageFaultKind::Locked => ffi::SQLITE_BUSY,
         };
-        Some(Injected { error: rusqlite::Error::SqliteFailure(ffi::Error::new(code), None), at_commit })
+        Some((rusqlite::Error::SqliteFailure(ffi::Error::new(code), None), at_commit))
     }
 }

@@ -8,12 +8,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::files::{FILE_NAME, is_ours};
 use super::migrations::{self, Schema};
-use super::open::{self, FILE_NAME, Header, Lock, OpenError, OpenFile};
-use super::{StoreError, connect, peek};
+use super::open::{self, Header, Lock, OpenError, OpenFile};
+use super::{StoreError, connect};
 
 /// Tables whose rows are made at a start, before anything is counted.
 const MADE_AT_START: [&str; 2] = ["account", "series"];
@@ -40,7 +40,7 @@ pub(super) fn load(
     let path = directory.join(FILE_NAME);
     let sqlite = |source: rusqlite::Error| OpenError::Sqlite { path: path.clone(), source: source.into() };
     let mut memory = connect::memory().map_err(sqlite)?;
-    let has_ledger = match open::validate(&path, open::is_ours(directory), schema) {
+    let has_ledger = match open::validate(&path, is_ours(directory), schema) {
         Ok(Header::Empty) if is_disk_fault(&error) => false,
         Ok(Header::Fine) => match read(&path, &mut memory, schema) {
             Ok(true) => true,
@@ -77,7 +77,7 @@ fn read(path: &Path, memory: &mut Connection, schema: Schema) -> Result<bool, Op
     // With SQLite's locks, if they can be had: they are in a file that may have to be made.
     let copied = connect::to_read(path)
         .and_then(|file| migrations::copy(&file, memory, c"main"))
-        .or_else(|_| migrations::copy(&open_untouched(path)?, memory, c"main"));
+        .or_else(|_| migrations::copy(&connect::untouched(path)?, memory, c"main"));
     if copied.is_ok() {
         open::refuse_planted(memory, path, schema)?;
     }
@@ -86,28 +86,6 @@ fn read(path: &Path, memory: &mut Connection, schema: Schema) -> Result<bool, Op
         Err(error) if open::is_damage(&error) => Ok(false),
         Err(error) => Err(OpenError::Sqlite { path: path.to_owned(), source: error.into() }),
     }
-}
-
-/// Opens a file without locks and without making any other file.
-pub(super) fn open_untouched(path: &Path) -> Result<Connection, rusqlite::Error> {
-    if open::has_log(path) {
-        let file = connect::to_read_without_locks(path)?;
-        // Closing it would delete a log of which nothing is committed yet: without locks, nobody seems to be writing it.
-        file.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        // The index of the log is then in memory.
-        file.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
-        return Ok(file);
-    }
-    // Only where there is no log: `immutable` does not look for one.
-    connect::to_read_with(path, "immutable=1")
-}
-
-/// Reads from a file, without making any other, that another process may be writing: with its locks, if they can be had.
-pub(super) fn look<T>(
-    path: &Path,
-    read: impl Fn(&Connection) -> Result<T, rusqlite::Error>,
-) -> Result<T, rusqlite::Error> {
-    peek::open_beside_a_writer(path).and_then(|file| read(&file)).or_else(|_| read(&open_untouched(path)?))
 }
 
 impl Frozen {

@@ -13,6 +13,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, TransactionBehavior, ffi};
 
+use super::files::{beside, directly, open_private};
+
 /// Marks a file as ours: "WLTX".
 pub(super) const APPLICATION_ID: u32 = 0x574c_5458;
 
@@ -75,12 +77,6 @@ pub(super) fn copy(from: &Connection, to: &mut Connection, name: &CStr) -> Resul
     }
 }
 
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
 /// The copies of earlier versions beside the database.
 fn copies(path: &Path) -> Vec<PathBuf> {
     let Some((directory, name)) = path.parent().zip(path.file_name().and_then(|name| name.to_str())) else {
@@ -129,14 +125,14 @@ pub(super) fn write_copy(connection: &Connection, path: &Path, now: DateTime<Utc
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(file_error(error)),
         _ => {}
     }
-    drop(super::open::open_private(path).map_err(file_error)?);
+    drop(open_private(path).map_err(file_error)?);
     let copied = super::connect::to_write(path).and_then(|mut target| {
         // One that was not finished is begun again, so it needs no journal beside it.
         target.pragma_update_and_check(None, "journal_mode", "MEMORY", |_| Ok(()))?;
         copy(connection, &mut target, c"main")
     });
     copied.map_err(CopyError::Sqlite)?;
-    let file = super::open::directly(File::options().write(true), path).map_err(file_error)?;
+    let file = directly(File::options().write(true), path).map_err(file_error)?;
     // Its age is counted by the clock that it is later compared with.
     file.set_modified(now.into()).and_then(|()| file.sync_all()).map_err(file_error)
 }

@@ -1,27 +1,25 @@
 //! Opening the file, or refusing to.
 //!
-//! Flows in: a directory. Flows out: a [`Store`] that is alone on its file, or one that has read it and waits until it
-//! can be written. Invariant: a file that is not ours, or of a newer version, is left as it is; a corrupt one of ours is
-//! renamed, never deleted; what is made here only its owner can read.
+//! Flows in: a directory. Flows out: a connection that is alone on its file. Invariant: a file that is
+//! not ours, or of a newer version, is left as it is; a corrupt one of ours is renamed, never deleted; what is made here
+//! only its owner can read.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{ErrorKind, Read as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, ErrorCode};
 
-use super::migrations::{self, APPLICATION_ID, CopyError, Schema, beside};
-use super::{Place, Store, StoreError, connect, fill, frozen, planted};
+use super::files::{FILE_NAME, LOCK_NAME, beside, directly, has_log, is_ours, make_private, open_private};
+use super::migrations::{self, APPLICATION_ID, CopyError, Schema};
+use super::{StoreError, connect, fill, planted};
 use crate::config::file::said;
 
-/// The file's name in the storage directory.
-pub const FILE_NAME: &str = "wallet-exporter.db";
 /// A larger file is read once at the start only where it was not closed, which takes long.
 const CHECKED_ALWAYS: u64 = 64 << 20;
-const LOCK_NAME: &str = "wallet-exporter.lock";
 /// `check` holds the lock for a moment; what is held for longer is in use.
 const LOCK_TRIES: u32 = 5;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
@@ -166,40 +164,6 @@ impl OpenFile {
     }
 }
 
-impl Store {
-    /// Opens the store in `directory`, or one in memory. Where the directory cannot be written and its ledger can be
-    /// read, the store is frozen. `now` names a corrupt file that is renamed.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
-    pub fn open(
-        directory: Option<&Path>,
-        now: DateTime<Utc>,
-        schema: Schema,
-    ) -> Result<(Store, Option<Renamed>), OpenError> {
-        let Some(directory) = directory else {
-            let wrap = |source: rusqlite::Error| OpenError::Sqlite { path: ":memory:".into(), source: source.into() };
-            let mut connection = connect::memory().map_err(wrap)?;
-            migrations::migrate(&mut connection, schema).map_err(wrap)?;
-            return Ok((Store::new(connection, Place::Memory, schema), None));
-        };
-        let (mut lock, mut renamed) = (None, None);
-        let mut rename = |because: String| {
-            renamed = Some(rename_corrupt(&directory.join(FILE_NAME), because, now)?);
-            Ok(())
-        };
-        let store = match open_file(directory, now, schema, &mut lock, &mut rename) {
-            Ok((connection, file)) => Store::new(connection, Place::File(file), schema),
-            Err(error @ (OpenError::Directory { .. } | OpenError::Sqlite { .. })) => {
-                let (connection, frozen) = frozen::load(directory, now, schema, error, lock)?;
-                Store::new(connection, Place::Frozen(frozen), schema)
-            }
-            Err(refusal) => return Err(refusal),
-        };
-        Ok((store, renamed))
-    }
-}
-
 /// Opens the file for writing; `lock` is taken if it is not held yet, `rename` gets a corrupt file out of the way.
 pub(super) fn open_file(
     directory: &Path,
@@ -266,21 +230,6 @@ pub(super) fn migration_error(path: &Path, found: u32, known: u32, error: rusqli
     }
 }
 
-/// Opens the file itself: follows no link, and does not wait for the other end of a FIFO.
-pub(super) fn directly(options: &mut OpenOptions, path: &Path) -> Result<File, std::io::Error> {
-    let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(ErrorKind::InvalidInput.into()),
-    }
-}
-
-/// Opens a file for writing and makes it, if it is not there, so that only its owner can read it. To be closed before
-/// SQLite opens the file, because closing it gives up the process's locks; SQLite's other files get the same mode.
-pub(super) fn open_private(path: &Path) -> Result<File, std::io::Error> {
-    directly(File::options().create(true).truncate(false).write(true).mode(0o600), path)
-}
-
 /// Whether a file is there. Opening some others does something, so this is asked before.
 fn is_there(path: &Path) -> Result<bool, OpenError> {
     match std::fs::symlink_metadata(path) {
@@ -290,19 +239,6 @@ fn is_there(path: &Path) -> Result<bool, OpenError> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(directory_error(path)(error)),
     }
-}
-
-/// Files of another version were made with whatever mode was usual.
-fn make_private(path: &Path) {
-    for suffix in ["", "-wal", "-shm"] {
-        // The owner may be somebody else, whose decision it is.
-        let _ = std::fs::set_permissions(beside(path, suffix), Permissions::from_mode(0o600));
-    }
-}
-
-/// Whether a directory is known to be ours.
-pub(super) fn is_ours(directory: &Path) -> bool {
-    std::fs::symlink_metadata(directory.join(LOCK_NAME)).is_ok_and(|metadata| metadata.is_file())
 }
 
 /// A lock file of its own, so that the database stays open to the `sqlite3` shell and to backups.
@@ -374,7 +310,7 @@ pub(super) fn validate(path: &Path, ours: bool, schema: Schema) -> Result<Header
     let sqlite = header.starts_with(b"SQLite format 3\0");
     // What a newer version has written last may still be in the log.
     let logged = || match has_log(path) {
-        true => frozen::look(path, migrations::version).unwrap_or(0),
+        true => connect::look(path, migrations::version).unwrap_or(0),
         false => 0,
     };
     match (sqlite, number(68), number(60)) {
@@ -388,11 +324,6 @@ pub(super) fn validate(path: &Path, ours: bool, schema: Schema) -> Result<Header
         _ if ours => Ok(Header::Corrupt("the header is not that of a database".to_owned())),
         _ => Err(OpenError::Foreign(path.to_owned())),
     }
-}
-
-/// Whether something is in the write-ahead log.
-pub(super) fn has_log(path: &Path) -> bool {
-    std::fs::metadata(beside(path, "-wal")).is_ok_and(|metadata| metadata.len() > 0)
 }
 
 /// Reads the whole database once; `Some` says what is wrong with it.

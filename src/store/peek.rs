@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::open::{FILE_NAME, Header, has_log, is_ours, refuse_planted, validate};
+use super::files::{FILE_NAME, is_ours};
+use super::open::{Header, refuse_planted, validate};
 use super::sql::{Reader, values};
 use super::{AccountId, AccountKey, OpenError, Schema, StoreError, connect, transfer};
 use crate::names::Vendor;
@@ -101,16 +102,10 @@ fn open(directory: &Path, schema: Schema) -> Result<Option<(Connection, PathBuf)
     if !matches!(validate(&path, is_ours(directory), schema)?, Header::Fine) {
         return Ok(None);
     }
-    let connection = open_beside_a_writer(&path)
+    let connection = connect::beside_a_writer(&path)
         .map_err(|source| OpenError::Sqlite { path: path.clone(), source: StoreError::Sqlite(source) })?;
     refuse_planted(&connection, &path, schema)?;
     Ok(Some((connection, path)))
-}
-
-/// Whether a storage has its file already.
-#[must_use]
-pub fn has_file(directory: &Path) -> bool {
-    directory.join(FILE_NAME).exists()
 }
 
 /// Whether this user may write there. Where the directory is missing, one is made in the nearest that exists, and removed.
@@ -133,12 +128,6 @@ pub fn writable(directory: &Path) -> Result<(), OpenError> {
         std::fs::create_dir(&trial).and_then(|()| std::fs::remove_dir(&trial))
     };
     outcome.map_err(|error| wrap(error.kind()))
-}
-
-/// Opens the file. Where a log has something in it, the log is read with its index, if a running process keeps one, and
-/// without it otherwise. An ordinary reader would make both files, so where there is no log, the file is said not to change.
-pub(super) fn open_beside_a_writer(path: &Path) -> Result<Connection, rusqlite::Error> {
-    connect::to_read_with(path, if has_log(path) { "readonly_shm=1" } else { "immutable=1" })
 }
 
 fn read(connection: &Connection) -> Result<Vec<StoredSince>, rusqlite::Error> {

@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
-use super::migrations::{CopyError, beside, write_copy};
-use super::open::{FILE_NAME, Header, OpenFile, damage, is_ours, open_file, refuse_planted, validate};
-use super::peek::has_file;
+use super::files::{FILE_NAME, beside, has_file, is_ours};
+use super::migrations::{CopyError, write_copy};
+use super::open::{Header, OpenFile, damage, open_file, refuse_planted, validate};
 use super::{OpenError, Schema, connect};
 pub use error::TransferError;
 pub(super) use mark::{ARRIVED, incoming};
@@ -32,25 +32,25 @@ pub struct AccountKey<'a> {
 }
 
 /// A storage that no exporter has open.
-struct Ledger {
+struct LedgerFile {
     directory: PathBuf,
     connection: Connection,
     _file: OpenFile,
 }
 
-impl Ledger {
-    fn open(directory: &Path, now: DateTime<Utc>, schema: Schema) -> Result<Ledger, TransferError> {
+impl LedgerFile {
+    fn open(directory: &Path, now: DateTime<Utc>, schema: Schema) -> Result<LedgerFile, TransferError> {
         let path = directory.join(FILE_NAME);
         let mut refuse = |because| Err(OpenError::Corrupt { path: path.clone(), because });
         let (connection, file) = open_file(directory, now, schema, &mut None, &mut refuse)?;
         let directory = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
-        Ok(Ledger { directory, connection, _file: file })
+        Ok(LedgerFile { directory, connection, _file: file })
     }
 
     /// One that is there already.
-    fn existing(directory: &Path, now: DateTime<Utc>, schema: Schema) -> Result<Ledger, TransferError> {
+    fn existing(directory: &Path, now: DateTime<Utc>, schema: Schema) -> Result<LedgerFile, TransferError> {
         match has_file(directory) {
-            true => Ledger::open(directory, now, schema),
+            true => LedgerFile::open(directory, now, schema),
             false => Err(TransferError::NoLedger(directory.to_owned())),
         }
     }
@@ -124,8 +124,8 @@ impl Ledger {
 
 /// A move of an account from one storage to another, of which an earlier try may have been interrupted anywhere.
 pub struct Move {
-    source: Ledger,
-    target: Ledger,
+    source: LedgerFile,
+    target: LedgerFile,
     vendor: String,
     name: String,
     account: i64,
@@ -150,7 +150,7 @@ impl Move {
         now: DateTime<Utc>,
         schema: Schema,
     ) -> Result<Move, TransferError> {
-        let source = Ledger::existing(from, now, schema)?;
+        let source = LedgerFile::existing(from, now, schema)?;
         let account = source.expect(key)?;
         if to.canonicalize().is_ok_and(|to| to == source.directory) {
             return Err(TransferError::Same(to.to_owned()));
@@ -161,7 +161,7 @@ impl Move {
         if !can_go && !has_file(to) {
             return Err(here.refusal(key, &source.directory));
         }
-        let target = Ledger::open(to, now, schema)?;
+        let target = LedgerFile::open(to, now, schema)?;
         // Known by its tokens, wherever the directories are by now.
         let is_marked = here.standing == Standing::Moved
             && target.mark(key)?.is_some_and(|there| there.standing != Standing::Moved && there.tokens == here.tokens);
@@ -277,7 +277,7 @@ pub fn rename(
     now: DateTime<Utc>,
     schema: Schema,
 ) -> Result<(), TransferError> {
-    let mut ledger = Ledger::existing(directory, now, schema)?;
+    let mut ledger = LedgerFile::existing(directory, now, schema)?;
     let account = ledger.expect(key)?;
     if let Some(mark) = ledger.mark(key)?.filter(|mark| mark.standing != Standing::Here) {
         return Err(mark.refusal(key, &ledger.directory));

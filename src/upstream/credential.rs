@@ -61,10 +61,10 @@ pub(super) struct Credential {
     clock: SharedClock,
     per_minute: usize,
     limit: Arc<RateLimit>,
-    vendor: Mutex<Vendor>,
+    vendor: Mutex<VendorState>,
 }
 
-struct Vendor {
+struct VendorState {
     clock: VendorClock,
     skewed: bool,
     rejected: Option<SecretVersion>,
@@ -85,7 +85,7 @@ impl Credential {
             clock,
             per_minute,
             limit,
-            vendor: Mutex::new(Vendor { clock: VendorClock::new(asked_for_days), skewed: false, rejected: None }),
+            vendor: Mutex::new(VendorState { clock: VendorClock::new(asked_for_days), skewed: false, rejected: None }),
         }
     }
 
@@ -172,7 +172,7 @@ impl Credential {
         &self.clock
     }
 
-    fn vendor(&self) -> MutexGuard<'_, Vendor> {
+    fn vendor(&self) -> MutexGuard<'_, VendorState> {
         // Nothing that holds the lock can panic half-way through a change.
         self.vendor.lock().unwrap_or_else(PoisonError::into_inner)
     }

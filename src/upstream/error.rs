@@ -128,7 +128,12 @@ impl RequestError {
             Reason::Decode | Reason::Implausible | Reason::TooLarge => Some(
                 "the answer is not what the vendor documents: look for a newer exporter, or tell the vendor".to_owned(),
             ),
-            _ => None,
+            Reason::RateLimited
+            | Reason::ServerError
+            | Reason::ClientError
+            | Reason::Timeout
+            | Reason::Refused
+            | Reason::Truncated => None,
         }
     }
 }

@@ -10,8 +10,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::http::Query;
-use super::settings::BuildError;
-use super::{tls, transport_error};
+use super::tls::{self, BuildError};
+use super::transport_error;
 
 /// Connecting, asking and reading together; a living exporter answers within milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -19,8 +19,9 @@ use super::credential::{Credential, Paused};
 use super::error::{Reason, RequestError};
 use super::head::{self, MediaType};
 use super::parse_error::ParseError;
-use super::settings::{BuildError, ClientSettings, Observe, RequestLimits};
+use super::settings::{ClientSettings, Observe, RequestLimits};
 use super::state::CredentialState;
+use super::tls::BuildError;
 use super::transport::{Outgoing, Transport};
 use super::transport_error;
 use crate::names::Operation;
@@ -48,7 +49,9 @@ impl HttpClient {
     pub(crate) fn new(settings: ClientSettings, asked_for_days: bool) -> Result<HttpClient, BuildError> {
         let transport = match &settings.transport {
             Some(transport) => Arc::clone(transport),
-            None => Arc::new(settings.clients.client(&settings)?),
+            None => {
+                Arc::new(settings.clients.client(&settings.base_url, &settings.extra_roots, settings.limits.connect)?)
+            }
         };
         Ok(HttpClient {
             transport,

@@ -106,28 +106,3 @@ pub struct Unobserved;
 impl Observe for Unobserved {
     fn request(&self, _: Operation, _: Option<u16>, _: u64, _: Duration) {}
 }
-
-/// Why a client cannot be built.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BuildError {
-    /// The base URL cannot be built upon.
-    #[error("the base URL must be http or https with a host, and without user, password, query and fragment")]
-    BaseUrl,
-    /// The token would travel in the clear.
-    #[error("plain http is allowed to a loopback address only")]
-    PlainHttp,
-    /// No root certificate, so no vendor's certificate could be verified.
-    #[error(
-        "no CA certificates were found on this system: install ca-certificates, or point SSL_CERT_FILE at a bundle"
-    )]
-    NoRoots,
-    /// A client certificate and a key that is not its own.
-    #[error("the client certificate and the key do not belong together")]
-    Identity,
-    /// A certificate among the extra roots is not one.
-    #[error("an extra root certificate cannot be read")]
-    ExtraRoot,
-    /// The HTTP client refused its settings.
-    #[error("the HTTP client cannot be built: {0}")]
-    Client(String),
-}

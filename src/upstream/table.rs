@@ -42,10 +42,10 @@ pub struct TableSummary {
 /// Reads a CSV as it arrives.
 pub struct Table<R: Rows> {
     splitter: Splitter,
-    state: State<R>,
+    state: TableState<R>,
 }
 
-struct State<R: Rows> {
+struct TableState<R: Rows> {
     rows: R,
     columns: Option<R::Columns>,
     error: Option<ParseError>,
@@ -55,14 +55,14 @@ struct State<R: Rows> {
 }
 
 struct Feed<'a, 's, R: Rows> {
-    state: &'a mut State<R>,
+    state: &'a mut TableState<R>,
     sink: &'a mut R::Sink<'s>,
 }
 
 impl<R: Rows> Table<R> {
     pub(crate) fn of(rows: R) -> Table<R> {
         let by_reason = vec![0; R::Reject::VARIANTS.len()];
-        let state = State { rows, columns: None, error: None, summary: TableSummary::default(), by_reason };
+        let state = TableState { rows, columns: None, error: None, summary: TableSummary::default(), by_reason };
         Table { splitter: Splitter::new(), state }
     }
 
@@ -124,7 +124,7 @@ impl<R: Rows> Records for Feed<'_, '_, R> {
     }
 }
 
-impl<R: Rows> State<R> {
+impl<R: Rows> TableState<R> {
     fn validate<T>(&self, outcome: Result<T, TooLong>) -> Result<T, ParseError> {
         // What was found first stands first.
         match self.error.clone() {

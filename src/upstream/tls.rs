@@ -5,43 +5,70 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use reqwest::{Client, ClientBuilder, redirect, retry};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use url::{Host, Url};
 
-use super::settings::{BuildError, ClientSettings};
-
 /// Connections are kept for the pages of one walk, not until the next poll: a server that closes an idle connection
 /// at the wrong moment would look like an error.
-const IDLE_CONNECTION: std::time::Duration = std::time::Duration::from_secs(10);
+const IDLE_CONNECTION: Duration = Duration::from_secs(10);
+
+/// Why a client cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// The base URL cannot be built upon.
+    #[error("the base URL must be http or https with a host, and without user, password, query and fragment")]
+    BaseUrl,
+    /// The token would travel in the clear.
+    #[error("plain http is allowed to a loopback address only")]
+    PlainHttp,
+    /// No root certificate, so no vendor's certificate could be verified.
+    #[error(
+        "no CA certificates were found on this system: install ca-certificates, or point SSL_CERT_FILE at a bundle"
+    )]
+    NoRoots,
+    /// A client certificate and a key that is not its own.
+    #[error("the client certificate and the key do not belong together")]
+    Identity,
+    /// A certificate among the extra roots is not one.
+    #[error("an extra root certificate cannot be read")]
+    ExtraRoot,
+    /// The HTTP client refused its settings.
+    #[error("the HTTP client cannot be built: {0}")]
+    Client(String),
+}
 
 /// A client for each base URL: the accounts of a vendor share connections and trusted certificates.
 #[derive(Default)]
 pub struct Clients(Mutex<BTreeMap<Url, Client>>);
 
 impl Clients {
-    /// The client for the settings' base URL.
-    pub(super) fn client(&self, settings: &ClientSettings) -> Result<Client, BuildError> {
+    /// The client for a base URL; a new one trusts `extra` certificates, too, and connects within `connect`.
+    pub(super) fn client(
+        &self,
+        base_url: &Url,
+        extra: &[CertificateDer<'static>],
+        connect: Duration,
+    ) -> Result<Client, BuildError> {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = clients.get(&settings.base_url) {
+        if let Some(known) = clients.get(base_url) {
             return Ok(known.clone());
         }
-        let new = client(settings)?;
-        clients.insert(settings.base_url.clone(), new.clone());
+        let new = client(base_url, extra, connect)?;
+        clients.insert(base_url.clone(), new.clone());
         Ok(new)
     }
 }
 
-fn client(settings: &ClientSettings) -> Result<Client, BuildError> {
-    let url = &settings.base_url;
+fn client(url: &Url, extra: &[CertificateDer<'static>], connect: Duration) -> Result<Client, BuildError> {
     if !check(url)? && !is_loopback(url) {
         return Err(BuildError::PlainHttp);
     }
-    let config = config(url, None, &settings.extra_roots, None)?;
-    let builder =
-        builder(url, config).connect_timeout(settings.limits.connect).pool_idle_timeout(IDLE_CONNECTION).build();
+    let config = config(url, None, extra, None)?;
+    let builder = builder(url, config).connect_timeout(connect).pool_idle_timeout(IDLE_CONNECTION).build();
     builder.map_err(|error| BuildError::Client(error.without_url().to_string()))
 }
 

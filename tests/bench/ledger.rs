@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Days, NaiveDate};
 use wallet_exporter::app::SCHEMA;
 use wallet_exporter::batchdata;
-use wallet_exporter::batchdata::consumption::ledger::{BaseLine, Ledger};
+use wallet_exporter::batchdata::consumption::ledger::{BaseLine, ConsumptionLedger};
 use wallet_exporter::batchdata::consumption::table::ConsumptionCommit;
 use wallet_exporter::batchdata::{ConsumptionReport, DayConsumption, Flow};
 use wallet_exporter::money::Usd;
@@ -39,7 +39,7 @@ struct Case {
     directory: tempfile::TempDir,
     store: Store,
     account: AccountId,
-    ledger: Ledger,
+    ledger: ConsumptionLedger,
     spent: Duration,
 }
 
@@ -48,8 +48,13 @@ impl Case {
         let directory = tempfile::tempdir().unwrap();
         let (store, _) = Store::open(Some(directory.path()), DateTime::UNIX_EPOCH, SCHEMA).unwrap();
         let account = store.account(batchdata::VENDOR, "default").unwrap();
-        let mut case =
-            Case { directory, store, account, ledger: Ledger::new(BaseLine::FirstReport, &[]), spent: Duration::ZERO };
+        let mut case = Case {
+            directory,
+            store,
+            account,
+            ledger: ConsumptionLedger::new(BaseLine::FirstReport, &[]),
+            spent: Duration::ZERO,
+        };
         let mut date = today - Days::new(days - 1);
         while date <= today {
             let end = (date + Days::new(300)).min(today);

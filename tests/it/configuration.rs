@@ -34,9 +34,9 @@ fn one_secret_is_enough_and_defaults_are_as_documented() {
     assert_eq!(wallet.base_url.as_str(), "https://api.batchdata.com/");
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     let sources = [
-        (batchdata::BALANCE, minutes(1)),
-        (batchdata::CONSUMPTION, minutes(5)),
-        (batchdata::CARD_TRANSACTIONS, minutes(5)),
+        (batchdata::WalletReport::Balance, minutes(1)),
+        (batchdata::WalletReport::Consumption, minutes(5)),
+        (batchdata::WalletReport::CardTransactions, minutes(5)),
     ];
     assert_eq!(wallet.sources, sources);
     assert_eq!((wallet.max_age, wallet.requests_per_minute), (minutes(60), 300));
@@ -303,7 +303,7 @@ fn durations_are_those_of_prometheus_and_have_an_end() {
     assert_eq!(wallet(&[("BATCHDATA_MAX_AGE", "1d12h")]).max_age, seconds(36 * 3_600));
     assert_eq!(wallet(&[("BATCHDATA_MAX_AGE", "3650d")]).max_age, seconds(3_650 * 86_400));
     assert_eq!(wallet(&[("BATCHDATA_MAX_AGE", "1y500ms")]).max_age, Duration::from_millis(31_536_000_500));
-    assert_eq!(wallet(&[("BATCHDATA_BALANCE_INTERVAL", "1m30s")]).sources[0], (batchdata::BALANCE, seconds(90)));
+    assert_eq!(wallet(&[("BATCHDATA_BALANCE_INTERVAL", "1m30s")]).sources[0].1, seconds(90));
     let key = ("RIGHTFOOT_API_KEY", SECRET);
     for (secret, name) in [(token, "BATCHDATA_MAX_AGE"), (key, "RIGHTFOOT_MAX_AGE")] {
         let fault = load(&[secret, (name, "9999999999h")]).unwrap_err().to_string();

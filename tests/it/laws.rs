@@ -10,8 +10,9 @@ use chrono::{DateTime, Days, NaiveDate};
 use proptest::prelude::*;
 use wallet_exporter::app::SCHEMA;
 use wallet_exporter::batchdata;
-use wallet_exporter::batchdata::consumption::ledger::{BaseLine, Ledger, Series};
+use wallet_exporter::batchdata::consumption::ledger::{BaseLine, ConsumptionLedger};
 use wallet_exporter::batchdata::consumption::periods::Period;
+use wallet_exporter::batchdata::consumption::series::MoneySeries;
 use wallet_exporter::batchdata::consumption::table::ConsumptionCommit;
 use wallet_exporter::batchdata::{ConsumptionReport, DayConsumption, Flow};
 use wallet_exporter::money::Usd;
@@ -76,7 +77,7 @@ impl Model {
 }
 
 /// The days that a report from `from` on needs and memory does not hold.
-fn load(store: &Store, account: AccountId, ledger: &mut Ledger, from: NaiveDate) {
+fn load(store: &Store, account: AccountId, ledger: &mut ConsumptionLedger, from: NaiveDate) {
     if let Some((from, to)) = ledger.days().missing(from) {
         ledger.days_mut().load(from, store.days(account, from, to).unwrap());
     }
@@ -85,7 +86,7 @@ fn load(store: &Store, account: AccountId, ledger: &mut Ledger, from: NaiveDate)
 fn run(steps: Vec<Step>, base: BaseLine) -> Result<(), TestCaseError> {
     let (store, _) = Store::open(None, DateTime::UNIX_EPOCH, SCHEMA).unwrap();
     let account = store.account(batchdata::VENDOR, "default").unwrap();
-    let mut ledger = Ledger::new(base, &[]);
+    let mut ledger = ConsumptionLedger::new(base, &[]);
     let mut model = Model::default();
     let mut today = start();
     // What the vendor showed at the last poll, by day, as the ledger knows it; and the highest total so far.
@@ -148,8 +149,8 @@ fn run(steps: Vec<Step>, base: BaseLine) -> Result<(), TestCaseError> {
                 highest = highest.max(total - baseline);
 
                 let counters = ledger.counters();
-                prop_assert_eq!(counters[&Series::Debit].counted, usd(highest), "the highest total so far");
-                prop_assert_eq!(counters[&Series::Debit].reported, usd(total - baseline));
+                prop_assert_eq!(counters[&MoneySeries::Debit].counted, usd(highest), "the highest total so far");
+                prop_assert_eq!(counters[&MoneySeries::Debit].reported, usd(total - baseline));
                 for (series, counter) in before.iter() {
                     prop_assert!(counters[series].counted >= counter.counted, "{:?} fell", series);
                 }
@@ -158,15 +159,15 @@ fn run(steps: Vec<Step>, base: BaseLine) -> Result<(), TestCaseError> {
                     let reported: Usd = counters
                         .iter()
                         .filter(|(series, _)| match series {
-                            Series::OriginDebit(_) => part,
-                            Series::PathDebit(_) => !part,
+                            MoneySeries::OriginDebit(_) => part,
+                            MoneySeries::PathDebit(_) => !part,
                             _ => false,
                         })
                         .map(|(_, counter)| counter.reported)
                         .sum();
                     prop_assert_eq!(reported, usd(total - baseline));
                 }
-                let origins = counters.keys().filter(|series| matches!(series, Series::OriginDebit(_))).count();
+                let origins = counters.keys().filter(|series| matches!(series, MoneySeries::OriginDebit(_))).count();
                 prop_assert!(origins <= 101, "{} origins", origins);
                 load(&store, account, &mut ledger, from);
                 prop_assert!(ledger.plan(&report).counters.is_empty(), "the same report again changes nothing");

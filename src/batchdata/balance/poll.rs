@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use crate::batchdata::consumption::periods::Period;
-use crate::batchdata::reconciliation::{BalanceCommit, Shared};
+use crate::batchdata::reconciliation::{BalanceCommit, SharedReconciliation};
 use crate::batchdata::{BALANCE, Balance, Client, WalletView};
 use crate::money::Usd;
 use crate::names::Source;
@@ -22,13 +22,17 @@ use crate::upstream::{CredentialState, RequestError};
 pub struct BalancePoller {
     client: Arc<Client>,
     storage: Arc<AccountStorage>,
-    reconciliation: Option<Shared>,
+    reconciliation: Option<SharedReconciliation>,
 }
 
 impl BalancePoller {
     /// Ready to poll; with what compares the balance, if there is a report to compare it with.
     #[must_use]
-    pub fn new(client: Arc<Client>, storage: Arc<AccountStorage>, reconciliation: Option<Shared>) -> BalancePoller {
+    pub fn new(
+        client: Arc<Client>,
+        storage: Arc<AccountStorage>,
+        reconciliation: Option<SharedReconciliation>,
+    ) -> BalancePoller {
         BalancePoller { client, storage, reconciliation }
     }
 }

@@ -11,7 +11,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use crate::batchdata::{CardStatus, CardTransaction};
-use crate::counting::labels::{LabelLimiter, MOST_BRANDS, clean};
+use crate::counting::labels::{LabelLimiter, clean};
 use crate::money::Usd;
 
 /// Money in or money back.
@@ -33,12 +33,15 @@ impl CardKind {
 /// The states that are counted.
 pub const COUNTED: [CardStatus; 3] = [CardStatus::Paid, CardStatus::Failed, CardStatus::Unknown];
 
+/// Most names for `card_brand`.
+const MOST_BRANDS: usize = 20;
+
 /// No listing reaches further back than a year.
 const LISTED: TimeDelta = TimeDelta::days(368);
 
 /// What is remembered of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownTransaction {
     /// As last seen.
     pub status: CardStatus,
     /// As last seen.
@@ -108,7 +111,7 @@ pub struct CardBook {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CardChanges {
     /// Transactions as they are now.
-    pub rows: BTreeMap<i64, Known>,
+    pub rows: BTreeMap<i64, KnownTransaction>,
     /// Counters as they are now.
     pub counted: BTreeMap<CardKey, Counted>,
     /// Costs as they are now.
@@ -165,7 +168,7 @@ impl CardBook {
     pub fn plan(
         &self,
         listing: &[CardTransaction],
-        known: &HashMap<i64, Known>,
+        known: &HashMap<i64, KnownTransaction>,
         range: (NaiveDate, Option<NaiveDate>),
         until: DateTime<Utc>,
     ) -> CardChanges {
@@ -194,17 +197,17 @@ impl CardBook {
     fn follow(
         &self,
         transaction: &CardTransaction,
-        known: Option<&Known>,
+        known: Option<&KnownTransaction>,
         until: DateTime<Utc>,
         changes: &mut CardChanges,
-    ) -> Known {
+    ) -> KnownTransaction {
         let name = clean(&transaction.card_brand);
         let brand = self.brands.limit(name, &changes.brands);
         if *brand != *name {
             changes.overflowing.insert(name.to_owned());
         }
         let kind = CardKind::of(transaction);
-        let mut row = Known {
+        let mut row = KnownTransaction {
             status: transaction.status,
             kind,
             brand,
@@ -248,7 +251,7 @@ impl CardBook {
     }
 
     /// At the first listing only what `since` opts into counts; from then on, everything that is seen for the first time.
-    fn counts(&self, row: &Known, known: bool) -> bool {
+    fn counts(&self, row: &KnownTransaction, known: bool) -> bool {
         let day = row.created_at.date_naive();
         match self.listed_from {
             Some(from) => known || day >= from,
@@ -256,7 +259,7 @@ impl CardBook {
         }
     }
 
-    fn count(&self, row: &Known, changes: &mut CardChanges) {
+    fn count(&self, row: &KnownTransaction, changes: &mut CardChanges) {
         let key = (row.kind, row.status, Arc::clone(&row.brand));
         let before = self.counted.get(&key).copied().unwrap_or_default();
         let counted = changes.counted.entry(key).or_insert(before);
@@ -386,7 +389,7 @@ mod tests {
         }
     }
 
-    fn apply(book: &mut CardBook, rows: &mut HashMap<i64, Known>, listing: &[CardTransaction]) {
+    fn apply(book: &mut CardBook, rows: &mut HashMap<i64, KnownTransaction>, listing: &[CardTransaction]) {
         let changes = book.plan(listing, rows, (NaiveDate::MIN, None), DateTime::UNIX_EPOCH + TimeDelta::days(1));
         rows.extend(changes.rows.clone());
         book.commit(changes);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::CardStatus;
-use super::book::{CardBook, CardChanges, CardKind, Costs, Counted, Known, Pending};
+use super::book::{CardBook, CardChanges, CardKind, Costs, Counted, KnownTransaction, Pending};
 use crate::counting::labels::SharedNames;
 use crate::store::{AccountId, NewSeries, Row, Store, StoreError, Success, Writer, values};
 
@@ -83,7 +83,7 @@ impl Store {
         &self,
         account: AccountId,
         ids: impl IntoIterator<Item = i64>,
-    ) -> Result<HashMap<i64, Known>, StoreError> {
+    ) -> Result<HashMap<i64, KnownTransaction>, StoreError> {
         self.read(|reader| {
             let mut found = HashMap::new();
             let mut brands = SharedNames::default();
@@ -185,10 +185,10 @@ impl Store {
     }
 }
 
-fn known(row: &Row<'_>, brands: &mut SharedNames) -> Result<Known, StoreError> {
+fn known(row: &Row<'_>, brands: &mut SharedNames) -> Result<KnownTransaction, StoreError> {
     let seen = [CardStatus::Paid, CardStatus::Failed, CardStatus::Unknown];
     let flags = [row.flag(7)?, row.flag(8)?, row.flag(9)?];
-    Ok(Known {
+    Ok(KnownTransaction {
         kind: kind(row, 0)?,
         status: status(row, 1)?,
         brand: brand(row, 2, brands)?,
@@ -200,7 +200,7 @@ fn known(row: &Row<'_>, brands: &mut SharedNames) -> Result<Known, StoreError> {
     })
 }
 
-fn write_row(writer: &Writer<'_>, account: AccountId, id: i64, row: &Known) -> Result<(), StoreError> {
+fn write_row(writer: &Writer<'_>, account: AccountId, id: i64, row: &KnownTransaction) -> Result<(), StoreError> {
     let seen = |status| row.seen.contains(&status);
     writer.execute(
         "INSERT OR REPLACE INTO card_transaction (account, id, kind, status, brand, credits_usd,

@@ -45,7 +45,7 @@ pub fn read_card_page(body: &[u8]) -> Result<CardPage, ParseError> {
     let data = data.ok_or_else(|| ParseError::decode("results.data is missing or null"))?;
     let meta = meta.ok_or_else(|| ParseError::decode("results.meta is missing or null"))?;
     Ok(CardPage {
-        rows: data.into_iter().map(Row::read).collect::<Result<_, _>>()?,
+        rows: data.into_iter().map(CardRow::read).collect::<Result<_, _>>()?,
         current: count(meta.current_page, "meta.current_page")?,
         last: count(meta.last_page, "meta.last_page")?,
         total: count(meta.total, "meta.total")?,
@@ -61,16 +61,16 @@ fn count<N: TryFrom<i64>>(raw: Option<&RawValue>, field: &'static str) -> Result
 #[derive(Deserialize)]
 struct Listing<'a> {
     #[serde(borrow, default, deserialize_with = "rows")]
-    data: Option<Vec<Row<'a>>>,
+    data: Option<Vec<CardRow<'a>>>,
     #[serde(borrow)]
     meta: Option<Meta<'a>>,
 }
 
 /// The rows, of which one more than [`MOST_ROWS`] is kept.
-fn rows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Row<'de>>>, D::Error> {
-    struct Rows;
-    impl<'de> Visitor<'de> for Rows {
-        type Value = Option<Vec<Row<'de>>>;
+fn rows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<CardRow<'de>>>, D::Error> {
+    struct CardRows;
+    impl<'de> Visitor<'de> for CardRows {
+        type Value = Option<Vec<CardRow<'de>>>;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
             formatter.write_str("a list of transactions")
@@ -92,7 +92,7 @@ fn rows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Row<'de
             Ok(Some(rows))
         }
     }
-    deserializer.deserialize_any(Rows)
+    deserializer.deserialize_any(CardRows)
 }
 
 #[derive(Deserialize)]
@@ -106,7 +106,7 @@ struct Meta<'a> {
 }
 
 #[derive(Deserialize)]
-struct Row<'a> {
+struct CardRow<'a> {
     #[serde(borrow)]
     id: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -123,7 +123,7 @@ struct Row<'a> {
     created_at: Option<&'a RawValue>,
 }
 
-impl Row<'_> {
+impl CardRow<'_> {
     fn read(self) -> Result<CardTransaction, ParseError> {
         let money = |raw: Option<&RawValue>, field| raw.map(|raw| scalar::amount(raw.get(), field)).transpose();
         let id = self.id.ok_or_else(|| ParseError::decode("data[].id is missing or null"))?;

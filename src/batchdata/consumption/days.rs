@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{Days as Count, NaiveDate};
+use chrono::{Days, NaiveDate};
 
-use super::ledger::{Day, Series};
-use crate::batchdata::budget::{Budget, BudgetScope};
+use super::series::{Day, MoneySeries, scoped};
+use crate::batchdata::budget::Budget;
 use crate::money::Usd;
 
 /// Days before the newest that are held whole: a short report begins the day before the newest that was read.
@@ -19,24 +19,25 @@ const WHOLE: u64 = 1;
 const KEPT: u64 = 400;
 
 /// Amounts by series and day; zeros are left out.
-pub type Amounts = BTreeMap<Series, BTreeMap<NaiveDate, Usd>>;
+pub type Amounts = BTreeMap<MoneySeries, BTreeMap<NaiveDate, Usd>>;
 
 /// Days in memory.
 #[derive(Clone, Debug)]
-pub struct Days {
+pub struct HeldDays {
     whole: BTreeMap<NaiveDate, Day>,
     whole_from: NaiveDate,
     amounts: Amounts,
     kept_from: NaiveDate,
 }
 
-impl Days {
+impl HeldDays {
     /// No days yet. Keeps the amounts of the wallet, and of the origins and paths that have a budget.
     #[must_use]
-    pub fn new(budgets: &[Budget]) -> Days {
-        let series =
-            [Series::Debit, Series::Credit].into_iter().chain(budgets.iter().map(|budget| scoped(&budget.scope)));
-        Days {
+    pub fn new(budgets: &[Budget]) -> HeldDays {
+        let series = [MoneySeries::Debit, MoneySeries::Credit]
+            .into_iter()
+            .chain(budgets.iter().map(|budget| scoped(&budget.scope)));
+        HeldDays {
             whole: BTreeMap::new(),
             whole_from: NaiveDate::MIN,
             amounts: series.map(|series| (series, BTreeMap::new())).collect(),
@@ -47,18 +48,18 @@ impl Days {
     /// The first day that is held whole, and the first of which amounts are held, given the newest.
     #[must_use]
     pub fn held_from(newest: NaiveDate) -> (NaiveDate, NaiveDate) {
-        let back = |days| newest.checked_sub_days(Count::new(days)).unwrap_or(newest);
+        let back = |days| newest.checked_sub_days(Days::new(days)).unwrap_or(newest);
         (back(WHOLE), back(KEPT))
     }
 
     /// The series whose amounts are kept.
-    pub fn series(&self) -> impl Iterator<Item = &Series> {
+    pub fn series(&self) -> impl Iterator<Item = &MoneySeries> {
         self.amounts.keys()
     }
 
-    /// Takes over what the store holds up to the day `newest`, which is what [`Days::held_from`] says.
+    /// Takes over what the store holds up to the day `newest`, which is what [`HeldDays::held_from`] says.
     pub fn restore(&mut self, newest: NaiveDate, whole: BTreeMap<NaiveDate, Day>, amounts: Amounts) {
-        (self.whole_from, self.kept_from) = Days::held_from(newest);
+        (self.whole_from, self.kept_from) = HeldDays::held_from(newest);
         self.whole = whole;
         self.amounts.extend(amounts);
     }
@@ -97,7 +98,7 @@ impl Days {
 
     /// Forgets what need not be held any more.
     pub fn trim(&mut self, newest: NaiveDate) {
-        let (whole_from, kept_from) = Days::held_from(newest);
+        let (whole_from, kept_from) = HeldDays::held_from(newest);
         if whole_from > self.whole_from {
             self.whole = self.whole.split_off(&whole_from);
             self.whole_from = whole_from;
@@ -110,32 +111,22 @@ impl Days {
 
     /// The amount of a day; `None` if it is not held.
     #[must_use]
-    pub fn amount(&self, date: NaiveDate, series: &Series) -> Option<Usd> {
+    pub fn amount(&self, date: NaiveDate, series: &MoneySeries) -> Option<Usd> {
         let amounts = self.amounts.get(series).filter(|_| date >= self.kept_from)?;
         Some(amounts.get(&date).copied().unwrap_or_default())
     }
 
     /// The first day with an amount that is held.
     #[must_use]
-    pub fn first(&self, series: &Series) -> Option<NaiveDate> {
+    pub fn first(&self, series: &MoneySeries) -> Option<NaiveDate> {
         self.amounts.get(series)?.first_key_value().map(|(date, _)| *date)
-    }
-}
-
-/// The series that a budget's spend is in.
-#[must_use]
-pub fn scoped(scope: &BudgetScope) -> Series {
-    match scope {
-        BudgetScope::Wallet => Series::Debit,
-        BudgetScope::Origin(name) => Series::OriginDebit(name.as_str().into()),
-        BudgetScope::ApiPath(name) => Series::PathDebit(name.as_str().into()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batchdata::budget::BudgetPeriod;
+    use crate::batchdata::budget::{BudgetPeriod, BudgetScope};
 
     fn day(text: &str) -> NaiveDate {
         text.parse().unwrap()
@@ -149,22 +140,22 @@ mod tests {
             scope: BudgetScope::ApiPath("/search".to_owned()),
             amount: Usd::from_cents(1),
         };
-        let [search, other] = ["/search", "/other"].map(|path| Series::PathDebit(path.into()));
+        let [search, other] = ["/search", "/other"].map(|path| MoneySeries::PathDebit(path.into()));
         let newest = day("2026-05-19");
-        let amounts = [Series::Debit, search.clone(), other.clone()].map(|series| (series, Usd::from_cents(7)));
-        let year = (0..500).map(|ago| (newest - Count::new(ago), Day::from(amounts.clone())));
-        let mut days = Days::new(&[budget]);
+        let amounts = [MoneySeries::Debit, search.clone(), other.clone()].map(|series| (series, Usd::from_cents(7)));
+        let year = (0..500).map(|ago| (newest - Days::new(ago), Day::from(amounts.clone())));
+        let mut days = HeldDays::new(&[budget]);
         days.extend(year.collect());
         days.trim(newest);
         assert_eq!(days.whole.len(), 2);
         assert_eq!(days.missing(day("2026-05-18")), None);
         assert_eq!(days.missing(day("2026-05-01")), Some((day("2026-05-01"), day("2026-05-18"))));
         let held: Vec<_> = days.amounts.iter().map(|(series, amounts)| (series, amounts.len())).collect();
-        assert_eq!(held, [(&Series::Debit, 401), (&Series::Credit, 0), (&search, 401)]);
+        assert_eq!(held, [(&MoneySeries::Debit, 401), (&MoneySeries::Credit, 0), (&search, 401)]);
         assert_eq!(days.amount(day("2026-01-01"), &search), Some(Usd::from_cents(7)));
-        assert_eq!(days.amount(day("2026-01-01"), &Series::Credit), Some(Usd::ZERO));
+        assert_eq!(days.amount(day("2026-01-01"), &MoneySeries::Credit), Some(Usd::ZERO));
         assert_eq!(days.amount(day("2026-01-01"), &other), None);
-        assert_eq!(days.amount(day("2025-01-01"), &Series::Debit), None, "forgotten");
-        assert_eq!(days.first(&Series::Debit), Some(newest - Count::new(400)));
+        assert_eq!(days.amount(day("2025-01-01"), &MoneySeries::Debit), None, "forgotten");
+        assert_eq!(days.first(&MoneySeries::Debit), Some(newest - Days::new(400)));
     }
 }

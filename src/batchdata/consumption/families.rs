@@ -7,11 +7,11 @@ use strum::VariantArray as _;
 use rust_decimal::Decimal;
 
 use super::budgets::BudgetView;
-use super::ledger::{Report, Series};
+use super::series::{MoneySeries, SeriesKind};
 use crate::batchdata::{BurnView, CONSUMPTION, ConsumptionView, WalletView};
 use crate::catalog::{ACCOUNT, counter, families, gauge};
 use crate::clock::{BootTime, Moment};
-use crate::exposition::{Encoder, Start};
+use crate::exposition::{Encoder, StartTimestamp};
 use crate::money::Usd;
 use crate::snapshot::{AccountView, Snapshot};
 
@@ -49,11 +49,11 @@ pub fn write(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     burn(out, snapshot, now);
 }
 
-type Shown = BTreeMap<Series, (Usd, Start)>;
+type ShownCounters = BTreeMap<MoneySeries, (Usd, StartTimestamp)>;
 
 fn counters(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     let counted = snapshot.with_facts::<WalletView>().filter(|(account, _)| account.is_counted(CONSUMPTION));
-    let views: Vec<(&str, &ConsumptionView, Shown)> = counted
+    let views: Vec<(&str, &ConsumptionView, ShownCounters)> = counted
         .filter_map(|(account, wallet)| {
             let view = wallet.consumption.as_deref().filter(|view| !view.is_unknown)?;
             let shown = view
@@ -64,11 +64,11 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
         })
         .collect();
     for (spec, report) in [
-        (&DEBIT, Report::Debit),
-        (&CREDIT, Report::Credit),
-        (&ORIGIN_DEBIT, Report::OriginDebit),
-        (&ORIGIN_CREDIT, Report::OriginCredit),
-        (&PATH_DEBIT, Report::PathDebit),
+        (&DEBIT, SeriesKind::Debit),
+        (&CREDIT, SeriesKind::Credit),
+        (&ORIGIN_DEBIT, SeriesKind::OriginDebit),
+        (&ORIGIN_CREDIT, SeriesKind::OriginCredit),
+        (&PATH_DEBIT, SeriesKind::PathDebit),
     ] {
         let mut family = out.family(spec);
         for (account, _, shown) in &views {
@@ -80,7 +80,7 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
             }
         }
     }
-    let sum = |shown: &Shown, report| -> Usd {
+    let sum = |shown: &ShownCounters, report| -> Usd {
         shown.iter().filter(|(series, _)| series.report() == report).map(|(_, (amount, _))| *amount).sum()
     };
     // Before the first report nothing is known about either.
@@ -88,16 +88,16 @@ fn counters(out: &mut Encoder, snapshot: &Snapshot, now: Moment) {
     let mut family = out.family(&UNATTRIBUTED);
     for (account, _, shown) in answered() {
         for (total, parts) in [
-            (Report::Debit, Report::OriginDebit),
-            (Report::Credit, Report::OriginCredit),
-            (Report::Debit, Report::PathDebit),
+            (SeriesKind::Debit, SeriesKind::OriginDebit),
+            (SeriesKind::Credit, SeriesKind::OriginCredit),
+            (SeriesKind::Debit, SeriesKind::PathDebit),
         ] {
             family.sample(&[account, parts.as_str()], sum(shown, total) - sum(shown, parts));
         }
     }
     let mut family = out.family(&REVISED_DOWN);
     for (account, view, _) in answered() {
-        for &report in Report::VARIANTS {
+        for &report in SeriesKind::VARIANTS {
             let counters = view.counters.iter().filter(|(series, _)| series.report() == report);
             let held: Usd = counters.map(|(_, counter)| counter.held_back()).sum();
             family.sample(&[account, report.as_str()], held);

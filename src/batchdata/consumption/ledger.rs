@@ -5,15 +5,14 @@
 //! the vendor's own days, less the base line; applying a report twice changes nothing; one that was missed is made up
 //! for by the next that covers its days.
 
-use crate::names::Label as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use chrono::{Days, NaiveDate};
 
-use super::days::{Days as HeldDays, scoped};
+use super::days::HeldDays;
 use super::periods::Period;
+use super::series::{Day, MoneySeries, scoped};
 use crate::batchdata::budget::{Budget, BudgetScope};
 use crate::batchdata::{ConsumptionReport, DayConsumption, Flow};
 use crate::counting::counter::HighWater;
@@ -22,85 +21,6 @@ use crate::money::Usd;
 
 /// Days back from the newest known day that are asked for again: the vendor answers at most 366 days at once.
 pub const REACH: u64 = 365;
-
-/// A counter of money.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Series {
-    /// The wallet's debits.
-    Debit,
-    /// The wallet's credits.
-    Credit,
-    /// Debits of an origin.
-    OriginDebit(Arc<str>),
-    /// Credits of an origin.
-    OriginCredit(Arc<str>),
-    /// Debits of an API path.
-    PathDebit(Arc<str>),
-}
-
-/// A family of series; the label `report` of the gauges about them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
-pub enum Report {
-    /// [`Series::Debit`]
-    Debit,
-    /// [`Series::Credit`]
-    Credit,
-    /// [`Series::OriginDebit`]
-    OriginDebit,
-    /// [`Series::OriginCredit`]
-    OriginCredit,
-    /// [`Series::PathDebit`]
-    #[strum(serialize = "api_path_debit")]
-    PathDebit,
-}
-
-impl Series {
-    /// The family it belongs to.
-    #[must_use]
-    pub fn report(&self) -> Report {
-        match self {
-            Series::Debit => Report::Debit,
-            Series::Credit => Report::Credit,
-            Series::OriginDebit(_) => Report::OriginDebit,
-            Series::OriginCredit(_) => Report::OriginCredit,
-            Series::PathDebit(_) => Report::PathDebit,
-        }
-    }
-
-    /// The label value; empty for the totals.
-    #[must_use]
-    pub fn label(&self) -> &str {
-        match self {
-            Series::Debit | Series::Credit => "",
-            Series::OriginDebit(label) | Series::OriginCredit(label) | Series::PathDebit(label) => label,
-        }
-    }
-
-    /// The series of a family with a label.
-    #[must_use]
-    pub fn new(report: Report, label: Arc<str>) -> Series {
-        match report {
-            Report::Debit => Series::Debit,
-            Report::Credit => Series::Credit,
-            Report::OriginDebit => Series::OriginDebit(label),
-            Report::OriginCredit => Series::OriginCredit(label),
-            Report::PathDebit => Series::PathDebit(label),
-        }
-    }
-
-    /// Its key as a zero-initialised series.
-    #[must_use]
-    pub fn key(&self) -> String {
-        match self.label() {
-            "" => format!("consumption/{}", self.report().as_str()),
-            label => format!("consumption/{}/{label}", self.report().as_str()),
-        }
-    }
-}
-
-/// One day's amounts by series; zeros are left out.
-pub type Day = BTreeMap<Series, Usd>;
 
 /// From when on the counters count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,23 +33,23 @@ pub enum BaseLine {
 
 /// Everything that is known about a wallet's consumption.
 #[derive(Clone, Debug)]
-pub struct Ledger {
+pub struct ConsumptionLedger {
     base: BaseLine,
     /// First and last day that reports have covered without a gap.
     covered: Option<(NaiveDate, NaiveDate)>,
     days: HeldDays,
-    counters: Arc<BTreeMap<Series, HighWater>>,
+    counters: Arc<BTreeMap<MoneySeries, HighWater>>,
     origins: LabelLimiter,
     paths: LabelLimiter,
 }
 
 /// What a report changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct ConsumptionChanges {
     /// Days as they are now, whole.
     pub days: BTreeMap<NaiveDate, Day>,
     /// Counters as they are now; a new series is here even if it is zero.
-    pub counters: BTreeMap<Series, HighWater>,
+    pub counters: BTreeMap<MoneySeries, HighWater>,
     /// Origins allowed by this report.
     pub origins: Vec<Arc<str>>,
     /// Paths allowed by this report.
@@ -140,10 +60,10 @@ pub struct Changes {
     overflowing_paths: BTreeSet<String>,
 }
 
-impl Ledger {
+impl ConsumptionLedger {
     /// Nothing known yet. What these budgets need of old days is kept in memory.
     #[must_use]
-    pub fn new(base: BaseLine, budgets: &[Budget]) -> Ledger {
+    pub fn new(base: BaseLine, budgets: &[Budget]) -> ConsumptionLedger {
         let (mut origins, mut paths) = (LabelLimiter::new(MOST_NAMES), LabelLimiter::new(MOST_NAMES));
         for budget in budgets {
             match &budget.scope {
@@ -152,16 +72,16 @@ impl Ledger {
                 BudgetScope::ApiPath(name) => paths.reserve([clean(name)]),
             }
         }
-        let counters = [Series::Debit, Series::Credit].map(|series| (series, HighWater::default()));
+        let counters = [MoneySeries::Debit, MoneySeries::Credit].map(|series| (series, HighWater::default()));
         let counters = Arc::new(BTreeMap::from(counters));
-        Ledger { base, covered: None, days: HeldDays::new(budgets), counters, origins, paths }
+        ConsumptionLedger { base, covered: None, days: HeldDays::new(budgets), counters, origins, paths }
     }
 
     /// Takes over what the previous run had covered, counted and allowed.
     pub fn restore(
         &mut self,
         covered: (NaiveDate, NaiveDate),
-        mut counters: BTreeMap<Series, HighWater>,
+        mut counters: BTreeMap<MoneySeries, HighWater>,
         origins: Vec<Arc<str>>,
         paths: Vec<Arc<str>>,
     ) {
@@ -214,14 +134,14 @@ impl Ledger {
 
     /// What applying `report` would change; its [`HeldDays::missing`] days must have been loaded.
     #[must_use]
-    pub fn plan(&self, report: &ConsumptionReport) -> Changes {
+    pub fn plan(&self, report: &ConsumptionReport) -> ConsumptionChanges {
         debug_assert!(self.days.missing(report.from).is_none(), "days that are not loaded would count again");
         let (origins, paths) = self.new_names(report);
-        let mut changes = Changes { origins, paths, ..Changes::default() };
+        let mut changes = ConsumptionChanges { origins, paths, ..ConsumptionChanges::default() };
         // A last day that the vendor's clock had never reached is taken back: what follows the report is asked for again.
         changes.covered = Some((self.covered.map_or(report.from, |(first, _)| first.min(report.from)), report.to));
         let first_report = self.covered.is_none();
-        let mut moved: BTreeMap<Series, Usd> = BTreeMap::new();
+        let mut moved: BTreeMap<MoneySeries, Usd> = BTreeMap::new();
         let mut date = report.from;
         while date <= report.to {
             let day = self.limit(date, report, &mut changes);
@@ -259,7 +179,7 @@ impl Ledger {
     }
 
     /// Applies changes for good.
-    pub fn commit(&mut self, changes: Changes) {
+    pub fn commit(&mut self, changes: ConsumptionChanges) {
         self.note_overflow(&changes);
         self.origins.allow(changes.origins);
         self.paths.allow(changes.paths);
@@ -270,7 +190,7 @@ impl Ledger {
     }
 
     /// Forgets changes that could not be written, but for the overflowing names in them.
-    pub fn discard(&mut self, changes: &Changes) {
+    pub fn discard(&mut self, changes: &ConsumptionChanges) {
         self.note_overflow(changes);
         self.trim();
     }
@@ -281,30 +201,30 @@ impl Ledger {
         }
     }
 
-    fn note_overflow(&mut self, changes: &Changes) {
+    fn note_overflow(&mut self, changes: &ConsumptionChanges) {
         changes.overflowing_origins.iter().for_each(|name| self.origins.note_overflow(name));
         changes.overflowing_paths.iter().for_each(|name| self.paths.note_overflow(name));
     }
 
     /// Debit and credit of a day, as if `pending` were applied; `None` if it is not known or not in memory.
     #[must_use]
-    pub fn flow(&self, date: NaiveDate, pending: Option<&Changes>) -> Option<Flow> {
+    pub fn flow(&self, date: NaiveDate, pending: Option<&ConsumptionChanges>) -> Option<Flow> {
         let amount = |series| self.amount(date, &series, pending);
-        Some(Flow { debit: amount(Series::Debit)?, credit: amount(Series::Credit)? })
+        Some(Flow { debit: amount(MoneySeries::Debit)?, credit: amount(MoneySeries::Credit)? })
     }
 
     /// How changes move debits less credits of `from` and later days.
     #[must_use]
-    pub fn net_change(&self, changes: &Changes, from: NaiveDate) -> Usd {
+    pub fn net_change(&self, changes: &ConsumptionChanges, from: NaiveDate) -> Usd {
         let net = |day: &Day| {
             let amount = |series| day.get(&series).copied().unwrap_or_default();
-            amount(Series::Debit) - amount(Series::Credit)
+            amount(MoneySeries::Debit) - amount(MoneySeries::Credit)
         };
         let days = changes.days.range(from..);
         days.map(|(date, day)| net(day) - self.days.whole(*date).map(net).unwrap_or_default()).sum()
     }
 
-    fn amount(&self, date: NaiveDate, series: &Series, pending: Option<&Changes>) -> Option<Usd> {
+    fn amount(&self, date: NaiveDate, series: &MoneySeries, pending: Option<&ConsumptionChanges>) -> Option<Usd> {
         let (first, last) = pending.and_then(|changes| changes.covered).or(self.covered)?;
         if date < first || date > last {
             return None;
@@ -317,8 +237,8 @@ impl Ledger {
     /// What was spent on a day of what a budget counts, as if `pending` were applied; `None` if it is not known, or counted
     /// together with other names.
     #[must_use]
-    pub fn spent(&self, date: NaiveDate, scope: &BudgetScope, pending: Option<&Changes>) -> Option<Usd> {
-        let none = Changes::default();
+    pub fn spent(&self, date: NaiveDate, scope: &BudgetScope, pending: Option<&ConsumptionChanges>) -> Option<Usd> {
+        let none = ConsumptionChanges::default();
         let new = pending.unwrap_or(&none);
         let apart = match scope {
             BudgetScope::Wallet => true,
@@ -330,7 +250,12 @@ impl Ledger {
 
     /// The first of the days up to `today` on which something was spent of what a budget counts.
     #[must_use]
-    pub fn first_spend(&self, today: NaiveDate, scope: &BudgetScope, pending: Option<&Changes>) -> Option<NaiveDate> {
+    pub fn first_spend(
+        &self,
+        today: NaiveDate,
+        scope: &BudgetScope,
+        pending: Option<&ConsumptionChanges>,
+    ) -> Option<NaiveDate> {
         let new = pending.into_iter().flat_map(|changes| changes.days.keys().copied());
         let first = self.days.first(&scoped(scope)).into_iter().chain(new).min()?;
         let mut days = first.iter_days().take_while(|date| *date <= today);
@@ -339,7 +264,7 @@ impl Ledger {
 
     /// Debit and credit of a period, as if `pending` were applied; `None` if not all of its days are known and in memory.
     #[must_use]
-    pub fn period(&self, period: Period, today: NaiveDate, pending: Option<&Changes>) -> Option<Flow> {
+    pub fn period(&self, period: Period, today: NaiveDate, pending: Option<&ConsumptionChanges>) -> Option<Flow> {
         let (first, last) = period.days(today);
         let mut sum = Flow::default();
         for date in first.iter_days().take_while(|date| *date <= last) {
@@ -350,9 +275,9 @@ impl Ledger {
         Some(sum)
     }
 
-    /// The counters.
+    /// What each series was reported and has counted.
     #[must_use]
-    pub fn counters(&self) -> &Arc<BTreeMap<Series, HighWater>> {
+    pub fn counters(&self) -> &Arc<BTreeMap<MoneySeries, HighWater>> {
         &self.counters
     }
 
@@ -400,26 +325,26 @@ impl Ledger {
     /// A period's amounts by series; zeros are left out.
     #[must_use]
     pub fn amounts(&self, period: &DayConsumption) -> Day {
-        self.limited(period, &mut Changes::default())
+        self.limited(period, &mut ConsumptionChanges::default())
     }
 
-    fn limit(&self, date: NaiveDate, report: &ConsumptionReport, changes: &mut Changes) -> Day {
+    fn limit(&self, date: NaiveDate, report: &ConsumptionReport, changes: &mut ConsumptionChanges) -> Day {
         report.days.get(&date).map(|reported| self.limited(reported, changes)).unwrap_or_default()
     }
 
-    fn limited(&self, reported: &DayConsumption, changes: &mut Changes) -> Day {
+    fn limited(&self, reported: &DayConsumption, changes: &mut ConsumptionChanges) -> Day {
         let mut day = Day::new();
         let mut add = |series, amount: Usd| *day.entry(series).or_default() += amount;
-        add(Series::Debit, reported.total.debit);
-        add(Series::Credit, reported.total.credit);
+        add(MoneySeries::Debit, reported.total.debit);
+        add(MoneySeries::Credit, reported.total.credit);
         for (name, flow) in &reported.by_origin {
             let name = clean(name);
             let label = self.origins.limit(name, &changes.origins);
             if *label != *name {
                 changes.overflowing_origins.insert(name.to_owned());
             }
-            add(Series::OriginDebit(Arc::clone(&label)), flow.debit);
-            add(Series::OriginCredit(label), flow.credit);
+            add(MoneySeries::OriginDebit(Arc::clone(&label)), flow.debit);
+            add(MoneySeries::OriginCredit(label), flow.credit);
         }
         for (name, amount) in &reported.by_path {
             let name = clean(name);
@@ -427,7 +352,7 @@ impl Ledger {
             if *label != *name {
                 changes.overflowing_paths.insert(name.to_owned());
             }
-            add(Series::PathDebit(label), *amount);
+            add(MoneySeries::PathDebit(label), *amount);
         }
         // An origin that only spends has no series of credits, and the other way round.
         day.retain(|_, amount| !amount.is_zero());

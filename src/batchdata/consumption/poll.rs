@@ -14,11 +14,12 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::budgets::{BudgetView, PeriodSpend};
 use super::burn::Reported;
-use super::ledger::{BaseLine, Changes, Ledger, REACH, Series};
+use super::ledger::{BaseLine, ConsumptionChanges, ConsumptionLedger, REACH};
 use super::periods::Period;
+use super::series::MoneySeries;
 use super::table::ConsumptionCommit;
 use crate::batchdata::budget::{Budget, BudgetPeriod, BudgetScope};
-use crate::batchdata::reconciliation::{Report, Shared};
+use crate::batchdata::reconciliation::{Report, SharedReconciliation};
 use crate::batchdata::{CONSUMPTION, Client, Config, ConsumptionReport, ConsumptionView, Grain, Periods, WalletView};
 use crate::clock::{BootTime, Moment};
 use crate::money::Usd;
@@ -48,7 +49,7 @@ const CLEARER: Duration = Duration::from_secs(60);
 pub struct ConsumptionPoller {
     client: Arc<Client>,
     storage: Arc<AccountStorage>,
-    ledger: Ledger,
+    ledger: ConsumptionLedger,
     configured_since: Option<NaiveDate>,
     count_since: Option<DateTime<Utc>>,
     full_read_on: Option<NaiveDate>,
@@ -65,7 +66,7 @@ pub struct ConsumptionPoller {
     /// The vendor's midnight, or when another answer may show which day it is.
     look_again: Option<BootTime>,
     budgets: Arc<[Budget]>,
-    reconciliation: Option<Shared>,
+    reconciliation: Option<SharedReconciliation>,
     /// Debits less credits of the base line's day and later days, durable.
     net: Usd,
 }
@@ -79,7 +80,7 @@ impl ConsumptionPoller {
     pub fn restore(
         client: Arc<Client>,
         storage: Arc<AccountStorage>,
-        reconciliation: Option<Shared>,
+        reconciliation: Option<SharedReconciliation>,
         config: &Config,
         stale: bool,
     ) -> Result<ConsumptionPoller, StoreError> {
@@ -91,7 +92,7 @@ impl ConsumptionPoller {
         let base = since.map_or(BaseLine::FirstReport, BaseLine::Day);
         let restored =
             if stored.is_some() { storage.store().ledger(storage.account, base, &config.budgets)? } else { None };
-        let (ledger, full_read_on) = restored.unwrap_or_else(|| (Ledger::new(base, &config.budgets), None));
+        let (ledger, full_read_on) = restored.unwrap_or_else(|| (ConsumptionLedger::new(base, &config.budgets), None));
         let full_read_on = full_read_on.filter(|_| !ledger.needs_all_days());
         let count_since = stored.as_ref().map(|stored| stored.count_since);
         let net = count_since.map(|since| storage.store().net(storage.account, since.date_naive())).transpose()?;
@@ -157,7 +158,7 @@ impl ConsumptionPoller {
     /// The series that exist from the start.
     #[must_use]
     pub fn known_series() -> [String; 2] {
-        [Series::Debit.key(), Series::Credit.key()]
+        [MoneySeries::Debit.key(), MoneySeries::Credit.key()]
     }
 
     /// The counters include history, no report has told it yet, and they do not start at zero.
@@ -166,7 +167,7 @@ impl ConsumptionPoller {
         never_reported && self.configured_since.is_some() && !self.storage.starts_at_zero()
     }
 
-    fn view_with(&self, periods: Option<Periods>, changes: Option<&Changes>) -> ConsumptionView {
+    fn view_with(&self, periods: Option<Periods>, changes: Option<&ConsumptionChanges>) -> ConsumptionView {
         let (overflowing_origins, overflowing_paths) = self.ledger.overflow();
         let debit = |day| Some(self.ledger.flow(day, changes)?.debit);
         ConsumptionView {
@@ -186,7 +187,7 @@ impl ConsumptionPoller {
         day: NaiveDate,
         at: DateTime<Utc>,
         valid_until: BootTime,
-        changes: Option<&Changes>,
+        changes: Option<&ConsumptionChanges>,
     ) -> Option<Periods> {
         let sums = Period::VARIANTS
             .iter()
@@ -291,11 +292,11 @@ impl ConsumptionPoller {
     /// `restored` if what counters may have shown before is among the changes, or was before.
     async fn keep(
         &mut self,
-        changes: Changes,
+        changes: ConsumptionChanges,
         (count_since, net): (DateTime<Utc>, Usd),
         full_read_on: Option<NaiveDate>,
         restored: bool,
-    ) -> Option<Changes> {
+    ) -> Option<ConsumptionChanges> {
         let mut success = self.storage.success(CONSUMPTION);
         success.count_since = count_since;
         success.configured_since = self.configured_since.map(|day| day.to_string());
@@ -304,7 +305,7 @@ impl ConsumptionPoller {
             // The next start must not take the ledger for a young one.
             success.at = None;
         }
-        let keys = ConsumptionPoller::known_series().into_iter().chain(changes.counters.keys().map(Series::key));
+        let keys = ConsumptionPoller::known_series().into_iter().chain(changes.counters.keys().map(MoneySeries::key));
         let new_series = self.storage.new_series(CONSUMPTION, keys, self.stale);
         let reported_at = self.client.credential().now();
         let changes = Arc::new(changes);
@@ -333,7 +334,7 @@ impl ConsumptionPoller {
 }
 
 /// What the report does not explain of the balance, as far as it was compared.
-fn unreconciled(reconciliation: Option<&Shared>) -> Usd {
+fn unreconciled(reconciliation: Option<&SharedReconciliation>) -> Usd {
     reconciliation.and_then(|shared| Some(shared.lock().compared()?.unreconciled())).unwrap_or_default()
 }
 

@@ -6,8 +6,9 @@ use strum::VariantArray as _;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 
-use super::days::{Amounts, Days};
-use super::ledger::{BaseLine, Changes, Day, Ledger, Report, Series};
+use super::days::{Amounts, HeldDays};
+use super::ledger::{BaseLine, ConsumptionChanges, ConsumptionLedger};
+use super::series::{Day, MoneySeries, SeriesKind};
 use crate::batchdata::budget::Budget;
 use crate::counting::counter::HighWater;
 use crate::counting::labels::SharedNames;
@@ -22,16 +23,17 @@ pub struct ConsumptionCommit<'a> {
     /// When the report was read, by the vendor's clock.
     pub reported_at: DateTime<Utc>,
     /// What the report changed.
-    pub changes: &'a Changes,
-    /// Series that are new.
+    pub changes: &'a ConsumptionChanges,
+    /// Created in the same transaction, so that they are seen to start at zero.
     pub new_series: &'a [NewSeries],
     /// The day on which all days in reach were last read again.
     pub full_read_on: Option<NaiveDate>,
 }
 
-fn series(row: &Row<'_>, report: usize, label: usize, names: &mut SharedNames) -> Result<Series, StoreError> {
-    let report = row.parsed(report, |name| Report::VARIANTS.iter().copied().find(|report| report.as_str() == name))?;
-    Ok(Series::new(report, names.share(row.text(label)?)))
+fn series(row: &Row<'_>, report: usize, label: usize, names: &mut SharedNames) -> Result<MoneySeries, StoreError> {
+    let report =
+        row.parsed(report, |name| SeriesKind::VARIANTS.iter().copied().find(|report| report.as_str() == name))?;
+    Ok(MoneySeries::new(report, names.share(row.text(label)?)))
 }
 
 /// The ledger of the previous run with what these budgets need, and when all days in reach were last read again.
@@ -43,7 +45,7 @@ pub fn read_ledger(
     account: AccountId,
     base: BaseLine,
     budgets: &[Budget],
-) -> Result<Option<(Ledger, Option<NaiveDate>)>, StoreError> {
+) -> Result<Option<(ConsumptionLedger, Option<NaiveDate>)>, StoreError> {
     let covered = reader.row(
         "consumption_covered",
         "SELECT first_day, last_day, full_read_on FROM consumption_covered WHERE account = ?1",
@@ -51,8 +53,8 @@ pub fn read_ledger(
         |row| Ok(((row.day(0)?, row.day(1)?), row.optional(2, |day| day.parse().ok())?)),
     )?;
     let Some((covered, full)) = covered else { return Ok(None) };
-    let mut ledger = Ledger::new(base, budgets);
-    let (whole_from, kept_from) = Days::held_from(covered.1);
+    let mut ledger = ConsumptionLedger::new(base, budgets);
+    let (whole_from, kept_from) = HeldDays::held_from(covered.1);
     let mut amounts = read_totals(reader, account, kept_from)?;
     for series in ledger.days().series().filter(|series| !series.label().is_empty()) {
         amounts.insert(series.clone(), read_amounts(reader, account, series, (kept_from, covered.1))?);
@@ -84,12 +86,12 @@ fn read_totals(reader: &Reader<'_>, account: AccountId, from: NaiveDate) -> Resu
          WHERE account = ?1 AND day >= ?2 AND report IN ('debit', 'credit')",
         values![account, day_text(from)],
         |row| {
-            let amounts = if row.text(0)? == Report::Debit.as_str() { &mut debits } else { &mut credits };
+            let amounts = if row.text(0)? == SeriesKind::Debit.as_str() { &mut debits } else { &mut credits };
             amounts.push((row.day(1)?, row.usd(2)?));
             Ok(())
         },
     )?;
-    let collected = [(Series::Debit, debits), (Series::Credit, credits)];
+    let collected = [(MoneySeries::Debit, debits), (MoneySeries::Credit, credits)];
     Ok(collected.into_iter().map(|(series, amounts)| (series, BTreeMap::from_iter(amounts))).collect())
 }
 
@@ -97,7 +99,7 @@ fn read_totals(reader: &Reader<'_>, account: AccountId, from: NaiveDate) -> Resu
 fn read_amounts(
     reader: &Reader<'_>,
     account: AccountId,
-    series: &Series,
+    series: &MoneySeries,
     (from, to): (NaiveDate, NaiveDate),
 ) -> Result<BTreeMap<NaiveDate, Usd>, StoreError> {
     let mut amounts = BTreeMap::new();
@@ -119,7 +121,7 @@ pub struct FirstReport {
     /// When, by the vendor's clock.
     pub at: DateTime<Utc>,
     /// The counters' values then; zero of those that came later.
-    pub values: BTreeMap<Series, Usd>,
+    pub values: BTreeMap<MoneySeries, Usd>,
 }
 
 /// The first report; `None` where counting began in a version that did not keep it.
@@ -148,7 +150,7 @@ fn read_days(
     names: &mut SharedNames,
 ) -> Result<BTreeMap<NaiveDate, Day>, StoreError> {
     // Collected at once, a map takes half the memory of one that grows in the order of its keys.
-    let mut days: BTreeMap<NaiveDate, Vec<(Series, Usd)>> = BTreeMap::new();
+    let mut days: BTreeMap<NaiveDate, Vec<(MoneySeries, Usd)>> = BTreeMap::new();
     reader.rows::<(), _>(
         "consumption_day",
         "SELECT day, report, label, amount_usd FROM consumption_day WHERE account = ?1 AND day >= ?2 AND day < ?3",
@@ -180,7 +182,7 @@ impl Store {
         account: AccountId,
         base: BaseLine,
         budgets: &[Budget],
-    ) -> Result<Option<(Ledger, Option<NaiveDate>)>, StoreError> {
+    ) -> Result<Option<(ConsumptionLedger, Option<NaiveDate>)>, StoreError> {
         self.read(|reader| read_ledger(reader, account, base, budgets))
     }
 
@@ -211,7 +213,7 @@ impl Store {
                 values![account, day_text(from)],
                 |row| {
                     let (report, amount) = (row.text(0)?, row.usd(1)?);
-                    net += if report == Report::Debit.as_str() { amount } else { -amount };
+                    net += if report == SeriesKind::Debit.as_str() { amount } else { -amount };
                     Ok(())
                 },
             )

@@ -62,10 +62,10 @@ pub(in crate::batchdata) fn read_hours(
 
 /// The periods as they are kept, and the debits of each as it was asked for; both by the hours since 1970 at which they
 /// begin.
-type Read = (BTreeMap<i64, DayConsumption>, BTreeMap<i64, Usd>);
+type ReadPeriods = (BTreeMap<i64, DayConsumption>, BTreeMap<i64, Usd>);
 
-fn periods(body: &[u8], asked: Results) -> Result<Read, ParseError> {
-    let (Days { periods, debits, sum, .. }, summary) = envelope::read(body, asked)?;
+fn periods(body: &[u8], asked: Results) -> Result<ReadPeriods, ParseError> {
+    let (PeriodTotals { periods, debits, sum, .. }, summary) = envelope::read(body, asked)?;
     for (name, counted, said) in
         [("total_debit", sum.debit, summary.debit), ("total_credit", sum.credit, summary.credit)]
     {
@@ -86,9 +86,9 @@ struct Results {
 
 impl<'de> ReadResults<'de> for Results {
     /// What was added up, and the summary.
-    type Value = (Days, Flow);
-    fn read<D: Deserializer<'de>>(self, reading: &Reading, deserializer: D) -> Result<(Days, Flow), D::Error> {
-        let mut days = Days {
+    type Value = (PeriodTotals, Flow);
+    fn read<D: Deserializer<'de>>(self, reading: &Reading, deserializer: D) -> Result<(PeriodTotals, Flow), D::Error> {
+        let mut days = PeriodTotals {
             asked: self,
             periods: BTreeMap::new(),
             debits: BTreeMap::new(),
@@ -102,7 +102,7 @@ impl<'de> ReadResults<'de> for Results {
 }
 
 /// What has been added up so far.
-struct Days {
+struct PeriodTotals {
     asked: Results,
     periods: BTreeMap<i64, DayConsumption>,
     /// Debits by period, named by the hours since 1970 at which it begins.
@@ -114,7 +114,7 @@ struct Days {
     parts: usize,
 }
 
-impl Days {
+impl PeriodTotals {
     fn add(&mut self, period: &str, total: Flow, parts: &mut Parts<'_>) -> Result<(), ParseError> {
         let (date, hour) = grain::read(period, self.asked.grain)?;
         if date < self.asked.from || date > self.asked.to {
@@ -176,7 +176,7 @@ struct Parts<'de> {
 
 struct ResultsVisitor<'a> {
     reading: &'a Reading,
-    days: &'a mut Days,
+    days: &'a mut PeriodTotals,
 }
 
 impl<'de> Visitor<'de> for ResultsVisitor<'_> {
@@ -199,7 +199,7 @@ impl<'de> Visitor<'de> for ResultsVisitor<'_> {
                 "data" => {
                     reading.at("data");
                     data = true;
-                    map.next_value_seed(Periods { reading, days: &mut *self.days })?;
+                    map.next_value_seed(PeriodsSeed { reading, days: &mut *self.days })?;
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -265,19 +265,19 @@ fn optional<'de, A: MapAccess<'de>>(reading: &Reading, map: &mut A, field: &'sta
     reading.check(scalar::amount(raw.get(), field))
 }
 
-struct Periods<'a> {
+struct PeriodsSeed<'a> {
     reading: &'a Reading,
-    days: &'a mut Days,
+    days: &'a mut PeriodTotals,
 }
 
-impl<'de> DeserializeSeed<'de> for Periods<'_> {
+impl<'de> DeserializeSeed<'de> for PeriodsSeed<'_> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_seq(self)
     }
 }
 
-impl<'de> Visitor<'de> for Periods<'_> {
+impl<'de> Visitor<'de> for PeriodsSeed<'_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -287,27 +287,27 @@ impl<'de> Visitor<'de> for Periods<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         let mut parts = Parts::default();
         while list
-            .next_element_seed(Period { reading: self.reading, days: &mut *self.days, parts: &mut parts })?
+            .next_element_seed(PeriodSeed { reading: self.reading, days: &mut *self.days, parts: &mut parts })?
             .is_some()
         {}
         Ok(())
     }
 }
 
-struct Period<'a, 'de> {
+struct PeriodSeed<'a, 'de> {
     reading: &'a Reading,
-    days: &'a mut Days,
+    days: &'a mut PeriodTotals,
     parts: &'a mut Parts<'de>,
 }
 
-impl<'de> DeserializeSeed<'de> for Period<'_, 'de> {
+impl<'de> DeserializeSeed<'de> for PeriodSeed<'_, 'de> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Period<'_, 'de> {
+impl<'de> Visitor<'de> for PeriodSeed<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -315,7 +315,7 @@ impl<'de> Visitor<'de> for Period<'_, 'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Period { reading, days, parts } = self;
+        let PeriodSeed { reading, days, parts } = self;
         let (mut period, mut debit, mut credit) = (None, None, None);
         let (mut origins, mut paths) = (false, false);
         while let Some(Name(name)) = map.next_key()? {

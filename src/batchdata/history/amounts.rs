@@ -13,7 +13,8 @@ use super::History;
 use super::HistoryError;
 use crate::batchdata::ConsumptionReport;
 use crate::batchdata::DayConsumption;
-use crate::batchdata::consumption::ledger::{BaseLine, Ledger, Series};
+use crate::batchdata::consumption::ledger::{BaseLine, ConsumptionLedger};
+use crate::batchdata::consumption::series::MoneySeries;
 use crate::batchdata::consumption::table::FirstReport;
 use crate::money::Usd;
 
@@ -64,15 +65,15 @@ fn take<'a>(amounts: impl Iterator<Item = &'a mut Usd>, mut owed: Usd) -> Usd {
 }
 
 /// All series.
-pub type Lines = BTreeMap<Series, Line>;
+pub type SeriesLines = BTreeMap<MoneySeries, Line>;
 
 /// The ledger's own rule for what a report counts under which label value.
-struct Labels(Ledger);
+struct Labels(ConsumptionLedger);
 
 impl Labels {
     /// The label values that a ledger knows, and those that this report adds, in the order of their days.
-    fn new(known: Option<Ledger>, days: &BTreeMap<NaiveDate, DayConsumption>) -> Labels {
-        let mut ledger = known.unwrap_or_else(|| Ledger::new(BaseLine::FirstReport, &[]));
+    fn new(known: Option<ConsumptionLedger>, days: &BTreeMap<NaiveDate, DayConsumption>) -> Labels {
+        let mut ledger = known.unwrap_or_else(|| ConsumptionLedger::new(BaseLine::FirstReport, &[]));
         let (Some((from, _)), Some((to, _))) = (days.first_key_value(), days.last_key_value()) else {
             return Labels(ledger);
         };
@@ -81,7 +82,7 @@ impl Labels {
     }
 
     /// A period's amounts by series.
-    fn series(&self, period: &DayConsumption) -> BTreeMap<Series, Usd> {
+    fn series(&self, period: &DayConsumption) -> BTreeMap<MoneySeries, Usd> {
         self.0.amounts(period)
     }
 }
@@ -93,11 +94,12 @@ impl History<'_> {
         &self,
         (from, to): (NaiveDate, NaiveDate),
         days: &BTreeMap<NaiveDate, DayConsumption>,
-        known: Option<Ledger>,
+        known: Option<ConsumptionLedger>,
         first: Option<FirstReport>,
-    ) -> Result<Lines, HistoryError> {
+    ) -> Result<SeriesLines, HistoryError> {
         let labels = Labels::new(known, days);
-        let mut lines = Lines::from([(Series::Debit, Line::default()), (Series::Credit, Line::default())]);
+        let mut lines =
+            SeriesLines::from([(MoneySeries::Debit, Line::default()), (MoneySeries::Credit, Line::default())]);
         for (series, amount) in days.range(..from).flat_map(|(_, period)| labels.series(period)) {
             lines.entry(series).or_default().start += amount;
         }
@@ -111,14 +113,14 @@ impl History<'_> {
         self.by_hour(from, to, take).await?;
         if let Some(FirstReport { at, values }) = first {
             let place = u32::try_from(hour_of(at) - first_hour).unwrap_or_default();
-            let all: BTreeSet<Series> = lines.keys().chain(values.keys()).cloned().collect();
+            let all: BTreeSet<MoneySeries> = lines.keys().chain(values.keys()).cloned().collect();
             for series in all {
                 let value = values.get(&series).copied().unwrap_or_default();
                 lines.entry(series).or_default().end_at(value, place);
             }
         }
         lines.values_mut().for_each(Line::level);
-        lines.retain(|series, line| !line.is_zero() || matches!(series, Series::Debit | Series::Credit));
+        lines.retain(|series, line| !line.is_zero() || matches!(series, MoneySeries::Debit | MoneySeries::Credit));
         Ok(lines)
     }
 }

@@ -9,7 +9,7 @@ use crate::money::Usd;
 
 /// Two candidates of one second: the one listed first, and the one listed last.
 #[derive(Clone, Copy)]
-struct Moment<T = Usd> {
+struct Second<T = Usd> {
     at: i64,
     first: T,
     last: T,
@@ -21,9 +21,9 @@ pub struct Balances {
     from: i64,
     /// Seconds between two moments of the grid.
     step: i64,
-    slots: Vec<Option<Moment>>,
-    earliest: Option<Moment<Option<Usd>>>,
-    latest: Option<Moment<Option<Usd>>>,
+    slots: Vec<Option<Second>>,
+    earliest: Option<Second<Option<Usd>>>,
+    latest: Option<Second<Option<Usd>>>,
     /// The times of the row listed first and of the one listed last.
     listed: Option<(i64, i64)>,
 }
@@ -74,13 +74,13 @@ impl TransactionSink for Balances {
         let before = row.balance_before();
         self.earliest = Some(match self.earliest {
             Some(known) if known.at < at => known,
-            Some(known) if known.at == at => Moment { last: before, ..known },
-            _ => Moment { at, first: before, last: before },
+            Some(known) if known.at == at => Second { last: before, ..known },
+            _ => Second { at, first: before, last: before },
         });
         self.latest = Some(match self.latest {
             Some(known) if known.at > at => known,
-            Some(known) if known.at == at => Moment { last: row.balance_after, ..known },
-            _ => Moment { at, first: row.balance_after, last: row.balance_after },
+            Some(known) if known.at == at => Second { last: row.balance_after, ..known },
+            _ => Second { at, first: row.balance_after, last: row.balance_after },
         });
         let Some(after) = row.balance_after else { return };
         // The first moment that is not before it.
@@ -89,8 +89,8 @@ impl TransactionSink for Balances {
         let Some(slot) = self.slots.get_mut(usize::try_from(place).unwrap_or(most).min(most)) else { return };
         *slot = Some(match *slot {
             Some(known) if known.at > at => known,
-            Some(known) if known.at == at => Moment { last: after, ..known },
-            _ => Moment { at, first: after, last: after },
+            Some(known) if known.at == at => Second { last: after, ..known },
+            _ => Second { at, first: after, last: after },
         });
     }
 }

@@ -14,51 +14,13 @@ use chrono::NaiveDate;
 use sha2::{Digest as _, Sha256};
 
 use super::day_file::{DayFile, Remembered};
+use super::day_format::{DayFormat, KnownDay};
 use super::rows::Include;
 use super::sums::Sums;
 use super::{History, HistoryError, Out, days, range};
 use crate::batchdata::transactions::{Transaction, TransactionSink};
 use crate::batchdata::{CardStatus, CardTransaction, DayConsumption};
 use crate::money::{Usd, dollars};
-
-/// What is known of a day beside its transactions.
-pub struct KnownDay<'a> {
-    /// The label `account`.
-    pub account: &'a str,
-    /// Which.
-    pub date: NaiveDate,
-    /// What the report says.
-    pub report: &'a DayConsumption,
-    /// Card transactions that were made on it and paid.
-    pub cards: &'a [CardTransaction],
-    /// What its transactions add up to.
-    pub sums: &'a Sums,
-}
-
-/// How a day is written.
-pub trait DayFormat: Send {
-    /// The file's name.
-    fn file_name(&self) -> &'static str;
-    /// Whether it needs the card transactions.
-    fn needs_cards(&self) -> bool {
-        false
-    }
-    /// What stands before the first row.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    fn head(&self, out: &mut dyn Write) -> io::Result<()>;
-    /// A transaction.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    fn row(&mut self, row: &Transaction<'_>, out: &mut dyn Write) -> io::Result<()>;
-    /// What stands after the last.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    fn end(&mut self, day: &KnownDay<'_>, out: &mut dyn Write) -> io::Result<()>;
-}
 
 /// What is exported.
 pub struct DayExport {
@@ -73,14 +35,14 @@ pub struct DayExport {
 }
 
 /// Writes a day's rows as they come.
-struct Sink<W> {
+struct DaySink<W> {
     format: Box<dyn DayFormat>,
     out: W,
     sums: Sums,
     outcome: io::Result<()>,
 }
 
-impl<W: Write + Send> TransactionSink for Sink<W> {
+impl<W: Write + Send> TransactionSink for DaySink<W> {
     fn row(&mut self, row: &Transaction<'_>) {
         self.sums.add(row);
         if self.outcome.is_ok() {
@@ -89,12 +51,12 @@ impl<W: Write + Send> TransactionSink for Sink<W> {
     }
 }
 
-impl<W: Write> Sink<W> {
-    fn new(export: &DayExport, out: W) -> Sink<W> {
-        Sink { format: (export.format)(export.include), out, sums: Sums::default(), outcome: Ok(()) }
+impl<W: Write> DaySink<W> {
+    fn new(export: &DayExport, out: W) -> DaySink<W> {
+        DaySink { format: (export.format)(export.include), out, sums: Sums::default(), outcome: Ok(()) }
     }
 
-    fn finish(mut self, day: NaiveDate, known: &Known, account: &str) -> io::Result<(W, Sums)> {
+    fn finish(mut self, day: NaiveDate, known: &KnownDays, account: &str) -> io::Result<(W, Sums)> {
         self.outcome?;
         let nothing = DayConsumption::default();
         let known = KnownDay {
@@ -110,12 +72,12 @@ impl<W: Write> Sink<W> {
 }
 
 /// What is known of the days before their transactions are read.
-struct Known {
+struct KnownDays {
     report: BTreeMap<NaiveDate, DayConsumption>,
     cards: BTreeMap<NaiveDate, Vec<CardTransaction>>,
 }
 
-impl Known {
+impl KnownDays {
     /// A digest of all that a day's file is made of beside the transactions.
     fn digest(&self, day: NaiveDate) -> String {
         let mut digest = Sha256::new();
@@ -151,7 +113,7 @@ impl History<'_> {
         let today = self.today().await?;
         let (from, to) = range(export.from, export.to, today)?;
         self.warn_of_old_days(from, today);
-        let mut known = Known { report: self.by_day(from, to).await?, cards: BTreeMap::new() };
+        let mut known = KnownDays { report: self.by_day(from, to).await?, cards: BTreeMap::new() };
         if (export.format)(export.include).needs_cards() {
             for card in self.cards(from, to).await?.into_iter().filter(|card| card.status == CardStatus::Paid) {
                 known.cards.entry(card.created_at.date_naive()).or_default().push(card);
@@ -178,7 +140,7 @@ impl History<'_> {
         export: &DayExport,
         (from, to): (NaiveDate, NaiveDate),
         today: NaiveDate,
-        known: &Known,
+        known: &KnownDays,
         out: &mut (dyn Write + Send),
     ) -> Result<usize, HistoryError> {
         let broken = || HistoryError::output("cannot write the output");
@@ -193,14 +155,14 @@ impl History<'_> {
                     let words = format!("the output ends within {day}");
                     return Err(HistoryError::output(words)(io::ErrorKind::UnexpectedEof.into()));
                 }
-                Ok(Sink::new(export, Shared(&shared)))
+                Ok(DaySink::new(export, SharedOutput(&shared)))
             };
             let (sink, _) = self.transactions((day, day), sink).await?;
             let (_, sums) = sink.finish(day, known, self.account).map_err(broken())?;
             self.compare(day, today, &sums, &known.report);
         }
         self.progress.step(of, of);
-        Shared(&shared).flush().map_err(broken())?;
+        SharedOutput(&shared).flush().map_err(broken())?;
         Ok(of)
     }
 
@@ -210,7 +172,7 @@ impl History<'_> {
         export: &DayExport,
         day: NaiveDate,
         today: NaiveDate,
-        known: &Known,
+        known: &KnownDays,
         directory: &Path,
     ) -> Result<bool, HistoryError> {
         let name = (export.format)(export.include).file_name();
@@ -225,7 +187,7 @@ impl History<'_> {
         }
         let broken = || HistoryError::output(format!("cannot write {}", file.path().display()));
         let sink = || {
-            let mut sink = Sink::new(export, file.begin().map_err(broken())?);
+            let mut sink = DaySink::new(export, file.begin().map_err(broken())?);
             sink.format.head(&mut sink.out).map_err(broken())?;
             Ok(sink)
         };
@@ -272,9 +234,9 @@ impl History<'_> {
 }
 
 /// One output for one sink after the other, and how much has gone out.
-struct Shared<'a, 'o>(&'a Mutex<(&'o mut (dyn Write + Send), u64)>);
+struct SharedOutput<'a, 'o>(&'a Mutex<(&'o mut (dyn Write + Send), u64)>);
 
-impl Write for Shared<'_, '_> {
+impl Write for SharedOutput<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         shared.1 += bytes.len() as u64;

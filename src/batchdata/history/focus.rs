@@ -9,7 +9,7 @@ use std::io::{self, Write};
 
 use chrono::{DateTime, Datelike as _, Months, NaiveDate, SecondsFormat, Utc};
 
-use super::days::{DayFormat, KnownDay};
+use super::day_format::{DayFormat, KnownDay};
 use super::rows::text_cell;
 use super::sums::named;
 use super::{TOP_UP, midnight};

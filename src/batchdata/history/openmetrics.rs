@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use super::amounts::{Line, Lines};
+use super::amounts::{Line, SeriesLines};
 use super::balances::Balances;
 use super::recorded::{Counters, Recorded};
 use super::sums::Sums;
@@ -18,7 +18,7 @@ use super::{History, HistoryError, days, midnight, reach};
 use crate::batchdata::DayConsumption;
 use crate::batchdata::balance::families::BALANCE;
 use crate::batchdata::consumption::families::{CREDIT, DEBIT, ORIGIN_CREDIT, ORIGIN_DEBIT, PATH_DEBIT};
-use crate::batchdata::consumption::ledger::Report;
+use crate::batchdata::consumption::series::SeriesKind;
 use crate::batchdata::transactions::{Transaction, TransactionSink};
 use crate::catalog::FamilySpec;
 
@@ -240,14 +240,14 @@ impl History<'_> {
     }
 }
 
-fn counters(lines: &Lines, span: &Span, labelled: &Labelled, out: &mut dyn Write) -> io::Result<u64> {
+fn counters(lines: &SeriesLines, span: &Span, labelled: &Labelled, out: &mut dyn Write) -> io::Result<u64> {
     let mut samples = 0;
     for (spec, report, label) in [
-        (&DEBIT, Report::Debit, None),
-        (&CREDIT, Report::Credit, None),
-        (&ORIGIN_DEBIT, Report::OriginDebit, Some("origin")),
-        (&ORIGIN_CREDIT, Report::OriginCredit, Some("origin")),
-        (&PATH_DEBIT, Report::PathDebit, Some("api_path")),
+        (&DEBIT, SeriesKind::Debit, None),
+        (&CREDIT, SeriesKind::Credit, None),
+        (&ORIGIN_DEBIT, SeriesKind::OriginDebit, Some("origin")),
+        (&ORIGIN_CREDIT, SeriesKind::OriginCredit, Some("origin")),
+        (&PATH_DEBIT, SeriesKind::PathDebit, Some("api_path")),
     ] {
         head(out, spec, "counter")?;
         for (series, line) in lines.iter().filter(|(series, _)| series.report() == report) {

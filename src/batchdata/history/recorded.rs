@@ -6,7 +6,8 @@ use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use crate::batchdata::consumption::ledger::{BaseLine, Ledger, Series};
+use crate::batchdata::consumption::ledger::{BaseLine, ConsumptionLedger};
+use crate::batchdata::consumption::series::MoneySeries;
 use crate::batchdata::consumption::table::{FirstReport, read_first_report, read_ledger};
 use crate::batchdata::reconciliation::BALANCE_SERIES;
 use crate::batchdata::{CONSUMPTION, VENDOR};
@@ -15,7 +16,7 @@ use crate::store::{AccountId, OpenError, Reader, Schema, StoreError, read_accoun
 /// The counters of a wallet.
 pub struct Counters {
     /// Their values, label values and days.
-    pub ledger: Ledger,
+    pub ledger: ConsumptionLedger,
     /// What they began with, where that was kept.
     pub first: Option<FirstReport>,
 }
@@ -43,7 +44,7 @@ impl Recorded {
 
     /// The ledger, once there is one.
     #[must_use]
-    pub fn ledger(&self) -> Option<&Ledger> {
+    pub fn ledger(&self) -> Option<&ConsumptionLedger> {
         self.counters.as_ref().map(|counters| &counters.ledger)
     }
 }
@@ -62,7 +63,7 @@ impl Counters {
 fn read(reader: &Reader<'_>, account: AccountId) -> Result<Recorded, StoreError> {
     Ok(Recorded {
         counters: read_counters(reader, account)?,
-        counters_since: reader.created_at(account, &Series::Debit.key())?,
+        counters_since: reader.created_at(account, &MoneySeries::Debit.key())?,
         balance_since: reader.created_at(account, BALANCE_SERIES)?,
     })
 }

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use chrono::SecondsFormat;
 
-use super::days::{DayFormat, KnownDay};
+use super::day_format::{DayFormat, KnownDay};
 use crate::batchdata::transactions::{Transaction, TransactionType};
 use crate::names::Label as _;
 

@@ -16,7 +16,7 @@ use super::recorded::Recorded;
 use super::rows::text_cell;
 use super::sums::Sums;
 use super::{History, HistoryError, TOP_UP, days, midnight, reach};
-use crate::batchdata::consumption::ledger::Ledger;
+use crate::batchdata::consumption::ledger::ConsumptionLedger;
 use crate::batchdata::transactions::{Transaction, TransactionSink};
 use crate::batchdata::{CardStatus, CardTransaction, DayConsumption, Flow};
 use crate::counting::labels::clean;
@@ -190,7 +190,12 @@ fn last_day(month: NaiveDate) -> NaiveDate {
 }
 
 /// What the exporter's ledger holds of a day that is over, where that is another sum.
-fn beside_ledger(ledger: &Ledger, day: NaiveDate, today: NaiveDate, reported: &DayConsumption) -> Option<String> {
+fn beside_ledger(
+    ledger: &ConsumptionLedger,
+    day: NaiveDate,
+    today: NaiveDate,
+    reported: &DayConsumption,
+) -> Option<String> {
     let (_, last) = ledger.covered()?;
     let known = ledger.flow(day, None).filter(|_| day < last.min(today))?;
     let differ = |a: Usd, b: Usd| !(a - b).is_zero();

@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::empty::{clock, rate};
-use super::{BudgetStatus, BurnStatus, EmptyState, WalletStatus, decimal, runway, threshold};
+use super::{BUDGETS, BudgetStatus, BurnStatus, EmptyState, WalletStatus, decimal, runway, threshold};
 use crate::money::dollars;
-use crate::snapshot::{BUDGETS, DetailRow, Piece, Severity};
+use crate::snapshot::{DetailRow, Piece, Severity};
 
 /// What is read first.
 pub(super) fn first(wallet: &WalletStatus, now: DateTime<Utc>) -> Vec<DetailRow> {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 use super::TransactionType;
-use super::reading::{Reading, Rows};
+use super::reading::{DayRows, TransactionDays};
 use crate::counting::amounts::AmountHistogram;
 use crate::counting::counter::HighWater;
 use crate::counting::labels::{LabelLimiter, MOST_NAMES};
@@ -28,11 +28,11 @@ pub const BOUNDS: [i64; 11] = [100, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50
 const LATE: TimeDelta = TimeDelta::hours(1);
 
 /// A counter: type and endpoint.
-pub type Series = (TransactionType, Arc<str>);
+pub type TransactionSeries = (TransactionType, Arc<str>);
 
 /// The key of a series, and of the histogram beside it.
 #[must_use]
-pub fn series_key((kind, endpoint): &Series) -> String {
+pub fn series_key((kind, endpoint): &TransactionSeries) -> String {
     let kind: &str = kind.into();
     format!("transactions/{kind}/{endpoint}")
 }
@@ -51,12 +51,12 @@ pub struct Cursor {
 
 /// Everything that is known about a wallet's transactions.
 #[derive(Clone, Debug)]
-pub struct Ledger {
+pub struct TransactionsLedger {
     since: Option<NaiveDate>,
     cursor: Option<Cursor>,
     /// Of days that are not closed.
-    days: BTreeMap<NaiveDate, Rows>,
-    counters: BTreeMap<Series, HighWater<i64>>,
+    days: BTreeMap<NaiveDate, DayRows>,
+    counters: BTreeMap<TransactionSeries, HighWater<i64>>,
     amounts: BTreeMap<Arc<str>, AmountHistogram>,
     free: Free,
     endpoints: LabelLimiter,
@@ -64,11 +64,11 @@ pub struct Ledger {
 
 /// What a reading changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Changes {
+pub struct TransactionsChanges {
     /// Days as they are now; closed ones have no rows any more.
-    pub days: BTreeMap<NaiveDate, Rows>,
+    pub days: BTreeMap<NaiveDate, DayRows>,
     /// Counters as they are now; a new series is here even if it is zero.
-    pub counters: BTreeMap<Series, HighWater<i64>>,
+    pub counters: BTreeMap<TransactionSeries, HighWater<i64>>,
     /// Histograms as they are now.
     pub amounts: BTreeMap<Arc<str>, AmountHistogram>,
     /// All that is free now.
@@ -80,11 +80,11 @@ pub struct Changes {
     overflowing: BTreeSet<Arc<str>>,
 }
 
-impl Ledger {
+impl TransactionsLedger {
     /// Nothing read yet. `since` opts into history.
     #[must_use]
-    pub fn new(since: Option<NaiveDate>) -> Ledger {
-        Ledger {
+    pub fn new(since: Option<NaiveDate>) -> TransactionsLedger {
+        TransactionsLedger {
             since,
             cursor: None,
             days: BTreeMap::new(),
@@ -100,14 +100,14 @@ impl Ledger {
     pub fn restored(
         since: Option<NaiveDate>,
         cursor: Option<Cursor>,
-        days: BTreeMap<NaiveDate, Rows>,
-        counters: BTreeMap<Series, HighWater<i64>>,
+        days: BTreeMap<NaiveDate, DayRows>,
+        counters: BTreeMap<TransactionSeries, HighWater<i64>>,
         amounts: BTreeMap<Arc<str>, AmountHistogram>,
         free: Free,
         endpoints: Vec<String>,
-    ) -> Ledger {
+    ) -> TransactionsLedger {
         let endpoints = LabelLimiter::restored(MOST_NAMES, endpoints);
-        Ledger { since, cursor, days, counters, amounts, free, endpoints }
+        TransactionsLedger { since, cursor, days, counters, amounts, free, endpoints }
     }
 
     /// Whether nothing was read yet.
@@ -139,13 +139,13 @@ impl Ledger {
     pub fn plan(
         &self,
         (from, to): (NaiveDate, NaiveDate),
-        reading: &Reading,
+        reading: &TransactionDays,
         now: DateTime<Utc>,
         proven: bool,
-    ) -> Changes {
+    ) -> TransactionsChanges {
         let first: BTreeMap<&str, DateTime<Utc>> = reading.first.iter().map(|(name, at)| (&**name, *at)).collect();
         let next = first_open(now).min(if proven { after(to) } else { to }).max(from);
-        let mut changes = Changes {
+        let mut changes = TransactionsChanges {
             days: BTreeMap::new(),
             counters: BTreeMap::new(),
             amounts: BTreeMap::new(),
@@ -155,8 +155,8 @@ impl Ledger {
             overflowing: BTreeSet::new(),
         };
         let counts = self.cursor.is_some() || self.since.is_some();
-        let mut moved: BTreeMap<Series, i64> = BTreeMap::new();
-        let nothing = Rows::new();
+        let mut moved: BTreeMap<TransactionSeries, i64> = BTreeMap::new();
+        let nothing = DayRows::new();
         for day in from.iter_days().take_while(|day| *day <= to) {
             let new = self.limited(reading.days.get(&day).unwrap_or(&nothing), &mut changes);
             let old = self.days.get(&day).unwrap_or(&nothing);
@@ -168,7 +168,7 @@ impl Ledger {
                     *changes.free.entry(Arc::clone(endpoint)).or_default().entry(*amount).or_default() += rows;
                 }
             }
-            let kept = if day < next { Rows::new() } else { new };
+            let kept = if day < next { DayRows::new() } else { new };
             if kept != *old {
                 changes.days.insert(day, kept);
             }
@@ -181,7 +181,7 @@ impl Ledger {
         changes
     }
 
-    fn count(&self, moved: BTreeMap<Series, i64>, changes: &mut Changes) {
+    fn count(&self, moved: BTreeMap<TransactionSeries, i64>, changes: &mut TransactionsChanges) {
         for (series, change) in moved {
             let before = self.counters.get(&series).copied();
             let after = before.unwrap_or_default().moved(change);
@@ -202,8 +202,8 @@ impl Ledger {
     }
 
     /// A day's rows under the labels that its endpoints have.
-    fn limited(&self, rows: &Rows, changes: &mut Changes) -> Rows {
-        let mut limited = Rows::new();
+    fn limited(&self, rows: &DayRows, changes: &mut TransactionsChanges) -> DayRows {
+        let mut limited = DayRows::new();
         for ((kind, name, amount), count) in rows {
             let label = self.endpoints.limit(name, &changes.endpoints);
             if label != *name {
@@ -215,7 +215,7 @@ impl Ledger {
     }
 
     /// Applies changes for good.
-    pub fn commit(&mut self, changes: Changes) {
+    pub fn commit(&mut self, changes: TransactionsChanges) {
         self.note_overflow(&changes);
         self.cursor = Some(changes.cursor);
         self.days.extend(changes.days);
@@ -227,13 +227,13 @@ impl Ledger {
     }
 
     /// Remembers overflowing endpoints although the changes could not be written.
-    pub fn note_overflow(&mut self, changes: &Changes) {
+    pub fn note_overflow(&mut self, changes: &TransactionsChanges) {
         changes.overflowing.iter().for_each(|name| self.endpoints.note_overflow(name));
     }
 
-    /// The counters.
+    /// What each series was reported and has counted.
     #[must_use]
-    pub fn counters(&self) -> &BTreeMap<Series, HighWater<i64>> {
+    pub fn counters(&self) -> &BTreeMap<TransactionSeries, HighWater<i64>> {
         &self.counters
     }
 

@@ -11,15 +11,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::ledger::{Changes, Ledger, midnight, series_key};
-use super::reading::Reading;
-use super::table::{Download, TransactionsCommit};
+use super::ledger::{TransactionsChanges, TransactionsLedger, midnight, series_key};
+use super::reading::TransactionDays;
+use super::table::{LastDownload, TransactionsCommit};
 use crate::batchdata::{CONSUMPTION_CSV, Client, Config, Grain, TRANSACTIONS, TransactionsView, WalletView};
 use crate::clock::BootTime;
 use crate::names::Source;
 use crate::poll::account_storage::AccountStorage;
-use crate::poll::builder::SourceSettings;
 use crate::poll::source::Poller;
+use crate::poll::source::SourceSettings;
 use crate::store::StoreError;
 use crate::upstream::{CredentialState, Reason, RequestError};
 
@@ -30,7 +30,7 @@ const SOON: Duration = Duration::from_secs(1);
 pub struct TransactionsPoller {
     client: Arc<Client>,
     storage: Arc<AccountStorage>,
-    ledger: Ledger,
+    ledger: TransactionsLedger,
     configured_since: Option<NaiveDate>,
     count_since: Option<DateTime<Utc>>,
     bytes_per_hour: u64,
@@ -54,7 +54,7 @@ struct Read {
     days: (NaiveDate, NaiveDate),
     now: DateTime<Utc>,
     proven: bool,
-    reading: Reading,
+    reading: TransactionDays,
 }
 
 impl TransactionsPoller {
@@ -75,7 +75,7 @@ impl TransactionsPoller {
         };
         let ledger = match &stored {
             Some(_) => storage.store().transactions(storage.account, since)?,
-            None => Ledger::new(since),
+            None => TransactionsLedger::new(since),
         };
         let download = storage.store().last_download(storage.account)?;
         let now = storage.clock.moment();
@@ -133,7 +133,7 @@ impl TransactionsPoller {
 
     /// Makes it durable what a download took. Where it cannot be written, this run still keeps to the budget.
     async fn note(&self, bytes: u64) {
-        let (account, download) = (self.storage.account, Download { at: self.storage.clock.now(), bytes });
+        let (account, download) = (self.storage.account, LastDownload { at: self.storage.clock.now(), bytes });
         self.storage.work("transactions", move |store| store.note_download(account, download)).await;
     }
 
@@ -178,7 +178,7 @@ impl TransactionsPoller {
     }
 
     async fn download(&mut self, (days, _): ((NaiveDate, NaiveDate), NaiveDate)) -> Result<Read, RequestError> {
-        let (mut reading, began) = (Reading::default(), self.storage.clock.boot());
+        let (mut reading, began) = (TransactionDays::default(), self.storage.clock.boot());
         let summary = self.client.transactions(days.0, days.1, &mut reading).await?;
         if summary.rejected > 0 && summary.rejected != self.rejected {
             let (account, rejected, first_day) = (&self.storage.name, summary.rejected, days.0);
@@ -194,11 +194,17 @@ impl TransactionsPoller {
 
     /// `restored` if what counters may have shown before is among the changes, or was before. Returns whether they were
     /// written.
-    async fn keep(&mut self, changes: Changes, count_since: DateTime<Utc>, bytes: u64, restored: bool) -> bool {
+    async fn keep(
+        &mut self,
+        changes: TransactionsChanges,
+        count_since: DateTime<Utc>,
+        bytes: u64,
+        restored: bool,
+    ) -> bool {
         let mut success = self.storage.success(TRANSACTIONS);
         success.count_since = count_since;
         success.configured_since = self.configured_since.map(|day| day.to_string());
-        let download = Download { at: self.storage.clock.now(), bytes };
+        let download = LastDownload { at: self.storage.clock.now(), bytes };
         if !restored {
             // The next start must not take the ledger for a young one.
             success.at = None;

@@ -24,13 +24,13 @@ pub const MOST_ENDPOINTS: usize = 10_000;
 pub type Kind = (TransactionType, Arc<str>, Usd);
 
 /// How many rows of each kind a day has.
-pub type Rows = BTreeMap<Kind, i64>;
+pub type DayRows = BTreeMap<Kind, i64>;
 
 /// The rows of some days.
 #[derive(Debug, Default)]
-pub struct Reading {
+pub struct TransactionDays {
     /// By UTC day; endpoints as the vendor names them, trimmed.
-    pub days: BTreeMap<NaiveDate, Rows>,
+    pub days: BTreeMap<NaiveDate, DayRows>,
     /// When each endpoint first occurred.
     pub first: BTreeMap<Arc<str>, DateTime<Utc>>,
     names: SharedNames,
@@ -38,7 +38,7 @@ pub struct Reading {
     too_many: Option<String>,
 }
 
-impl TransactionSink for Reading {
+impl TransactionSink for TransactionDays {
     fn row(&mut self, row: &Transaction<'_>) {
         if self.too_many.is_some() {
             return;
@@ -55,16 +55,16 @@ impl TransactionSink for Reading {
         } else {
             return;
         };
-        *self = Reading { too_many: Some(too_many), ..Reading::default() };
+        *self = TransactionDays { too_many: Some(too_many), ..TransactionDays::default() };
     }
 }
 
-impl Reading {
+impl TransactionDays {
     /// The reading, if it is within the bound.
     ///
     /// # Errors
     /// With [`Reason::TooLarge`] if it is not.
-    pub fn bounded(self) -> Result<Reading, RequestError> {
+    pub fn bounded(self) -> Result<TransactionDays, RequestError> {
         let Some(too_many) = self.too_many else { return Ok(self) };
         Err(RequestError::new(CONSUMPTION_CSV, Reason::TooLarge, format!("{too_many}: too many to count")))
     }
@@ -76,8 +76,8 @@ mod tests {
     use crate::batchdata::transactions::wire::Transactions;
 
     /// A day with so many endpoints.
-    fn reading(endpoints: usize) -> Result<Reading, RequestError> {
-        let (day, mut reading) = (NaiveDate::default(), Reading::default());
+    fn reading(endpoints: usize) -> Result<TransactionDays, RequestError> {
+        let (day, mut reading) = (NaiveDate::default(), TransactionDays::default());
         let mut rows = Transactions::new(day, day);
         let head = "Date,Type,Amount,Balance After,Origin,Reference ID,Endpoint,Description\n";
         rows.push(head.as_bytes(), &mut reading).unwrap();

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::TransactionType;
-use super::ledger::{Changes, Cursor, Free, Ledger};
-use super::reading::Rows;
+use super::ledger::{Cursor, Free, TransactionsChanges, TransactionsLedger};
+use super::reading::DayRows;
 use crate::counting::counter::HighWater;
 use crate::counting::labels::SharedNames;
 use crate::names::Label as _;
@@ -14,7 +14,7 @@ use crate::store::{AccountId, NewSeries, Reader, Row, Store, StoreError, Success
 
 /// How much the last download took, and when it was, by this machine's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Download {
+pub struct LastDownload {
     /// When it ended, or began if it did not end.
     pub at: DateTime<Utc>,
     /// Bytes.
@@ -27,10 +27,10 @@ pub struct TransactionsCommit<'a> {
     /// The success that goes with it.
     pub success: &'a Success,
     /// What the reading changed.
-    pub changes: &'a Changes,
+    pub changes: &'a TransactionsChanges,
     /// What it took.
-    pub download: Download,
-    /// Series that are new.
+    pub download: LastDownload,
+    /// Created in the same transaction, so that they are seen to start at zero.
     pub new_series: &'a [NewSeries],
 }
 
@@ -42,8 +42,8 @@ fn read_days(
     reader: &Reader<'_>,
     account: AccountId,
     names: &mut SharedNames,
-) -> Result<BTreeMap<NaiveDate, Rows>, StoreError> {
-    let mut days: BTreeMap<NaiveDate, Rows> = BTreeMap::new();
+) -> Result<BTreeMap<NaiveDate, DayRows>, StoreError> {
+    let mut days: BTreeMap<NaiveDate, DayRows> = BTreeMap::new();
     reader.rows::<(), _>(
         "transaction_day",
         "SELECT day, type, endpoint_name, amount_usd, transactions FROM transaction_day WHERE account = ?1",
@@ -76,10 +76,10 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn last_download(&self, account: AccountId) -> Result<Option<Download>, StoreError> {
+    pub fn last_download(&self, account: AccountId) -> Result<Option<LastDownload>, StoreError> {
         self.read(|reader| {
             let sql = "SELECT at, bytes FROM transaction_download WHERE account = ?1";
-            let read = |row: &Row<'_>| Ok(Download { at: row.time(0)?, bytes: row.count(1)? });
+            let read = |row: &Row<'_>| Ok(LastDownload { at: row.time(0)?, bytes: row.count(1)? });
             reader.row("transaction_download", sql, values![account], read)
         })
     }
@@ -88,7 +88,7 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn note_download(&self, account: AccountId, download: Download) -> Result<(), StoreError> {
+    pub fn note_download(&self, account: AccountId, download: LastDownload) -> Result<(), StoreError> {
         self.write(|writer| write_download(writer, account, download))
     }
 
@@ -96,7 +96,7 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn transactions(&self, account: AccountId, since: Option<NaiveDate>) -> Result<Ledger, StoreError> {
+    pub fn transactions(&self, account: AccountId, since: Option<NaiveDate>) -> Result<TransactionsLedger, StoreError> {
         self.read(|reader| {
             let cursor = reader.row(
                 "transaction_reading",
@@ -123,7 +123,7 @@ impl Store {
             )?;
             let free = read_free(reader, account, &mut names)?;
             let endpoints = reader.allowed(account, "endpoint_name")?;
-            Ok(Ledger::restored(since, cursor, days, counters, amounts, free, endpoints))
+            Ok(TransactionsLedger::restored(since, cursor, days, counters, amounts, free, endpoints))
         })
     }
 
@@ -162,14 +162,14 @@ impl Store {
     }
 }
 
-fn write_download(writer: &Writer<'_>, account: AccountId, download: Download) -> Result<(), StoreError> {
+fn write_download(writer: &Writer<'_>, account: AccountId, download: LastDownload) -> Result<(), StoreError> {
     writer.execute(
         "INSERT OR REPLACE INTO transaction_download (account, at, bytes) VALUES (?1, ?2, ?3)",
         values![account, download.at, download.bytes],
     )
 }
 
-fn write_days(writer: &Writer<'_>, account: AccountId, changes: &Changes) -> Result<(), StoreError> {
+fn write_days(writer: &Writer<'_>, account: AccountId, changes: &TransactionsChanges) -> Result<(), StoreError> {
     for (day, rows) in &changes.days {
         writer.execute("DELETE FROM transaction_day WHERE account = ?1 AND day = ?2", values![account, *day])?;
         for ((kind, endpoint, amount), count) in rows {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::syntax::{Account, Field, FieldAt, Fields, File, shown};
-use super::{AccountEntry, DEFAULTS, Known, LARGEST_KIB, Listed, Place};
+use super::syntax::{Account, AccountsFile, Field, FieldAt, FieldMap, shown};
+use super::{AccountEntry, DEFAULTS, FilePlace, KnownFields, LARGEST_KIB, Listed};
 use crate::config::{ConfigErrors, Variables, file};
 
 /// Labels that an account may have.
@@ -12,18 +12,18 @@ const MOST_LABELS: usize = 20;
 /// Labels that Prometheus and its operator attach.
 const ATTACHED: [&str; 8] = ["job", "instance", "namespace", "service", "pod", "container", "endpoint", "node"];
 
-pub(super) struct Reader<'a> {
-    pub(super) known: Known<'a>,
+pub(super) struct AccountsReader<'a> {
+    pub(super) known: KnownFields<'a>,
     pub(super) secrets_directory: Option<&'a Path>,
     pub(super) errors: &'a mut ConfigErrors,
     pub(super) listed: Listed,
     /// Of all files of a directory: by vendor, where they stand and what they say.
-    pub(super) defaults: BTreeMap<String, (PathBuf, Fields)>,
+    pub(super) defaults: BTreeMap<String, (PathBuf, FieldMap)>,
 }
 
-impl Reader<'_> {
+impl AccountsReader<'_> {
     /// `name` is what an error is about if the file cannot be read.
-    fn load(&mut self, path: &Path, name: &str) -> Option<File> {
+    fn load(&mut self, path: &Path, name: &str) -> Option<AccountsFile> {
         match file::read(path, LARGEST_KIB) {
             Ok(bytes) => self.parse(path, bytes, name),
             Err(error) => {
@@ -34,25 +34,25 @@ impl Reader<'_> {
     }
 
     /// `name` is what an error is about if it is no text.
-    pub(super) fn parse(&mut self, path: &Path, bytes: Vec<u8>, name: &str) -> Option<File> {
+    pub(super) fn parse(&mut self, path: &Path, bytes: Vec<u8>, name: &str) -> Option<AccountsFile> {
         let Ok(text) = String::from_utf8(bytes) else {
             self.errors.add(name, format!("{} is not UTF-8: write plain text", path.display()));
             return None;
         };
         // An empty file has no accounts.
         if text.lines().all(|line| matches!(line.trim_start().bytes().next(), None | Some(b'#'))) {
-            return Some(File::default());
+            return Some(AccountsFile::default());
         }
         let at = |line: u64| format!("{}:{line}", path.display());
-        match File::read(&text) {
+        match AccountsFile::read(&text) {
             Ok(file) => {
                 // Who is in it cannot be told for certain.
-                self.listed.complete &= file.faults.is_empty();
-                file.faults.iter().for_each(|fault| self.errors.add(at(fault.line), fault.words.as_str()));
+                self.listed.complete &= file.errors.is_empty();
+                file.errors.iter().for_each(|error| self.errors.add(at(error.line), error.words.as_str()));
                 Some(file)
             }
-            Err(fault) => {
-                self.errors.add(at(fault.line), fault.words);
+            Err(error) => {
+                self.errors.add(at(error.line), error.words);
                 None
             }
         }
@@ -91,7 +91,7 @@ impl Reader<'_> {
     }
 
     /// Defaults may be any field but the name and secrets.
-    fn check_defaults(&mut self, path: &Path, defaults: &BTreeMap<String, Fields>) {
+    fn check_defaults(&mut self, path: &Path, defaults: &BTreeMap<String, FieldMap>) {
         for (vendor, fields) in defaults {
             let Some(known) = self.known.vendors.iter().find(|known| known.name == vendor) else {
                 let remedy = format!("is not a vendor: write {}", self.names());
@@ -121,15 +121,15 @@ impl Reader<'_> {
         self.known.vendors.iter().map(|vendor| vendor.name).collect::<Vec<_>>().join(" or ")
     }
 
-    pub(super) fn take(&mut self, path: &Path, file: File) {
+    pub(super) fn take(&mut self, path: &Path, file: AccountsFile) {
         self.check_defaults(path, &file.defaults);
         for account in file.accounts {
-            let place = Place { file: path.to_owned(), line: account.line };
+            let place = FilePlace { file: path.to_owned(), line: account.line };
             self.account(&file.defaults, account, place);
         }
     }
 
-    fn account(&mut self, defaults: &BTreeMap<String, Fields>, account: Account, place: Place) {
+    fn account(&mut self, defaults: &BTreeMap<String, FieldMap>, account: Account, place: FilePlace) {
         let Account { mut fields, twice, .. } = account;
         let mut text = |name: &str| match fields.remove(name) {
             Some(FieldAt { value: Field::Text(text), .. }) => Ok(text),
@@ -170,27 +170,27 @@ impl Reader<'_> {
                 let variable = format!("{}{}", vendor.prefix, name.to_ascii_uppercase());
                 // What cannot be a default was reported where it stands.
                 if vendor.may_be_default(&variable) {
-                    let place = Place { file: file.clone(), line: field.line };
+                    let place = FilePlace { file: file.clone(), line: field.line };
                     self.field(&mut entry, &directory, (name, field.value), place);
                 }
             }
         }
         for (name, field) in fields {
-            let place = Place { line: field.line, ..entry.place.clone() };
+            let place = FilePlace { line: field.line, ..entry.place.clone() };
             self.field(&mut entry, &directory, (name, field.value), place);
         }
         if let Some(labels) = labels {
-            let place = Place { line: labels.line, ..entry.place.clone() };
+            let place = FilePlace { line: labels.line, ..entry.place.clone() };
             entry.labels = self.labels(labels.value, &entry.at(&place, "labels"));
         }
         for (name, line) in twice {
-            let place = Place { line, ..entry.place.clone() };
+            let place = FilePlace { line, ..entry.place.clone() };
             self.errors.add(entry.at(&place, shown(&name)), "is there twice: keep one");
         }
         self.listed.entries.push(entry);
     }
 
-    fn field(&mut self, entry: &mut AccountEntry, directory: &Path, (name, field): (String, Field), place: Place) {
+    fn field(&mut self, entry: &mut AccountEntry, directory: &Path, (name, field): (String, Field), place: FilePlace) {
         let known = entry.vendor;
         let variable = format!("{}{}", known.prefix, name.to_ascii_uppercase());
         let at = entry.at(&place, shown(&name));

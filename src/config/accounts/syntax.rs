@@ -1,7 +1,7 @@
 //! What an accounts file looks like.
 //!
 //! Flows in: YAML. Flows out: fields and where they stand, and what is not where it belongs. Invariants: a text stays as it
-//! was written; no fault quotes a value, and none but YAML's own keeps the rest from being read.
+//! was written; no error quotes a value, and none but YAML's own keeps the rest from being read.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -18,16 +18,16 @@ const REMEDY: &str =
 
 /// A file as far as it could be understood.
 #[derive(Debug, Default)]
-pub(super) struct File {
-    pub(super) defaults: BTreeMap<String, Fields>,
+pub(super) struct AccountsFile {
+    pub(super) defaults: BTreeMap<String, FieldMap>,
     pub(super) accounts: Vec<Account>,
     /// What is wrong beside the accounts.
-    pub(super) faults: Vec<Fault>,
+    pub(super) errors: Vec<SyntaxError>,
 }
 
 /// What is wrong, and where.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct SyntaxError {
     pub(super) line: u64,
     /// In words that name the field.
     pub(super) words: String,
@@ -37,12 +37,12 @@ pub(super) struct Fault {
 #[derive(Debug)]
 pub(super) struct Account {
     pub(super) line: u64,
-    pub(super) fields: Fields,
+    pub(super) fields: FieldMap,
     /// Fields that are there once more, and where.
     pub(super) twice: Vec<(String, u64)>,
 }
 
-pub(super) type Fields = BTreeMap<String, FieldAt>;
+pub(super) type FieldMap = BTreeMap<String, FieldAt>;
 
 /// A field's value and its line.
 #[derive(Clone, Debug)]
@@ -66,22 +66,22 @@ pub(super) enum Field {
     Wrong(String),
 }
 
-impl File {
-    /// Reads it. The fault is YAML's own, in safe words: the parser's can quote values.
-    pub(super) fn read(text: &str) -> Result<File, Fault> {
+impl AccountsFile {
+    /// Reads it. The error is YAML's own, in safe words: the parser's can quote values.
+    pub(super) fn read(text: &str) -> Result<AccountsFile, SyntaxError> {
         // A snippet of the file in the message could show a secret that was put in the wrong place. What is there twice is
         // found below, where more can be said of it.
         let options = serde_saphyr::options! { with_snippet: false, duplicate_keys: DuplicateKeyPolicy::PassThrough };
-        let fault = |line| Fault { line, words: REMEDY.to_owned() };
+        let error = |line| SyntaxError { line, words: REMEDY.to_owned() };
         let root: Spanned<Node> = serde_saphyr::from_str_with_options(text, options)
-            .map_err(|error| fault(error.location().map_or(1, |location| location.line())))?;
-        let Node::Map(entries) = root.value else { return Err(fault(root.referenced.line())) };
-        let mut file = File::default();
+            .map_err(|found| error(found.location().map_or(1, |location| location.line())))?;
+        let Node::Map(entries) = root.value else { return Err(error(root.referenced.line())) };
+        let mut file = AccountsFile::default();
         let mut seen = Vec::new();
         for (name, node) in entries {
             let line = node.referenced.line();
             if seen.contains(&name) {
-                file.fault(line, format!("{} is there twice: keep one", shown(&name)));
+                file.error(line, format!("{} is there twice: keep one", shown(&name)));
                 continue;
             }
             match name.as_str() {
@@ -89,7 +89,7 @@ impl File {
                 "defaults" => file.take_defaults(line, node.value),
                 _ => {
                     let known = "write `accounts:`, a list of mappings, and `defaults:`, a mapping for each vendor";
-                    file.fault(line, format!("{} is not known here: {known}", shown(&name)));
+                    file.error(line, format!("{} is not known here: {known}", shown(&name)));
                 }
             }
             seen.push(name);
@@ -97,15 +97,15 @@ impl File {
         Ok(file)
     }
 
-    fn fault(&mut self, line: u64, words: impl Into<String>) {
-        self.faults.push(Fault { line, words: words.into() });
+    fn error(&mut self, line: u64, words: impl Into<String>) {
+        self.errors.push(SyntaxError { line, words: words.into() });
     }
 
     fn take_accounts(&mut self, line: u64, node: Node) {
         let accounts = match node {
             Node::Null => return,
             Node::List(accounts) => accounts,
-            _ => return self.fault(line, "accounts: write a list of mappings"),
+            _ => return self.error(line, "accounts: write a list of mappings"),
         };
         for account in accounts {
             let line = account.referenced.line();
@@ -114,7 +114,7 @@ impl File {
                     let (fields, twice) = fields(entries);
                     self.accounts.push(Account { line, fields, twice });
                 }
-                _ => self.fault(line, "accounts: write a mapping for each account"),
+                _ => self.error(line, "accounts: write a mapping for each account"),
             }
         }
     }
@@ -123,30 +123,30 @@ impl File {
         let vendors = match node {
             Node::Null => return,
             Node::Map(vendors) => vendors,
-            _ => return self.fault(line, "defaults: write a mapping for each vendor"),
+            _ => return self.error(line, "defaults: write a mapping for each vendor"),
         };
         for (vendor, node) in vendors {
             let line = node.referenced.line();
             let at = format!("defaults.{}", shown(&vendor));
             match node.value {
-                _ if self.defaults.contains_key(&vendor) => self.fault(line, format!("{at}: is there twice: keep one")),
+                _ if self.defaults.contains_key(&vendor) => self.error(line, format!("{at}: is there twice: keep one")),
                 Node::Null => {}
                 Node::Map(entries) => {
                     let (fields, twice) = fields(entries);
                     for (name, line) in twice {
-                        self.fault(line, format!("{at}.{}: is there twice: keep one", shown(&name)));
+                        self.error(line, format!("{at}.{}: is there twice: keep one", shown(&name)));
                     }
                     self.defaults.insert(vendor, fields);
                 }
-                _ => self.fault(line, format!("{at}: write a mapping of fields")),
+                _ => self.error(line, format!("{at}: write a mapping of fields")),
             }
         }
     }
 }
 
 /// The first of each name, and those that come later.
-fn fields(entries: Vec<(String, Spanned<Node>)>) -> (Fields, Vec<(String, u64)>) {
-    let (mut fields, mut twice) = (Fields::new(), Vec::new());
+fn fields(entries: Vec<(String, Spanned<Node>)>) -> (FieldMap, Vec<(String, u64)>) {
+    let (mut fields, mut twice) = (FieldMap::new(), Vec::new());
     for (name, node) in entries {
         let line = node.referenced.line();
         match fields.entry(name) {

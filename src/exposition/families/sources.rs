@@ -2,7 +2,8 @@
 
 use crate::catalog::{self as c, FamilySpec};
 use crate::clock::Moment;
-use crate::exposition::encode::{Encoder, Value};
+use crate::exposition::encode::Encoder;
+use crate::exposition::value::Value;
 use crate::names::Label as _;
 use crate::snapshot::{AccountView, Snapshot, SourceView};
 use crate::upstream::Reason;

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::text::escape;
-use super::{MOST_SECTIONS, Query, class, section, show};
+use super::{MOST_SECTIONS, PageQuery, class, section, show};
 use crate::snapshot::{AccountStatus, Severity, Status};
 
 /// The accounts that are shown.
@@ -20,7 +20,7 @@ pub(super) struct Chosen<'a> {
 
 impl<'a> Chosen<'a> {
     /// Those of the name that is asked for. If there is none, and in a search, those that have it in their names.
-    pub(super) fn new(status: &'a Status, query: &'a Query) -> Chosen<'a> {
+    pub(super) fn new(status: &'a Status, query: &'a PageQuery) -> Chosen<'a> {
         let all = || status.accounts.iter();
         let text = query.account.as_deref().or(query.search.as_deref());
         let Some(text) = text else { return Chosen { accounts: all().collect(), asked: None, others: 0 } };

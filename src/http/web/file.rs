@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
 use super::keep;
-use super::rate_limit::{RateLimit, interval};
+use super::rate_limit::{TokenBucket, interval};
 use super::tls::{ClientAuth, Pem, Tls, TlsSpec, TlsVersion};
 
 /// The highest cost of a bcrypt hash. Each step doubles the time, which is 4 seconds here.
@@ -28,14 +28,14 @@ pub(super) struct Checked {
     pub(super) tls: Option<Tls>,
     /// Bcrypt hashes by user.
     pub(super) users: BTreeMap<String, String>,
-    pub(super) rate: Option<RateLimit>,
+    pub(super) rate: Option<TokenBucket>,
     pub(super) warnings: Vec<String>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct File {
+struct WebFile {
     tls_server_config: Option<TlsFile>,
     http_server_config: HttpFile,
     basic_auth_users: BTreeMap<String, Hidden>,
@@ -133,7 +133,7 @@ pub(super) fn check(text: &str, folder: &Path) -> Result<Checked, Vec<String>> {
     }
     // A snippet of the file in the message could show a hash.
     let options = serde_saphyr::options! { with_snippet: false };
-    let file: File = serde_saphyr::from_str_with_options(text, options).map_err(|error| vec![error.to_string()])?;
+    let file: WebFile = serde_saphyr::from_str_with_options(text, options).map_err(|error| vec![error.to_string()])?;
     let mut errors = Vec::new();
     let tls = file.tls_server_config.and_then(|tls| tls.check(folder, &mut errors));
     let tls = tls.and_then(|spec| Tls::new(spec).map_err(|found| errors.extend(found)).ok());
@@ -195,7 +195,7 @@ fn headers(file: HttpFile, errors: &mut Vec<String>) -> Vec<(HeaderName, HeaderV
 }
 
 impl RateFile {
-    fn check(self) -> Result<Option<RateLimit>, String> {
+    fn check(self) -> Result<Option<TokenBucket>, String> {
         let interval = match self.interval.as_deref() {
             None | Some("" | "0") => return Ok(None),
             Some(text) => interval(text).map_err(|remedy| format!("rate_limit.interval: {remedy}"))?,
@@ -205,7 +205,7 @@ impl RateFile {
         }
         match self.burst.unwrap_or(1) {
             0 => Err("rate_limit.burst: no request would be answered; write at least 1".to_owned()),
-            burst => Ok(Some(RateLimit::new(interval, burst))),
+            burst => Ok(Some(TokenBucket::new(interval, burst))),
         }
     }
 }

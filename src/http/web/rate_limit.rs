@@ -60,19 +60,18 @@ fn scaled(number: &str, factor: u64) -> Option<u64> {
     Some(nanos)
 }
 
-/// A token bucket.
 #[derive(Debug)]
-pub(super) struct RateLimit {
+pub(super) struct TokenBucket {
     interval: Duration,
     burst: u32,
     /// When the bucket will be full.
     full: Mutex<Option<Instant>>,
 }
 
-impl RateLimit {
+impl TokenBucket {
     /// A full bucket of `burst` requests, which gains one each `interval`.
-    pub(super) fn new(interval: Duration, burst: u32) -> RateLimit {
-        RateLimit { interval, burst, full: Mutex::new(None) }
+    pub(super) fn new(interval: Duration, burst: u32) -> TokenBucket {
+        TokenBucket { interval, burst, full: Mutex::new(None) }
     }
 
     /// Takes one, if there is one.
@@ -115,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_burst_and_then_one_each_interval() {
-        let (limit, start) = (RateLimit::new(Duration::from_secs(2), 3), Instant::now());
+        let (limit, start) = (TokenBucket::new(Duration::from_secs(2), 3), Instant::now());
         let allowed = |seconds: &[u64]| -> Vec<bool> {
             seconds.iter().map(|second| limit.allows(start + Duration::from_secs(*second))).collect()
         };

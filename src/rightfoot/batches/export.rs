@@ -36,7 +36,7 @@ pub trait Download: Send + Sync {
 }
 
 /// Which rows count, and whose time is believed: those from the first to the second.
-pub type Span = (DateTime<Utc>, DateTime<Utc>);
+pub type TimeSpan = (DateTime<Utc>, DateTime<Utc>);
 
 /// What a pass learnt.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ fn is_about_the_vendor(error: &RequestError) -> bool {
 pub async fn ask(
     download: &dyn Download,
     groups: Vec<Vec<Uuid>>,
-    span: Span,
+    span: TimeSpan,
     names: &Arc<Names>,
     persistent: bool,
 ) -> Findings {
@@ -170,7 +170,7 @@ mod tests {
         }
     }
 
-    const SPAN: Span = (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
+    const SPAN: TimeSpan = (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
 
     fn groups(count: u128) -> Vec<Vec<Uuid>> {
         (1..=count).map(Uuid::from_u128).collect::<Vec<_>>().chunks(IDS_PER_REQUEST).map(<[Uuid]>::to_vec).collect()

@@ -24,19 +24,19 @@ const MOST_ENTRIES: usize = 100_000;
 
 /// The names of an account.
 #[derive(Debug, Default)]
-pub struct Names(Mutex<State>);
+pub struct Names(Mutex<NamesState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct NamesState {
     /// Each in memory once.
     names: SharedNames,
     entries: usize,
-    batches: BTreeMap<Uuid, Known>,
+    batches: BTreeMap<Uuid, KnownBatch>,
 }
 
 /// A batch during a pass.
 #[derive(Debug, Default)]
-struct Known {
+struct KnownBatch {
     /// What its last look of an earlier pass showed.
     before: Option<Arc<Tally>>,
     /// Names that the answer being read has beyond that.
@@ -45,7 +45,7 @@ struct Known {
     earlier_answer: usize,
 }
 
-impl State {
+impl NamesState {
     /// Whether there is room for a name of a batch that has so many.
     fn fits_entry(&self, name: &str, of_batch: usize) -> bool {
         of_batch < MOST_INSTITUTIONS && self.entries < MOST_ENTRIES && self.fits_names(&[name])
@@ -68,7 +68,7 @@ impl Names {
         state.entries = 0;
         for (batch, tally) in batches {
             state.entries += tally.entries();
-            state.batches.insert(batch, Known { before: Some(Arc::clone(tally)), ..Known::default() });
+            state.batches.insert(batch, KnownBatch { before: Some(Arc::clone(tally)), ..KnownBatch::default() });
         }
     }
 
@@ -118,7 +118,7 @@ impl Names {
     }
 
     /// The name as it is held, if a batch may tell it apart.
-    pub(super) fn admit(&self, batch: Uuid, name: &str) -> Option<Arc<str>> {
+    pub(super) fn allow(&self, batch: Uuid, name: &str) -> Option<Arc<str>> {
         let mut state = self.lock();
         let known = state.batches.get(&batch).filter(|_| name != OTHER)?;
         let (mut of_batch, mut closed) = (known.this_answer, false);
@@ -143,7 +143,7 @@ impl Names {
         self.lock().names.share(OTHER)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, NamesState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

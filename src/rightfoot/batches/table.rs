@@ -57,7 +57,7 @@ pub struct BatchesCommit<'a> {
     pub totals: Option<&'a CheckTotals>,
     /// Institutions that were allowed.
     pub institutions: &'a [Arc<str>],
-    /// Series that are new.
+    /// Created in the same transaction, so that they are seen to start at zero.
     pub new_series: &'a [NewSeries],
 }
 

@@ -71,9 +71,9 @@ fn add(tally: &mut Tally, row: &CheckRow<'_>, since: DateTime<Utc>, until: DateT
     let institution = match tally.institutions.get_mut(name) {
         Some(institution) => institution,
         None => {
-            let admitted = names.admit(row.batch_id, name);
-            tally.overflowed |= admitted.is_none() && name != OTHER;
-            let name = admitted.unwrap_or_else(|| names.other());
+            let allowed = names.allow(row.batch_id, name);
+            tally.overflowed |= allowed.is_none() && name != OTHER;
+            let name = allowed.unwrap_or_else(|| names.other());
             tally.institutions.entry(name).or_insert(Institution::new(row.timestamp))
         }
     };

@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension as _};
 use uuid::Uuid;
 
 use super::{AccountKey, TransferError};
-use crate::store::frozen;
-use crate::store::open::FILE_NAME;
+use crate::store::connect;
+use crate::store::files::FILE_NAME;
 
 /// Lets an account with these tokens be served from here.
 pub(in crate::store) const ARRIVED: &str =
@@ -64,7 +64,7 @@ impl Mark {
             let account = connection.query_row(sql, [key.vendor, key.name], |row| row.get(0)).optional()?;
             account.map_or(Ok(None), |account| Mark::of(connection, account))
         };
-        frozen::look(&directory.join(FILE_NAME), read).ok().flatten()
+        connect::look(&directory.join(FILE_NAME), read).ok().flatten()
     }
 
     /// Those that the ledger has after its next move.

@@ -1,6 +1,6 @@
 //! Which format, and whether compressed.
 
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use wallet_exporter::exposition::Format::{self, OpenMetrics, Protobuf, Text};
 use wallet_exporter::http::negotiate;
 

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use hyper::header::{ACCEPT, HeaderMap, HeaderName};
+use http::header::{ACCEPT, HeaderMap, HeaderName};
 use rcgen::ExtendedKeyUsagePurpose;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

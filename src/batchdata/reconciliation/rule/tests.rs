@@ -127,14 +127,14 @@ fn step(differ: bool, behind: i64) -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Plays the steps after an hour and a half of rest; `judge` sees each minute.
-fn play(steps: Vec<Step>, judge: impl FnMut(&Exporter, &Wallet, i64)) -> (Exporter, Wallet, i64) {
-    play_all([Step::Pass(90)].into_iter().chain(steps), judge)
+/// Plays the steps after an hour and a half of rest; `check` sees each minute.
+fn play(steps: Vec<Step>, check: impl FnMut(&Exporter, &Wallet, i64)) -> (Exporter, Wallet, i64) {
+    play_all([Step::Pass(90)].into_iter().chain(steps), check)
 }
 
 fn play_all(
     steps: impl IntoIterator<Item = Step>,
-    mut judge: impl FnMut(&Exporter, &Wallet, i64),
+    mut check: impl FnMut(&Exporter, &Wallet, i64),
 ) -> (Exporter, Wallet, i64) {
     let (mut exporter, mut wallet, mut second, mut behind) = (Exporter::new(), Wallet::default(), 0, 0);
     wallet.add(-HOUR, 1_000_000, 1_000_000, 0);
@@ -175,7 +175,7 @@ fn play_all(
         for _ in 0..polled {
             shown = shown.max(second + 30 - behind);
             exporter.minute(&wallet, second, second + 30 - shown);
-            judge(&exporter, &wallet, second);
+            check(&exporter, &wallet, second);
             second += MINUTE;
         }
         second += blind * MINUTE;

@@ -12,8 +12,8 @@ fn day(text: &str) -> NaiveDate {
 }
 
 /// Debits of one endpoint, by day: amounts in cents.
-fn reading(days: &[(&str, &[i64])]) -> Reading {
-    let mut reading = Reading::default();
+fn reading(days: &[(&str, &[i64])]) -> TransactionDays {
+    let mut reading = TransactionDays::default();
     let name: Arc<str> = "search".into();
     for (date, amounts) in days {
         let rows = reading.days.entry(day(date)).or_default();
@@ -25,7 +25,7 @@ fn reading(days: &[(&str, &[i64])]) -> Reading {
     reading
 }
 
-struct Run(Ledger);
+struct Run(TransactionsLedger);
 
 impl Run {
     fn read(&mut self, now: &str, days: &[(&str, &[i64])]) -> (NaiveDate, NaiveDate) {
@@ -53,7 +53,7 @@ const NOON: &str = "2026-05-19T12:00:00Z";
 
 #[test]
 fn a_row_that_returns_after_others_took_its_place_is_observed_once() {
-    let mut run = Run(Ledger::new(Some(day(TODAY))));
+    let mut run = Run(TransactionsLedger::new(Some(day(TODAY))));
     run.read(NOON, &[(TODAY, &[500])]);
     assert_eq!(run.shown(), shown(1, 500));
     run.read(NOON, &[(TODAY, &[])]);
@@ -71,7 +71,7 @@ fn a_row_that_returns_after_others_took_its_place_is_observed_once() {
 #[test]
 fn a_row_that_moves_over_midnight_either_way_counts_once_also_beside_a_new_one() {
     let (night, next) = ("2026-05-20T00:30:00Z", "2026-05-20");
-    let mut run = Run(Ledger::new(None));
+    let mut run = Run(TransactionsLedger::new(None));
     run.read(NOON, &[(TODAY, &[100])]);
     assert_eq!(run.shown(), shown(0, 0), "the base line");
     run.read("2026-05-19T23:00:00Z", &[(TODAY, &[100, 200])]);
@@ -90,7 +90,7 @@ fn a_row_that_moves_over_midnight_either_way_counts_once_also_beside_a_new_one()
 #[test]
 fn a_row_that_moves_over_midnight_while_nothing_is_read_counts_once_with_its_own_amount() {
     let next = "2026-05-20";
-    let mut run = Run(Ledger::new(Some(day(TODAY))));
+    let mut run = Run(TransactionsLedger::new(Some(day(TODAY))));
     run.read("2026-05-19T23:00:00Z", &[(TODAY, &[100, 200])]);
     assert_eq!(run.read("2026-05-20T02:00:00Z", &[(TODAY, &[100]), (next, &[200, 300])]), (day(TODAY), day(next)));
     assert_eq!(run.shown(), shown(3, 600));
@@ -98,7 +98,7 @@ fn a_row_that_moves_over_midnight_while_nothing_is_read_counts_once_with_its_own
 
 #[test]
 fn one_below_zero_counts_and_is_not_observed() {
-    let mut run = Run(Ledger::new(Some(day(TODAY))));
+    let mut run = Run(TransactionsLedger::new(Some(day(TODAY))));
     run.read(NOON, &[(TODAY, &[-500, 0, 100])]);
     assert_eq!(run.shown(), (3, 2, Usd::from_cents(100)));
 }
@@ -107,16 +107,16 @@ fn one_below_zero_counts_and_is_not_observed() {
 fn each_day_of_a_gap_is_read_once_and_open_days_together() {
     let d = |number: u32| day(&format!("2026-05-{number:02}"));
     let with = |next: u32, last: u32| {
-        let mut ledger = Ledger::new(None);
+        let mut ledger = TransactionsLedger::new(None);
         ledger.cursor = Some(Cursor { next: d(next), last: d(last) });
         ledger
     };
     let (noon, night) = (at(NOON), at("2026-05-19T00:59:59Z"));
     for (ledger, now, proven, wanted, next) in [
-        (Ledger::new(None), noon, true, (19, 19), 19),
-        (Ledger::new(None), night, true, (18, 19), 18),
-        (Ledger::new(Some(d(10))), noon, true, (10, 10), 11),
-        (Ledger::new(Some(d(19))), night, true, (19, 19), 19),
+        (TransactionsLedger::new(None), noon, true, (19, 19), 19),
+        (TransactionsLedger::new(None), night, true, (18, 19), 18),
+        (TransactionsLedger::new(Some(d(10))), noon, true, (10, 10), 11),
+        (TransactionsLedger::new(Some(d(19))), night, true, (19, 19), 19),
         (with(19, 19), noon, true, (19, 19), 19),
         (with(18, 18), night, true, (18, 19), 18),
         (with(18, 19), noon, true, (18, 19), 19),
@@ -133,7 +133,7 @@ fn each_day_of_a_gap_is_read_once_and_open_days_together() {
     ] {
         let found = ledger.wanted(now, proven);
         assert_eq!(found, (d(wanted.0), d(wanted.1)), "{:?} {now}", ledger.cursor);
-        let cursor = ledger.plan(found, &Reading::default(), now, proven).cursor;
+        let cursor = ledger.plan(found, &TransactionDays::default(), now, proven).cursor;
         assert_eq!(cursor, Cursor { next: d(next), last: d(wanted.1) }, "{:?} {now}", ledger.cursor);
     }
 }
@@ -146,7 +146,7 @@ proptest! {
         base in any::<bool>(),
     ) {
         let next = "2026-05-20";
-        let mut run = Run(Ledger::new((!base).then(|| day(TODAY))));
+        let mut run = Run(TransactionsLedger::new((!base).then(|| day(TODAY))));
         let total = |state: &(Vec<i64>, Vec<i64>)| (state.0.len() + state.1.len()) as i64;
         let line = if base { total(&states[0]) } else { 0 };
         let mut most = 0;
