@@ -45,6 +45,7 @@ CHECK
     echo "images: $architecture: $(stat -c %s "$archive") bytes"
     [ "$(find "$root" -type f | wc -l)" = 3 ] || fail "$architecture: $(find "$root" -type f)"
     [ "$(stat -c '%u %a' "$root/data")" = '65532 700' ] || fail "$architecture: /data"
+    [ "$(stat -c '%u %a' "$root/history")" = '65532 755' ] || fail "$architecture: /history"
     mkdir -p "$root"/{proc,dev}
     touch "$root"/etc/{hosts,resolv.conf}
     command=(/usr/local/bin/wallet-exporter)
