@@ -36,9 +36,17 @@ sed -i "s/^[0-9a-f]*\(  wallet-exporter_${version}_amd64.deb\)/$(sha256sum "$deb
 refused 'a changed package with a changed sum'
 cp "$files/SHA256SUMS" "$work/signed/"
 cp "$work/deb" "$deb"
-touch "$work/signed/more"
-refused 'a file that was put beside'
-rm "$work/signed/more"
+# By the sums alone; the second is the beginning of names that are part of the release.
+mv "$work/signed/provenance.sigstore.json" "$work/"
+for name in more wallet-exporter more.pub more.sigstore.json; do
+    touch "$work/signed/$name"
+    refused "a file $name that was put beside"
+    rm "$work/signed/$name"
+done
+cp "$work/other/cosign.pub" "$work/signed/"
+refused 'another key that was put beside'
+rm "$work/signed/cosign.pub"
+mv "$work/provenance.sigstore.json" "$work/signed/"
 # Somebody who downloads one package verifies that one.
 mkdir "$work/one"
 cp "$deb" "$work/signed/SHA256SUMS" "$work/signed"/*.sigstore.json "$work/one/"
