@@ -12,7 +12,9 @@ program=
 trap '[ -z "$program" ] || kill "$program" 2> /dev/null || true; rm -rf "$work"' EXIT
 
 expected="wallet-exporter-chart-$version.tgz wallet-exporter-monitoring-$version.tar.gz wallet-exporter-$version.provenance.json SHA256SUMS"
+architectures=$(tests/release/architectures "$files")
 for architecture in amd64:x86_64 arm64:aarch64; do
+    [[ " $architectures " == *" ${architecture%:*} "* ]] || { echo "SKIPPED: ${architecture%:*} is not in this release"; continue; }
     name=wallet-exporter-$version-linux-${architecture%:*}
     expected+=" $name.tar.gz $name.cdx.json $name.oci.tar wallet-exporter_${version}_${architecture%:*}.deb wallet-exporter-$version-1.${architecture#*:}.rpm"
 done
@@ -57,7 +59,7 @@ python3 -c 'import base64, json, sys; sys.stdout.buffer.write(base64.b64decode(j
 openssl dgst -sha256 -verify "$work/cosign.pub" -signature "$work/signature" "$work/one/SHA256SUMS" > /dev/null || fail 'openssl refuses the signature'
 
 # --- programs ------------------------------------------------------------------------------------------------------------
-for architecture in amd64 arm64; do
+for architecture in $architectures; do
     mkdir "$work/$architecture"
     tar -xzf "$files/wallet-exporter-$version-linux-$architecture.tar.gz" -C "$work/$architecture" --strip-components=1
     binary=$work/$architecture/wallet-exporter
@@ -110,12 +112,12 @@ serve() {
 "$work/amd64/wallet-exporter" --version | grep -q "^wallet-exporter $version (revision $(git rev-parse --short=12 HEAD))" \
     || echo "files: built from another commit: $("$work/amd64/wallet-exporter" --version)"
 serve amd64 "$work/amd64/wallet-exporter"
-serve 'arm64 under qemu' qemu-aarch64 "$work/arm64/wallet-exporter"
+[ ! -e "$work/arm64" ] || serve 'arm64 under qemu' qemu-aarch64 "$work/arm64/wallet-exporter"
 # It needs nothing: no library, no file.
 mkdir "$work/empty"
 cp "$work/amd64/wallet-exporter" "$work/empty/"
 chroot "$work/empty" /wallet-exporter --version > /dev/null || fail 'it does not start in an empty root'
-stat -c 'files: program of %s bytes' "$work"/{amd64,arm64}/wallet-exporter
+stat -c 'files: program of %s bytes' "$work"/a*64/wallet-exporter
 
 # --- manual and completions ----------------------------------------------------------------------------------------------
 manual=$work/amd64
