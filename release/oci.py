@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes a container image as an OCI archive: the static program, the certificate authorities, and /data.
+"""Writes a container image as an OCI archive: the static program, the certificate authorities, /data and /history.
 
     oci.py PROGRAM VERSION REVISION ARCHITECTURE ARCHIVE
 
@@ -32,6 +32,7 @@ def layer(program):
         for name in sorted(directories):
             tar.addfile(info(name, 0o755, kind=tarfile.DIRTYPE))
         tar.addfile(info("data", 0o700, kind=tarfile.DIRTYPE, owner=USER))
+        tar.addfile(info("history", 0o755, kind=tarfile.DIRTYPE, owner=USER))
         for name, (source, mode) in sorted(files.items()):
             with open(source, "rb") as file:
                 content = file.read()

@@ -20,6 +20,8 @@ HELM, CHART, VALIDATE, MODULES = sys.argv[1:]
 BATCH = "00000000-0000-4000-8000-000000000001"
 SECRET = "0123456789abcdef0123456789abcdef"
 CREDENTIALS = {"credentials": {"existingSecret": "money"}}
+ACCOUNTS = (TOP / "deploy/kubernetes/overlays/shards/accounts.yml").read_text(encoding="utf-8")
+SHARDS = {**CREDENTIALS, "accounts": {"existingConfigMap": "wallets"}, "shards": 3}
 WEBHOOK = {**CREDENTIALS, "rightfoot": {"enabled": True}, "webhook": {"enabled": True}}
 
 
@@ -46,13 +48,18 @@ class Objects(list):
         return [entry for entry in self if entry["kind"] == kind]
 
     def pod(self):
-        return self.one("Deployment")["spec"]["template"]["spec"]
+        return self.workload()["spec"]["template"]["spec"]
+
+    def workload(self):
+        (found,) = [entry for entry in self if entry["kind"] in ("Deployment", "StatefulSet")]
+        return found
 
     def container(self):
         return self.pod()["containers"][0]
 
     def settings(self):
-        return self.one("ConfigMap", "run-wallet-exporter")["data"]
+        (found,) = [entry["data"] for entry in self.all("ConfigMap") if "LOG_FORMAT" in entry["data"]]
+        return found
 
 
 def volumes(objects):
@@ -62,8 +69,8 @@ def volumes(objects):
 def every_file_is_mounted(objects):
     mounts = [mount["mountPath"] for mount in objects.container()["volumeMounts"]]
     for name, value in objects.settings().items():
-        if name.endswith("_FILE"):
-            assert any(value.startswith(f"{mount}/") for mount in mounts), f"{name}={value}: nothing is mounted there"
+        if name.endswith("_FILE") or name == "SECRETS_DIRECTORY":
+            assert any(f"{value}/".startswith(f"{mount}/") for mount in mounts), f"{name}={value}: nothing is mounted there"
 
 
 def existing_secret(objects):
@@ -81,6 +88,36 @@ def created_secret(objects):
     assert secret["stringData"] == {"batchdata-api-token": "token", "rightfoot-api-key": "key", "rightfoot-webhook-secret": SECRET}
     assert volumes(objects)["credentials"]["secret"]["secretName"] == secret["metadata"]["name"]
     assert "RIGHTFOOT_WEBHOOK_OLD_SECRET_FILE" not in objects.settings()
+
+
+def rightfoot_alone(objects):
+    assert set(objects.one("Secret")["stringData"]) == {"rightfoot-api-key", "rightfoot-webhook-secret", "rightfoot-webhook-old-secret"}
+    assert not any(name.startswith("BATCHDATA_") for name in objects.settings())
+    assert objects.settings()["RIGHTFOOT_WEBHOOK_OLD_SECRET_FILE"] == "/run/secrets/wallet-exporter/rightfoot-webhook-old-secret"
+
+
+def named(objects):
+    assert {entry["metadata"]["name"].split("-")[0] for entry in objects} == {"purse"}
+    assert objects.workload()["metadata"]["labels"]["app.kubernetes.io/name"] == "pouch"
+    assert objects.container()["image"] == "wallet-exporter:edge" and objects.container()["imagePullPolicy"] == "Always"
+    service = objects.one("Service")
+    assert service["spec"]["type"] == "NodePort"
+    assert [port["port"] for port in service["spec"]["ports"]] == [80, 81]
+    # Prometheus scrapes the pod behind it.
+    assert service["metadata"]["annotations"]["prometheus.io/port"] == "10700"
+    claim = objects.one("PersistentVolumeClaim")
+    assert claim["metadata"]["annotations"] == {"backup": "no"}
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteOncePod"],
+        "storageClassName": "fast",
+        "resources": {"requests": {"storage": "2Gi"}},
+    }
+    policy = objects.one("NetworkPolicy")["spec"]
+    assert [rule["from"] for rule in policy["ingress"]] == [[{"podSelector": {}}], [{"namespaceSelector": {}}]]
+    assert policy["egress"][-1] == {"to": [{"podSelector": {}}]}
+    pod = objects.pod()
+    assert pod["terminationGracePeriodSeconds"] == 60
+    assert pod["securityContext"]["fsGroup"] == 1000 and objects.container()["securityContext"]["procMount"] == "Default"
 
 
 def demo(objects):
@@ -122,6 +159,7 @@ def monitoring(objects):
     endpoint = monitor["spec"]["endpoints"][0]
     assert endpoint["path"] == "/money" and endpoint["scheme"] == "https" and endpoint["tlsConfig"] == {"insecureSkipVerify": True}
     assert endpoint["relabelings"][0]["replacement"] == "run-wallet-exporter.money.svc:10700"
+    assert endpoint["interval"] == "1m" and endpoint["scrapeTimeout"] == "20s"
     assert objects.container()["livenessProbe"]["httpGet"]["scheme"] == "HTTPS"
     for file in sorted((TOP / "deploy/prometheus").glob("*.rules.yml")):
         with open(file, encoding="utf-8") as text:
@@ -138,7 +176,48 @@ def monitoring(objects):
 def scrape_config(objects):
     spec = objects.one("ScrapeConfig")["spec"]
     assert spec["staticConfigs"] == [{"targets": ["run-wallet-exporter.money.svc:10700"]}]
-    assert spec["metricsPath"] == "/metrics" and spec["scheme"] == "HTTP" and spec["scrapeInterval"] == "1m"
+    assert spec["metricsPath"] == "/metrics" and spec["scheme"] == "HTTP" and spec["scrapeInterval"] == "1m" and spec["scrapeTimeout"] == "20s"
+
+
+def accounts(objects):
+    assert objects.settings() == {
+        "LOG_FORMAT": "json",
+        "CONFIG_FILE": "/etc/wallet-exporter/accounts",
+        "SECRETS_DIRECTORY": "/run/secrets/wallet-exporter",
+        "BATCHDATA_BASE_URL": "http://127.0.0.1:1",
+    }
+    assert objects.one("ConfigMap", "-accounts")["data"] == {"accounts.yml": ACCOUNTS}
+    assert volumes(objects)["accounts"]["configMap"]["name"] == objects.one("ConfigMap", "-accounts")["metadata"]["name"]
+    assert objects.one("Secret")["stringData"] == {"growth": "token", "sales": "another"}
+    assert objects.one("Deployment")["spec"]["replicas"] == 1 and "batches" not in volumes(objects)
+
+
+def kustomizes_shards(objects):
+    """The same as in the overlay, but for what values set."""
+    with open(TOP / "deploy/kubernetes/overlays/shards/statefulset.yaml", encoding="utf-8") as file:
+        wanted = {patch["path"]: patch.get("value") for patch in yaml.safe_load(file)}
+    workload, service = objects.one("StatefulSet"), objects.one("Service")
+    assert not objects.all("PersistentVolumeClaim") and "strategy" not in workload["spec"]
+    for field in ("replicas", "podManagementPolicy"):
+        assert workload["spec"][field] == wanted[f"/spec/{field}"]
+    assert workload["spec"]["serviceName"] == service["metadata"]["name"] and service["spec"]["clusterIP"] == "None"
+    assert objects.container()["args"] == wanted["/spec/template/spec/containers/0/args"]
+    assert objects.container()["env"] == [wanted["/spec/template/spec/containers/0/env/-"]]
+    claim = workload["spec"]["volumeClaimTemplates"][0]
+    assert claim["metadata"] == {"name": "data"} and claim["spec"]["resources"]["requests"]["storage"] == "10Gi"
+    assert "data" not in volumes(objects) and volumes(objects)["accounts"]["configMap"]["name"] == "wallets"
+    relabeling = objects.one("ServiceMonitor")["spec"]["endpoints"][0]["relabelings"][0]
+    assert relabeling == {
+        "sourceLabels": ["__meta_kubernetes_pod_name"],
+        "targetLabel": "instance",
+        "replacement": f"$1.{service['metadata']['name']}.money.svc:10700",
+    }
+
+
+def scraped_shards(objects):
+    names = [f"run-wallet-exporter-{shard}.run-wallet-exporter-shards.money.svc:10700" for shard in range(3)]
+    assert objects.one("ScrapeConfig")["spec"]["staticConfigs"] == [{"targets": names}]
+    assert volumes(objects)["data"]["emptyDir"] == {} and "volumeClaimTemplates" not in objects.workload()["spec"]
 
 
 def extras(objects):
@@ -189,13 +268,82 @@ CASES = [
             **CREDENTIALS,
             "config": {"WEB_TELEMETRY_PATH": "/money"},
             "webConfig": {"existingSecret": "web", "tls": True},
-            "serviceMonitor": {"enabled": True, "labels": {"release": "stack"}, "endpoint": {"tlsConfig": {"insecureSkipVerify": True}}},
+            "serviceMonitor": {
+                "enabled": True,
+                "labels": {"release": "stack"},
+                "interval": "1m",
+                "scrapeTimeout": "20s",
+                "endpoint": {"tlsConfig": {"insecureSkipVerify": True}},
+            },
             "prometheusRule": {"enabled": True, "labels": {"release": "stack"}},
-            "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Money"}},
+            "dashboards": {"enabled": True, "labels": {"board": "yes"}, "annotations": {"grafana_folder": "Money"}},
         },
         monitoring,
     ),
-    ("a ScrapeConfig", {**CREDENTIALS, "scrapeConfig": {"enabled": True, "interval": "1m", "spec": {"scrapeClass": "default"}}}, scrape_config),
+    (
+        "a ScrapeConfig",
+        {
+            **CREDENTIALS,
+            "scrapeConfig": {
+                "enabled": True,
+                "labels": {"release": "stack"},
+                "interval": "1m",
+                "scrapeTimeout": "20s",
+                "spec": {"scrapeClass": "default"},
+            },
+        },
+        scrape_config,
+    ),
+    (
+        "Rightfoot alone",
+        {
+            "batchdata": {"enabled": False},
+            "rightfoot": {"enabled": True},
+            "credentials": {"rightfootApiKey": "key", "rightfootWebhookSecret": SECRET, "rightfootWebhookOldSecret": SECRET[::-1]},
+            "webhook": {"enabled": True, "acceptOldSecret": True},
+        },
+        rightfoot_alone,
+    ),
+    (
+        "other names, addresses and limits",
+        {
+            **WEBHOOK,
+            "nameOverride": "pouch",
+            "fullnameOverride": "purse",
+            "image": {"tag": "edge", "pullPolicy": "Always"},
+            "service": {"type": "NodePort", "port": 80, "webhookPort": 81},
+            "scrapeAnnotations": True,
+            "persistence": {
+                "storageClassName": "fast",
+                "accessModes": ["ReadWriteOncePod"],
+                "size": "2Gi",
+                "annotations": {"backup": "no"},
+                "keep": False,
+            },
+            "networkPolicy": {
+                "enabled": True,
+                "prometheus": [{"podSelector": {}}],
+                "webhook": [{"namespaceSelector": {}}],
+                "extraEgress": [{"to": [{"podSelector": {}}]}],
+            },
+            "terminationGracePeriodSeconds": 60,
+            "podSecurityContext": {"fsGroup": 1000},
+            "securityContext": {"procMount": "Default"},
+        },
+        named,
+    ),
+    (
+        "an accounts file",
+        {
+            "accounts": {"content": ACCOUNTS},
+            "credentials": {"accounts": {"growth": "token", "sales": "another"}},
+            "rightfoot": {"enabled": True},
+            "config": {"BATCHDATA_BASE_URL": "http://127.0.0.1:1"},
+        },
+        accounts,
+    ),
+    ("shards", {**SHARDS, "persistence": {"size": "10Gi"}, "serviceMonitor": {"enabled": True}}, kustomizes_shards),
+    ("shards without persistence", {**SHARDS, "persistence": {"enabled": False}, "scrapeConfig": {"enabled": True}}, scraped_shards),
     (
         "everything else",
         {
@@ -234,7 +382,17 @@ REFUSED = [
     ({**CREDENTIALS, "webhook": {"enabled": True}}, "webhook.enabled needs rightfoot.enabled"),
     ({**WEBHOOK, "webhook": {"enabled": True, "ingress": {"enabled": True}}}, "webhook.ingress.host"),
     ({**CREDENTIALS, "serviceMonitor": {"enabled": True}, "scrapeConfig": {"enabled": True}}, "twice"),
+    ({**CREDENTIALS, "accounts": {"content": "x", "existingConfigMap": "y"}}, "not both"),
+    ({"accounts": {"content": "x"}}, "the accounts need their secrets"),
+    ({**CREDENTIALS, "accounts": {"content": "x"}, "config": {"BATCHDATA_MAX_AGE": "1h"}}, "config.BATCHDATA_MAX_AGE"),
+    ({**CREDENTIALS, "accounts": {"content": "x"}, "rightfoot": {"batchIds": [BATCH]}}, "rightfoot.batchIds"),
+    ({**CREDENTIALS, "shards": 2}, "needs an accounts file"),
+    ({**SHARDS, "webhook": {"enabled": True}}, "one of the shards"),
+    ({**SHARDS, "persistence": {"existingClaim": "mine"}}, "a claim of its own"),
+    ({**SHARDS, "service": {"type": "LoadBalancer"}}, "headless"),
     # The schema.
+    ({**CREDENTIALS, "shards": 0}, "shards"),
+    ({**CREDENTIALS, "config": {"CONFIG_FILE": "/accounts.yml"}}, "CONFIG_FILE"),
     ({**CREDENTIALS, "persistance": {}}, "persistance"),
     ({**CREDENTIALS, "config": {"BATCHDATA_CRITICAL_BALANCE": "1"}}, "BATCHDATA_CRITICAL_BALANCE"),
     ({**CREDENTIALS, "config": {"BATCHDATA_API_TOKEN": "secret"}}, "BATCHDATA_API_TOKEN"),
@@ -258,6 +416,40 @@ def accepted(text, objects):
             subprocess.run(["node", TOP / "tests/deploy/operator.mjs", MODULES, *custom], check=True, capture_output=True)
 
 
+def places(values, schema, path=()):
+    """The values that can be set, each with its default; a group without fixed names is one value."""
+    if schema.get("additionalProperties") is not False:
+        yield path, values
+        return
+    for name, value in values.items():
+        yield from places(value, schema["properties"][name], (*path, name))
+
+
+def at(values, path):
+    for name in path:
+        values = values.get(name, {}) if isinstance(values, dict) else {}
+    return values
+
+
+def without(values, path):
+    first, *rest = path
+    return {name: without(value, rest) if name == first else value for name, value in values.items() if name != first or rest}
+
+
+def every_value_is_tried():
+    """Some case changes it, and what is rendered then is something else."""
+    chart = TOP / "deploy/helm/wallet-exporter"
+    defaults, schema = yaml.safe_load((chart / "values.yaml").read_text()), json.loads((chart / "values.schema.json").read_text())
+    tried = 0
+    for path, default in places(defaults, schema):
+        name = ".".join(path)
+        values = next((values for _, values, _ in CASES if at(values, path) not in ({}, default)), None)
+        assert values is not None, f"no case changes {name}"
+        assert render(values).stdout != render(without(values, path)).stdout, f"{name} changes nothing"
+        tried += 1
+    print(f"chart: {tried} values are each changed by a case")
+
+
 def main():
     lint = helm(CREDENTIALS, "lint", "--strict")
     assert lint.returncode == 0, lint.stdout + lint.stderr
@@ -277,13 +469,14 @@ def main():
         done = render(values)
         assert done.returncode != 0 and words in done.stderr, f"{values} gave {done.returncode}: {done.stderr}"
     print(f"chart: {len(REFUSED)} wrong values are refused by name")
+    every_value_is_tried()
     # A changed setting starts a new pod, a changed list of batches does not.
-    digest = lambda values: next(  # noqa: E731
-        entry["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
-        for entry in yaml.safe_load_all(render(values).stdout)
-        if entry and entry["kind"] == "Deployment"
-    )
+    def digest(values):
+        objects = Objects(entry for entry in yaml.safe_load_all(render(values).stdout) if entry)
+        return objects.workload()["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+
     assert digest(CREDENTIALS) != digest({**CREDENTIALS, "config": {"LOG_LEVEL": "debug"}})
+    assert digest({**CREDENTIALS, "accounts": {"content": "a"}}) != digest({**CREDENTIALS, "accounts": {"content": "b"}})
     rightfoot = {**CREDENTIALS, "rightfoot": {"enabled": True}}
     assert digest(rightfoot) == digest({**rightfoot, "rightfoot": {"enabled": True, "batchIds": [BATCH]}}), "new batch ids restart the pod"
     # Names stay names of Kubernetes, however long the release's is.
@@ -292,6 +485,7 @@ def main():
     for entry in yaml.safe_load_all(long.stdout):
         assert not entry or len(entry["metadata"]["name"]) <= 63
     assert render(CREDENTIALS, kubernetes="1.24.0").returncode != 0, "an old cluster is accepted"
+    assert "needs Kubernetes 1.28" in render(SHARDS, kubernetes="1.27.9").stderr, "shards on an old cluster are accepted"
     print("chart: passed")
 
 

@@ -18,7 +18,8 @@ clean_up() {
 }
 trap clean_up EXIT
 
-for architecture in amd64 arm64; do
+architectures=$(tests/release/architectures "$files")
+for architecture in $architectures; do
     archive=$files/wallet-exporter-$version-linux-$architecture.oci.tar
     container=$("${buildah[@]}" from --pull-never --arch "$architecture" "oci-archive:$archive")
     "${buildah[@]}" inspect --type container "$container" > "$work/image.json"
@@ -45,6 +46,7 @@ CHECK
     echo "images: $architecture: $(stat -c %s "$archive") bytes"
     [ "$(find "$root" -type f | wc -l)" = 3 ] || fail "$architecture: $(find "$root" -type f)"
     [ "$(stat -c '%u %a' "$root/data")" = '65532 700' ] || fail "$architecture: /data"
+    [ "$(stat -c '%u %a' "$root/history")" = '65532 755' ] || fail "$architecture: /history"
     mkdir -p "$root"/{proc,dev}
     touch "$root"/etc/{hosts,resolv.conf}
     command=(/usr/local/bin/wallet-exporter)
@@ -76,9 +78,9 @@ CHECK
 done
 
 release/image-index "$files" "$version" "dir:$work/index"
-python3 - "$work/index/manifest.json" <<'CHECK' || fail 'the index'
+python3 - "$work/index/manifest.json" "$architectures" <<'CHECK' || fail 'the index'
 import json, sys
 index = json.load(open(sys.argv[1]))
-assert sorted(entry["platform"]["architecture"] for entry in index["manifests"]) == ["amd64", "arm64"], index
+assert sorted(entry["platform"]["architecture"] for entry in index["manifests"]) == sorted(sys.argv[2].split()), index
 CHECK
 echo 'images: passed'

@@ -7,7 +7,8 @@ tools=${CARGO_TARGET_DIR:-$PWD/target}/release-tools
 mkdir -p "$tools/bin"
 missing=()
 for pair in mmdebstrap:mmdebstrap rpm:rpm fish:fish zsh:zsh shellcheck:shellcheck qemu-aarch64:qemu-user buildah:buildah \
-    newuidmap:uidmap curl:curl man:man-db go:golang-go pip3:python3-pip; do
+    newuidmap:uidmap curl:curl man:man-db go:golang-go pip3:python3-pip node:nodejs npm:npm readelf:binutils openssl:openssl \
+    pgrep:procps; do
     command -v "${pair%%:*}" > /dev/null || missing+=("${pair#*:}")
 done
 [ -e /usr/share/bash-completion/bash_completion ] || missing+=(bash-completion)

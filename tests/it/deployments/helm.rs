@@ -13,11 +13,14 @@ use super::variables::{PROXY, is_known, words_of};
 const CHART: &str = "deploy/helm/wallet-exporter";
 
 /// What the chart sets itself, from values of their own or because the image's ports and paths are fixed.
-const SET_BY_THE_CHART: [&str; 14] = [
+const SET_BY_THE_CHART: [&str; 17] = [
     "WEB_LISTEN_ADDRESS",
     "WEB_CONFIG_FILE",
     "WEBHOOK_LISTEN_ADDRESS",
     "STORAGE_PATH",
+    "CONFIG_FILE",
+    "SECRETS_DIRECTORY",
+    "SHARD",
     "BATCHDATA_API_TOKEN",
     "BATCHDATA_API_TOKEN_FILE",
     "RIGHTFOOT_API_KEY",
@@ -79,6 +82,15 @@ fn the_values_and_their_schema_agree() {
     let (values, schema) = (yaml(&format!("{CHART}/values.yaml")), schema());
     assert_eq!(schema["additionalProperties"], false, "a typo would pass");
     agree("", &values, &schema);
+}
+
+/// Values in a row may share a comment; what stands alone has its own.
+#[test]
+fn every_group_of_values_begins_with_a_comment() {
+    let values = text(&format!("{CHART}/values.yaml"));
+    for group in values.split("\n\n") {
+        assert!(group.starts_with("# "), "no comment: {group}");
+    }
 }
 
 #[test]
