@@ -40,6 +40,7 @@ pub use fault::{StorageFault, StorageFaultKind};
 pub use files::FILE_NAME;
 pub use files::has_file;
 pub use migrations::{SCHEMA_1, SCHEMA_2, SCHEMA_3, SCHEMA_4, SCHEMA_5, Schema};
+pub(crate) use open::Lock;
 pub use open::{OpenError, unused};
 pub use peek::{StoredSince, configured_since, elsewhere, read_account, writable};
 pub use sources::{StoredSource, moment_from};

@@ -119,7 +119,7 @@ pub async fn write_whole<T>(
 ) -> Result<T, HistoryError> {
     let broken = || HistoryError::output(format!("cannot write {}", path.display()));
     let _lock = days::lock(directory)?;
-    let temporary = path.with_extension("tmp");
+    let temporary = day_file::hidden(path, "tmp");
     let outcome = async {
         std::fs::create_dir_all(path.parent().unwrap_or(directory)).map_err(broken())?;
         let mut out = BufWriter::new(day_file::create(&temporary, false).map_err(broken())?);

@@ -137,8 +137,9 @@ pub(super) struct OpenFile {
     pub(super) lock: Option<Lock>,
 }
 
-/// Held for the life of the store: a second process must not write the same file.
-pub(super) struct Lock(File);
+/// A locked file, held for as long as a second process must not write what it stands for.
+#[derive(Debug)]
+pub(crate) struct Lock(pub(crate) File);
 
 impl Drop for Lock {
     fn drop(&mut self) {

@@ -49,7 +49,8 @@ pub(super) struct DayFile {
     private: bool,
 }
 
-fn hidden(path: &Path, suffix: &str) -> PathBuf {
+/// The name of a file beside it that is not for users.
+pub(super) fn hidden(path: &Path, suffix: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{suffix}"))
 }

@@ -21,6 +21,7 @@ use super::{History, HistoryError, Out, days, range};
 use crate::batchdata::transactions::{Transaction, TransactionSink};
 use crate::batchdata::{CardStatus, CardTransaction, DayConsumption};
 use crate::money::{Usd, dollars};
+use crate::store::Lock;
 
 /// What is exported.
 pub struct DayExport {
@@ -265,13 +266,13 @@ fn changes(before: &Remembered, after: &Remembered) -> String {
 }
 
 /// Keeps a second export out of the same directory.
-pub(super) fn lock(directory: &Path) -> Result<File, HistoryError> {
+pub(super) fn lock(directory: &Path) -> Result<Lock, HistoryError> {
     let path: PathBuf = directory.join(".wallet-exporter.lock");
     let broken = || HistoryError::output(format!("cannot write {}", directory.display()));
     std::fs::create_dir_all(directory).map_err(broken())?;
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(broken())?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(std::fs::TryLockError::WouldBlock) => {
             let held = io::Error::new(io::ErrorKind::ResourceBusy, "another export is writing there");
             Err(broken()(held))

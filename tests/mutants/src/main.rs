@@ -16,9 +16,13 @@ const RULES: &[&str] = &[
     "src/counting",
     "src/batchdata/cards",
     "src/batchdata/consumption",
+    "src/batchdata/history",
     "src/batchdata/reconciliation",
+    "src/batchdata/status",
     "src/batchdata/transactions",
+    "src/poll/attempts.rs",
     "src/rightfoot/batches",
+    "src/snapshot/gate.rs",
     "src/store",
 ];
 
