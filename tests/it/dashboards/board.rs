@@ -13,8 +13,6 @@ pub struct Dashboard {
     pub json: Value,
 }
 
-/// The name that `live` uses.
-
 impl Dashboard {
     pub fn list(&self, pointer: &str) -> Vec<Value> {
         self.json.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default()
