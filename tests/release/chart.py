@@ -20,6 +20,8 @@ HELM, CHART, VALIDATE, MODULES = sys.argv[1:]
 BATCH = "00000000-0000-4000-8000-000000000001"
 SECRET = "0123456789abcdef0123456789abcdef"
 CREDENTIALS = {"credentials": {"existingSecret": "money"}}
+ACCOUNTS = (TOP / "deploy/kubernetes/overlays/shards/accounts.yml").read_text(encoding="utf-8")
+SHARDS = {**CREDENTIALS, "accounts": {"existingConfigMap": "wallets"}, "shards": 3}
 WEBHOOK = {**CREDENTIALS, "rightfoot": {"enabled": True}, "webhook": {"enabled": True}}
 
 
@@ -46,7 +48,11 @@ class Objects(list):
         return [entry for entry in self if entry["kind"] == kind]
 
     def pod(self):
-        return self.one("Deployment")["spec"]["template"]["spec"]
+        return self.workload()["spec"]["template"]["spec"]
+
+    def workload(self):
+        (found,) = [entry for entry in self if entry["kind"] in ("Deployment", "StatefulSet")]
+        return found
 
     def container(self):
         return self.pod()["containers"][0]
@@ -62,8 +68,8 @@ def volumes(objects):
 def every_file_is_mounted(objects):
     mounts = [mount["mountPath"] for mount in objects.container()["volumeMounts"]]
     for name, value in objects.settings().items():
-        if name.endswith("_FILE"):
-            assert any(value.startswith(f"{mount}/") for mount in mounts), f"{name}={value}: nothing is mounted there"
+        if name.endswith("_FILE") or name == "SECRETS_DIRECTORY":
+            assert any(f"{value}/".startswith(f"{mount}/") for mount in mounts), f"{name}={value}: nothing is mounted there"
 
 
 def existing_secret(objects):
@@ -141,6 +147,47 @@ def scrape_config(objects):
     assert spec["metricsPath"] == "/metrics" and spec["scheme"] == "HTTP" and spec["scrapeInterval"] == "1m"
 
 
+def accounts(objects):
+    assert objects.settings() == {
+        "LOG_FORMAT": "json",
+        "CONFIG_FILE": "/etc/wallet-exporter/accounts",
+        "SECRETS_DIRECTORY": "/run/secrets/wallet-exporter",
+        "BATCHDATA_BASE_URL": "http://127.0.0.1:1",
+    }
+    assert objects.one("ConfigMap", "-accounts")["data"] == {"accounts.yml": ACCOUNTS}
+    assert volumes(objects)["accounts"]["configMap"]["name"] == objects.one("ConfigMap", "-accounts")["metadata"]["name"]
+    assert objects.one("Secret")["stringData"] == {"growth": "token", "sales": "another"}
+    assert objects.one("Deployment")["spec"]["replicas"] == 1 and "batches" not in volumes(objects)
+
+
+def kustomizes_shards(objects):
+    """The same as in the overlay, but for what values set."""
+    with open(TOP / "deploy/kubernetes/overlays/shards/statefulset.yaml", encoding="utf-8") as file:
+        wanted = {patch["path"]: patch.get("value") for patch in yaml.safe_load(file)}
+    workload, service = objects.one("StatefulSet"), objects.one("Service")
+    assert not objects.all("PersistentVolumeClaim") and "strategy" not in workload["spec"]
+    for field in ("replicas", "podManagementPolicy"):
+        assert workload["spec"][field] == wanted[f"/spec/{field}"]
+    assert workload["spec"]["serviceName"] == service["metadata"]["name"] and service["spec"]["clusterIP"] == "None"
+    assert objects.container()["args"] == wanted["/spec/template/spec/containers/0/args"]
+    assert objects.container()["env"] == [wanted["/spec/template/spec/containers/0/env/-"]]
+    claim = workload["spec"]["volumeClaimTemplates"][0]
+    assert claim["metadata"] == {"name": "data"} and claim["spec"]["resources"]["requests"]["storage"] == "10Gi"
+    assert "data" not in volumes(objects) and volumes(objects)["accounts"]["configMap"]["name"] == "wallets"
+    relabeling = objects.one("ServiceMonitor")["spec"]["endpoints"][0]["relabelings"][0]
+    assert relabeling == {
+        "sourceLabels": ["__meta_kubernetes_pod_name"],
+        "targetLabel": "instance",
+        "replacement": f"$1.{service['metadata']['name']}.money.svc:10700",
+    }
+
+
+def scraped_shards(objects):
+    names = [f"run-wallet-exporter-{shard}.run-wallet-exporter-shards.money.svc:10700" for shard in range(3)]
+    assert objects.one("ScrapeConfig")["spec"]["staticConfigs"] == [{"targets": names}]
+    assert volumes(objects)["data"]["emptyDir"] == {} and "volumeClaimTemplates" not in objects.workload()["spec"]
+
+
 def extras(objects):
     container, pod = objects.container(), objects.pod()
     assert container["image"] == "registry.example.org/exporter@sha256:" + "0" * 64
@@ -197,6 +244,18 @@ CASES = [
     ),
     ("a ScrapeConfig", {**CREDENTIALS, "scrapeConfig": {"enabled": True, "interval": "1m", "spec": {"scrapeClass": "default"}}}, scrape_config),
     (
+        "an accounts file",
+        {
+            "accounts": {"content": ACCOUNTS},
+            "credentials": {"accounts": {"growth": "token", "sales": "another"}},
+            "rightfoot": {"enabled": True},
+            "config": {"BATCHDATA_BASE_URL": "http://127.0.0.1:1"},
+        },
+        accounts,
+    ),
+    ("shards", {**SHARDS, "persistence": {"size": "10Gi"}, "serviceMonitor": {"enabled": True}}, kustomizes_shards),
+    ("shards without persistence", {**SHARDS, "persistence": {"enabled": False}, "scrapeConfig": {"enabled": True}}, scraped_shards),
+    (
         "everything else",
         {
             **CREDENTIALS,
@@ -234,7 +293,17 @@ REFUSED = [
     ({**CREDENTIALS, "webhook": {"enabled": True}}, "webhook.enabled needs rightfoot.enabled"),
     ({**WEBHOOK, "webhook": {"enabled": True, "ingress": {"enabled": True}}}, "webhook.ingress.host"),
     ({**CREDENTIALS, "serviceMonitor": {"enabled": True}, "scrapeConfig": {"enabled": True}}, "twice"),
+    ({**CREDENTIALS, "accounts": {"content": "x", "existingConfigMap": "y"}}, "not both"),
+    ({"accounts": {"content": "x"}}, "the accounts need their secrets"),
+    ({**CREDENTIALS, "accounts": {"content": "x"}, "config": {"BATCHDATA_MAX_AGE": "1h"}}, "config.BATCHDATA_MAX_AGE"),
+    ({**CREDENTIALS, "accounts": {"content": "x"}, "rightfoot": {"batchIds": [BATCH]}}, "rightfoot.batchIds"),
+    ({**CREDENTIALS, "shards": 2}, "needs an accounts file"),
+    ({**SHARDS, "webhook": {"enabled": True}}, "one of the shards"),
+    ({**SHARDS, "persistence": {"existingClaim": "mine"}}, "a claim of its own"),
+    ({**SHARDS, "service": {"type": "LoadBalancer"}}, "headless"),
     # The schema.
+    ({**CREDENTIALS, "shards": 0}, "shards"),
+    ({**CREDENTIALS, "config": {"CONFIG_FILE": "/accounts.yml"}}, "CONFIG_FILE"),
     ({**CREDENTIALS, "persistance": {}}, "persistance"),
     ({**CREDENTIALS, "config": {"BATCHDATA_CRITICAL_BALANCE": "1"}}, "BATCHDATA_CRITICAL_BALANCE"),
     ({**CREDENTIALS, "config": {"BATCHDATA_API_TOKEN": "secret"}}, "BATCHDATA_API_TOKEN"),
@@ -278,12 +347,12 @@ def main():
         assert done.returncode != 0 and words in done.stderr, f"{values} gave {done.returncode}: {done.stderr}"
     print(f"chart: {len(REFUSED)} wrong values are refused by name")
     # A changed setting starts a new pod, a changed list of batches does not.
-    digest = lambda values: next(  # noqa: E731
-        entry["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
-        for entry in yaml.safe_load_all(render(values).stdout)
-        if entry and entry["kind"] == "Deployment"
-    )
+    def digest(values):
+        objects = Objects(entry for entry in yaml.safe_load_all(render(values).stdout) if entry)
+        return objects.workload()["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+
     assert digest(CREDENTIALS) != digest({**CREDENTIALS, "config": {"LOG_LEVEL": "debug"}})
+    assert digest({**CREDENTIALS, "accounts": {"content": "a"}}) != digest({**CREDENTIALS, "accounts": {"content": "b"}})
     rightfoot = {**CREDENTIALS, "rightfoot": {"enabled": True}}
     assert digest(rightfoot) == digest({**rightfoot, "rightfoot": {"enabled": True, "batchIds": [BATCH]}}), "new batch ids restart the pod"
     # Names stay names of Kubernetes, however long the release's is.
@@ -292,6 +361,7 @@ def main():
     for entry in yaml.safe_load_all(long.stdout):
         assert not entry or len(entry["metadata"]["name"]) <= 63
     assert render(CREDENTIALS, kubernetes="1.24.0").returncode != 0, "an old cluster is accepted"
+    assert "needs Kubernetes 1.28" in render(SHARDS, kubernetes="1.27.9").stderr, "shards on an old cluster are accepted"
     print("chart: passed")
 
 

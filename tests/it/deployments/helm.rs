@@ -13,11 +13,14 @@ use super::variables::{PROXY, is_known, words_of};
 const CHART: &str = "deploy/helm/wallet-exporter";
 
 /// What the chart sets itself, from values of their own or because the image's ports and paths are fixed.
-const SET_BY_THE_CHART: [&str; 14] = [
+const SET_BY_THE_CHART: [&str; 17] = [
     "WEB_LISTEN_ADDRESS",
     "WEB_CONFIG_FILE",
     "WEBHOOK_LISTEN_ADDRESS",
     "STORAGE_PATH",
+    "CONFIG_FILE",
+    "SECRETS_DIRECTORY",
+    "SHARD",
     "BATCHDATA_API_TOKEN",
     "BATCHDATA_API_TOKEN_FILE",
     "RIGHTFOOT_API_KEY",
