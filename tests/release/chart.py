@@ -58,7 +58,8 @@ class Objects(list):
         return self.pod()["containers"][0]
 
     def settings(self):
-        return self.one("ConfigMap", "run-wallet-exporter")["data"]
+        (found,) = [entry["data"] for entry in self.all("ConfigMap") if "LOG_FORMAT" in entry["data"]]
+        return found
 
 
 def volumes(objects):
@@ -87,6 +88,36 @@ def created_secret(objects):
     assert secret["stringData"] == {"batchdata-api-token": "token", "rightfoot-api-key": "key", "rightfoot-webhook-secret": SECRET}
     assert volumes(objects)["credentials"]["secret"]["secretName"] == secret["metadata"]["name"]
     assert "RIGHTFOOT_WEBHOOK_OLD_SECRET_FILE" not in objects.settings()
+
+
+def rightfoot_alone(objects):
+    assert set(objects.one("Secret")["stringData"]) == {"rightfoot-api-key", "rightfoot-webhook-secret", "rightfoot-webhook-old-secret"}
+    assert not any(name.startswith("BATCHDATA_") for name in objects.settings())
+    assert objects.settings()["RIGHTFOOT_WEBHOOK_OLD_SECRET_FILE"] == "/run/secrets/wallet-exporter/rightfoot-webhook-old-secret"
+
+
+def named(objects):
+    assert {entry["metadata"]["name"].split("-")[0] for entry in objects} == {"purse"}
+    assert objects.workload()["metadata"]["labels"]["app.kubernetes.io/name"] == "pouch"
+    assert objects.container()["image"] == "wallet-exporter:edge" and objects.container()["imagePullPolicy"] == "Always"
+    service = objects.one("Service")
+    assert service["spec"]["type"] == "NodePort"
+    assert [port["port"] for port in service["spec"]["ports"]] == [80, 81]
+    # Prometheus scrapes the pod behind it.
+    assert service["metadata"]["annotations"]["prometheus.io/port"] == "10700"
+    claim = objects.one("PersistentVolumeClaim")
+    assert claim["metadata"]["annotations"] == {"backup": "no"}
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteOncePod"],
+        "storageClassName": "fast",
+        "resources": {"requests": {"storage": "2Gi"}},
+    }
+    policy = objects.one("NetworkPolicy")["spec"]
+    assert [rule["from"] for rule in policy["ingress"]] == [[{"podSelector": {}}], [{"namespaceSelector": {}}]]
+    assert policy["egress"][-1] == {"to": [{"podSelector": {}}]}
+    pod = objects.pod()
+    assert pod["terminationGracePeriodSeconds"] == 60
+    assert pod["securityContext"]["fsGroup"] == 1000 and objects.container()["securityContext"]["procMount"] == "Default"
 
 
 def demo(objects):
@@ -128,6 +159,7 @@ def monitoring(objects):
     endpoint = monitor["spec"]["endpoints"][0]
     assert endpoint["path"] == "/money" and endpoint["scheme"] == "https" and endpoint["tlsConfig"] == {"insecureSkipVerify": True}
     assert endpoint["relabelings"][0]["replacement"] == "run-wallet-exporter.money.svc:10700"
+    assert endpoint["interval"] == "1m" and endpoint["scrapeTimeout"] == "20s"
     assert objects.container()["livenessProbe"]["httpGet"]["scheme"] == "HTTPS"
     for file in sorted((TOP / "deploy/prometheus").glob("*.rules.yml")):
         with open(file, encoding="utf-8") as text:
@@ -144,7 +176,7 @@ def monitoring(objects):
 def scrape_config(objects):
     spec = objects.one("ScrapeConfig")["spec"]
     assert spec["staticConfigs"] == [{"targets": ["run-wallet-exporter.money.svc:10700"]}]
-    assert spec["metricsPath"] == "/metrics" and spec["scheme"] == "HTTP" and spec["scrapeInterval"] == "1m"
+    assert spec["metricsPath"] == "/metrics" and spec["scheme"] == "HTTP" and spec["scrapeInterval"] == "1m" and spec["scrapeTimeout"] == "20s"
 
 
 def accounts(objects):
@@ -236,13 +268,70 @@ CASES = [
             **CREDENTIALS,
             "config": {"WEB_TELEMETRY_PATH": "/money"},
             "webConfig": {"existingSecret": "web", "tls": True},
-            "serviceMonitor": {"enabled": True, "labels": {"release": "stack"}, "endpoint": {"tlsConfig": {"insecureSkipVerify": True}}},
+            "serviceMonitor": {
+                "enabled": True,
+                "labels": {"release": "stack"},
+                "interval": "1m",
+                "scrapeTimeout": "20s",
+                "endpoint": {"tlsConfig": {"insecureSkipVerify": True}},
+            },
             "prometheusRule": {"enabled": True, "labels": {"release": "stack"}},
-            "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Money"}},
+            "dashboards": {"enabled": True, "labels": {"board": "yes"}, "annotations": {"grafana_folder": "Money"}},
         },
         monitoring,
     ),
-    ("a ScrapeConfig", {**CREDENTIALS, "scrapeConfig": {"enabled": True, "interval": "1m", "spec": {"scrapeClass": "default"}}}, scrape_config),
+    (
+        "a ScrapeConfig",
+        {
+            **CREDENTIALS,
+            "scrapeConfig": {
+                "enabled": True,
+                "labels": {"release": "stack"},
+                "interval": "1m",
+                "scrapeTimeout": "20s",
+                "spec": {"scrapeClass": "default"},
+            },
+        },
+        scrape_config,
+    ),
+    (
+        "Rightfoot alone",
+        {
+            "batchdata": {"enabled": False},
+            "rightfoot": {"enabled": True},
+            "credentials": {"rightfootApiKey": "key", "rightfootWebhookSecret": SECRET, "rightfootWebhookOldSecret": SECRET[::-1]},
+            "webhook": {"enabled": True, "acceptOldSecret": True},
+        },
+        rightfoot_alone,
+    ),
+    (
+        "other names, addresses and limits",
+        {
+            **WEBHOOK,
+            "nameOverride": "pouch",
+            "fullnameOverride": "purse",
+            "image": {"tag": "edge", "pullPolicy": "Always"},
+            "service": {"type": "NodePort", "port": 80, "webhookPort": 81},
+            "scrapeAnnotations": True,
+            "persistence": {
+                "storageClassName": "fast",
+                "accessModes": ["ReadWriteOncePod"],
+                "size": "2Gi",
+                "annotations": {"backup": "no"},
+                "keep": False,
+            },
+            "networkPolicy": {
+                "enabled": True,
+                "prometheus": [{"podSelector": {}}],
+                "webhook": [{"namespaceSelector": {}}],
+                "extraEgress": [{"to": [{"podSelector": {}}]}],
+            },
+            "terminationGracePeriodSeconds": 60,
+            "podSecurityContext": {"fsGroup": 1000},
+            "securityContext": {"procMount": "Default"},
+        },
+        named,
+    ),
     (
         "an accounts file",
         {
@@ -327,6 +416,40 @@ def accepted(text, objects):
             subprocess.run(["node", TOP / "tests/deploy/operator.mjs", MODULES, *custom], check=True, capture_output=True)
 
 
+def places(values, schema, path=()):
+    """The values that can be set, each with its default; a group without fixed names is one value."""
+    if schema.get("additionalProperties") is not False:
+        yield path, values
+        return
+    for name, value in values.items():
+        yield from places(value, schema["properties"][name], (*path, name))
+
+
+def at(values, path):
+    for name in path:
+        values = values.get(name, {}) if isinstance(values, dict) else {}
+    return values
+
+
+def without(values, path):
+    first, *rest = path
+    return {name: without(value, rest) if name == first else value for name, value in values.items() if name != first or rest}
+
+
+def every_value_is_tried():
+    """Some case changes it, and what is rendered then is something else."""
+    chart = TOP / "deploy/helm/wallet-exporter"
+    defaults, schema = yaml.safe_load((chart / "values.yaml").read_text()), json.loads((chart / "values.schema.json").read_text())
+    tried = 0
+    for path, default in places(defaults, schema):
+        name = ".".join(path)
+        values = next((values for _, values, _ in CASES if at(values, path) not in ({}, default)), None)
+        assert values is not None, f"no case changes {name}"
+        assert render(values).stdout != render(without(values, path)).stdout, f"{name} changes nothing"
+        tried += 1
+    print(f"chart: {tried} values are each changed by a case")
+
+
 def main():
     lint = helm(CREDENTIALS, "lint", "--strict")
     assert lint.returncode == 0, lint.stdout + lint.stderr
@@ -346,6 +469,7 @@ def main():
         done = render(values)
         assert done.returncode != 0 and words in done.stderr, f"{values} gave {done.returncode}: {done.stderr}"
     print(f"chart: {len(REFUSED)} wrong values are refused by name")
+    every_value_is_tried()
     # A changed setting starts a new pod, a changed list of batches does not.
     def digest(values):
         objects = Objects(entry for entry in yaml.safe_load_all(render(values).stdout) if entry)
