@@ -84,6 +84,15 @@ fn the_values_and_their_schema_agree() {
     agree("", &values, &schema);
 }
 
+/// Values in a row may share a comment; what stands alone has its own.
+#[test]
+fn every_group_of_values_begins_with_a_comment() {
+    let values = text(&format!("{CHART}/values.yaml"));
+    for group in values.split("\n\n") {
+        assert!(group.starts_with("# "), "no comment: {group}");
+    }
+}
+
 #[test]
 fn the_chart_has_the_shipped_rules_and_dashboards_themselves() {
     let link = |path: &str| top().join(CHART).join(path).canonicalize().unwrap();
