@@ -238,6 +238,10 @@ async fn a_day_ends_at_the_vendors_midnight_and_its_figures_are_back_within_a_mi
 async fn a_long_read_whose_old_days_cannot_be_read_still_brings_the_last_ones() {
     let directory = tempfile::tempdir().unwrap();
     let mut rig = rig_at(directory.path()).await;
+    // No other source may find the storage broken first: then nothing long is read.
+    rig.set("BATCHDATA_SOURCES", "consumption");
+    rig.set("RIGHTFOOT_INTERVAL", "1d");
+    rig.set("RIGHTFOOT_MAX_AGE", "2d");
     rig.start().await;
     rig.first_polls().await;
     rig.clock.pass_to(at("2026-05-20T00:30:00Z"));
